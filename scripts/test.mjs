@@ -1,0 +1,43 @@
+/**
+ * Runs the compiled tests; `npm test -- sync gate` keeps the files whose path contains any of the words.
+ *
+ * Arguments that start with `-` go to `node --test`, say `--test-name-pattern=close`.
+ */
+import { build, isBuildNeeded } from './build.mjs'
+import { listFiles, Refusal, runAsProgram, runNode } from './project.mjs'
+
+const FILE_TIMEOUT_MS = 120_000
+
+async function main(args) {
+  const flags = args.filter((word) => word.startsWith('-'))
+  const filters = args.filter((word) => !word.startsWith('-'))
+  if (isBuildNeeded()) {
+    const exitCode = build()
+    if (exitCode !== 0) return exitCode
+  }
+  const files = listTests().filter((path) => isWanted(path, filters))
+  if (files.length === 0)
+    throw new Refusal(`Cannot run tests: no file matches ${filters.join(' ') || 'at all'}`)
+
+  // On Node 20 the limit counts per file, and later also per test within one: both end a hang.
+  const options = [
+    '--test-concurrency=2',
+    `--test-timeout=${FILE_TIMEOUT_MS}`,
+    '--test-reporter=spec',
+  ]
+  return runNode(['--enable-source-maps', '--test', ...options, ...flags, ...files])
+}
+
+function listTests() {
+  return [
+    ...listFiles('scripts', '.test.mjs'),
+    ...listFiles('dist/src', '.test.js'),
+    ...listFiles('dist/test', '.test.js'),
+  ]
+}
+
+function isWanted(path, filters) {
+  return filters.length === 0 || filters.some((word) => path.includes(word))
+}
+
+await runAsProgram(import.meta.url, main)

@@ -1,0 +1,84 @@
+/** Every code that percore itself gives to an error; kernel errors carry the kernel's name instead. */
+export type RuntimeErrorCode =
+  | 'ERR_URING_UNAVAILABLE'
+  | 'ERR_MEMLOCK_LIMIT'
+  | 'ERR_ADDON_MISSING'
+  | 'ERR_EXECUTOR_CLOSED'
+  | 'ERR_EXECUTOR_EXISTS'
+  | 'ERR_QUEUE_NOT_FOUND'
+  | 'ERR_QUEUE_ACTIVE'
+  | 'ERR_TASK_CANCELLED'
+  | 'ERR_TASK_TIMEOUT'
+  | 'ERR_SCOPE_ENDED'
+  | 'ERR_OUT_OF_MEMORY'
+  | 'ERR_BUFFER_RELEASED'
+  | 'ERR_HANDLE_CLOSED'
+  | 'ERR_UNALIGNED'
+  | 'ERR_UNSUPPORTED'
+  | 'ERR_END_OF_FILE'
+  | 'ERR_SEMAPHORE_CLOSED'
+  | 'ERR_LOCK_CLOSED'
+  | 'ERR_GATE_CLOSED'
+  | 'ERR_CHANNEL_CLOSED'
+  | 'ERR_CHANNEL_FULL'
+  | 'ERR_LATCH_CANCELLED'
+  | 'ERR_WOULD_BLOCK'
+  | 'ERR_STILL_HELD'
+  | 'ERR_SIMULATION_FAILED'
+  | 'ERR_SIMULATION_STUCK'
+
+/**
+ * An expected failure of the runtime's own making, matched by {@link code}.
+ *
+ * The message says what was attempted, what is required, and what was found.
+ */
+export class RuntimeError extends Error {
+  override readonly name: string = 'RuntimeError'
+  readonly code: RuntimeErrorCode
+
+  constructor(code: RuntimeErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** Names what the kernel refused: the call, and the file if there is one. */
+export interface KernelErrorContext {
+  /** The system call or operation as users know it: `read`, `openat`, `accept`. */
+  readonly syscall: string
+  readonly path?: string | undefined
+  readonly fd?: number | undefined
+  /** An address a socket call was about: `127.0.0.1:80`. */
+  readonly address?: string | undefined
+}
+
+/**
+ * A failure that the kernel reported, in the shape of Node's own system errors.
+ *
+ * `code` is the kernel's name (`ENOENT`), `errno` the negative number, as in `node:fs`.
+ */
+export class KernelError extends Error {
+  override readonly name: string = 'KernelError'
+  readonly code: string
+  readonly errno: number
+  readonly syscall: string
+  readonly path?: string
+  readonly fd?: number
+  readonly address?: string
+
+  constructor(
+    description: { code: string; errno: number; text: string },
+    context: KernelErrorContext,
+  ) {
+    const subject = context.path ?? context.address
+    super(
+      `${description.code}: ${description.text}, ${context.syscall}${subject === undefined ? '' : ` '${subject}'`}`,
+    )
+    this.code = description.code
+    this.errno = description.errno
+    this.syscall = context.syscall
+    if (context.path !== undefined) this.path = context.path
+    if (context.fd !== undefined) this.fd = context.fd
+    if (context.address !== undefined) this.address = context.address
+  }
+}

@@ -1,0 +1,33 @@
+export { AssertionError, assert, unreachable } from './assert.ts'
+export {
+  KernelError,
+  type KernelErrorContext,
+  RuntimeError,
+  type RuntimeErrorCode,
+} from './errors.ts'
+export { Heap, type HeapEntry } from './heap.ts'
+export { Prng } from './prng.ts'
+export { NO_QUEUE, Runnable, RunQueue } from './run-queue.ts'
+export {
+  alignDown,
+  alignUp,
+  formatBytes,
+  formatNs,
+  GIB,
+  isPowerOfTwo,
+  KIB,
+  MIB,
+  NS_PER_MS,
+  NS_PER_S,
+  NS_PER_US,
+  nextPowerOfTwo,
+} from './units.ts'
+export {
+  type IntegerBounds,
+  validateBoolean,
+  validateDurationMs,
+  validateFunction,
+  validateInteger,
+  validateString,
+  wrongType,
+} from './validate.ts'
