@@ -1,0 +1,494 @@
+/*
+ * The loop hook: our own rounds inside libuv's prepare phase.
+ *
+ * Each round asks at most once for the kernel's attention (submit and reap in one
+ * io_uring_enter) and enters JavaScript once; nextTicks and microtasks drain as that call
+ * returns. While nothing is to do the thread parks in the main ring, in which JavaScript has
+ * armed a poll of libuv's own epoll descriptor, so that everything of Node keeps working.
+ * What to do and for whom is decided in TypeScript; this file only knows when to ask.
+ */
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "napi.h"
+#include "uring.h"
+#include "uv-abi.h"
+
+/* ABI: word indexes of the control block, shared with src/kernel/loop-control.ts. */
+enum {
+  WORD_RUNNABLE = 0,
+  WORD_LIVE_TIMERS = 1,
+  WORD_ARMED = 2,
+  WORD_HOST_READY = 3,
+  WORD_SLEEPING = 4,
+  WORD_REFERENCED = 5,
+  WORD_ENTER_ERROR = 6,
+  WORD_TURN_SEQUENCE = 7,
+  WORD_MORE = 8,        /* one word per ring */
+  WORD_BACKGROUND = 11, /* one word per ring */
+};
+/* ABI: the same block seen as doubles. */
+enum {
+  DOUBLE_NOW_NS = 8,
+  DOUBLE_TURN_END_NS = 9,
+  DOUBLE_DEADLINE_NS = 10,
+  DOUBLE_SPIN_NS = 11,
+  DOUBLE_PARKED_NS = 12,
+  DOUBLE_SPUN_NS = 13,
+  DOUBLE_ENTERS = 14,
+  DOUBLE_TURNS = 15,
+  DOUBLE_PARKS = 16,
+};
+
+enum { RINGS_MAX = 3, HANDLES = 3 };
+static const double NS_PER_MS = 1e6;
+
+struct ring {
+  int fd;               /* what io_uring_enter takes: a registered index or the descriptor */
+  int close_fd;         /* the descriptor itself */
+  uint32_t enter_flags; /* on every call */
+  uint32_t wait_flags;  /* when the call may block */
+  uint32_t *sq_head, *sq_tail, *sq_flags, *cq_head, *cq_tail;
+  uint32_t cq_mask;
+  uint8_t *cqes;
+  void *mapping; /* our own, since JavaScript's is gone when the environment is torn down */
+  size_t mapping_bytes;
+};
+
+struct loop {
+  napi_env env;
+  uv_loop_t *uv;
+  uv_handle_t *prepare, *check, *idle;
+  napi_ref turn, receiver, keep;
+  napi_async_cleanup_hook_handle cleanup;
+  volatile int32_t *words;
+  volatile double *doubles;
+  struct ring rings[RINGS_MAX];
+  int ring_count;
+  int open_handles;
+  bool closing;
+  double uv_updated_ns;
+  uint8_t *tracked; /* a bit per descriptor to close with the environment */
+  size_t tracked_bytes;
+};
+
+static double now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static void on_idle(uv_handle_t *handle) { (void)handle; }
+
+/* ORDER: acquire pairs with the kernel's release of the tail; entries before it are complete. */
+static bool has_completions(const struct ring *ring) {
+  return *ring->cq_head != __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
+}
+
+static uint32_t unsubmitted(const struct ring *ring) {
+  return *ring->sq_tail - __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE);
+}
+
+/* Completions that wait for this thread to ask: deferred task work, or an overflowed queue. */
+static bool wants_enter(const struct ring *ring) {
+  return __atomic_load_n(ring->sq_flags, __ATOMIC_RELAXED) & (SQ_TASKRUN | SQ_CQ_OVERFLOW);
+}
+
+static bool any_completions(const struct loop *loop) {
+  for (int i = 0; i < loop->ring_count; i++)
+    if (has_completions(&loop->rings[i])) return true;
+  return false;
+}
+
+static bool has_work(const struct loop *loop, double now) {
+  return loop->words[WORD_RUNNABLE] > 0 || now >= loop->doubles[DOUBLE_DEADLINE_NS] ||
+         any_completions(loop);
+}
+
+static void enter(struct loop *loop, struct ring *ring, uint32_t wait_count, double timeout_ns) {
+  loop->doubles[DOUBLE_ENTERS] += 1;
+  long result = uring_enter(ring->fd, unsubmitted(ring), wait_count,
+                            ENTER_GETEVENTS | ring->enter_flags | (wait_count ? ring->wait_flags : 0),
+                            timeout_ns);
+  /* Busy, full or interrupted: the next round asks again. Anything else is for JavaScript to see. */
+  if (result < 0 && result != -ETIME && result != -EINTR && result != -EBUSY && result != -EAGAIN)
+    loop->words[WORD_ENTER_ERROR] = (int32_t)-result;
+}
+
+/* Submits what is waiting, and collects what only this thread can; nothing to do is no call. */
+static bool enter_all(struct loop *loop) {
+  bool entered = false;
+  for (int i = 0; i < loop->ring_count; i++) {
+    struct ring *ring = &loop->rings[i];
+    if (!unsubmitted(ring) && !wants_enter(ring)) continue;
+    enter(loop, ring, 0, -1);
+    entered = true;
+  }
+  return entered;
+}
+
+/* Busy-waits up to `limit_ns` for a completion; true if there is one. */
+static bool spin(struct loop *loop, double start_ns, double limit_ns) {
+  double now = start_ns;
+  bool found = false;
+  while (!found && now - start_ns < limit_ns) {
+    for (int i = 0; i < 64 && !found; i++) {
+#if defined(__x86_64__)
+      __builtin_ia32_pause();
+#endif
+      for (int r = 0; r < loop->ring_count; r++)
+        if (wants_enter(&loop->rings[r])) enter(loop, &loop->rings[r], 0, -1);
+      found = any_completions(loop);
+    }
+    now = now_ns();
+  }
+  loop->doubles[DOUBLE_SPUN_NS] += now - start_ns;
+  return found;
+}
+
+/* Blocks until a completion, `uv_timeout_ms` or the executor's next deadline; returns the time then. */
+static double park(struct loop *loop, int uv_timeout_ms, double now) {
+  double limit_ns = loop->doubles[DOUBLE_DEADLINE_NS] - now;
+  if (uv_timeout_ms >= 0 && uv_timeout_ms * NS_PER_MS < limit_ns) limit_ns = uv_timeout_ms * NS_PER_MS;
+  double spin_ns = loop->doubles[DOUBLE_SPIN_NS];
+  if (spin_ns > 0) {
+    enter_all(loop);
+    if (any_completions(loop) || spin(loop, now, spin_ns < limit_ns ? spin_ns : limit_ns) ||
+        limit_ns <= spin_ns)
+      return now_ns();
+    limit_ns -= spin_ns;
+    now = now_ns();
+  }
+  for (int i = 1; i < loop->ring_count; i++)
+    if (unsubmitted(&loop->rings[i])) {
+      enter(loop, &loop->rings[i], 0, -1);
+      if (unsubmitted(&loop->rings[i])) return now_ns(); /* refused for now: ask again, do not sleep */
+    }
+  if (any_completions(loop)) return now_ns();
+  loop->words[WORD_SLEEPING] = 1;
+  loop->doubles[DOUBLE_PARKS] += 1;
+  enter(loop, &loop->rings[0], 1, limit_ns < 1e18 ? limit_ns : -1);
+  loop->words[WORD_SLEEPING] = 0;
+  double end_ns = now_ns();
+  loop->doubles[DOUBLE_PARKED_NS] += end_ns - now;
+  return end_ns;
+}
+
+/* Entries written that have not had their last completion reaped. */
+static int32_t in_flight(const struct loop *loop, int index) {
+  const struct ring *ring = &loop->rings[index];
+  return (int32_t)(*ring->sq_tail - *ring->cq_head + (uint32_t)loop->words[WORD_MORE + index]);
+}
+
+static void sync_reference(struct loop *loop) {
+  bool wanted = loop->words[WORD_LIVE_TIMERS] > 0 || loop->words[WORD_RUNNABLE] > 0;
+  for (int i = 0; i < loop->ring_count; i++)
+    wanted = wanted || in_flight(loop, i) > loop->words[WORD_BACKGROUND + i];
+  if (wanted == (loop->words[WORD_REFERENCED] != 0)) return;
+  loop->words[WORD_REFERENCED] = wanted;
+  if (wanted) uv_ref(loop->prepare);
+  else uv_unref(loop->prepare);
+}
+
+/* Enters JavaScript once. False when it can't run any more, or has thrown: leave the loop then. */
+static bool call_turn(struct loop *loop, napi_value receiver, napi_value turn) {
+  napi_env env = loop->env;
+  napi_handle_scope scope;
+  OK(napi_open_handle_scope(env, &scope));
+  loop->doubles[DOUBLE_TURNS] += 1;
+  loop->words[WORD_TURN_SEQUENCE]++;
+  napi_status status = napi_make_callback(env, NULL, receiver, turn, 0, NULL, NULL);
+  loop->words[WORD_TURN_SEQUENCE]++;
+  if (status == napi_pending_exception) {
+    napi_value error;
+    if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
+  }
+  napi_close_handle_scope(env, scope);
+  return status == napi_ok;
+}
+
+static void run_rounds(struct loop *loop, napi_value receiver, napi_value turn) {
+  volatile int32_t *words = loop->words;
+  bool ran = false;
+  double now = now_ns();
+  while (!loop->closing) {
+    sync_reference(loop);
+    /* Node's timers go by libuv's cached time, in milliseconds. */
+    if (now - loop->uv_updated_ns >= NS_PER_MS) {
+      loop->uv_updated_ns = now;
+      uv_update_time(loop->uv);
+    }
+    int uv_timeout_ms = uv_backend_timeout(loop->uv);
+    /* Once per visit we run whatever libuv wants; after that it goes first. */
+    if (ran && uv_timeout_ms == 0) break;
+    bool work = has_work(loop, now);
+    /* A thread about to park submits with the very call that it parks in. */
+    if (work || uv_timeout_ms == 0 || !words[WORD_ARMED]) {
+      if (enter_all(loop)) now = now_ns(); /* what the kernel did here is no task queue's time */
+      work = has_work(loop, now);
+    }
+    if (!work) {
+      if (uv_timeout_ms == 0) break;
+      /* Without the poll of libuv's descriptor its events would not wake us: let it be armed. */
+      if (words[WORD_ARMED]) {
+        now = park(loop, uv_timeout_ms, now);
+        bool woken = now >= loop->doubles[DOUBLE_DEADLINE_NS] || any_completions(loop) ||
+                     words[WORD_ENTER_ERROR]; /* or we would ask, and be refused, for ever */
+        if (!woken) {
+          loop->uv_updated_ns = 0; /* a timer of libuv's may be due: look again */
+          continue;
+        }
+      }
+    }
+    loop->doubles[DOUBLE_NOW_NS] = now;
+    bool is_callable = call_turn(loop, receiver, turn);
+    ran = true;
+    now = now_ns();
+    loop->doubles[DOUBLE_TURN_END_NS] = now; /* also of a turn that threw: it is charged by this */
+    if (!is_callable) break;
+    if (words[WORD_HOST_READY]) {
+      words[WORD_HOST_READY] = 0;
+      break;
+    }
+  }
+}
+
+static void on_prepare(uv_handle_t *handle) {
+  struct loop *loop = uv_handle_get_data(handle);
+  napi_handle_scope scope;
+  OK(napi_open_handle_scope(loop->env, &scope));
+  napi_value turn, receiver;
+  OK(napi_get_reference_value(loop->env, loop->turn, &turn));
+  OK(napi_get_reference_value(loop->env, loop->receiver, &receiver));
+  run_rounds(loop, receiver, turn);
+  OK(napi_close_handle_scope(loop->env, scope));
+  if (!loop->closing) uv_idle_start(loop->idle, on_idle); /* libuv's own poll must not block */
+}
+
+static void on_check(uv_handle_t *handle) {
+  struct loop *loop = uv_handle_get_data(handle);
+  uv_idle_stop(loop->idle); /* an active idle handle makes uv_backend_timeout() 0 */
+}
+
+/* Cancels everything in flight and waits for it, so that no request outlives its memory. */
+static void quiesce(struct loop *loop, int index) {
+  struct ring *ring = &loop->rings[index];
+  struct sync_cancel cancel;
+  memset(&cancel, 0, sizeof cancel);
+  cancel.fd = -1;
+  cancel.flags = CANCEL_ALL | CANCEL_ANY;
+  cancel.timeout.seconds = 0;
+  cancel.timeout.nanoseconds = 200 * 1000 * 1000;
+  int32_t outstanding = in_flight(loop, index) - (int32_t)unsubmitted(ring);
+  if (outstanding <= 0) return;
+  syscall(__NR_io_uring_register, ring->close_fd, REGISTER_SYNC_CANCEL, &cancel, 1);
+  double limit_ns = now_ns() + 1000 * NS_PER_MS;
+  while (outstanding > 0 && now_ns() < limit_ns) {
+    if (!has_completions(ring))
+      uring_enter(ring->fd, 0, 1, ENTER_GETEVENTS | ring->enter_flags, 50 * NS_PER_MS);
+    uint32_t head = *ring->cq_head;
+    while (head != __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE)) {
+      const uint32_t *cqe = (const uint32_t *)(ring->cqes + (size_t)(head & ring->cq_mask) * 16);
+      if (!(cqe[3] & CQE_F_MORE)) outstanding--;
+      head++;
+    }
+    __atomic_store_n(ring->cq_head, head, __ATOMIC_RELEASE);
+  }
+}
+
+static void close_ring(struct ring *ring) {
+  if (ring->enter_flags & ENTER_REGISTERED_RING) {
+    /* The thread's table of rings would keep it alive, and has room for sixteen. */
+    struct ring_update update = {(uint32_t)ring->fd, 0, 0};
+    syscall(__NR_io_uring_register, ring->close_fd, UNREGISTER_RING_FDS, &update, 1);
+  }
+  close(ring->close_fd);
+  munmap(ring->mapping, ring->mapping_bytes);
+}
+
+static void on_closed(uv_handle_t *handle) {
+  struct loop *loop = uv_handle_get_data(handle);
+  free(handle);
+  if (--loop->open_handles > 0) return;
+  napi_async_cleanup_hook_handle cleanup = loop->cleanup;
+  free(loop->tracked);
+  free(loop);
+  napi_remove_async_cleanup_hook(cleanup);
+}
+
+static void shut_down(struct loop *loop) {
+  if (loop->closing) return;
+  loop->closing = true;
+  for (int i = 0; i < loop->ring_count; i++) quiesce(loop, i);
+  for (size_t fd = 0; fd < loop->tracked_bytes * 8; fd++)
+    if (loop->tracked[fd / 8] & (1 << (fd % 8))) close((int)fd);
+  for (int i = 0; i < loop->ring_count; i++) close_ring(&loop->rings[i]);
+  loop->ring_count = 0;
+  uv_prepare_stop(loop->prepare);
+  uv_check_stop(loop->check);
+  uv_idle_stop(loop->idle);
+  uv_close(loop->prepare, on_closed);
+  uv_close(loop->check, on_closed);
+  uv_close(loop->idle, on_closed);
+}
+
+/* Without this every Node crashes at exit and at worker.terminate() with handles still open. */
+static void on_cleanup(napi_async_cleanup_hook_handle handle, void *data) {
+  (void)handle;
+  shut_down(data);
+}
+
+static uv_handle_t *new_handle(struct loop *loop, int type, int (*init)(uv_loop_t *, uv_handle_t *)) {
+  uv_handle_t *handle = calloc(1, uv_handle_size(type));
+  if (!handle) abort();
+  init(loop->uv, handle);
+  uv_handle_set_data(handle, loop);
+  uv_unref(handle);
+  loop->open_handles++;
+  return handle;
+}
+
+/**
+ * loopAttach(control: Int32Array, turn: () => void): External
+ *
+ * Hooks this environment's event loop; `turn` is called once per round. The loop keeps the
+ * environment alive only while the control block says that something is live or runnable.
+ */
+static napi_value loop_attach(napi_env env, napi_callback_info info) {
+  ARGS(2);
+  struct loop *loop = calloc(1, sizeof *loop);
+  if (!loop) abort();
+  napi_value handle;
+  if (napi_create_external(env, loop, NULL, NULL, &handle) != napi_ok) { /* being terminated */
+    free(loop);
+    return NULL;
+  }
+  loop->env = env;
+  OK(napi_get_uv_event_loop(env, (struct uv_loop_s **)&loop->uv));
+  loop->words = arg_view(env, argv[0], NULL);
+  loop->doubles = (volatile double *)loop->words;
+  OK(napi_create_reference(env, argv[0], 1, &loop->keep));
+  OK(napi_create_reference(env, argv[1], 1, &loop->turn));
+  napi_value receiver;
+  OK(napi_create_object(env, &receiver));
+  OK(napi_create_reference(env, receiver, 1, &loop->receiver));
+  loop->prepare = new_handle(loop, UV_PREPARE, uv_prepare_init);
+  loop->check = new_handle(loop, UV_CHECK, uv_check_init);
+  loop->idle = new_handle(loop, UV_IDLE, uv_idle_init);
+  uv_prepare_start(loop->prepare, on_prepare);
+  uv_check_start(loop->check, on_check);
+  OK(napi_add_async_cleanup_hook(env, on_cleanup, loop, &loop->cleanup));
+  return handle;
+}
+
+/* The loop of a handle, or NULL: of a worker being terminated that got none, or one shut down. */
+static struct loop *arg_loop(napi_env env, napi_value value) {
+  void *data;
+  if (napi_get_value_external(env, value, &data) != napi_ok) return NULL;
+  struct loop *loop = data;
+  return loop->closing ? NULL : loop;
+}
+
+/**
+ * loopAddRing(loop, description: Int32Array): number
+ *
+ * Lets the loop submit to, wait for and, at the end, close a ring. `description` holds: the
+ * descriptor, the one to enter with, enter flags, wait flags, then word indexes into the ring's
+ * memory of SQ head, SQ tail, SQ flags, CQ head, CQ tail, CQ mask (its value) and the first CQE, and
+ * the length of that memory in bytes. The first ring added is the one to park in. Returns the
+ * ring's index, or -errno.
+ */
+static napi_value loop_add_ring(napi_env env, napi_callback_info info) {
+  ARGS(2);
+  struct loop *loop = arg_loop(env, argv[0]);
+  const int32_t *description = arg_view(env, argv[1], NULL);
+  if (!loop) return result_i32(env, -ECANCELED);
+  if (loop->ring_count == RINGS_MAX) return result_i32(env, -ENOSPC);
+  struct ring *ring = &loop->rings[loop->ring_count];
+  ring->mapping_bytes = (size_t)description[11];
+  ring->mapping = mmap(NULL, ring->mapping_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+                       description[0], 0 /* IORING_OFF_SQ_RING */);
+  if (ring->mapping == MAP_FAILED) return result_i32(env, -errno);
+  uint32_t *memory = ring->mapping;
+  ring->close_fd = description[0];
+  ring->fd = description[1];
+  ring->enter_flags = (uint32_t)description[2];
+  ring->wait_flags = (uint32_t)description[3];
+  ring->sq_head = memory + description[4];
+  ring->sq_tail = memory + description[5];
+  ring->sq_flags = memory + description[6];
+  ring->cq_head = memory + description[7];
+  ring->cq_tail = memory + description[8];
+  ring->cq_mask = (uint32_t)description[9];
+  ring->cqes = (uint8_t *)(memory + description[10]);
+  return result_i32(env, loop->ring_count++);
+}
+
+/** loopReference(loop): void — keeps the environment alive from now until nothing is live. */
+static napi_value loop_reference(napi_env env, napi_callback_info info) {
+  ARGS(1);
+  struct loop *loop = arg_loop(env, argv[0]);
+  if (loop) sync_reference(loop);
+  return NULL;
+}
+
+/** loopDetach(loop): void — cancels what is in flight, closes the rings and unhooks the loop. */
+static napi_value loop_detach(napi_env env, napi_callback_info info) {
+  ARGS(1);
+  struct loop *loop = arg_loop(env, argv[0]);
+  if (!loop) return NULL;
+  shut_down(loop);
+  OK(napi_delete_reference(env, loop->turn));
+  OK(napi_delete_reference(env, loop->receiver));
+  OK(napi_delete_reference(env, loop->keep));
+  return NULL;
+}
+
+/** loopHostFd(loop): number — libuv's epoll descriptor. */
+static napi_value loop_host_fd(napi_env env, napi_callback_info info) {
+  ARGS(1);
+  struct loop *loop = arg_loop(env, argv[0]);
+  return result_i32(env, loop ? uv_backend_fd(loop->uv) : -1);
+}
+
+/** loopHostIsDue(loop): number — 1 if libuv has timers, immediates or closings to run now. */
+static napi_value loop_host_is_due(napi_env env, napi_callback_info info) {
+  ARGS(1);
+  struct loop *loop = arg_loop(env, argv[0]);
+  if (!loop) return result_i32(env, 0);
+  uv_update_time(loop->uv);
+  return result_i32(env, uv_backend_timeout(loop->uv) == 0);
+}
+
+/** loopTrackFd(loop, fd, tracked: 0 | 1): void — whether to close `fd` with the environment. */
+static napi_value loop_track_fd(napi_env env, napi_callback_info info) {
+  ARGS(3);
+  struct loop *loop = arg_loop(env, argv[0]);
+  uint32_t fd = arg_u32(env, argv[1]);
+  if (!loop) return NULL;
+  if (fd / 8 >= loop->tracked_bytes) {
+    size_t bytes = (fd / 8 + 1) * 2;
+    uint8_t *grown = realloc(loop->tracked, bytes);
+    if (!grown) abort();
+    memset(grown + loop->tracked_bytes, 0, bytes - loop->tracked_bytes);
+    loop->tracked = grown;
+    loop->tracked_bytes = bytes;
+  }
+  if (arg_i32(env, argv[2])) loop->tracked[fd / 8] |= (uint8_t)(1 << (fd % 8));
+  else loop->tracked[fd / 8] &= (uint8_t)~(1 << (fd % 8));
+  return NULL;
+}
+
+const struct export loop_exports[] = {
+    {"loopAttach", loop_attach},
+    {"loopAddRing", loop_add_ring},
+    {"loopReference", loop_reference},
+    {"loopDetach", loop_detach},
+    {"loopHostFd", loop_host_fd},
+    {"loopHostIsDue", loop_host_is_due},
+    {"loopTrackFd", loop_track_fd},
+    {NULL, NULL},
+};

@@ -1,0 +1,103 @@
+/* The other system calls that have no opcode. */
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "napi.h"
+
+/** clockNow(clock): number — clock_gettime(2) in nanoseconds; exact to about 0.1 us for an uptime of years. */
+static napi_value clock_now(napi_env env, napi_callback_info info) {
+  ARGS(1);
+  struct timespec now;
+  clock_gettime((clockid_t)arg_i32(env, argv[0]), &now);
+  return result_f64(env, (double)now.tv_sec * 1e9 + (double)now.tv_nsec);
+}
+
+/** fdClose(fd): number — close(2); 0 or -errno. */
+static napi_value fd_close(napi_env env, napi_callback_info info) {
+  ARGS(1);
+  return result_syscall(env, close(arg_i32(env, argv[0])));
+}
+
+/** fdControl(fd, command, argument): number — fcntl(2) with an integer argument. */
+static napi_value fd_control(napi_env env, napi_callback_info info) {
+  ARGS(3);
+  return result_syscall(env, fcntl(arg_i32(env, argv[0]), arg_i32(env, argv[1]),
+                                   arg_i32(env, argv[2])));
+}
+
+/** fdFileSystem(fd): number — the magic number of its file system, fstatfs(2), or -errno. */
+static napi_value fd_file_system(napi_env env, napi_callback_info info) {
+  ARGS(1);
+  struct statfs status;
+  if (fstatfs(arg_i32(env, argv[0]), &status) < 0) return result_i32(env, -errno);
+  return result_i32(env, (int64_t)(uint32_t)status.f_type);
+}
+
+/** fdTruncate(fd, sizeBytes): number — ftruncate(2), which has an opcode from Linux 6.9; 0 or -errno. */
+static napi_value fd_truncate(napi_env env, napi_callback_info info) {
+  ARGS(2);
+  return result_syscall(env, ftruncate(arg_i32(env, argv[0]), (off_t)arg_f64(env, argv[1])));
+}
+
+/** processLimit(resource, which: 0 soft | 1 hard): number — getrlimit(2); Infinity when unlimited. */
+static napi_value process_limit(napi_env env, napi_callback_info info) {
+  ARGS(2);
+  struct rlimit limit;
+  if (getrlimit((__rlimit_resource_t)arg_i32(env, argv[0]), &limit) < 0)
+    return result_i32(env, -errno);
+  rlim_t value = arg_i32(env, argv[1]) ? limit.rlim_max : limit.rlim_cur;
+  return result_f64(env, value == RLIM_INFINITY ? __builtin_inf() : (double)value);
+}
+
+/** processSetLimit(resource, soft): number — setrlimit(2) of the soft limit; 0 or -errno. */
+static napi_value process_set_limit(napi_env env, napi_callback_info info) {
+  ARGS(2);
+  __rlimit_resource_t resource = (__rlimit_resource_t)arg_i32(env, argv[0]);
+  struct rlimit limit;
+  if (getrlimit(resource, &limit) < 0) return result_i32(env, -errno);
+  double soft = arg_f64(env, argv[1]);
+  limit.rlim_cur = soft >= 9e15 ? RLIM_INFINITY : (rlim_t)soft;
+  return result_syscall(env, setrlimit(resource, &limit));
+}
+
+/** threadId(): number — gettid(2). */
+static napi_value thread_id(napi_env env, napi_callback_info info) {
+  (void)info;
+  return result_i32(env, syscall(SYS_gettid));
+}
+
+/** threadAffinity(mask: Uint8Array): number — sched_getaffinity(2); bytes written or -errno. */
+static napi_value thread_affinity(napi_env env, napi_callback_info info) {
+  ARGS(1);
+  size_t length;
+  void *mask = arg_view(env, argv[0], &length);
+  return result_syscall(env, syscall(SYS_sched_getaffinity, 0, length, mask));
+}
+
+/** threadSetAffinity(mask: Uint8Array): number — sched_setaffinity(2); 0 or -errno. */
+static napi_value thread_set_affinity(napi_env env, napi_callback_info info) {
+  ARGS(1);
+  size_t length;
+  void *mask = arg_view(env, argv[0], &length);
+  return result_syscall(env, syscall(SYS_sched_setaffinity, 0, length, mask));
+}
+
+const struct export system_exports[] = {
+    {"clockNow", clock_now},
+    {"fdClose", fd_close},
+    {"fdControl", fd_control},
+    {"fdFileSystem", fd_file_system},
+    {"fdTruncate", fd_truncate},
+    {"processLimit", process_limit},
+    {"processSetLimit", process_set_limit},
+    {"threadId", thread_id},
+    {"threadAffinity", thread_affinity},
+    {"threadSetAffinity", thread_set_affinity},
+    {NULL, NULL},
+};

@@ -1,0 +1,72 @@
+import { createRequire } from 'node:module'
+import { RuntimeError } from '../base/index.ts'
+
+/** Opaque handle of a hooked loop. */
+export type NativeLoop = { readonly __loop: unique symbol }
+
+type Words = Uint8Array | Uint32Array | Int32Array
+
+/** What the native layer exports; each function's contract is beside its C. */
+export interface Addon {
+  ringSetup(entryCount: number, params: Uint32Array): number
+  ringEnter(fd: number, submit: number, wait: number, flags: number, timeoutNs: number): number
+  ringRegister(fd: number, opcode: number, argument: Words | null, count: number): number
+  ringMap(fd: number, offset: number, lengthBytes: number): ArrayBuffer | number
+  memoryAddress(view: Words): number
+  memoryAdvise(view: Words, advice: number): number
+  socketOpen(domain: number, type: number, protocol: number): number
+  socketBind(fd: number, address: Uint8Array): number
+  socketListen(fd: number, backlog: number): number
+  socketSetOption(fd: number, level: number, name: number, value: Uint8Array): number
+  socketGetOption(fd: number, level: number, name: number, value: Uint8Array): number
+  socketName(fd: number, peer: number, address: Uint8Array): number
+  clockNow(clock: number): number
+  fdClose(fd: number): number
+  fdControl(fd: number, command: number, argument: number): number
+  fdFileSystem(fd: number): number
+  fdTruncate(fd: number, sizeBytes: number): number
+  processLimit(resource: number, which: number): number
+  processSetLimit(resource: number, soft: number): number
+  threadId(): number
+  threadAffinity(mask: Uint8Array): number
+  threadSetAffinity(mask: Uint8Array): number
+  loopAttach(control: Int32Array, turn: () => void): NativeLoop
+  loopAddRing(loop: NativeLoop, description: Int32Array): number
+  loopReference(loop: NativeLoop): void
+  loopDetach(loop: NativeLoop): void
+  loopHostFd(loop: NativeLoop): number
+  loopHostIsDue(loop: NativeLoop): number
+  loopTrackFd(loop: NativeLoop, fd: number, tracked: number): void
+}
+
+let loaded: Addon | undefined
+
+/**
+ * The native layer of this platform, loaded once per thread.
+ *
+ * @throws {RuntimeError} `ERR_ADDON_MISSING` where there is no binary for it, or it can't be loaded.
+ */
+export function loadAddon(): Addon {
+  loaded ??= load()
+  return loaded
+}
+
+function load(): Addon {
+  const platform = `${process.platform}-${process.arch}`
+  if (process.platform !== 'linux') {
+    throw new RuntimeError(
+      'ERR_ADDON_MISSING',
+      `Cannot start: io_uring is a Linux interface, and this is ${platform}; run it in a Linux container or VM, or under simulate()`,
+    )
+  }
+  const require = createRequire(import.meta.url)
+  try {
+    return require(`../../../prebuilds/${platform}/percore.node`) as Addon
+  } catch (cause) {
+    throw new RuntimeError(
+      'ERR_ADDON_MISSING',
+      `Cannot start: the native layer for ${platform} could not be loaded; in a checkout run: npm run build`,
+      { cause },
+    )
+  }
+}

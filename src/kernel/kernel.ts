@@ -1,0 +1,132 @@
+import type { LoopControl } from './loop-control.ts'
+
+/** Which driver answers: the real kernel, or the simulated one. */
+export type KernelName = 'uring' | 'sim'
+
+/** What {@link Kernel.setupRing} is asked for. */
+export interface RingSetup {
+  /** Submission entries: a power of two, 1 … 32,768. */
+  readonly entryCount: number
+  /** Completion entries: a power of two, at least {@link entryCount}. */
+  readonly completionCount: number
+  /** `IORING_SETUP_…`, without CQSIZE. */
+  readonly flags: number
+}
+
+/** Where the parts of a ring are: word indexes into {@link RingMemory.words}. */
+export interface RingLayout {
+  readonly sqHead: number
+  readonly sqTail: number
+  readonly sqFlags: number
+  readonly sqEntryCount: number
+  /** The indirection array, or -1 on a ring set up with NO_SQARRAY. */
+  readonly sqArray: number
+  readonly cqHead: number
+  readonly cqTail: number
+  readonly cqOverflow: number
+  readonly cqEntryCount: number
+  /** The first completion entry. */
+  readonly cqes: number
+}
+
+/** The memory of one ring, shared with the kernel. */
+export interface RingMemory {
+  readonly fd: number
+  /** Both queues, one mapping. */
+  readonly words: Uint32Array<ArrayBuffer>
+  /** The submission entries, {@link SQE_WORDS} words each. */
+  readonly sqes: Uint32Array<ArrayBuffer>
+  readonly layout: RingLayout
+  /** `IORING_FEAT_…` */
+  readonly features: number
+}
+
+/** How {@link LoopHost.addRing} enters a ring. */
+export interface RingEntry {
+  /** The registered index, or the descriptor itself. */
+  readonly enterFd: number
+  /** `IORING_ENTER_…` on every call. */
+  readonly enterFlags: number
+  /** And on calls that may block. */
+  readonly waitFlags: number
+}
+
+/** An executor's place in the event loop of its thread. */
+export interface LoopHost {
+  /** The host loop's own poll descriptor, to be polled in the main ring; -1 where there is none. */
+  readonly hostFd: number
+  /** Lets the loop submit to, wait for and finally close a ring. The first is the one to park in. */
+  addRing(memory: RingMemory, entry: RingEntry): void
+  /** Keeps the host loop alive from now on, while the control block says something is live. */
+  reference(): void
+  /** Whether the host loop has timers, immediates or closings to run now. */
+  isHostDue(): boolean
+  /** Whether `fd` is to be closed should the environment end with it open. */
+  trackFd(fd: number, tracked: boolean): void
+  /** Cancels what is in flight, closes the rings and leaves the host loop. */
+  detach(): void
+}
+
+/**
+ * The port: what percore asks of an operating system, in io_uring's own ABI.
+ *
+ * A driver reads submission entries and writes completion entries as words, so that everything
+ * above runs unmodified on each. Calls return what the system call returns, or `-errno`; none
+ * blocks but {@link enter} with a wait count.
+ */
+export interface Kernel {
+  readonly name: KernelName
+
+  /** io_uring_setup(2) and the mappings. Returns the ring, or `-errno`. */
+  setupRing(setup: RingSetup): RingMemory | number
+  /** io_uring_enter(2); `timeoutNs` below 0 waits for ever. */
+  enter(
+    fd: number,
+    submitCount: number,
+    waitCount: number,
+    flags: number,
+    timeoutNs: number,
+  ): number
+  /** io_uring_register(2). Memory named inside `argument` is named by {@link addressOf}. */
+  register(
+    fd: number,
+    opcode: number,
+    argument: Uint32Array | Int32Array | Uint8Array | null,
+    count: number,
+  ): number
+  /** Closes a ring that no loop owns. */
+  closeRing(memory: RingMemory): void
+
+  /**
+   * Memory that the kernel may touch: zeroed, aligned to 64 KiB, at an address that never changes.
+   * It cannot be detached or transferred. Throws RangeError when there is none left.
+   */
+  allocate(lengthBytes: number): Uint8Array<ArrayBuffer>
+  /** The address of a view's first byte, as an exact number. */
+  addressOf(view: Uint8Array | Uint32Array | Int32Array): number
+
+  /** The monotonic clock. */
+  nowNs(): number
+
+  /** Takes a place in this thread's event loop; `turn` runs once per round. */
+  attachLoop(control: LoopControl, turn: () => void): LoopHost
+
+  /** close(2) */
+  closeFd(fd: number): number
+  /** fcntl(2) with an integer argument. */
+  controlFd(fd: number, command: number, argument: number): number
+  /** fstatfs(2): the magic number of the file system. */
+  fileSystemOf(fd: number): number
+  /** ftruncate(2), where the rings have no opcode for it. Blocks while the file system works. */
+  truncateFd(fd: number, sizeBytes: number): number
+
+  openSocket(domain: number, type: number, protocol: number): number
+  /** bind(2) to a raw `sockaddr`. */
+  bindSocket(fd: number, address: Uint8Array): number
+  listenSocket(fd: number, backlog: number): number
+  setSocketOption(fd: number, level: number, option: number, value: Uint8Array): number
+  /** getsockopt(2): the length written, or `-errno`. */
+  getSocketOption(fd: number, level: number, option: number, value: Uint8Array): number
+  /** getsockname(2), or getpeername(2): the length of the raw `sockaddr`, or `-errno`. */
+  socketName(fd: number, peer: boolean, address: Uint8Array): number
+}

@@ -1,0 +1,237 @@
+import { assert } from '../base/index.ts'
+import {
+  CLOCK_MONOTONIC,
+  CQE_WORDS,
+  IORING_FEAT_SINGLE_MMAP,
+  IORING_OFF_SQ_RING,
+  IORING_OFF_SQES,
+  IORING_SETUP_CQSIZE,
+  IORING_SETUP_NO_SQARRAY,
+  MADV_HUGEPAGE,
+  SQE_WORDS,
+} from './abi.ts'
+import { type Addon, loadAddon, type NativeLoop } from './addon.ts'
+import { ENOSYS } from './errno.ts'
+import type { Kernel, LoopHost, RingEntry, RingLayout, RingMemory, RingSetup } from './kernel.ts'
+import type { LoopControl } from './loop-control.ts'
+
+// ABI: struct io_uring_params, in words.
+const PARAMS_WORDS = 30
+const PARAMS_SQ_ENTRIES = 0
+const PARAMS_CQ_ENTRIES = 1
+const PARAMS_FLAGS = 2
+const PARAMS_FEATURES = 5
+// struct io_sqring_offsets: head, tail, ring_mask, ring_entries, flags, dropped, array
+const PARAMS_SQ_OFFSETS = 10
+// struct io_cqring_offsets: head, tail, ring_mask, ring_entries, overflow, cqes, flags
+const PARAMS_CQ_OFFSETS = 20
+
+const WASM_PAGE_BYTES = 64 * 1024
+const HUGE_PAGE_BYTES = 2 * 1024 * 1024
+
+// The part of WebAssembly that is used here; @types/node leaves it to the DOM's types.
+declare const WebAssembly: {
+  Memory: new (descriptor: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer }
+}
+
+/**
+ * The real kernel, through the native layer. One per thread.
+ *
+ * @throws {RuntimeError} `ERR_ADDON_MISSING`
+ */
+export class UringKernel implements Kernel {
+  readonly name = 'uring'
+  readonly #addon: Addon = loadAddon()
+
+  setupRing(setup: RingSetup): RingMemory | number {
+    const params = new Uint32Array(PARAMS_WORDS)
+    params[PARAMS_FLAGS] = setup.flags | IORING_SETUP_CQSIZE
+    params[PARAMS_CQ_ENTRIES] = setup.completionCount
+    const fd = this.#addon.ringSetup(setup.entryCount, params)
+    if (fd < 0) return fd
+    if (!(params[PARAMS_FEATURES]! & IORING_FEAT_SINGLE_MMAP)) return this.#abandon(fd, -ENOSYS)
+    const layout = readLayout(params)
+    const ringBytes =
+      4 *
+      Math.max(layout.cqes + layout.cqEntryCount * CQE_WORDS, layout.sqArray + layout.sqEntryCount)
+    const ring = this.#addon.ringMap(fd, IORING_OFF_SQ_RING, ringBytes)
+    if (typeof ring === 'number') return this.#abandon(fd, ring)
+    const entries = this.#addon.ringMap(fd, IORING_OFF_SQES, layout.sqEntryCount * SQE_WORDS * 4)
+    if (typeof entries === 'number') return this.#abandon(fd, entries)
+    return {
+      fd,
+      words: new Uint32Array(ring),
+      sqes: new Uint32Array(entries),
+      layout,
+      features: params[PARAMS_FEATURES]!,
+    }
+  }
+
+  enter(
+    fd: number,
+    submitCount: number,
+    waitCount: number,
+    flags: number,
+    timeoutNs: number,
+  ): number {
+    return this.#addon.ringEnter(fd, submitCount, waitCount, flags, timeoutNs)
+  }
+
+  register(
+    fd: number,
+    opcode: number,
+    argument: Uint32Array | Int32Array | Uint8Array | null,
+    count: number,
+  ): number {
+    return this.#addon.ringRegister(fd, opcode, argument, count)
+  }
+
+  closeRing(memory: RingMemory): void {
+    this.#addon.fdClose(memory.fd)
+  }
+
+  allocate(lengthBytes: number): Uint8Array<ArrayBuffer> {
+    // WebAssembly's memory is aligned, never moves, and cannot be detached under a request.
+    const pages = Math.ceil(lengthBytes / WASM_PAGE_BYTES)
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
+    const view = new Uint8Array(memory.buffer)
+    this.#adviseHugePages(view)
+    return view.subarray(0, lengthBytes)
+  }
+
+  addressOf(view: Uint8Array | Uint32Array | Int32Array): number {
+    return this.#addon.memoryAddress(view)
+  }
+
+  nowNs(): number {
+    return this.#addon.clockNow(CLOCK_MONOTONIC)
+  }
+
+  attachLoop(control: LoopControl, turn: () => void): LoopHost {
+    return new UringLoopHost(this.#addon, control, turn)
+  }
+
+  closeFd(fd: number): number {
+    return this.#addon.fdClose(fd)
+  }
+
+  controlFd(fd: number, command: number, argument: number): number {
+    return this.#addon.fdControl(fd, command, argument)
+  }
+
+  fileSystemOf(fd: number): number {
+    return this.#addon.fdFileSystem(fd)
+  }
+
+  truncateFd(fd: number, sizeBytes: number): number {
+    return this.#addon.fdTruncate(fd, sizeBytes)
+  }
+
+  openSocket(domain: number, type: number, protocol: number): number {
+    return this.#addon.socketOpen(domain, type, protocol)
+  }
+
+  bindSocket(fd: number, address: Uint8Array): number {
+    return this.#addon.socketBind(fd, address)
+  }
+
+  listenSocket(fd: number, backlog: number): number {
+    return this.#addon.socketListen(fd, backlog)
+  }
+
+  setSocketOption(fd: number, level: number, option: number, value: Uint8Array): number {
+    return this.#addon.socketSetOption(fd, level, option, value)
+  }
+
+  getSocketOption(fd: number, level: number, option: number, value: Uint8Array): number {
+    return this.#addon.socketGetOption(fd, level, option, value)
+  }
+
+  socketName(fd: number, peer: boolean, address: Uint8Array): number {
+    return this.#addon.socketName(fd, peer ? 1 : 0, address)
+  }
+
+  #abandon(fd: number, result: number): number {
+    this.#addon.fdClose(fd)
+    return result
+  }
+
+  // Scattered small pages make the device gather a segment per page: a third of the bandwidth.
+  #adviseHugePages(view: Uint8Array): void {
+    const address = this.addressOf(view)
+    const start = Math.ceil(address / HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES - address
+    const end = Math.floor((address + view.length) / HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES - address
+    if (end > start) this.#addon.memoryAdvise(view.subarray(start, end), MADV_HUGEPAGE)
+  }
+}
+
+class UringLoopHost implements LoopHost {
+  readonly hostFd: number
+  readonly #addon: Addon
+  readonly #loop: NativeLoop
+  #detached = false
+
+  constructor(addon: Addon, control: LoopControl, turn: () => void) {
+    this.#addon = addon
+    this.#loop = addon.loopAttach(control.words, turn)
+    this.hostFd = addon.loopHostFd(this.#loop)
+  }
+
+  addRing(memory: RingMemory, entry: RingEntry): void {
+    assert(!this.#detached, 'a loop that was left gets no more rings')
+    const { layout } = memory
+    const added = this.#addon.loopAddRing(
+      this.#loop,
+      Int32Array.of(
+        memory.fd,
+        entry.enterFd,
+        entry.enterFlags,
+        entry.waitFlags,
+        layout.sqHead,
+        layout.sqTail,
+        layout.sqFlags,
+        layout.cqHead,
+        layout.cqTail,
+        layout.cqEntryCount - 1,
+        layout.cqes,
+        memory.words.byteLength,
+      ),
+    )
+    assert(added >= 0, 'a loop has room for every ring of its executor')
+  }
+
+  reference(): void {
+    if (!this.#detached) this.#addon.loopReference(this.#loop)
+  }
+
+  isHostDue(): boolean {
+    return !this.#detached && this.#addon.loopHostIsDue(this.#loop) === 1
+  }
+
+  trackFd(fd: number, tracked: boolean): void {
+    if (!this.#detached) this.#addon.loopTrackFd(this.#loop, fd, tracked ? 1 : 0)
+  }
+
+  detach(): void {
+    if (this.#detached) return
+    this.#detached = true
+    this.#addon.loopDetach(this.#loop)
+  }
+}
+
+function readLayout(params: Uint32Array): RingLayout {
+  const sq = (field: number): number => params[PARAMS_SQ_OFFSETS + field]! / 4
+  const cq = (field: number): number => params[PARAMS_CQ_OFFSETS + field]! / 4
+  return {
+    sqHead: sq(0),
+    sqTail: sq(1),
+    sqFlags: sq(4),
+    sqEntryCount: params[PARAMS_SQ_ENTRIES]!,
+    sqArray: params[PARAMS_FLAGS]! & IORING_SETUP_NO_SQARRAY ? -1 : sq(6),
+    cqHead: cq(0),
+    cqTail: cq(1),
+    cqOverflow: cq(4),
+    cqEntryCount: params[PARAMS_CQ_ENTRIES]!,
+    cqes: cq(5),
+  }
+}
