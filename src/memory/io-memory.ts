@@ -1,0 +1,132 @@
+import { GIB, MIB, nextPowerOfTwo, RuntimeError } from '../base/index.ts'
+import type { Kernel } from '../kernel/index.ts'
+import { BuddyAllocator } from './buddy.ts'
+import { IoBuffer } from './io-buffer.ts'
+
+/** The smallest piece: holds a socket address, a timespec, a short message. */
+const BLOCK_BYTES_MIN = 512
+const GROWTH_BYTES: number = 16 * MIB
+/** The largest power of two that a block can have. */
+const BLOCK_BYTES_MAX: number = GIB
+
+/** One stretch of memory that the kernel may touch, and who has which part of it. */
+export interface Arena {
+  readonly memory: Uint8Array<ArrayBuffer>
+  readonly address: number
+  readonly allocator: BuddyAllocator
+  /** Its index among the rings' registered buffers, or -1. */
+  bufferIndex: number
+}
+
+export interface IoMemoryOptions {
+  readonly kernel: Kernel
+  /** The first arena, which is registered with the rings: a power of two. */
+  readonly sizeBytes: number
+  /** What all arenas together may reach. */
+  readonly sizeBytesMax: number
+}
+
+/**
+ * The memory of one executor that the kernel may touch: aligned, at stable addresses, reused.
+ *
+ * The first arena is to be registered with the rings; when it is exhausted more are added, which
+ * are not, up to a limit. O(log n) per buffer. Belongs to one thread.
+ */
+export class IoMemory {
+  readonly #kernel: Kernel
+  readonly #sizeBytesMax: number
+  readonly #arenas: Arena[] = []
+  #leasedCount = 0
+
+  constructor(options: IoMemoryOptions) {
+    this.#kernel = options.kernel
+    this.#sizeBytesMax = options.sizeBytesMax
+    this.#addArena(options.sizeBytes)
+  }
+
+  /** The arena to register. */
+  get primary(): Arena {
+    return this.#arenas[0]!
+  }
+
+  /** Bytes in use, rounded up to blocks. */
+  get usedBytes(): number {
+    let bytes = 0
+    for (const arena of this.#arenas) bytes += arena.allocator.usedBytes
+    return bytes
+  }
+
+  /** Bytes of all arenas. */
+  get sizeBytes(): number {
+    let bytes = 0
+    for (const arena of this.#arenas) bytes += arena.allocator.sizeBytes
+    return bytes
+  }
+
+  /** Buffers not yet released, or still with the kernel. */
+  get leasedCount(): number {
+    return this.#leasedCount
+  }
+
+  /**
+   * A buffer of exactly `lengthBytes`, aligned to its size rounded up to a power of two (at most the
+   * arena's), so that every buffer from 4 KiB up suits direct I/O. Its contents are whatever was there.
+   *
+   * @throws {RuntimeError} `ERR_OUT_OF_MEMORY` when the limit is reached, or for more than 1 GiB.
+   */
+  allocate(lengthBytes: number): IoBuffer {
+    if (lengthBytes > BLOCK_BYTES_MAX) throw this.#exhausted(lengthBytes)
+    for (const arena of this.#arenas) {
+      const offset = arena.allocator.allocate(lengthBytes)
+      if (offset !== -1) return this.#lease(arena, offset, lengthBytes)
+    }
+    const arena = this.#addArena(this.#growthFor(lengthBytes))
+    return this.#lease(arena, arena.allocator.allocate(lengthBytes), lengthBytes)
+  }
+
+  #lease(arena: Arena, offset: number, lengthBytes: number): IoBuffer {
+    this.#leasedCount++
+    return new IoBuffer(arena, offset, lengthBytes, this.#onFree)
+  }
+
+  #exhausted(bytes: number): RuntimeError {
+    return new RuntimeError(
+      'ERR_OUT_OF_MEMORY',
+      `Cannot allocate I/O memory as its limit is ${this.#sizeBytesMax} bytes: ${this.usedBytes} are in use, ${bytes} more are needed`,
+    )
+  }
+
+  readonly #onFree = (): void => {
+    this.#leasedCount--
+  }
+
+  /** As much as usual, or as the limit leaves, if that holds what is asked for. */
+  #growthFor(lengthBytes: number): number {
+    const leftBytes = this.#sizeBytesMax - this.sizeBytes
+    const neededBytes = Math.max(BLOCK_BYTES_MIN, nextPowerOfTwo(lengthBytes))
+    if (neededBytes > leftBytes) throw this.#exhausted(lengthBytes)
+    const usualBytes = Math.min(GROWTH_BYTES, 2 ** Math.floor(Math.log2(leftBytes)))
+    return Math.max(usualBytes, neededBytes)
+  }
+
+  #addArena(bytes: number): Arena {
+    let memory: Uint8Array<ArrayBuffer>
+    try {
+      memory = this.#kernel.allocate(bytes)
+    } catch (cause) {
+      throw new RuntimeError(
+        'ERR_OUT_OF_MEMORY',
+        `Cannot allocate ${bytes} bytes of I/O memory as the process has none left`,
+        { cause },
+      )
+    }
+    const arena = {
+      memory,
+      address: this.#kernel.addressOf(memory),
+      allocator: new BuddyAllocator(bytes, BLOCK_BYTES_MIN),
+      bufferIndex: -1,
+    }
+    this.#arenas.push(arena)
+    return arena
+  }
+}

@@ -1,0 +1,217 @@
+import { NO_QUEUE } from '../base/index.ts'
+import {
+  createLoopControl,
+  DOUBLE_SPIN_NS,
+  IORING_REGISTER_BUFFERS,
+  type Kernel,
+  type LoopControl,
+  type LoopHost,
+  POLLIN,
+  WORD_ARMED,
+  WORD_HOST_READY,
+} from '../kernel/index.ts'
+import { IoMemory } from '../memory/index.ts'
+import { encodeCancel, encodePoll, Operation, Ring } from '../ring/index.ts'
+import { RegisteredFiles } from './registered-files.ts'
+import { Timers } from './timers.ts'
+
+export interface ReactorOptions {
+  readonly kernel: Kernel
+  /** Submission entries of each ring: a power of two. */
+  readonly ringEntryCount: number
+  /** The arena to be registered: a power of two. */
+  readonly memoryBytes: number
+  readonly memoryBytesMax: number
+  /** How long to spin before parking. */
+  readonly spinNs: number
+}
+
+/**
+ * Rings, timers and I/O memory of one thread, and its place in the event loop.
+ *
+ * Completions only mark and queue; who runs, and when, is the executor's to decide.
+ */
+export class Reactor {
+  readonly kernel: Kernel
+  readonly control: LoopControl = createLoopControl()
+  readonly host: LoopHost
+  readonly timers: Timers
+  readonly memory: IoMemory
+  /** Files that the rings know by index, which spares a look-up per operation. */
+  readonly files: RegisteredFiles
+  /** For everything that may wait for the end of a turn; the one to park in. */
+  readonly main: Ring
+  #latency: Ring | null = null
+  readonly #ringEntryCount: number
+  readonly #hostPoll: ReadinessPoll
+  #latencyPoll: ReadinessPoll | null = null
+  #isMemoryRegistered = false
+  #memoryRegistrationError = 0
+
+  /** @throws {RuntimeError} `ERR_URING_UNAVAILABLE`, `ERR_MEMLOCK_LIMIT`, `ERR_OUT_OF_MEMORY`. */
+  constructor(options: ReactorOptions, turn: () => void) {
+    const { kernel } = options
+    this.kernel = kernel
+    this.#ringEntryCount = options.ringEntryCount
+    this.control.doubles[DOUBLE_SPIN_NS] = options.spinNs
+    this.memory = new IoMemory({
+      kernel,
+      sizeBytes: options.memoryBytes,
+      sizeBytesMax: options.memoryBytesMax,
+    })
+    this.host = kernel.attachLoop(this.control, turn)
+    this.timers = new Timers(this.control, this.host)
+    try {
+      this.main = this.#createRing(0, 'deferred')
+    } catch (error) {
+      this.host.detach()
+      throw error
+    }
+    this.files = new RegisteredFiles(kernel, this.main)
+    this.#hostPoll = new ReadinessPoll(this.host.hostFd, this.control.words, true)
+  }
+
+  /** The latency ring, whose completions {@link needPreempt} sees; made when first asked for. */
+  get latency(): Ring {
+    if (this.#latency === null) {
+      this.main.assertOpen()
+      this.#latency = this.#createRing(1, 'immediate')
+      if (this.#isMemoryRegistered) this.#registerMemoryWith(this.#latency)
+      this.files.attach(this.#latency)
+      this.#latencyPoll = new ReadinessPoll(this.#latency.memory.fd, this.control.words, false)
+      this.control.words[WORD_ARMED] = 0
+    }
+    return this.#latency
+  }
+
+  get hasLatencyRing(): boolean {
+    return this.#latency !== null
+  }
+
+  /** Operations between submission and terminal completion, on all rings, but for our own polls. */
+  get inFlightCount(): number {
+    const all = this.main.inFlightCount + (this.#latency?.inFlightCount ?? 0)
+    const isArmed = (poll: ReadinessPoll | null): boolean => poll !== null && this.main.holds(poll)
+    const polls = (isArmed(this.#hostPoll) ? 1 : 0) + (isArmed(this.#latencyPoll) ? 1 : 0)
+    return all - polls
+  }
+
+  /** Why the I/O memory is not registered with the rings: a negative error number, else 0. */
+  get memoryRegistrationError(): number {
+    return this.#memoryRegistrationError
+  }
+
+  get isMemoryRegistered(): boolean {
+    return this.#isMemoryRegistered
+  }
+
+  /** The ring that the terminal completion of `operation` is still to come on, or null. */
+  ringOf(operation: Operation): Ring | null {
+    if (this.main.holds(operation)) return this.main
+    return this.#latency?.holds(operation) ? this.#latency : null
+  }
+
+  /** Hands completions of all rings to their operations, and returns how many there were. */
+  reap(): number {
+    const count = this.main.reap()
+    return this.#latency === null ? count : count + this.#latency.reap()
+  }
+
+  /**
+   * Asks the kernel to cancel, if it still can. The operation's own terminal completion follows in
+   * any case; only then is its memory free.
+   *
+   * Returns whether the kernel never saw it: it then completes with 0, which means nothing.
+   */
+  cancel(operation: Operation): boolean {
+    const ring = this.ringOf(operation)
+    if (ring === null || ring.isClosed) return false
+    if (ring.withdraw(operation)) return true
+    // Before there is room for the entry it may end, and its slot be another's.
+    const name = ring.nameOf(operation)
+    encodeCancel(ring.sqes, ring.begin(), name)
+    ring.commitUnwatched()
+    return false
+  }
+
+  /** Makes events of the host loop and of the latency ring wake a parked thread. */
+  arm(): void {
+    if (this.control.words[WORD_ARMED] === 1 || this.main.isClosed) return
+    this.#hostPoll.arm(this.main)
+    this.#latencyPoll?.arm(this.main)
+    this.control.words[WORD_ARMED] = 1
+  }
+
+  /**
+   * Registers the first arena with the rings, once; operations on it then spare the kernel the
+   * pinning of pages. Where the limit of locked memory forbids it everything works without.
+   */
+  registerMemory(): void {
+    if (this.#isMemoryRegistered || this.#memoryRegistrationError !== 0) return
+    if (!this.#registerMemoryWith(this.main)) return
+    this.#isMemoryRegistered = true
+    if (this.#latency !== null) this.#registerMemoryWith(this.#latency)
+    this.memory.primary.bufferIndex = 0
+  }
+
+  /** Cancels and forgets everything in flight, and leaves the event loop. */
+  close(): void {
+    this.main.close()
+    this.#latency?.close()
+    this.host.detach()
+  }
+
+  #createRing(index: number, kind: 'deferred' | 'immediate'): Ring {
+    return new Ring({
+      kernel: this.kernel,
+      control: this.control,
+      host: this.host,
+      index,
+      kind,
+      entryCount: this.#ringEntryCount,
+    })
+  }
+
+  #registerMemoryWith(ring: Ring): boolean {
+    const { address, memory } = this.memory.primary
+    // ABI: struct iovec, as four words.
+    const vector = Uint32Array.of(
+      address,
+      address / 2 ** 32,
+      memory.length,
+      memory.length / 2 ** 32,
+    )
+    const result = this.kernel.register(ring.memory.fd, IORING_REGISTER_BUFFERS, vector, 1)
+    if (result < 0) this.#memoryRegistrationError = result
+    ring.hasRegisteredBuffers = result >= 0
+    return result >= 0
+  }
+}
+
+/** Wakes the parked thread when a descriptor becomes readable; one-shot, so that it is level-triggered. */
+class ReadinessPoll extends Operation {
+  readonly #fd: number
+  readonly #words: Int32Array
+  readonly #isHost: boolean
+
+  constructor(fd: number, words: Int32Array, isHost: boolean) {
+    super(NO_QUEUE)
+    this.#fd = fd
+    this.#words = words
+    this.#isHost = isHost
+  }
+
+  arm(ring: Ring): void {
+    if (ring.holds(this) || this.#fd < 0) return
+    const target = { fd: this.#fd, registered: false }
+    encodePoll(ring.sqes, ring.begin(), { target, events: POLLIN, multishot: false })
+    ring.commitBackground(this)
+  }
+
+  override complete(): void {
+    this.#words[WORD_ARMED] = 0
+    if (this.#isHost) this.#words[WORD_HOST_READY] = 1
+  }
+
+  override run(): void {}
+}

@@ -1,0 +1,128 @@
+import {
+  IORING_REGISTER_FILES_UPDATE,
+  IORING_REGISTER_FILES2,
+  IORING_RSRC_REGISTER_SPARSE,
+  type Kernel,
+} from '../kernel/index.ts'
+import type { Ring, Target } from '../ring/index.ts'
+
+/** Sizes to try: the table may hold no more than the limit of open files. */
+const CAPACITIES = [1024, 256, 64]
+
+/** What became of the files that were offered to {@link RegisteredFiles.add}. */
+export interface RegisteredFilesStats {
+  /** Slots of the table; 0 before the first file, or where the kernel has no such table. */
+  readonly capacity: number
+  readonly usedCount: number
+  /** Files that are used by descriptor, as the table was full or refused. */
+  readonly refusedCount: number
+}
+
+/**
+ * The descriptors that the rings of a thread know by index.
+ *
+ * An operation on a registered file spares the kernel the look-up and reference counting of its
+ * descriptor. Registering costs a system call, hence it is for files that stay open. A file has the same index in
+ * every ring. Whatever is refused works by descriptor, and is counted. Linux 5.19.
+ */
+export class RegisteredFiles {
+  readonly #kernel: Kernel
+  readonly #main: Ring
+  /** The second ring, while its table equals the first one's. */
+  #second: Ring | null = null
+  #fds: Int32Array | null = null
+  /** What the kernel reads while an update runs; kept, so that its address is known. */
+  readonly #descriptor = new Int32Array(1)
+  readonly #descriptorAddress: number
+  readonly #free: number[] = []
+  #refusedCount = 0
+  #isRefused = false
+
+  constructor(kernel: Kernel, main: Ring) {
+    this.#kernel = kernel
+    this.#main = main
+    this.#descriptorAddress = kernel.addressOf(this.#descriptor)
+  }
+
+  /** Registers `fd`, and returns its index, or -1 if it must be used by descriptor. */
+  add(fd: number): number {
+    if (this.#fds === null && !this.#isRefused) this.#createTable()
+    const fds = this.#fds
+    const index = fds === null ? undefined : this.#free.pop()
+    if (fds === null || index === undefined) {
+      this.#refusedCount++
+      return -1
+    }
+    if (!this.#update(this.#main, index, fd)) {
+      this.#free.push(index)
+      this.#refusedCount++
+      return -1
+    }
+    fds[index] = fd
+    // A ring whose table differs is used by descriptor from then on.
+    if (this.#second !== null && !this.#update(this.#second, index, fd)) this.#second = null
+    return index
+  }
+
+  /** Empties a slot; nothing on the file may be in flight. Does nothing for -1. */
+  remove(index: number): void {
+    if (index === -1 || this.#fds === null) return
+    this.#fds[index] = -1
+    if (this.#second !== null) this.#update(this.#second, index, -1)
+    // A slot that could not be emptied would lend its old file to the next: it stays out of use.
+    if (this.#update(this.#main, index, -1)) this.#free.push(index)
+  }
+
+  /** How `ring` names the file with this descriptor and index. */
+  target(ring: Ring, fd: number, index: number): Target {
+    const isKnown = index !== -1 && (ring === this.#main || ring === this.#second)
+    return isKnown ? { fd: index, registered: true } : { fd, registered: false }
+  }
+
+  /** Gives a second ring the same table. */
+  attach(ring: Ring): void {
+    const fds = this.#fds
+    this.#second = ring
+    if (fds === null) return
+    if (!createTable(this.#kernel, ring, fds.length)) this.#second = null
+    for (let index = 0; index < fds.length && this.#second !== null; index++) {
+      const fd = fds[index]!
+      if (fd !== -1 && !this.#update(ring, index, fd)) this.#second = null
+    }
+  }
+
+  stats(): RegisteredFilesStats {
+    const capacity = this.#fds?.length ?? 0
+    const usedCount = this.#fds?.reduce((count, fd) => (fd === -1 ? count : count + 1), 0) ?? 0
+    return { capacity, usedCount, refusedCount: this.#refusedCount }
+  }
+
+  #update(ring: Ring, index: number, fd: number): boolean {
+    this.#descriptor[0] = fd
+    const address = this.#descriptorAddress
+    // ABI: struct io_uring_files_update: offset, resv, fds.
+    const argument = Uint32Array.of(index, 0, address, address / 2 ** 32)
+    return this.#kernel.register(ring.memory.fd, IORING_REGISTER_FILES_UPDATE, argument, 1) === 1
+  }
+
+  #createTable(): void {
+    const capacity = CAPACITIES.find((count) => createTable(this.#kernel, this.#main, count))
+    if (capacity === undefined) {
+      this.#isRefused = true
+      return
+    }
+    this.#fds = new Int32Array(capacity).fill(-1)
+    // The last is handed out first, so low slots are used before high ones.
+    for (let index = capacity - 1; index >= 0; index--) this.#free.push(index)
+    if (this.#second !== null && !createTable(this.#kernel, this.#second, capacity)) {
+      this.#second = null
+    }
+  }
+}
+
+function createTable(kernel: Kernel, ring: Ring, capacity: number): boolean {
+  // ABI: struct io_uring_rsrc_register: nr, flags, resv2, data, tags; its size is the count.
+  const argument = Uint32Array.of(capacity, IORING_RSRC_REGISTER_SPARSE, 0, 0, 0, 0, 0, 0)
+  const { fd } = ring.memory
+  return kernel.register(fd, IORING_REGISTER_FILES2, argument, argument.byteLength) >= 0
+}

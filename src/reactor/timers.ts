@@ -1,0 +1,93 @@
+import { Heap, type HeapEntry, Runnable, type RunQueue } from '../base/index.ts'
+import {
+  DOUBLE_DEADLINE_NS,
+  type LoopControl,
+  type LoopHost,
+  WORD_LIVE_TIMERS,
+  WORD_REFERENCED,
+} from '../kernel/index.ts'
+
+/** Something that happens at a moment of the monotonic clock, on its home queue; never early. */
+export abstract class Timer extends Runnable implements HeapEntry {
+  /** @internal */
+  heapIndex = -1
+  /** @internal Orders equal deadlines by arming. */
+  order = 0
+  deadlineNs = 0
+  /** Whether the program stays alive for it. */
+  readonly keepsAlive: boolean
+
+  constructor(home: RunQueue, options: { keepsAlive?: boolean; runsUserCode?: boolean } = {}) {
+    super(home, options.runsUserCode)
+    this.keepsAlive = options.keepsAlive ?? true
+  }
+
+  get isArmed(): boolean {
+    return this.heapIndex !== -1
+  }
+
+  /** Takes the expiry; may mark and queue, but run no user code. */
+  expire(): void {
+    this.home.push(this)
+  }
+}
+
+/**
+ * The timers of one thread, by deadline. O(log n) to arm and disarm, no system call: the loop parks
+ * no longer than to the first.
+ */
+export class Timers {
+  readonly #control: LoopControl
+  readonly #host: LoopHost
+  readonly #heap = new Heap<Timer>(isBefore)
+  #order = 0
+
+  constructor(control: LoopControl, host: LoopHost) {
+    this.#control = control
+    this.#host = host
+  }
+
+  get size(): number {
+    return this.#heap.size
+  }
+
+  arm(timer: Timer, deadlineNs: number): void {
+    timer.deadlineNs = deadlineNs
+    timer.order = this.#order++
+    this.#heap.push(timer)
+    if (timer.heapIndex === 0) this.#control.doubles[DOUBLE_DEADLINE_NS] = deadlineNs
+    if (!timer.keepsAlive) return
+    const { words } = this.#control
+    words[WORD_LIVE_TIMERS]!++
+    if (words[WORD_REFERENCED] === 0) this.#host.reference()
+  }
+
+  /** Does nothing if it is not armed. */
+  disarm(timer: Timer): void {
+    if (timer.heapIndex === -1) return
+    const wasFirst = timer.heapIndex === 0
+    this.#heap.remove(timer)
+    if (timer.keepsAlive) this.#control.words[WORD_LIVE_TIMERS]!--
+    if (wasFirst) this.#publish()
+  }
+
+  /** Expires every timer whose time has come. */
+  expire(nowNs: number): void {
+    for (let timer = this.#heap.peek(); timer !== undefined; timer = this.#heap.peek()) {
+      if (timer.deadlineNs > nowNs) break
+      this.#heap.pop()
+      if (timer.keepsAlive) this.#control.words[WORD_LIVE_TIMERS]!--
+      timer.expire()
+    }
+    this.#publish()
+  }
+
+  #publish(): void {
+    this.#control.doubles[DOUBLE_DEADLINE_NS] =
+      this.#heap.peek()?.deadlineNs ?? Number.POSITIVE_INFINITY
+  }
+}
+
+function isBefore(a: Timer, b: Timer): boolean {
+  return a.deadlineNs < b.deadlineNs || (a.deadlineNs === b.deadlineNs && a.order < b.order)
+}

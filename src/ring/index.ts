@@ -1,0 +1,14 @@
+export { BufferRing, type BufferRingOptions, NO_BUFFER } from './buffer-ring.ts'
+export { Operation } from './operation.ts'
+export * from './ops/index.ts'
+export { Ring, type RingKind, type RingOptions } from './ring.ts'
+export {
+  encodeEntry,
+  type MemoryRef,
+  type OperationName,
+  opcodeFor,
+  SQE_BUFFER,
+  SQE_FILE_INDEX,
+  type SqeWords,
+  type Target,
+} from './sqe.ts'

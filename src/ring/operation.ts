@@ -1,0 +1,42 @@
+import { Runnable, type RunQueue } from '../base/index.ts'
+import type { Ring } from './ring.ts'
+
+/**
+ * One request to the kernel, from its submission to its terminal completion.
+ *
+ * Its slot, and the generation of that, are its name in the ring (`user_data`). A completion marks
+ * it and puts it on its home queue; whoever waits is settled there, in a later turn: reaping runs
+ * no user code.
+ */
+export abstract class Operation extends Runnable {
+  /** @internal Index in the table of its ring; meaningless once it has ended. */
+  slot: number
+  /** What the last completion said: a count, a descriptor, or a negative error number. */
+  result: number
+  /** `IORING_CQE_F_…` of the last completion. */
+  flags: number
+
+  // Assignments rather than initializers: V8 inlines the one, and calls a builtin for the other.
+  constructor(home: RunQueue, runsUserCode: boolean = false) {
+    super(home, runsUserCode)
+    this.slot = -1
+    this.result = 0
+    this.flags = 0
+  }
+
+  /** Whether its terminal completion is still to come on `ring`. */
+  isInFlightOn(ring: Ring): boolean {
+    return ring.holds(this)
+  }
+
+  /**
+   * Takes one completion; called while reaping, so it may mark and queue but run no user code.
+   *
+   * It is no longer in flight if this was the terminal one, and may be submitted again.
+   */
+  complete(result: number, flags: number): void {
+    this.result = result
+    this.flags = flags
+    this.home.push(this)
+  }
+}

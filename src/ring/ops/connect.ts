@@ -1,0 +1,23 @@
+import { IORING_OP_CONNECT } from '../../kernel/index.ts'
+import { encodeEntry, opcodeFor, type SqeWords, type Target } from '../sqe.ts'
+
+/** Arguments of {@link encodeConnect}. */
+export interface ConnectArgs {
+  readonly target: Target
+  /** Where the raw `sockaddr` is; it must stay until the entry is submitted. */
+  readonly address: number
+  readonly addressBytes: number
+}
+
+/**
+ * Connects a socket, like `connect(2)`. Linux 5.5.
+ *
+ * CQE result: 0, or `-errno`; -ECANCELED leaves a socket of which nothing more is known: close it.
+ *
+ * @see io_uring_prep_connect(3)
+ */
+export function encodeConnect(sqe: SqeWords, base: number, args: ConnectArgs): void {
+  const { target, address, addressBytes } = args
+  const opcode = opcodeFor(IORING_OP_CONNECT, target)
+  encodeEntry(sqe, base, opcode, target.fd, addressBytes, address, 0, 0)
+}

@@ -1,0 +1,64 @@
+export { type AcceptArgs, encodeAccept } from './accept.ts'
+export {
+  type AdviseArgs,
+  type AllocateArgs,
+  encodeAdvise,
+  encodeAllocate,
+  encodeTruncate,
+  type TruncateArgs,
+} from './allocate.ts'
+export { encodeCancel, encodeCancelFd } from './cancel.ts'
+export { encodeClose } from './close.ts'
+export { type ConnectArgs, encodeConnect } from './connect.ts'
+export { encodeFilesUpdate, type FilesUpdateArgs } from './files-update.ts'
+export { encodeReceiveMessage, encodeSendMessage, type MessageArgs } from './message.ts'
+export { encodeMessageRing, type MessageRingArgs } from './message-ring.ts'
+export {
+  encodeLink,
+  encodeMakeDirectory,
+  encodeRename,
+  encodeSymbolicLink,
+  encodeUnlink,
+  type MakeDirectoryArgs,
+  type NameRef,
+  type SymbolicLinkArgs,
+  type TwoNamesArgs,
+  type UnlinkArgs,
+} from './names.ts'
+export { encodeNop } from './nop.ts'
+export { encodeOpen, type OpenArgs } from './open.ts'
+export { encodePoll, type PollArgs } from './poll.ts'
+export { encodeRead, encodeReadVectored } from './read.ts'
+export {
+  encodeReceive,
+  encodeReceiveSelect,
+  type ReceiveArgs,
+  type ReceiveSelectArgs,
+} from './receive.ts'
+export { encodeSend, encodeSendZeroCopy, type SendArgs } from './send.ts'
+export { encodeShutdown, type ShutdownArgs } from './shutdown.ts'
+export {
+  type BindArgs,
+  encodeBind,
+  encodeListen,
+  encodeSocket,
+  type ListenArgs,
+  type SocketArgs,
+} from './socket.ts'
+export { encodeSplice, type SpliceArgs } from './splice.ts'
+export { encodeStatx, type StatxArgs } from './statx.ts'
+export {
+  encodeFsync,
+  encodeSyncFileRange,
+  type FsyncArgs,
+  type SyncFileRangeArgs,
+} from './sync.ts'
+export {
+  encodeLinkTimeout,
+  encodeTimeout,
+  encodeTimeoutRemove,
+  type TimeoutArgs,
+  writeTimespec,
+} from './timeout.ts'
+export { type TransferArgs, type VectoredArgs, writeVector } from './transfer.ts'
+export { encodeWrite, encodeWriteVectored } from './write.ts'

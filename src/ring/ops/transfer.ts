@@ -1,0 +1,61 @@
+import {
+  encodeEntry,
+  type MemoryRef,
+  opcodeFor,
+  SQE_BUFFER,
+  type SqeWords,
+  type Target,
+} from '../sqe.ts'
+
+/** Arguments of the encoders that move bytes between one stretch of memory and a file. */
+export interface TransferArgs {
+  readonly file: Target
+  readonly memory: MemoryRef
+  /** Position in the file, in bytes; `-1` uses, and advances, the file cursor. */
+  readonly offsetBytes: number
+}
+
+/** Arguments of the encoders that move bytes between several stretches of memory and a file. */
+export interface VectoredArgs {
+  readonly file: Target
+  /** Address of the `struct iovec`s; they must stay until the entry is submitted. */
+  readonly vectorAddress: number
+  readonly vectorCount: number
+  /** Position in the file, in bytes; `-1` uses, and advances, the file cursor. */
+  readonly offsetBytes: number
+}
+
+/** Writes a `struct iovec` as four words. */
+export function writeVector(words: Uint32Array, index: number, memory: MemoryRef): void {
+  const { address, lengthBytes } = memory
+  words[index] = address
+  words[index + 1] = address / 2 ** 32
+  words[index + 2] = lengthBytes
+  words[index + 3] = lengthBytes / 2 ** 32
+}
+
+/** Registered memory has an opcode of its own, which spares the kernel the pinning of pages. */
+export function encodeTransfer(
+  sqe: SqeWords,
+  base: number,
+  opcodePlain: number,
+  opcodeFixed: number,
+  args: TransferArgs,
+): void {
+  const { file, memory, offsetBytes } = args
+  const { bufferIndex, address, lengthBytes } = memory
+  const opcode = opcodeFor(bufferIndex >= 0 ? opcodeFixed : opcodePlain, file)
+  encodeEntry(sqe, base, opcode, file.fd, offsetBytes, address, lengthBytes, 0)
+  if (bufferIndex >= 0) sqe[base + SQE_BUFFER] = bufferIndex
+}
+
+export function encodeVectored(
+  sqe: SqeWords,
+  base: number,
+  opcode: number,
+  args: VectoredArgs,
+): void {
+  const { file, vectorAddress, vectorCount, offsetBytes } = args
+  const word = opcodeFor(opcode, file)
+  encodeEntry(sqe, base, word, file.fd, offsetBytes, vectorAddress, vectorCount, 0)
+}

@@ -1,0 +1,414 @@
+import { assert, RuntimeError } from '../base/index.ts'
+import {
+  EAGAIN,
+  EBUSY,
+  EINTR,
+  EINVAL,
+  ENOMEM,
+  IORING_ENTER_GETEVENTS,
+  IORING_ENTER_NO_IOWAIT,
+  IORING_ENTER_REGISTERED_RING,
+  IORING_FEAT_NO_IOWAIT,
+  IORING_OP_NOP,
+  IORING_REGISTER_RING_FDS,
+  IORING_SETUP_CLAMP,
+  IORING_SETUP_DEFER_TASKRUN,
+  IORING_SETUP_NO_SQARRAY,
+  IORING_SETUP_SINGLE_ISSUER,
+  IORING_SETUP_SUBMIT_ALL,
+  IORING_SETUP_TASKRUN_FLAG,
+  IORING_SQ_CQ_OVERFLOW,
+  type Kernel,
+  kernelError,
+  type LoopControl,
+  type LoopHost,
+  type RingEntry,
+  type RingLayout,
+  type RingMemory,
+  SQE_WORDS,
+  WORD_BACKGROUND,
+  WORD_MORE,
+} from '../kernel/index.ts'
+import type { Operation } from './operation.ts'
+import { refusedRing } from './refusal.ts'
+import { SLOT_BACKGROUND, SLOT_KEPT, SlotTable } from './slot-table.ts'
+import { encodeEntry, type OperationName, SQE_USER_DATA, type SqeWords } from './sqe.ts'
+
+/** How completions reach this thread. */
+export type RingKind =
+  /** When asked for: cheapest, for everything that may wait for the end of a turn. */
+  | 'deferred'
+  /** By themselves, even while JavaScript is busy: the word that {@link needPreempt} looks at. */
+  | 'immediate'
+
+export interface RingOptions {
+  readonly kernel: Kernel
+  readonly control: LoopControl
+  /** Kept alive while an operation that asks for it is in flight. */
+  readonly host: LoopHost
+  /** 0 … 2: its word of the control block. */
+  readonly index: number
+  readonly kind: RingKind
+  /** Submission entries: a power of two. */
+  readonly entryCount: number
+}
+
+/** Marks completions that nobody waits for. */
+const NO_SLOT = -1
+/** Completions may come faster than turns; four times the submissions before overflow. */
+const COMPLETIONS_PER_ENTRY = 4
+const SUBMIT_TRIES_MAX = 10_000
+/** Below this a ring is not tried. */
+const ENTRY_COUNT_MIN = 128
+
+/**
+ * One io_uring: entries out, completions in. Belongs to the thread that made it.
+ *
+ * Writing an entry is {@link begin}, an encoder, {@link commit}: no system call, unless the
+ * submission queue is full. Nothing here blocks. What runs once per operation has its constants as
+ * literals, with their names beside them: V8 loads and checks an imported one at every use.
+ */
+export class Ring {
+  readonly memory: RingMemory
+  readonly entry: RingEntry
+  readonly index: number
+  readonly kind: RingKind
+  readonly sqes: SqeWords
+  /** Whether the arena is registered with it, so that its index may be used in entries. */
+  hasRegisteredBuffers = false
+  /** Completions whose slot had been given to another operation; dropped. */
+  staleCount = 0
+  /** Completions ever reaped. */
+  completionCount = 0
+
+  readonly #kernel: Kernel
+  readonly #control: Int32Array
+  readonly #host: LoopHost
+  readonly #words: Int32Array
+  readonly #layout: RingLayout
+  readonly #entryMask: number
+  readonly #completionMask: number
+  readonly #sqTailIndex: number
+  readonly #cqesIndex: number
+  readonly #table = new SlotTable()
+  #sqTail = 0
+  #cqHead = 0
+  /** The tail up to which entries are known to be free; the kernel may have freed more. */
+  #roomTail = 0
+  /** The submission tail when last counted. */
+  #countedTail = 0
+  #countedHead = 0
+  #submissionCount = 0
+  #isClosed = false
+
+  /** @throws {RuntimeError} `ERR_URING_UNAVAILABLE` or `ERR_MEMLOCK_LIMIT`, with cause and cure. */
+  constructor(options: RingOptions) {
+    const { kernel, control, host, index, kind, entryCount } = options
+    this.#kernel = kernel
+    this.#control = control.words
+    this.#host = host
+    this.index = index
+    this.kind = kind
+    this.memory = setUp(kernel, kind, entryCount)
+    this.sqes = this.memory.sqes
+    const layout = this.memory.layout
+    this.#layout = layout
+    this.#words = new Int32Array(this.memory.words.buffer)
+    this.#entryMask = (layout.sqEntryCount - 1) | 0
+    this.#completionMask = (layout.cqEntryCount - 1) | 0
+    this.#sqTailIndex = layout.sqTail
+    this.#cqesIndex = layout.cqes
+    if (layout.sqArray !== -1) {
+      for (let i = 0; i < layout.sqEntryCount; i++) this.#words[layout.sqArray + i] = i
+    }
+    this.entry = registerRingFd(kernel, this.memory)
+    host.addRing(this.memory, this.entry)
+  }
+
+  /** Operations between submission and terminal completion. */
+  get inFlightCount(): number {
+    let count = 0
+    for (const _ of this.#table.inFlight()) count++
+    return count
+  }
+
+  /** Entries ever submitted. */
+  get submissionCount(): number {
+    return this.#submissionCount + ((this.#sqTail - this.#countedTail) >>> 0)
+  }
+
+  /** Entries that the kernel has not been told of. */
+  get unsubmittedCount(): number {
+    return (this.#sqTail - this.#words[this.#layout.sqHead]!) | 0
+  }
+
+  /** Where {@link needPreempt} looks: the words, and the index of the completion tail in them. */
+  get completionTail(): { readonly words: Int32Array; readonly index: number } {
+    return { words: this.#words, index: this.#layout.cqTail }
+  }
+
+  /** How far completions have been reaped: the tail, when all have. */
+  get completionHead(): number {
+    return this.#cqHead
+  }
+
+  /** Whether the terminal completion of `operation` is still to come here. */
+  holds(operation: Operation): boolean {
+    return this.#table.holds(operation)
+  }
+
+  /** @throws {RuntimeError} `ERR_EXECUTOR_CLOSED` */
+  assertOpen(): void {
+    if (!this.#isClosed) return
+    throw new RuntimeError(
+      'ERR_EXECUTOR_CLOSED',
+      'Cannot submit an operation as its executor must be open: it was closed',
+    )
+  }
+
+  /**
+   * The first word of the next free entry, for an encoder; one of the commits must follow.
+   *
+   * @throws {RuntimeError} `ERR_EXECUTOR_CLOSED`
+   */
+  begin(): number {
+    if (this.#sqTail === this.#roomTail) this.#findRoom()
+    return (this.#sqTail & this.#entryMask) << 4 // words of an entry: 16
+  }
+
+  /** Gives the entry begun to `operation`, to be submitted with this turn's. */
+  commit(operation: Operation): void {
+    const slot = this.#table.take(operation)
+    operation.slot = slot
+    this.#publish(slot, this.#table.begin(slot, 0))
+    if (this.#control[5] === 0) this.#host.reference() // WORD_REFERENCED
+  }
+
+  /** The same for an operation that does not keep the program alive. */
+  commitBackground(operation: Operation): void {
+    const slot = this.#table.take(operation)
+    operation.slot = slot
+    this.#control[WORD_BACKGROUND + this.index]!++
+    this.#publish(slot, this.#table.begin(slot, SLOT_BACKGROUND))
+  }
+
+  /** Reserves a slot for an operation that is submitted again and again, until {@link releaseSlot}. */
+  reserveSlot(operation: Operation): number {
+    const slot = this.#table.take(operation)
+    operation.slot = slot
+    return slot
+  }
+
+  /** Gives the entry begun to the operation that `slot` was reserved for; it must not be in flight. */
+  commitReserved(slot: number): void {
+    assert(this.#table.isIdle(slot), 'an operation is in flight once')
+    this.#publish(slot, this.#table.begin(slot, 1)) // SLOT_KEPT
+    if (this.#control[5] === 0) this.#host.reference() // WORD_REFERENCED
+  }
+
+  /** Ends a reservation; the operation must not be in flight. */
+  releaseSlot(slot: number): void {
+    assert(this.#table.isIdle(slot), 'a slot in flight is not released')
+    this.#table.free(slot)
+  }
+
+  /** Submits the entry begun for nobody: its completion is dropped. */
+  commitUnwatched(): void {
+    this.#control[WORD_BACKGROUND + this.index]!++
+    this.#publish(NO_SLOT, 0)
+  }
+
+  /** The name of an operation in flight, for entries that cancel or change it. */
+  nameOf(operation: Operation): OperationName {
+    return { slot: operation.slot, generation: this.#table.names[operation.slot]! }
+  }
+
+  /**
+   * Takes `operation` back if the kernel has not seen it: it completes as a no-op.
+   *
+   * Returns false if it is too late, and only the kernel can cancel it.
+   */
+  withdraw(operation: Operation): boolean {
+    assert(this.holds(operation), 'an operation is withdrawn from its own ring')
+    const { slot, generation } = this.nameOf(operation)
+    const { sqes } = this
+    // A search, since cancelling what was just begun is rare, and a record of it would cost always.
+    for (
+      let index = this.#words[this.#layout.sqHead]!;
+      index !== this.#sqTail;
+      index = (index + 1) | 0
+    ) {
+      const base = (index & this.#entryMask) * SQE_WORDS
+      if (sqes[base + SQE_USER_DATA] !== slot || sqes[base + SQE_USER_DATA + 1] !== generation)
+        continue
+      encodeEntry(sqes, base, IORING_OP_NOP, -1, 0, 0, 0, 0)
+      return true
+    }
+    return false
+  }
+
+  /** Submits what is waiting now rather than at the end of the turn. Does not block. */
+  submit(): number {
+    return this.#enter(this.unsubmittedCount)
+  }
+
+  /**
+   * Hands every completion to its operation, and returns how many there were.
+   *
+   * Runs no user code. May be called again from within, by an operation that submits another.
+   */
+  reap(): number {
+    const words = this.#words
+    const layout = this.#layout
+    if (words[layout.sqFlags]! & IORING_SQ_CQ_OVERFLOW) this.#enter(0)
+    // ORDER: acquire, pairs with the kernel's release of the tail; entries before it are complete.
+    const tail = Atomics.load(words, layout.cqTail)
+    let count = 0
+    while (((tail - this.#cqHead) | 0) > 0) {
+      const head = this.#cqHead
+      this.#cqHead = (head + 1) | 0
+      count++
+      const base = this.#cqesIndex + ((head & this.#completionMask) << 2)
+      this.#dispatch(words[base]!, words[base + 1]!, words[base + 2]!, words[base + 3]!)
+    }
+    // What a reap from within has counted is not counted again.
+    this.completionCount += (this.#cqHead - this.#countedHead) | 0
+    this.#countedHead = this.#cqHead
+    // ORDER: release, so that the kernel reuses an entry only after we have read it.
+    Atomics.store(words, layout.cqHead, this.#cqHead)
+    return count
+  }
+
+  /**
+   * Takes no more: {@link begin} throws from now on. The loop that it was added to closes its
+   * descriptor, whose number may soon be another ring's.
+   */
+  close(): void {
+    this.#isClosed = true
+    this.#roomTail = this.#sqTail
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  /** Every operation whose terminal completion is still to come. */
+  inFlight(): Iterable<Operation> {
+    return this.#table.inFlight()
+  }
+
+  #dispatch(slot: number, name: number, result: number, flags: number): void {
+    const table = this.#table
+    const names = table.names
+    if (slot < 0 || slot >= names.length || names[slot] !== name) {
+      this.#drop(slot)
+      return
+    }
+    const operation = table.operations[slot]!
+    if ((flags & 2) !== 0)
+      this.#control[WORD_MORE + this.index]!++ // IORING_CQE_F_MORE
+    else if ((name & 3) === 0) table.free(slot)
+    else this.#retire(slot, name)
+    operation.complete(result, flags)
+  }
+
+  #retire(slot: number, name: number): void {
+    if ((name & SLOT_BACKGROUND) !== 0) this.#control[WORD_BACKGROUND + this.index]!--
+    if ((name & SLOT_KEPT) !== 0) this.#table.keep(slot)
+    else this.#table.free(slot)
+  }
+
+  #drop(slot: number): void {
+    if (slot === NO_SLOT) this.#control[WORD_BACKGROUND + this.index]!--
+    else this.staleCount++
+  }
+
+  #publish(userDataLow: number, userDataHigh: number): void {
+    const tail = this.#sqTail
+    const sqes = this.sqes
+    const base = (tail & this.#entryMask) << 4
+    sqes[base + 8] = userDataLow
+    sqes[base + 9] = userDataHigh
+    this.#sqTail = (tail + 1) | 0
+    // Plain: the kernel reads it in a system call of this same thread, never on its own (no SQPOLL).
+    this.#words[this.#sqTailIndex] = this.#sqTail
+  }
+
+  #findRoom(): void {
+    this.assertOpen()
+    this.#submissionCount = this.submissionCount
+    this.#countedTail = this.#sqTail
+    if (this.unsubmittedCount > this.#entryMask) this.#makeRoom()
+    this.#roomTail = (this.#words[this.#layout.sqHead]! + this.#entryMask + 1) | 0
+  }
+
+  #enter(submitCount: number): number {
+    if (this.#isClosed) return 0
+    const { enterFd, enterFlags } = this.entry
+    return this.#kernel.enter(enterFd, submitCount, 0, enterFlags | IORING_ENTER_GETEVENTS, -1)
+  }
+
+  #makeRoom(): void {
+    for (let tries = 0; tries < SUBMIT_TRIES_MAX; tries++) {
+      const result = this.submit()
+      if (this.unsubmittedCount <= this.#entryMask) return
+      if (result < 0 && result !== -EBUSY && result !== -EAGAIN && result !== -EINTR) {
+        throw kernelError(result, { syscall: 'io_uring_enter', fd: this.memory.fd })
+      }
+      // The kernel takes no more while completions wait to be reaped.
+      this.reap()
+    }
+    throw kernelError(-EBUSY, { syscall: 'io_uring_enter', fd: this.memory.fd })
+  }
+}
+
+/** Asks for the best flags first, and drops those that this kernel does not know. */
+function setUp(kernel: Kernel, kind: RingKind, entryCount: number): RingMemory {
+  const common = IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_TASKRUN_FLAG
+  const single = IORING_SETUP_SINGLE_ISSUER
+  const deferred = kind === 'deferred' ? IORING_SETUP_DEFER_TASKRUN : 0
+  const immediate = IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | single
+  const attempts =
+    kind === 'deferred'
+      ? [
+          common | single | deferred | IORING_SETUP_NO_SQARRAY, // Linux 6.6
+          common | single | deferred, // Linux 6.1
+          IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | single, // Linux 6.0
+          IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL, // Linux 5.19
+        ]
+      : [
+          immediate | IORING_SETUP_NO_SQARRAY,
+          immediate,
+          IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL,
+        ]
+  // A ring that locked memory is too short for may do with fewer entries.
+  for (let count = entryCount; ; count /= 2) {
+    const result = trySetUp(kernel, attempts, count)
+    if (typeof result !== 'number') return result
+    if (result !== -ENOMEM || count <= ENTRY_COUNT_MIN) throw refusedRing(result)
+  }
+}
+
+function trySetUp(
+  kernel: Kernel,
+  attempts: readonly number[],
+  entryCount: number,
+): RingMemory | number {
+  let result: RingMemory | number = -EINVAL
+  for (const flags of attempts) {
+    const completionCount = entryCount * COMPLETIONS_PER_ENTRY
+    result = kernel.setupRing({ entryCount, completionCount, flags })
+    if (result !== -EINVAL) break
+  }
+  return result
+}
+
+/** Entering by a registered index spares the kernel a look-up per call (Linux 5.18). */
+function registerRingFd(kernel: Kernel, memory: RingMemory): RingEntry {
+  const waitFlags = memory.features & IORING_FEAT_NO_IOWAIT ? IORING_ENTER_NO_IOWAIT : 0
+  // ABI: struct io_uring_rsrc_update: offset (-1: any), reserved, data.
+  const update = Int32Array.of(-1, 0, memory.fd, 0)
+  const registered = kernel.register(memory.fd, IORING_REGISTER_RING_FDS, update, 1)
+  if (registered !== 1) return { enterFd: memory.fd, enterFlags: 0, waitFlags }
+  return { enterFd: update[0]!, enterFlags: IORING_ENTER_REGISTERED_RING, waitFlags }
+}

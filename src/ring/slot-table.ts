@@ -1,0 +1,100 @@
+import { assert } from '../base/index.ts'
+import type { Operation } from './operation.ts'
+
+/** What a slot is used for: the low bits of its name. */
+export const SLOT_KEPT = 1
+/** Does not keep the program alive. */
+export const SLOT_BACKGROUND = 2
+
+/** The name of a slot that nothing is in flight in: names are never negative. */
+const IDLE = -1
+const GENERATION_STEP = 4
+const NAME_MASK = 0x7ffffffc
+
+/**
+ * Operations by slot. A slot's name, a generation and two bits of use, tells one request from all
+ * others that had the slot; together they are the `user_data` of the request.
+ *
+ * What changes with each request is in a typed array, not in the operations: these are of many
+ * classes, and V8 looks properties up the slow way where it meets more than four. O(1); grows by
+ * doubling and keeps its size.
+ */
+export class SlotTable {
+  readonly operations: (Operation | null)[] = []
+  /** By slot: the name of the request in flight, or -1. */
+  names: Int32Array<ArrayBuffer> = new Int32Array(0)
+  #generations: Int32Array<ArrayBuffer> = new Int32Array(0)
+  #free = new Int32Array(0)
+  #freeCount = 0
+
+  /** Slots in use. */
+  get size(): number {
+    return this.operations.length - this.#freeCount
+  }
+
+  /** Gives `operation` a slot. */
+  take(operation: Operation): number {
+    if (this.#freeCount === 0) this.#grow()
+    const slot = this.#free[--this.#freeCount]!
+    this.operations[slot] = operation
+    return slot
+  }
+
+  /** Begins a request in `slot`, and returns its name. */
+  begin(slot: number, use: number): number {
+    const generation = (this.#generations[slot]! + 4) & 0x7ffffffc // GENERATION_STEP, NAME_MASK
+    this.#generations[slot] = generation
+    const name = generation | use
+    this.names[slot] = name
+    return name
+  }
+
+  free(slot: number): void {
+    this.names[slot] = -1 // IDLE
+    this.operations[slot] = null
+    this.#free[this.#freeCount++] = slot
+  }
+
+  /** Ends the request, but keeps the slot for the next one of the same operation. */
+  keep(slot: number): void {
+    this.names[slot] = IDLE
+  }
+
+  isIdle(slot: number): boolean {
+    return this.names[slot] === IDLE
+  }
+
+  /** Whether the operation's terminal completion is still to come. */
+  holds(operation: Operation): boolean {
+    const { slot } = operation
+    return this.operations[slot] === operation && this.names[slot] !== IDLE
+  }
+
+  *inFlight(): Iterable<Operation> {
+    for (const operation of this.operations) {
+      if (operation !== null && this.holds(operation)) yield operation
+    }
+  }
+
+  #grow(): void {
+    const oldSize = this.operations.length
+    const size = Math.max(256, oldSize * 2)
+    assert(
+      GENERATION_STEP > (SLOT_KEPT | SLOT_BACKGROUND),
+      'a generation is beside the bits of use',
+    )
+    assert((NAME_MASK & (SLOT_KEPT | SLOT_BACKGROUND)) === 0, 'a generation has no bits of use')
+    this.names = grown(this.names, size, IDLE)
+    this.#generations = grown(this.#generations, size, 0)
+    this.#free = new Int32Array(size)
+    // The last is handed out first, so low slots are used before high ones.
+    for (let slot = size - 1; slot >= oldSize; slot--) this.#free[this.#freeCount++] = slot
+    for (let slot = oldSize; slot < size; slot++) this.operations.push(null)
+  }
+}
+
+function grown(values: Int32Array, size: number, filler: number): Int32Array<ArrayBuffer> {
+  const result = new Int32Array(size).fill(filler)
+  result.set(values)
+  return result
+}
