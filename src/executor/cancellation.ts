@@ -1,0 +1,171 @@
+import { NS_PER_MS, RuntimeError, validateDurationMs, wrongType } from '../base/index.ts'
+import { Timer } from '../reactor/index.ts'
+import { abortHub } from './abort-hub.ts'
+import type { Executor } from './executor.ts'
+import type { Task } from './task.ts'
+
+/** What everything that waits accepts. */
+export interface WaitOptions {
+  /** Aborting it ends the wait, and cancels the operation; the promise rejects with its reason. */
+  readonly signal?: AbortSignal | undefined
+  /** The longest wait, in milliseconds; the promise then rejects with `ERR_TASK_TIMEOUT`. */
+  readonly timeoutMs?: number | undefined
+}
+
+/** What is left of a longer wait, for one of its steps: errors name the whole. */
+export class WaitStep implements WaitOptions {
+  readonly signal: AbortSignal | undefined
+  readonly timeoutMs: number
+  readonly wholeTimeoutMs: number
+  readonly wholeAction: string
+
+  constructor(whole: WaitOptions & { readonly timeoutMs: number }, action: string, leftMs: number) {
+    this.signal = whole.signal
+    this.timeoutMs = leftMs
+    this.wholeTimeoutMs = whole.timeoutMs
+    this.wholeAction = action
+  }
+}
+
+/** Something under way that can be asked to stop. Asking again, or too late, is nothing. */
+export interface Cancellable {
+  cancel(reason: unknown): void
+}
+
+/**
+ * Ties a wait to what may end it early: a signal, a time limit, the task that it belongs to.
+ *
+ * The common wait has none of them and costs nothing: {@link bindCancellation} then returns null.
+ */
+export interface CancellationBinding {
+  /** Unties it, once the wait has ended. */
+  end(): void
+}
+
+/**
+ * @throws {TypeError | RangeError} for options of the wrong kind; the signal's reason if it is aborted
+ * already; the reason of the task's cancellation if that has happened.
+ */
+export function bindCancellation(
+  executor: Executor,
+  target: Cancellable,
+  options: WaitOptions | undefined,
+  action: string,
+): CancellationBinding | null {
+  const task = executor.currentTask()
+  if (options === undefined && task === null) return null
+  const signal = options?.signal
+  const timeoutMs = options?.timeoutMs
+  refuseEnded(task, options, action)
+  task?.adopt(target)
+  if (signal === undefined && timeoutMs === undefined) {
+    return task === null ? null : new TaskBinding(task, target)
+  }
+  return bindOptions(executor, task, target, options!, action)
+}
+
+// Apart, since what closures capture is allocated on entry, whether or not they are made.
+function bindOptions(
+  executor: Executor,
+  task: Task<unknown> | null,
+  target: Cancellable,
+  options: WaitOptions,
+  action: string,
+): CancellationBinding {
+  const { signal, timeoutMs } = options
+  const hub = signal === undefined ? null : abortHub(signal)
+  hub?.add(target)
+  const timer = timeoutMs === undefined ? null : new WaitTimer(executor, target, options, action)
+  return {
+    end(): void {
+      task?.release(target)
+      hub?.remove(target)
+      if (timer !== null) executor.reactor.timers.disarm(timer)
+    },
+  }
+}
+
+/** The binding of every wait of a task without options: two words, no closure. */
+class TaskBinding implements CancellationBinding {
+  readonly #task: Task<unknown>
+  readonly #target: Cancellable
+
+  constructor(task: Task<unknown>, target: Cancellable) {
+    this.#task = task
+    this.#target = target
+  }
+
+  end(): void {
+    this.#task.release(this.#target)
+  }
+}
+
+/**
+ * Refuses what {@link bindCancellation} refuses: for answers that need no wait, hence no binding.
+ *
+ * @throws as {@link bindCancellation} does.
+ */
+export function checkCancellation(
+  executor: Executor,
+  options: WaitOptions | undefined,
+  action: string,
+): void {
+  const task = executor.currentTask()
+  if (options !== undefined || task !== null) refuseEnded(task, options, action)
+}
+
+function refuseEnded(
+  task: Task<unknown> | null,
+  options: WaitOptions | undefined,
+  action: string,
+): void {
+  if (options !== undefined && (typeof options !== 'object' || options === null)) {
+    throw wrongType(action, 'options', 'an object', options)
+  }
+  const signal = options?.signal
+  const timeoutMs = options?.timeoutMs
+  if (signal !== undefined) validateSignal(action, signal)
+  if (timeoutMs !== undefined) validateDurationMs(action, 'timeoutMs', timeoutMs)
+  if (signal?.aborted) throw signal.reason
+  if (task !== null && task.cancelReason !== null) throw task.cancelReason
+}
+
+function validateSignal(action: string, signal: unknown): void {
+  if (!(signal instanceof AbortSignal)) throw wrongType(action, 'signal', 'an AbortSignal', signal)
+}
+
+/** Ends a wait that took too long. It keeps the program alive, since what it bounds may not. */
+class WaitTimer extends Timer {
+  readonly #target: Cancellable
+  readonly #options: WaitOptions
+  readonly #action: string
+
+  constructor(executor: Executor, target: Cancellable, options: WaitOptions, action: string) {
+    super(executor.currentQueue(), { keepsAlive: true })
+    this.#target = target
+    this.#options = options
+    this.#action = action
+    executor.reactor.timers.arm(this, executor.nowNs() + options.timeoutMs! * NS_PER_MS)
+  }
+
+  // Cancelling marks and queues, as completions do: the waiter is settled in a turn of its queue.
+  override expire(): void {
+    this.#target.cancel(limitError(this.#options, this.#action))
+  }
+
+  override run(): void {}
+}
+
+function limitError(options: WaitOptions, action: string): RuntimeError {
+  return options instanceof WaitStep
+    ? timeoutError(options.wholeAction, options.wholeTimeoutMs)
+    : timeoutError(action, options.timeoutMs!)
+}
+
+/** The error of a wait that was longer than its limit. */
+export function timeoutError(action: string, timeoutMs: number): RuntimeError {
+  return new RuntimeError(
+    'ERR_TASK_TIMEOUT',
+    `Cannot ${action} as it must end within ${timeoutMs} ms: it did not`,
+  )
+}

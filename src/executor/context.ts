@@ -1,0 +1,35 @@
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
+import type { Task } from './task.ts'
+import type { TaskQueue } from './task-queue.ts'
+
+/**
+ * Whose work this is: kept across every await, also of promises that are not ours.
+ *
+ * Work outside of any task belongs to the default queue, and pays nothing for that: the storage, and
+ * with it Node's bookkeeping per promise, is used from the first spawned task on.
+ */
+export interface TaskContext {
+  readonly queue: TaskQueue
+  readonly task: Task<unknown>
+}
+
+const storage = new AsyncLocalStorage<TaskContext | undefined>()
+let isEngaged = false
+
+/** The context of the code that runs now, or undefined outside of any task. */
+export function currentContext(): TaskContext | undefined {
+  return isEngaged ? storage.getStore() : undefined
+}
+
+/**
+ * The caller's asynchronous context, its own AsyncLocalStorages included, with `context` as whose
+ * work it is: for a task, which starts in a turn.
+ */
+export function captureContext(context: TaskContext): AsyncResource {
+  isEngaged = true
+  return storage.run(context, newResource)
+}
+
+function newResource(): AsyncResource {
+  return new AsyncResource('PercoreTask', { requireManualDestroy: true })
+}

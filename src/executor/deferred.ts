@@ -1,0 +1,34 @@
+/** A promise with its two ends apart. */
+export interface Deferred<T> {
+  readonly promise: Promise<T>
+  readonly resolve: (value: T | PromiseLike<T>) => void
+  readonly reject: (reason: unknown) => void
+}
+
+let lastResolve: (value: never) => void
+let lastReject: (reason: unknown) => void
+
+// One function for every promise, where a closure each would be garbage each.
+function capture(resolve: (value: never) => void, reject: (reason: unknown) => void): void {
+  lastResolve = resolve
+  lastReject = reject
+}
+
+/** A new promise; its ends are in {@link takeResolve} and {@link takeReject} until the next call. */
+export function newPromise<T>(): Promise<T> {
+  return new Promise<T>(capture as never)
+}
+
+export function takeResolve<T>(): (value: T | PromiseLike<T>) => void {
+  return lastResolve as (value: T | PromiseLike<T>) => void
+}
+
+export function takeReject(): (reason: unknown) => void {
+  return lastReject
+}
+
+/** `Promise.withResolvers`, which Node 20 lacks. */
+export function createDeferred<T>(): Deferred<T> {
+  const promise = newPromise<T>()
+  return { promise, resolve: takeResolve(), reject: takeReject() }
+}

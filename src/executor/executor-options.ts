@@ -1,0 +1,85 @@
+import {
+  MIB,
+  NS_PER_MS,
+  NS_PER_US,
+  nextPowerOfTwo,
+  validateInteger,
+  validateString,
+  wrongType,
+} from '../base/index.ts'
+import { type Kernel, UringKernel } from '../kernel/index.ts'
+import { type CheckedStallOptions, validateStallOptions } from './stall-detector.ts'
+import type { StallOptions } from './stall-report.ts'
+
+/** How a thread's executor is set up. */
+export interface ExecutorOptions {
+  /** For statistics and messages; `unnamed` if not given. */
+  readonly name?: string
+  /** Submission entries of each ring, 8 … 32,768, rounded up to a power of two; 1024 if not given. */
+  readonly ringDepth?: number
+  /** I/O memory to register with the rings, in bytes, rounded up to a power of two; 16 MiB if not given. */
+  readonly ioMemoryBytes?: number
+  /** What I/O memory may grow to, in bytes; 1 GiB if not given. */
+  readonly ioMemoryBytesMax?: number
+  /** The slice of a task queue without a latency class, in milliseconds; 10 if not given. */
+  readonly preemptTimerMs?: number
+  /** How long to poll before the thread sleeps, in microseconds: 0, the default, saves power. */
+  readonly spinBeforeParkUs?: number
+  /** Reports turns that take too long, see {@link Executor.detectStalls}; off if not given. */
+  readonly detectStalls?: StallOptions | null
+  /** The kernel driver; the real one if not given. */
+  readonly kernel?: Kernel
+}
+
+/** {@link ExecutorOptions}, checked, rounded and in the units of the runtime. */
+export interface CheckedOptions {
+  readonly name: string
+  readonly kernel: Kernel
+  readonly ringEntryCount: number
+  readonly memoryBytes: number
+  readonly memoryBytesMax: number
+  readonly sliceNs: number
+  readonly spinNs: number
+  readonly stalls: CheckedStallOptions | null
+}
+
+/** @throws {TypeError | RangeError} for options of the wrong kind. */
+export function validateOptions(options: ExecutorOptions): CheckedOptions {
+  const action = 'attach an executor'
+  if (typeof options !== 'object' || options === null) {
+    throw wrongType(action, 'options', 'an object', options)
+  }
+  const name = options.name ?? 'unnamed'
+  validateString(action, 'name', name)
+  const ringDepth = options.ringDepth ?? 1024
+  validateInteger(action, 'ringDepth', ringDepth, { min: 8, max: 32_768 })
+  const memoryBytes = options.ioMemoryBytes ?? 16 * MIB
+  validateInteger(action, 'ioMemoryBytes', memoryBytes, { min: 64 * 1024, max: 2 ** 30 })
+  const memoryBytesMax = options.ioMemoryBytesMax ?? 1024 * MIB
+  const min = nextPowerOfTwo(memoryBytes)
+  validateInteger(action, 'ioMemoryBytesMax', memoryBytesMax, { min, max: 2 ** 40 })
+  const sliceMs = options.preemptTimerMs ?? 10
+  if (!(sliceMs > 0 && sliceMs <= 60_000)) {
+    throw new RangeError(
+      `Cannot ${action} as preemptTimerMs must be above 0 and at most 60000: current value is ${sliceMs}`,
+    )
+  }
+  const spinUs = options.spinBeforeParkUs ?? 0
+  if (!(spinUs >= 0 && spinUs <= 60e6)) {
+    throw new RangeError(
+      `Cannot ${action} as spinBeforeParkUs must be from 0 to 60000000: current value is ${spinUs}`,
+    )
+  }
+  const sliceNs = sliceMs * NS_PER_MS
+  const stalls = options.detectStalls ?? null
+  return {
+    name,
+    kernel: options.kernel ?? new UringKernel(),
+    ringEntryCount: nextPowerOfTwo(ringDepth),
+    memoryBytes: nextPowerOfTwo(memoryBytes),
+    memoryBytesMax,
+    sliceNs,
+    spinNs: spinUs * NS_PER_US,
+    stalls: stalls === null ? null : validateStallOptions(stalls, sliceNs),
+  }
+}

@@ -1,0 +1,421 @@
+import { assert, NS_PER_MS, RuntimeError, wrongType } from '../base/index.ts'
+import {
+  DOUBLE_DEADLINE_NS,
+  DOUBLE_ENTERS,
+  DOUBLE_NOW_NS,
+  DOUBLE_PARKED_NS,
+  DOUBLE_TURN_END_NS,
+  kernelError,
+  WORD_ENTER_ERROR,
+  WORD_REFERENCED,
+  WORD_RUNNABLE,
+  WORD_TURN_SEQUENCE,
+} from '../kernel/index.ts'
+import { Reactor } from '../reactor/index.ts'
+import { currentContext } from './context.ts'
+import { currentOrNull, setCurrent } from './current.ts'
+import { type ExecutorOptions, validateOptions } from './executor-options.ts'
+import { Preemption } from './preempt.ts'
+import { Scheduler } from './scheduler.ts'
+import { StallDetector, validateStallOptions } from './stall-detector.ts'
+import type { StallOptions } from './stall-report.ts'
+import { type ExecutorStats, readStats } from './stats.ts'
+import { Task, type TaskBody, TaskStart } from './task.ts'
+import { queueNotFound, TaskQueue, type TaskQueueOptions } from './task-queue.ts'
+
+/** Batches this small are followed up within the turn, so often at the most. */
+const SMALL_BATCH = 4
+const FOLLOW_UPS_MAX = 16
+/** A thread that parked for less than this did not sleep. */
+const INLINE_NS = 2_000
+const SETTLED: Promise<void> = Promise.resolve()
+
+/** Ready paths may answer at once this often in a turn; then they wait for the next. */
+const READY_BUDGET = 256
+
+/**
+ * The tasks of one thread, and who runs next.
+ *
+ * One per thread, attached to Node's own event loop by the first use of {@link executor}, or by
+ * {@link attachExecutor} with options. Everything it gives out belongs to its thread.
+ */
+export class Executor {
+  readonly name: string
+  readonly reactor: Reactor
+  readonly defaultQueue: TaskQueue
+  /** @internal */
+  readonly preemption: Preemption
+  /** @internal The smallest latency class among the queues, or Infinity. */
+  latencyNsMin = Number.POSITIVE_INFINITY
+
+  readonly #scheduler = new Scheduler<TaskQueue>()
+  readonly #queues = new Set<TaskQueue>()
+  readonly #words: Int32Array
+  readonly #doubles: Float64Array
+  #running: TaskQueue | null = null
+  #turnStartNs = 0
+  #urgentCount = 0
+  #readyBudget = READY_BUDGET
+  #followUpLeft = 0
+  #followUpCount = 0
+  #completesInline = false
+  #parkedNs = 0
+  #taskCount = 0
+  /** When a manager of shares is to be asked next. */
+  #adjustNs = Number.POSITIVE_INFINITY
+  #isClosed = false
+  readonly #sliceNs: number
+  #stalls: StallDetector | null = null
+
+  /** @internal Use {@link attachExecutor}. */
+  constructor(options: ExecutorOptions = {}) {
+    const checked = validateOptions(options)
+    this.name = checked.name
+    this.reactor = new Reactor(checked, () => this.#turn())
+    this.#words = this.reactor.control.words
+    this.#doubles = this.reactor.control.doubles
+    this.preemption = new Preemption(this, checked.sliceNs)
+    this.defaultQueue = new TaskQueue(this, 'default', {})
+    this.#queues.add(this.defaultQueue)
+    this.#sliceNs = checked.sliceNs
+    if (checked.stalls === null) return
+    try {
+      this.#stalls = new StallDetector(this, checked.stalls)
+    } catch (error) {
+      this.reactor.close()
+      throw error
+    }
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  nowNs(): number {
+    return this.reactor.kernel.nowNs()
+  }
+
+  /** The queue that the running code belongs to; the default queue outside of any task. */
+  currentQueue(): TaskQueue {
+    const queue = currentContext()?.queue
+    // Code may outlive the executor that it was started on, and go on with the next.
+    return queue !== undefined && queue.executor === this ? queue : this.defaultQueue
+  }
+
+  /** The task that the running code belongs to, or null. */
+  currentTask(): Task<unknown> | null {
+    const task = currentContext()?.task
+    return task !== undefined && task.queue.executor === this ? task : null
+  }
+
+  createTaskQueue(name: string, options: TaskQueueOptions = {}): TaskQueue {
+    this.assertOpen('create a task queue')
+    if (typeof options !== 'object' || options === null) {
+      throw wrongType('create a task queue', 'options', 'an object', options)
+    }
+    const queue = new TaskQueue(this, name, options)
+    this.#queues.add(queue)
+    this.latencyNsMin = Math.min(this.latencyNsMin, queue.latencyNs)
+    this.#adjustNs = Math.min(this.#adjustNs, queue.currentShares.dueNs)
+    this.#stalls?.addQueue(queue)
+    return queue
+  }
+
+  /** Every task queue, the default one first. */
+  taskQueues(): TaskQueue[] {
+    return [...this.#queues]
+  }
+
+  spawnInto<T>(queue: TaskQueue, body: TaskBody<T>, name?: string): Task<T> {
+    this.assertOpen('spawn a task')
+    if (queue.isRemoved || queue.executor !== this) throw queueNotFound('spawn a task', queue)
+    const task = new Task<T>(queue, name ?? (body.name || 'anonymous'))
+    this.#taskCount++
+    queue.push(new TaskStart(queue, task, body))
+    return task
+  }
+
+  stats(): ExecutorStats {
+    return readStats(this, this.#taskCount, this.#followUpCount)
+  }
+
+  /**
+   * Reports every turn that takes longer than its budget, with the JavaScript stack of the code that
+   * held it up; null ends it. Off at first.
+   *
+   * A turn is what a task queue runs between two looks at the clock: tasks, and continuations
+   * of awaits of percore's. Code that Node calls by itself (a timer's callback, an HTTP handler)
+   * is no turn.
+   *
+   * A stall is reported once: `onStall` is called when it is over. One that lasts a second longer than
+   * its budget is also written to standard error while it goes on, since it might never end.
+   * The time is the clock's: a process that is stopped, or a thread that gets no CPU, stalls too.
+   *
+   * Costs one store per turn, and a thread that wakes up twice per budget. Neither it nor a report to
+   * come keeps the program alive: at its end `onStall` gets what is left. The stack is taken with the
+   * help of Node's inspector, in a worker by way of the main thread; a report without one says why,
+   * as those of the first moments, in which the watching thread starts.
+   *
+   * @throws {TypeError | RangeError} for options of the wrong kind.
+   * @throws {RuntimeError} `ERR_UNSUPPORTED` on a simulated kernel; `ERR_EXECUTOR_CLOSED`.
+   *
+   * Source: glommio's `detect_stalls`.
+   *
+   * @example Find what holds up a thread
+   * ```ts run
+   * import { executor, spawn } from 'percore'
+   *
+   * executor().detectStalls({ budgetMs: 20, onStall: (stall) => console.log(stall) })
+   * await spawn(function busy() {
+   *   const endMs = performance.now() + 200
+   *   while (performance.now() < endMs);
+   * })
+   * ```
+   */
+  detectStalls(options: StallOptions | null): void {
+    this.assertOpen('detect stalls')
+    const checked = options === null ? null : validateStallOptions(options, this.#sliceNs)
+    this.#stalls?.stop()
+    this.#stalls = null
+    if (checked !== null) this.#stalls = new StallDetector(this, checked)
+  }
+
+  /**
+   * Takes one piece of the turn's budget for answers that need no waiting.
+   *
+   * When it is used up, what is ready has to wait for a later turn all the same: else a loop over ready
+   * data would be a chain of microtasks that never lets anybody else run.
+   *
+   * Source: tokio's cooperative budget.
+   */
+  takeReadyBudget(): boolean {
+    if (this.#readyBudget === 0) return false
+    this.#readyBudget--
+    return true
+  }
+
+  /** @throws {RuntimeError} `ERR_EXECUTOR_CLOSED` */
+  assertOpen(action: string): void {
+    if (this.#isClosed) {
+      throw new RuntimeError(
+        'ERR_EXECUTOR_CLOSED',
+        `Cannot ${action} as executor '${this.name}' must be open: it was closed`,
+      )
+    }
+  }
+
+  /**
+   * Leaves the event loop: what is in flight is cancelled, and its promises stay pending.
+   *
+   * A program that simply ends need not call it.
+   */
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#stalls?.stop()
+    this.#stalls = null
+    this.reactor.close()
+    if (currentOrNull() === this) setCurrent(null)
+  }
+
+  /** @internal */
+  forgetQueue(queue: TaskQueue): void {
+    this.#queues.delete(queue)
+    this.#stalls?.removeQueue(queue)
+    this.latencyNsMin = Number.POSITIVE_INFINITY
+    for (const { latencyNs } of this.#queues)
+      this.latencyNsMin = Math.min(this.latencyNsMin, latencyNs)
+  }
+
+  /** @internal The queue whose turn has not been charged yet, or null. */
+  get runningQueue(): TaskQueue | null {
+    return this.#running
+  }
+
+  /** @internal Charges the last turn now, which is over, rather than with the next one. */
+  settleTurn(): void {
+    this.#endTurn((this.#words[WORD_TURN_SEQUENCE]! - 1) | 0)
+  }
+
+  /** @internal A queue has got its first waiter. */
+  wakeQueue(queue: TaskQueue): void {
+    this.#words[WORD_RUNNABLE]!++
+    if (queue !== this.#running) {
+      this.#scheduler.wake(queue)
+      if (queue.isLatencySensitive) {
+        this.#urgentCount++
+        this.preemption.isDue = true
+      }
+    }
+    if (this.#words[WORD_REFERENCED] === 0) this.reactor.host.reference()
+  }
+
+  /** @internal A queue has lost its last waiter; only a turn takes any. */
+  emptiedQueue(): void {
+    this.#words[WORD_RUNNABLE]!--
+  }
+
+  /** @internal Whether a latency-sensitive queue other than the running one is runnable. */
+  hasUrgentQueue(): boolean {
+    return this.#urgentCount > 0
+  }
+
+  /**
+   * One round of the event loop: charges the last turn, reaps, and settles a batch of the queue whose
+   * turn it is. Microtasks, and with them continuations, run as this returns.
+   */
+  #turn(): void {
+    const nowNs = this.#doubles[DOUBLE_NOW_NS]!
+    if (this.#words[WORD_ENTER_ERROR] !== 0) this.#failEnter()
+    this.#endTurn((this.#words[WORD_TURN_SEQUENCE]! - 2) | 0)
+    this.#watchForInline(this.reactor.reap())
+    if (nowNs >= this.#doubles[DOUBLE_DEADLINE_NS]!) this.reactor.timers.expire(nowNs)
+    if (nowNs >= this.#adjustNs) this.#adjustShares(nowNs)
+    const queue = this.#scheduler.pick()
+    if (this.#stalls !== null) this.#stalls.beginTurn(queue)
+    if (queue !== undefined) this.#runBatch(queue, nowNs)
+    // Also while others are waiting: the host's events may not wait until nobody is.
+    this.reactor.arm()
+  }
+
+  /** Asks managers of shares; also for queues that wait, since few shares can make them wait long. */
+  #adjustShares(nowNs: number): void {
+    // One that throws ends this turn: the others are asked soon.
+    this.#adjustNs = nowNs + NS_PER_MS
+    let dueNs = Number.POSITIVE_INFINITY
+    for (const queue of this.#queues) {
+      const before = queue.shares
+      queue.currentShares.adjust(nowNs)
+      if (queue.shares !== before) this.#scheduler.rescale(queue, queue.shares / before)
+      dueNs = Math.min(dueNs, queue.currentShares.dueNs)
+    }
+    this.#adjustNs = dueNs
+  }
+
+  #endTurn(sequence: number): void {
+    const queue = this.#running
+    if (queue === null) return
+    this.#running = null
+    const elapsedNs = this.#doubles[DOUBLE_TURN_END_NS]! - this.#turnStartNs
+    queue.charge(elapsedNs)
+    if (queue.length > 0) {
+      this.#scheduler.add(queue)
+      if (queue.isLatencySensitive) this.#urgentCount++
+    }
+    // Last, since a report makes a queue runnable: maybe this one.
+    if (this.#stalls !== null) this.#stalls.endTurn(queue, sequence, elapsedNs)
+  }
+
+  #runBatch(queue: TaskQueue, nowNs: number): void {
+    this.#running = queue
+    this.#turnStartNs = nowNs
+    this.#readyBudget = READY_BUDGET
+    if (queue.isLatencySensitive) this.#urgentCount--
+    this.preemption.beginTurn(nowNs)
+    const limit = queue.beginBatch()
+    const first = queue.peek()
+    assert(first !== null, 'a runnable queue has a waiter')
+    const count = this.#settle(queue, limit, first.runsUserCode)
+    queue.endBatch(count)
+    // No further than one batch may go: what settling costs is known from earlier turns.
+    this.#followUpLeft = Math.min(FOLLOW_UPS_MAX, Math.floor((limit - count) / SMALL_BATCH))
+    if (!first.runsUserCode) this.#followUpSoon(count)
+  }
+
+  // Promises settled run on when the turn returns, tasks start at once: one batch has one kind, or
+  // tasks would overtake.
+  #settle(queue: TaskQueue, limit: number, runsUserCode: boolean): number {
+    const { preemption } = this
+    let count = 0
+    for (let next = queue.peek(); next !== null; next = queue.peek()) {
+      if (next.runsUserCode !== runsUserCode || count === limit) break
+      if (runsUserCode && preemption.isDue) break
+      queue.pop()
+      next.run()
+      count++
+    }
+    return count
+  }
+
+  /**
+   * Lets a small batch be followed by another in the same turn, behind the continuations of this one:
+   * leaving JavaScript and coming back costs as much as settling half a dozen waiters.
+   */
+  #followUpSoon(count: number): void {
+    if (count > SMALL_BATCH || this.#followUpLeft === 0) return
+    this.#followUpLeft--
+    SETTLED.then(this.#followUp)
+  }
+
+  readonly #followUp = (): void => {
+    const queue = this.#running
+    if (queue === null || this.#isClosed) return
+    if (this.#scheduler.size > 0 || this.preemption.isDue) return
+    if (queue.length === 0 && !this.#collectInline()) return
+    if (queue.peek()?.runsUserCode !== false) return
+    const count = this.#settle(queue, SMALL_BATCH, false)
+    queue.extendBatch(count)
+    this.#followUpCount++
+    this.#followUpSoon(count)
+  }
+
+  /**
+   * Submits, and reaps what the kernel completed there and then; false if it was nothing.
+   *
+   * Only while that is to be expected: where operations take their time, the thread submits with the
+   * call that it parks in.
+   */
+  #collectInline(): boolean {
+    const { main } = this.reactor
+    if (!this.#completesInline || main.unsubmittedCount === 0) return false
+    main.submit()
+    this.#doubles[DOUBLE_ENTERS]!++
+    this.#completesInline = main.reap() > 0
+    return this.#completesInline && this.#scheduler.size === 0
+  }
+
+  /** Whether the last turn's operations had completed by the time the thread would have slept. */
+  #watchForInline(reapedCount: number): void {
+    const parkedNs = this.#doubles[DOUBLE_PARKED_NS]!
+    const sleptNs = parkedNs - this.#parkedNs
+    this.#parkedNs = parkedNs
+    if (reapedCount > 0) this.#completesInline = sleptNs < INLINE_NS
+  }
+
+  #failEnter(): never {
+    const error = kernelError(-this.#words[WORD_ENTER_ERROR]!, { syscall: 'io_uring_enter' })
+    this.#words[WORD_ENTER_ERROR] = 0
+    // Nothing can be submitted or collected any more: once is enough to say so.
+    this.close()
+    throw error
+  }
+}
+
+/**
+ * The executor of this thread; the first call attaches one with default options.
+ *
+ * @throws {RuntimeError} `ERR_URING_UNAVAILABLE`, `ERR_MEMLOCK_LIMIT`, `ERR_ADDON_MISSING`, each naming
+ * cause and cure.
+ */
+export function executor(): Executor {
+  return currentOrNull() ?? attachExecutor()
+}
+
+/**
+ * Attaches an executor to this thread's event loop.
+ *
+ * @throws {RuntimeError} `ERR_EXECUTOR_EXISTS` if the thread has one; else as {@link executor}.
+ * @throws {TypeError | RangeError} for options of the wrong kind.
+ */
+export function attachExecutor(options: ExecutorOptions = {}): Executor {
+  const existing = currentOrNull()
+  if (existing !== null) {
+    throw new RuntimeError(
+      'ERR_EXECUTOR_EXISTS',
+      `Cannot attach an executor as a thread must have only one: it has '${existing.name}'`,
+    )
+  }
+  const attached = new Executor(options)
+  setCurrent(attached)
+  return attached
+}

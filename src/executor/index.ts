@@ -1,0 +1,30 @@
+export { AwaitedOperation } from './awaited-operation.ts'
+export {
+  bindCancellation,
+  type Cancellable,
+  type CancellationBinding,
+  checkCancellation,
+  timeoutError,
+  type WaitOptions,
+  WaitStep,
+} from './cancellation.ts'
+export { currentOrNull, needPreempt, setCurrent } from './current.ts'
+export { createDeferred, type Deferred, newPromise, takeReject, takeResolve } from './deferred.ts'
+export { attachExecutor, Executor, executor } from './executor.ts'
+export type { ExecutorOptions } from './executor-options.ts'
+export { answerDone, answerReady } from './ready.ts'
+export { type Scope, type ScopeOptions, scope } from './scope.ts'
+export type { Shares, SharesManager } from './shares.ts'
+export { createTaskQueue, currentTaskQueue, type SpawnOptions, spawn, spawnInto } from './spawn.ts'
+export type { Stall, StallOptions } from './stall-report.ts'
+export type { ExecutorStats } from './stats.ts'
+export { Task, type TaskBody, type TaskState } from './task.ts'
+export {
+  type LatencyClass,
+  TaskQueue,
+  type TaskQueueOptions,
+  type TaskQueueStats,
+} from './task-queue.ts'
+export { type Listed, ListedWaiter, WaitList, type WaitListOwner } from './wait-list.ts'
+export { Waiter } from './waiter.ts'
+export { yieldIfNeeded, yieldNow, yieldQueue } from './yield.ts'

@@ -1,0 +1,246 @@
+import { threadId, Worker } from 'node:worker_threads'
+import {
+  NS_PER_MS,
+  Runnable,
+  RuntimeError,
+  validateDurationMs,
+  validateFunction,
+  wrongType,
+} from '../base/index.ts'
+import {
+  DOUBLE_NOW_NS,
+  WORD_QUEUE,
+  WORD_STALL_CAPTURING,
+  WORD_STALL_REPORTED,
+  WORD_TURN_SEQUENCE,
+} from '../kernel/index.ts'
+import type { Executor } from './executor.ts'
+import {
+  CAPTURE_KEY,
+  formatStall,
+  NO_STACK,
+  type QueueName,
+  type Stall,
+  type StallOptions,
+  type WatchdogData,
+} from './stall-report.ts'
+import type { TaskQueue } from './task-queue.ts'
+
+const ACTION = 'detect stalls'
+const BUDGET_MS_MIN = 1
+/** What a turn may take beyond its slice. */
+const THRESHOLD_MS = 10
+const FRAMES_MAX = 64
+const DISCONNECT_MS_MAX = 50
+
+/** Stall options that are known to be good. */
+export interface CheckedStallOptions {
+  readonly budgetMs: number
+  readonly onStall: (stall: Stall) => void
+}
+
+/** @throws {TypeError | RangeError} for anything but {@link StallOptions}. */
+export function validateStallOptions(options: StallOptions, sliceNs: number): CheckedStallOptions {
+  if (typeof options !== 'object' || options === null) {
+    throw wrongType(ACTION, 'detectStalls', 'an object, or null', options)
+  }
+  const { budgetMs = sliceNs / NS_PER_MS + THRESHOLD_MS, onStall = writeStall } = options
+  validateDurationMs(ACTION, 'budgetMs', budgetMs)
+  if (budgetMs < BUDGET_MS_MIN) {
+    throw new RangeError(
+      `Cannot ${ACTION} as budgetMs must be at least ${BUDGET_MS_MIN}: current value is ${budgetMs}`,
+    )
+  }
+  validateFunction(ACTION, 'onStall', onStall)
+  return { budgetMs, onStall }
+}
+
+/**
+ * Reports turns that take longer than they may, once each.
+ *
+ * A turn that ends is measured by the thread itself, as it is for the shares anyway. A watchdog thread
+ * sees from the control block that a turn is over its budget while it runs, and has the stuck thread
+ * take its own stack: V8 runs what the inspector asks for at the next loop or call, whatever
+ * JavaScript is doing. Nothing is paused, and no debugger is enabled. The watchdog also writes the
+ * report of a turn that does not come back.
+ *
+ * Source: glommio's stall detector, which tells of a stuck task once it is no longer stuck.
+ */
+export class StallDetector {
+  readonly #executor: Executor
+  readonly #budgetMs: number
+  readonly #onStall: (stall: Stall) => void
+  readonly #words: Int32Array
+  readonly #watchdog: Worker
+  /** Reports whose turn is still to come. */
+  readonly #reports = new Set<Report>()
+  #stack = ''
+  #stackSequence = 0
+
+  /** @throws {RuntimeError} `ERR_UNSUPPORTED` on a simulated kernel, whose clock is not the watchdog's. */
+  constructor(executor: Executor, { budgetMs, onStall }: CheckedStallOptions) {
+    if (executor.reactor.kernel.name === 'sim') {
+      throw new RuntimeError(
+        'ERR_UNSUPPORTED',
+        `Cannot ${ACTION} as the kernel must be a real one: time is simulated here`,
+      )
+    }
+    this.#executor = executor
+    this.#budgetMs = budgetMs
+    this.#onStall = onStall
+    this.#words = executor.reactor.control.words
+    this.#words[WORD_QUEUE] = -1
+    this.#watchdog = this.#startWatchdog()
+    // A property of its global is all that can be named from outside of a thread.
+    Object.defineProperty(globalThis, Symbol.for(CAPTURE_KEY), {
+      value: this.#capture,
+      configurable: true,
+    })
+    process.on('exit', this.#onExit)
+  }
+
+  /** Ends it; reports on their way still arrive. */
+  stop(): void {
+    process.off('exit', this.#onExit)
+    Reflect.deleteProperty(globalThis, Symbol.for(CAPTURE_KEY))
+    void this.#watchdog.terminate()
+  }
+
+  addQueue(queue: TaskQueue): void {
+    this.#watchdog.postMessage({ number: queue.number, name: queue.name } satisfies QueueName)
+  }
+
+  removeQueue(queue: TaskQueue): void {
+    this.#watchdog.postMessage({ number: queue.number, name: null } satisfies QueueName)
+  }
+
+  beginTurn(queue: TaskQueue | undefined): void {
+    this.#words[WORD_QUEUE] = queue === undefined ? -1 : queue.number
+  }
+
+  /** The turn numbered `sequence` has ended. */
+  endTurn(queue: TaskQueue, sequence: number, elapsedNs: number): void {
+    if (elapsedNs <= this.#budgetMs * NS_PER_MS) return
+    const stall = this.#describe(queue.name, sequence, elapsedNs, false)
+    const report = new Report(this.#executor.defaultQueue, () => this.#deliver(report, stall))
+    this.#reports.add(report)
+    report.home.push(report)
+  }
+
+  #deliver(report: Report, stall: Stall): void {
+    // At exit all are delivered at once.
+    if (!this.#reports.delete(report)) return
+    try {
+      this.#onStall(stall)
+    } catch (error) {
+      // A turn has no business with it: an exception of nobody's, as one in a listener.
+      queueMicrotask(() => {
+        throw error
+      })
+    }
+  }
+
+  #describe(queue: string, sequence: number, elapsedNs: number, ongoing: boolean): Stall {
+    // ORDER: whoever exchanges first reports to standard error; paired with the watchdog's.
+    const isWritten = Atomics.exchange(this.#words, WORD_STALL_REPORTED, sequence) === sequence
+    return {
+      executor: this.#executor.name,
+      queue,
+      durationMs: elapsedNs / NS_PER_MS,
+      budgetMs: this.#budgetMs,
+      stack: this.#stackSequence === sequence ? this.#stack : NO_STACK,
+      ongoing,
+      isWritten,
+    }
+  }
+
+  /**
+   * Takes the stack of the turn numbered `sequence`, if it has not ended. The watchdog has this thread
+   * call it between any two instructions, so that it may touch nothing but these two fields.
+   */
+  readonly #capture = (sequence: number): string | null => {
+    if (this.#words[WORD_TURN_SEQUENCE] !== sequence) return null
+    this.#stack = takeStack(this.#capture)
+    this.#stackSequence = sequence
+    return this.#stack
+  }
+
+  readonly #onExit = (): void => {
+    // Node writes to standard error that it waits for a debugger, if one is connected at its end.
+    Atomics.wait(this.#words, WORD_STALL_CAPTURING, 1, DISCONNECT_MS_MAX)
+    const { doubles } = this.#executor.reactor.control
+    const sequence = this.#words[WORD_TURN_SEQUENCE]!
+    if (sequence % 2 === 0) this.#executor.settleTurn()
+    for (const report of this.#reports) report.run()
+    if (sequence % 2 === 0) return
+    const elapsedNs = this.#executor.nowNs() - doubles[DOUBLE_NOW_NS]!
+    const queue = this.#executor.runningQueue
+    if (queue === null || elapsedNs <= this.#budgetMs * NS_PER_MS) return
+    this.#onStall(this.#describe(queue.name, sequence, elapsedNs, true))
+  }
+
+  #startWatchdog(): Worker {
+    const { name, reactor } = this.#executor
+    const data: WatchdogData = {
+      control: reactor.control.words.buffer as SharedArrayBuffer,
+      executor: name,
+      budgetMs: this.#budgetMs,
+      threadId,
+      queues: this.#executor
+        .taskQueues()
+        .map((queue) => ({ number: queue.number, name: queue.name })),
+    }
+    // Neither preloaded modules nor flags of the program are meant for it.
+    const watchdog = new Worker(new URL('./stall-watchdog.js', import.meta.url), {
+      name: 'percore-stall-watchdog',
+      workerData: data,
+      execArgv: [],
+      env: {},
+      resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4 },
+    })
+    // It knocks when it has seen a stall: there may be no other turn to measure this one for a while.
+    watchdog.on('message', () => {
+      if (this.#words[WORD_TURN_SEQUENCE]! % 2 === 0) this.#executor.settleTurn()
+    })
+    watchdog.on('error', (error) => {
+      process.emitWarning(`Stalls are no longer detected as the watchdog failed: ${error.message}`)
+    })
+    watchdog.unref()
+    return watchdog
+  }
+}
+
+/** Calls the handler: user code, hence a runnable of its own. */
+class Report extends Runnable {
+  readonly #deliver: () => void
+
+  constructor(home: TaskQueue, deliver: () => void) {
+    super(home, true)
+    this.#deliver = deliver
+  }
+
+  override run(): void {
+    this.#deliver()
+  }
+}
+
+function writeStall(stall: Stall): void {
+  if (!stall.isWritten) process.stderr.write(formatStall(stall))
+}
+
+function takeStack(above: (sequence: number) => string | null): string {
+  const { stackTraceLimit } = Error
+  const holder: { stack?: unknown } = {}
+  try {
+    Error.stackTraceLimit = FRAMES_MAX
+    Error.captureStackTrace(holder, above)
+    // The first line is the message, the next what the inspector evaluates.
+    const lines = String(holder.stack).split('\n').slice(1)
+    if (/at <anonymous>(?::1:\d+)?$/.test(lines[0] ?? '')) lines.shift()
+    return lines.join('\n')
+  } catch (error) {
+    return `(no stack: ${String(error)})`
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
+}

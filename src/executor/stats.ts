@@ -1,0 +1,71 @@
+import {
+  DOUBLE_ENTERS,
+  DOUBLE_PARKED_NS,
+  DOUBLE_PARKS,
+  DOUBLE_SPUN_NS,
+  DOUBLE_TURNS,
+} from '../kernel/index.ts'
+import type { Executor } from './executor.ts'
+import type { TaskQueueStats } from './task-queue.ts'
+
+/** Counters since the executor was attached; reading does not reset them. */
+export interface ExecutorStats {
+  readonly name: string
+  /** Which kernel driver answers. */
+  readonly driver: 'uring' | 'sim'
+  /** Time that turns of all task queues took. */
+  readonly runtimeNs: number
+  readonly parkedNs: number
+  readonly spunNs: number
+  readonly turnCount: number
+  readonly parkCount: number
+  /** Calls of io_uring_enter. */
+  readonly enterCount: number
+  readonly submissionCount: number
+  readonly completionCount: number
+  readonly inFlightCount: number
+  readonly timerCount: number
+  /** Tasks spawned so far. */
+  readonly taskCount: number
+  readonly ioMemory: {
+    readonly sizeBytes: number
+    readonly usedBytes: number
+    readonly leasedCount: number
+    /** Whether the rings have it registered; not if locked memory is short. */
+    readonly isRegistered: boolean
+  }
+  readonly queues: readonly TaskQueueStats[]
+}
+
+export function readStats(
+  executor: Executor,
+  taskCount: number,
+  followUpCount: number,
+): ExecutorStats {
+  const { reactor } = executor
+  const { doubles } = reactor.control
+  const queues = executor.taskQueues().map((queue) => queue.stats())
+  const latency = reactor.hasLatencyRing ? reactor.latency : null
+  return {
+    name: executor.name,
+    driver: reactor.kernel.name,
+    runtimeNs: queues.reduce((sum, queue) => sum + queue.runtimeNs, 0),
+    parkedNs: doubles[DOUBLE_PARKED_NS]!,
+    spunNs: doubles[DOUBLE_SPUN_NS]!,
+    turnCount: doubles[DOUBLE_TURNS]! + followUpCount,
+    parkCount: doubles[DOUBLE_PARKS]!,
+    enterCount: doubles[DOUBLE_ENTERS]!,
+    submissionCount: reactor.main.submissionCount + (latency?.submissionCount ?? 0),
+    completionCount: reactor.main.completionCount + (latency?.completionCount ?? 0),
+    inFlightCount: reactor.inFlightCount,
+    timerCount: reactor.timers.size,
+    taskCount,
+    ioMemory: {
+      sizeBytes: reactor.memory.sizeBytes,
+      usedBytes: reactor.memory.usedBytes,
+      leasedCount: reactor.memory.leasedCount,
+      isRegistered: reactor.isMemoryRegistered,
+    },
+    queues,
+  }
+}

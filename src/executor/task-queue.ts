@@ -1,0 +1,182 @@
+import {
+  NS_PER_MS,
+  RunQueue,
+  RuntimeError,
+  validateDurationMs,
+  validateString,
+  wrongType,
+} from '../base/index.ts'
+import type { Executor } from './executor.ts'
+import type { Schedulable } from './scheduler.ts'
+import { CurrentShares, SHARES_DEFAULT, type Shares } from './shares.ts'
+
+/** How soon tasks of a queue must run while others are busy. */
+export interface LatencyClass {
+  /** The longest wait, in milliseconds, beside cooperative tasks; bounds their slices. */
+  readonly maxMs: number
+}
+
+export interface TaskQueueOptions {
+  /** 1 … 1000, or a manager; 1000 if not given. */
+  readonly shares?: Shares
+  /** None if not given: the queue is for throughput. */
+  readonly latency?: LatencyClass
+}
+
+/** Counters of one queue since its creation; reading does not reset them. */
+export interface TaskQueueStats {
+  readonly name: string
+  readonly shares: number
+  /** Time its turns took. */
+  readonly runtimeNs: number
+  /** How often it was picked. */
+  readonly turnCount: number
+  /** How many waiters its turns settled, task starts included. */
+  readonly settledCount: number
+  readonly taskCount: number
+}
+
+/** A turn is aimed at this long, unless its tasks ask {@link needPreempt} themselves. */
+const TURN_TARGET_NS = 500_000
+const BATCH_MAX = 1024
+let lastNumber = -1
+
+/**
+ * A queue of work that shares the thread with others in proportion to its shares.
+ *
+ * Made by {@link createTaskQueue}; belongs to one executor. Work in it runs first in, first out.
+ */
+export class TaskQueue extends RunQueue implements Schedulable {
+  readonly name: string
+  /** The wait that its latency class allows, or Infinity. */
+  readonly latencyNs: number
+  /** @internal */
+  readonly executor: Executor
+  /** @internal Names it where names do not fit; never used twice in a thread. */
+  readonly number: number = ++lastNumber
+  // What the scheduler knows of it; not stripped from the types, since the interface names them.
+  heapIndex: number = -1
+  virtualRuntime: number = 0
+  order: number = 0
+  hasYielded: boolean = false
+  /** @internal Tasks spawned into it that have not ended. */
+  taskCount = 0
+  /** @internal */
+  readonly currentShares: CurrentShares
+  #isRemoved = false
+  #runtimeNs = 0
+  #turnCount = 0
+  #settledCount = 0
+  /** What settling one waiter cost lately, its continuation included. */
+  #settleCostNs = 1000
+  #batchCount = 0
+
+  /** @internal */
+  constructor(executor: Executor, name: string, options: TaskQueueOptions) {
+    super()
+    const action = 'create a task queue'
+    validateString(action, 'name', name)
+    const { latency } = options
+    if (latency !== undefined) {
+      if (typeof latency !== 'object' || latency === null) {
+        throw wrongType(action, 'latency', 'an object with maxMs', latency)
+      }
+      validateDurationMs(action, 'latency.maxMs', latency.maxMs)
+    }
+    this.executor = executor
+    this.name = name
+    this.currentShares = new CurrentShares(options.shares ?? SHARES_DEFAULT)
+    this.latencyNs = latency === undefined ? Number.POSITIVE_INFINITY : latency.maxMs * NS_PER_MS
+  }
+
+  get shares(): number {
+    return this.currentShares.value
+  }
+
+  get isLatencySensitive(): boolean {
+    return this.latencyNs !== Number.POSITIVE_INFINITY
+  }
+
+  get isRemoved(): boolean {
+    return this.#isRemoved
+  }
+
+  stats(): TaskQueueStats {
+    return {
+      name: this.name,
+      shares: this.shares,
+      runtimeNs: this.#runtimeNs,
+      turnCount: this.#turnCount,
+      settledCount: this.#settledCount,
+      taskCount: this.taskCount,
+    }
+  }
+
+  /**
+   * Removes the queue: nothing more can be spawned into it.
+   *
+   * @throws {RuntimeError} `ERR_QUEUE_ACTIVE` while it has tasks or waiters; `ERR_QUEUE_NOT_FOUND` if it
+   * was removed before; `ERR_UNSUPPORTED` for the default queue.
+   */
+  remove(): void {
+    if (this.#isRemoved) throw queueNotFound('remove', this)
+    if (this === this.executor.defaultQueue) {
+      throw new RuntimeError(
+        'ERR_UNSUPPORTED',
+        'Cannot remove the default task queue as every thread must have it',
+      )
+    }
+    if (this.taskCount > 0 || this.length > 0) {
+      throw new RuntimeError(
+        'ERR_QUEUE_ACTIVE',
+        `Cannot remove task queue '${this.name}' as it must have no unfinished tasks and nothing to settle: it has ${this.taskCount} and ${this.length}`,
+      )
+    }
+    this.#isRemoved = true
+    this.executor.forgetQueue(this)
+  }
+
+  /** @internal How many waiters a turn may settle, so that it takes about as long as it should. */
+  beginBatch(): number {
+    this.#turnCount++
+    this.#batchCount = 0
+    const limit = Math.floor(TURN_TARGET_NS / this.#settleCostNs)
+    return limit < 1 ? 1 : limit > BATCH_MAX ? BATCH_MAX : limit
+  }
+
+  /** @internal */
+  endBatch(settledCount: number): void {
+    this.#batchCount = settledCount
+    this.#settledCount += settledCount
+  }
+
+  /** @internal Adds to the batch of the running turn. */
+  extendBatch(settledCount: number): void {
+    this.#batchCount += settledCount
+    this.#settledCount += settledCount
+  }
+
+  /** @internal Charges the time that the last turn took. */
+  charge(elapsedNs: number): void {
+    this.#runtimeNs += elapsedNs
+    this.virtualRuntime += (elapsedNs * SHARES_DEFAULT) / this.currentShares.value
+    if (this.#batchCount > 0) {
+      this.#settleCostNs += (elapsedNs / this.#batchCount - this.#settleCostNs) / 8
+    }
+  }
+
+  protected override becameRunnable(): void {
+    this.executor.wakeQueue(this)
+  }
+
+  protected override becameEmpty(): void {
+    this.executor.emptiedQueue()
+  }
+}
+
+export function queueNotFound(action: string, queue: TaskQueue): RuntimeError {
+  return new RuntimeError(
+    'ERR_QUEUE_NOT_FOUND',
+    `Cannot ${action} as task queue '${queue.name}' must be one of this executor: it was removed, or is another's`,
+  )
+}

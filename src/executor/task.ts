@@ -1,0 +1,223 @@
+import type { AsyncResource } from 'node:async_hooks'
+import { Runnable, RuntimeError } from '../base/index.ts'
+import type { Cancellable } from './cancellation.ts'
+import { captureContext, currentContext } from './context.ts'
+import { newPromise, takeReject, takeResolve } from './deferred.ts'
+import type { TaskQueue } from './task-queue.ts'
+
+/** What a task runs. It gets the task, for its signal and its name. */
+export type TaskBody<T> = (task: Task<T>) => T | PromiseLike<T>
+
+export type TaskState = 'queued' | 'running' | 'fulfilled' | 'rejected' | 'cancelled'
+
+/**
+ * A spawned async function: awaitable, cancellable, failing alone.
+ *
+ * A failure goes to whoever awaits the task; if nobody does, Node reports it as an unhandled
+ * rejection. It never reaches other tasks. Made by {@link spawn} and {@link spawnInto}.
+ */
+export class Task<T> implements PromiseLike<T> {
+  readonly name: string
+  readonly queue: TaskQueue
+  /** @internal Why it was cancelled, else null. */
+  cancelReason: RuntimeError | null = null
+  #state: TaskState = 'queued'
+  #controller: AbortController | null = null
+  #pending: Set<Cancellable> | null = null
+  readonly #promise: Promise<T>
+  readonly #resolve: (value: T | PromiseLike<T>) => void
+  readonly #reject: (reason: unknown) => void
+  #value: T | undefined
+  #onEnd: (() => void)[] | null = null
+
+  /** @internal */
+  constructor(queue: TaskQueue, name: string) {
+    this.queue = queue
+    this.name = name
+    this.#promise = newPromise<T>()
+    this.#resolve = takeResolve<T>()
+    this.#reject = takeReject()
+    queue.taskCount++
+  }
+
+  get state(): TaskState {
+    return this.#state
+  }
+
+  get isDone(): boolean {
+    return this.#state !== 'queued' && this.#state !== 'running'
+  }
+
+  get isCancelled(): boolean {
+    return this.cancelReason !== null
+  }
+
+  /** Aborted when the task is cancelled; for APIs that are not percore's, such as `fetch`. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.cancelReason !== null) this.#controller.abort(this.cancelReason)
+    return this.#controller.signal
+  }
+
+  // biome-ignore format: one signature, as in PromiseLike
+  // biome-ignore lint/suspicious/noThenProperty: a task is awaited like the promise it stands for
+  then<A = T, B = never>(onFulfilled?: ((value: T) => A | PromiseLike<A>) | null, onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<A | B> {
+    return this.#promise.then(onFulfilled, onRejected)
+  }
+
+  catch<B = never>(onRejected: (reason: unknown) => B | PromiseLike<B>): Promise<T | B> {
+    return this.#promise.catch(onRejected)
+  }
+
+  finally(onFinally: () => void): Promise<T> {
+    return this.#promise.finally(onFinally)
+  }
+
+  /**
+   * Cancels the task, and resolves when it has ended: with its value if it finished first or
+   * regardless, else with undefined.
+   *
+   * A queued task never starts. A running one has its operations and waits cancelled, each of which
+   * rejects with `ERR_TASK_CANCELLED`, as does every one that it starts from now on; its signal is
+   * aborted. JavaScript that is not waiting goes on until it next does. Awaiting the task itself
+   * rejects with `ERR_TASK_CANCELLED`, unless it finished regardless. If it fails for another reason
+   * all the same, it has failed: who awaits it is told, else Node. A task that cancels itself does not
+   * wait for its own end.
+   */
+  async cancel(): Promise<T | undefined> {
+    this.requestCancel()
+    if (currentContext()?.task === this) return this.#value
+    if (!this.isDone) await new Promise<void>((resolve) => this.whenEnded(resolve))
+    return this.#value
+  }
+
+  /** Lets the task run on unobserved; a failure is then reported as an unhandled rejection. */
+  detach(): void {}
+
+  /** @internal Registers something to cancel with the task. */
+  adopt(target: Cancellable): void {
+    this.#pending ??= new Set()
+    this.#pending.add(target)
+  }
+
+  /** @internal */
+  release(target: Cancellable): void {
+    this.#pending?.delete(target)
+  }
+
+  /** @internal Runs the body; called once, by a turn of its queue. */
+  start(resource: AsyncResource, body: TaskBody<T>): void {
+    if (this.cancelReason !== null) {
+      this.#fail(this.cancelReason)
+      return
+    }
+    this.#state = 'running'
+    let result: T | PromiseLike<T>
+    let isPending: boolean
+    try {
+      result = resource.runInAsyncScope(body, undefined, this)
+      isPending = isPromiseLike(result)
+    } catch (error) {
+      this.#fail(error)
+      return
+    }
+    if (!isPending) {
+      this.#succeed(result as T)
+    } else if (result instanceof Promise) {
+      result.then(this.#succeed, this.#fail)
+    } else {
+      // Others' promises may throw, or settle twice: ours then does so once.
+      const adopted = resource.runInAsyncScope(
+        adoptThenable<T>,
+        undefined,
+        result as PromiseLike<T>,
+      )
+      adopted.then(this.#succeed, this.#fail)
+    }
+  }
+
+  readonly #succeed = (value: T): void => {
+    this.#value = value
+    this.#end('fulfilled')
+    this.#resolve(value)
+  }
+
+  readonly #fail = (error: unknown): void => {
+    const reason = this.cancelReason
+    this.#end(reason !== null && isCausedBy(error, reason) ? 'cancelled' : 'rejected')
+    this.#reject(error)
+    // Who cancels a task does not want to be told that it was.
+    if (this.#state === 'cancelled') this.#promise.catch(ignore)
+  }
+
+  /** @internal Cancels without waiting for the end. */
+  requestCancel(): void {
+    if (this.isDone || this.cancelReason !== null) return
+    const reason = new RuntimeError(
+      'ERR_TASK_CANCELLED',
+      `Cannot go on as task '${this.name}' was cancelled`,
+    )
+    this.cancelReason = reason
+    if (this.#pending !== null) for (const target of [...this.#pending]) target.cancel(reason)
+    this.#controller?.abort(reason)
+  }
+
+  /** @internal Calls back as it ends, whatever its outcome, without observing a failure. */
+  whenEnded(callback: () => void): void {
+    this.#onEnd ??= []
+    this.#onEnd.push(callback)
+  }
+
+  #end(state: TaskState): void {
+    this.#state = state
+    this.queue.taskCount--
+    if (this.#onEnd !== null) for (const callback of this.#onEnd) callback()
+  }
+}
+
+/** A task about to start. */
+export class TaskStart<T> extends Runnable {
+  readonly #resource: AsyncResource
+  readonly #task: Task<T>
+  readonly #body: TaskBody<T>
+
+  constructor(queue: TaskQueue, task: Task<T>, body: TaskBody<T>) {
+    super(queue, true)
+    this.#task = task
+    this.#body = body
+    this.#resource = captureContext({ queue, task: task as Task<unknown> })
+  }
+
+  override run(): void {
+    this.#task.start(this.#resource, this.#body)
+  }
+}
+
+function adoptThenable<T>(thenable: PromiseLike<T>): Promise<T> {
+  return Promise.resolve(thenable)
+}
+
+function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as PromiseLike<T>).then === 'function'
+  )
+}
+
+const CAUSES_MAX = 16
+
+/** Whether `error` is `reason`, or has it among its causes, as an `AbortError` does. */
+export function isCausedBy(error: unknown, reason: unknown): boolean {
+  if (error === reason) return true
+  // Anything else could be a cause by chance.
+  if (typeof reason !== 'object' || reason === null) return false
+  let cause = error
+  for (let i = 0; i < CAUSES_MAX && cause instanceof Error; i++) {
+    cause = cause.cause
+    if (cause === reason) return true
+  }
+  return false
+}
+
+function ignore(): void {}

@@ -1,0 +1,83 @@
+import { Runnable } from '../base/index.ts'
+import {
+  bindCancellation,
+  type Cancellable,
+  type CancellationBinding,
+  type WaitOptions,
+} from './cancellation.ts'
+import { newPromise, takeReject, takeResolve } from './deferred.ts'
+import type { Executor } from './executor.ts'
+
+type Outcome = 'waiting' | 'fulfilled' | 'rejected'
+
+/**
+ * Somebody who waits for something that this thread will do: a permit, an item, a turn.
+ *
+ * The one who grants it calls {@link fulfil}: from then on the waiter has it, and an abort that comes
+ * later changes nothing, so that no wake-up is ever lost. The promise is settled in a later turn of
+ * the waiter's own task queue.
+ */
+export class Waiter<T> extends Runnable implements Cancellable {
+  readonly promise: Promise<T>
+  readonly #resolve: (value: T) => void
+  readonly #reject: (reason: unknown) => void
+  #binding: CancellationBinding | null = null
+  #outcome: Outcome = 'waiting'
+  #value: T | undefined
+  #reason: unknown
+  #onCancel: (() => void) | null = null
+
+  constructor(executor: Executor) {
+    super(executor.currentQueue())
+    this.promise = newPromise<T>()
+    this.#resolve = takeResolve<T>()
+    this.#reject = takeReject()
+  }
+
+  /** Whether it has neither been granted nor cancelled. */
+  get isWaiting(): boolean {
+    return this.#outcome === 'waiting'
+  }
+
+  /**
+   * Lets a signal, a time limit or its task end the wait; `onCancel` then takes the waiter off the
+   * list it is on. Throws as {@link bindCancellation} does: bind before queueing.
+   */
+  bind(
+    executor: Executor,
+    options: WaitOptions | undefined,
+    action: string,
+    onCancel: () => void,
+  ): void {
+    this.#onCancel = onCancel
+    this.#binding = bindCancellation(executor, this, options, action)
+  }
+
+  /** Grants what it waited for. The caller has taken it off its list. */
+  fulfil(value: T): void {
+    if (this.#outcome !== 'waiting') return
+    this.#outcome = 'fulfilled'
+    this.#value = value
+    this.home.push(this)
+  }
+
+  /** Ends the wait with an error. The caller has taken it off its list. */
+  fail(reason: unknown): void {
+    if (this.#outcome !== 'waiting') return
+    this.#outcome = 'rejected'
+    this.#reason = reason
+    this.home.push(this)
+  }
+
+  cancel(reason: unknown): void {
+    if (this.#outcome !== 'waiting') return
+    this.#onCancel?.()
+    this.fail(reason)
+  }
+
+  override run(): void {
+    this.#binding?.end()
+    if (this.#outcome === 'fulfilled') this.#resolve(this.#value as T)
+    else this.#reject(this.#reason)
+  }
+}
