@@ -1,0 +1,47 @@
+import {
+  executor,
+  ListedWaiter,
+  WaitList,
+  type WaitListOwner,
+  type WaitOptions,
+} from '../executor/index.ts'
+
+/** Waiters that are let go together: what event, latch, barrier and gate share. */
+export class WaitRoom<T> implements WaitListOwner {
+  readonly #waiters = new WaitList<ListedWaiter<T>>(this)
+  readonly #action: string
+
+  /** `action` is what a waiter attempts, for messages. */
+  constructor(action: string) {
+    this.#action = action
+  }
+
+  get size(): number {
+    return this.#waiters.length
+  }
+
+  wait(options: WaitOptions | undefined): Promise<T> {
+    const current = executor()
+    const waiter = new ListedWaiter<T>(current)
+    try {
+      waiter.bindListed(current, options, this.#action)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    this.#waiters.push(waiter)
+    return waiter.promise
+  }
+
+  /** Lets all go who are in. */
+  release(value: T): void {
+    const waiters = this.#waiters
+    for (let waiter = waiters.shift(); waiter !== null; waiter = waiters.shift())
+      waiter.fulfil(value)
+  }
+
+  fail(reason: unknown): void {
+    this.#waiters.fail(reason)
+  }
+
+  waiterLeft(): void {}
+}

@@ -1,0 +1,6 @@
+export { Interval, type IntervalOptions } from './interval.ts'
+export type { MissedTicks } from './missed-ticks.ts'
+export { once, onceAt, type TimerActionOnce, type TimerActionOptions } from './once.ts'
+export { type NextDelayMs, repeat, type TimerActionRepeat } from './repeat.ts'
+export { type SleepOptions, sleep, sleepUntil } from './sleep.ts'
+export { type TimeoutOptions, timeout } from './timeout.ts'

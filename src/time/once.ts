@@ -1,0 +1,208 @@
+import { NS_PER_MS, validateDurationMs, validateFunction, wrongType } from '../base/index.ts'
+import {
+  createDeferred,
+  type Deferred,
+  type Executor,
+  executor,
+  spawnInto,
+  type Task,
+  TaskQueue,
+} from '../executor/index.ts'
+import { Timer } from '../reactor/index.ts'
+import { timerOptions, validateDeadline } from './deadline.ts'
+import { joinTask } from './join-task.ts'
+
+/** What a timed action may be given. */
+export interface TimerActionOptions {
+  /** Where it runs; the current task queue if not given. */
+  readonly queue?: TaskQueue | undefined
+  /** Aborting it is {@link TimerActionOnce.destroy}. */
+  readonly signal?: AbortSignal | undefined
+  /** Whether the program stays alive until it is due; true if not given. */
+  readonly keepsAlive?: boolean | undefined
+}
+
+const ACTION = 'time an action'
+
+/**
+ * Runs `action` as a task, `ms` milliseconds from now, whether or not the handle is kept.
+ *
+ * Independent of the task that it is called from, as a spawned task is.
+ *
+ * @throws {TypeError | RangeError} for arguments of the wrong kind; the signal's reason if it is aborted.
+ *
+ * @example
+ * ```ts run
+ * import { once } from 'percore/time'
+ *
+ * const action = once(60_000, () => 'flushed')
+ * action.rearmIn(1)
+ * console.log(await action.join())
+ * ```
+ */
+export function once<T>(
+  ms: number,
+  action: () => T | PromiseLike<T>,
+  options?: TimerActionOptions,
+): TimerActionOnce<T> {
+  validateDurationMs(ACTION, 'ms', ms)
+  return onceAt(executor().nowNs() + ms * NS_PER_MS, action, options)
+}
+
+/**
+ * Runs `action` as a task when the clock of {@link Executor.nowNs} has reached `deadlineNs`; if it
+ * has, in a later turn. Else like {@link once}.
+ *
+ * @throws as {@link once} does.
+ */
+export function onceAt<T>(
+  deadlineNs: number,
+  action: () => T | PromiseLike<T>,
+  options?: TimerActionOptions,
+): TimerActionOnce<T> {
+  validateDeadline(ACTION, deadlineNs)
+  validateFunction(ACTION, 'action', action)
+  return new TimerActionOnce(action, deadlineNs, options)
+}
+
+/**
+ * An action that runs once, at its time.
+ *
+ * Made by {@link once} and {@link onceAt}. A failure goes to {@link join}; if nobody joins, Node
+ * reports it as an unhandled rejection.
+ *
+ * Source: glommio::timer::TimerActionOnce.
+ */
+export class TimerActionOnce<T> {
+  readonly #executor: Executor
+  readonly #timer: ActionTimer
+  readonly #action: () => T | PromiseLike<T>
+  readonly #queue: TaskQueue
+  readonly #signal: AbortSignal | undefined
+  readonly #destroy = (): void => this.destroy()
+  #task: Task<T> | null = null
+  #isDestroyed = false
+  #end: Deferred<T | undefined> | null = null
+
+  /** @internal Use {@link once} or {@link onceAt}. */
+  constructor(
+    action: () => T | PromiseLike<T>,
+    deadlineNs: number,
+    options: TimerActionOptions = {},
+  ) {
+    this.#executor = executor()
+    this.#action = action
+    this.#queue = checkActionOptions(this.#executor, options)
+    this.#timer = new ActionTimer(this.#queue, options.keepsAlive, () => this.#start())
+    this.#signal = options.signal
+    this.#signal?.addEventListener('abort', this.#destroy, { once: true })
+    this.#executor.reactor.timers.arm(this.#timer, deadlineNs)
+  }
+
+  /** Whether its time is still to come. */
+  get isArmed(): boolean {
+    return this.#timer.isArmed
+  }
+
+  /**
+   * Sets another time, from now; returns false, and does nothing, if it has fired or been destroyed.
+   *
+   * @throws {TypeError | RangeError} for a wrong duration.
+   */
+  rearmIn(ms: number): boolean {
+    validateDurationMs('rearm an action', 'ms', ms)
+    return this.rearmAt(this.#executor.nowNs() + ms * NS_PER_MS)
+  }
+
+  /**
+   * Sets another time; returns false, and does nothing, if it has fired or been destroyed.
+   *
+   * @throws {TypeError | RangeError} for a wrong moment.
+   */
+  rearmAt(deadlineNs: number): boolean {
+    validateDeadline('rearm an action', deadlineNs)
+    if (!this.isArmed) return false
+    const { timers } = this.#executor.reactor
+    timers.disarm(this.#timer)
+    timers.arm(this.#timer, deadlineNs)
+    return true
+  }
+
+  /**
+   * Keeps the action from running, or cancels its task if it runs; tasks that it spawned go on.
+   */
+  destroy(): void {
+    if (this.#isDestroyed) return
+    this.#isDestroyed = true
+    this.#executor.reactor.timers.disarm(this.#timer)
+    this.#signal?.removeEventListener('abort', this.#destroy)
+    if (this.#task !== null) void this.#task.cancel()
+    else this.#end?.resolve(undefined)
+  }
+
+  /**
+   * Like {@link destroy}, and resolves when the action has ended: with its value if it finished first
+   * or regardless, else with undefined.
+   */
+  async cancel(): Promise<T | undefined> {
+    this.destroy()
+    return this.#task?.cancel()
+  }
+
+  /** Waits for the action; resolves with its value, or undefined if it was cancelled or destroyed. */
+  join(): Promise<T | undefined> {
+    if (this.#task !== null) return joinTask(this.#task)
+    if (this.#end === null) {
+      this.#end = createDeferred<T | undefined>()
+      if (this.#isDestroyed) this.#end.resolve(undefined)
+    }
+    return this.#end.promise
+  }
+
+  /** Its time has come. */
+  #start(): void {
+    // Destroyed between the expiry and the turn.
+    if (this.#isDestroyed) return
+    this.#signal?.removeEventListener('abort', this.#destroy)
+    const action = this.#action
+    try {
+      this.#task = spawnInto(this.#queue, () => action(), { name: action.name || 'timed action' })
+    } catch (error) {
+      // The queue was removed meanwhile. This is a turn: nobody above us could handle it.
+      this.#end ??= createDeferred<T | undefined>()
+      this.#end.reject(error)
+      return
+    }
+    if (this.#signal !== undefined) this.#cancelOnAbort(this.#signal, this.#task)
+    if (this.#end !== null) joinTask(this.#task).then(this.#end.resolve, this.#end.reject)
+  }
+
+  #cancelOnAbort(signal: AbortSignal, task: Task<T>): void {
+    signal.addEventListener('abort', this.#destroy, { once: true })
+    task.whenEnded(() => signal.removeEventListener('abort', this.#destroy))
+  }
+}
+
+/** @internal The queue of an action, once its options have been checked. */
+export function checkActionOptions(current: Executor, options: TimerActionOptions): TaskQueue {
+  const { queue = current.currentQueue(), signal } = options
+  if (!(queue instanceof TaskQueue)) throw wrongType(ACTION, 'queue', 'a TaskQueue', queue)
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw wrongType(ACTION, 'signal', 'an AbortSignal', signal)
+  }
+  signal?.throwIfAborted()
+  return queue
+}
+
+class ActionTimer extends Timer {
+  readonly #start: () => void
+
+  constructor(queue: TaskQueue, keepsAlive: boolean | undefined, start: () => void) {
+    super(queue, timerOptions(keepsAlive))
+    this.#start = start
+  }
+
+  override run(): void {
+    this.#start()
+  }
+}
