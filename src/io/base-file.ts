@@ -1,0 +1,264 @@
+import { RuntimeError, validateInteger, wrongType } from '../base/index.ts'
+import type { WaitOptions } from '../executor/index.ts'
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../kernel/index.ts'
+import { Deadline } from './deadline.ts'
+import type { Descriptor, TransferStats } from './descriptor.ts'
+import type { FileOperation } from './file-operation.ts'
+import { Allocate, Statx, Sync, Truncate } from './file-operations.ts'
+import { Rename, Unlink } from './name-operations.ts'
+import type { OpenedFile } from './opened-file.ts'
+import { type FilePath, toPath } from './path.ts'
+import { type RangeHold, RangeLock } from './range-lock.ts'
+import { releaseRanges, shareRanges } from './shared-ranges.ts'
+import {
+  decodeSize,
+  decodeStatus,
+  type FileIdentity,
+  type FileStatus,
+  isSameIdentity,
+} from './status.ts'
+
+/** Options of {@link BaseFile.allocate}. */
+export interface AllocateOptions extends WaitOptions {
+  /** Where the space begins; 0 if not given. */
+  readonly offsetBytes?: number | undefined
+  /** Whether the file keeps its size, though space beyond it is reserved. */
+  readonly keepSize?: boolean | undefined
+}
+
+/** Positions and sizes stay exact numbers. */
+export const FILE_BYTES_MAX: number = Number.MAX_SAFE_INTEGER
+
+/**
+ * What direct and buffered files have in common. Belongs to the executor that opened it.
+ *
+ * Every operation accepts a signal and a time limit. A file that is never closed is closed with its
+ * thread's environment.
+ */
+export abstract class BaseFile implements AsyncDisposable {
+  /** Which file it is, whatever its names. */
+  readonly identity: FileIdentity
+  /** @internal */
+  readonly descriptor: Descriptor
+  protected readonly ranges: RangeLock
+  readonly #isTemporary: boolean
+
+  /** @internal */
+  constructor(opened: OpenedFile) {
+    this.descriptor = opened.descriptor
+    this.identity = opened.identity
+    this.ranges = rangesOf(opened)
+    this.#isTemporary = opened.request.isTemporary
+  }
+
+  /** The path it was opened by, or renamed to; the directory of a temporary file. */
+  get path(): string {
+    return this.descriptor.path
+  }
+
+  /** The descriptor's number, or -1 once closed. */
+  get fd(): number {
+    return this.descriptor.fd
+  }
+
+  /** Whether {@link close} has been called. */
+  get isClosed(): boolean {
+    return this.descriptor.isClosed
+  }
+
+  /** Operations under way, for which {@link close} waits. */
+  get inFlightCount(): number {
+    return this.descriptor.inFlightCount
+  }
+
+  /** Transfers since it was opened; reading does not reset them. */
+  stats(): TransferStats {
+    return this.descriptor.stats()
+  }
+
+  /** Whether both are descriptors of one file. */
+  isSameFile(other: BaseFile): boolean {
+    if (!(other instanceof BaseFile)) throw wrongType('compare files', 'other', 'a file', other)
+    return isSameIdentity(this.identity, other.identity)
+  }
+
+  /** @throws {RuntimeError} `ERR_HANDLE_CLOSED`; {@link KernelError} as `statx(2)`. */
+  async stat(options?: WaitOptions): Promise<FileStatus> {
+    this.descriptor.assertOpen('ask about a file')
+    return new Statx(this.descriptor, decodeStatus).start(options)
+  }
+
+  /** The size in bytes; 0 for what has none, such as a block device. */
+  async size(options?: WaitOptions): Promise<number> {
+    this.descriptor.assertOpen('ask for the size of a file')
+    return new Statx(this.descriptor, decodeSize).start(options, 'ask for the size of a file')
+  }
+
+  /**
+   * Makes what was written survive a loss of power. Writes still under way are not covered.
+   *
+   * @throws {KernelError} `EIO`, `ENOSPC`, `EDQUOT`: earlier writes may then be lost.
+   */
+  async sync(options?: WaitOptions): Promise<void> {
+    this.descriptor.assertOpen('sync a file')
+    return new Sync(this.descriptor, false).start(options)
+  }
+
+  /** The same but for times and other metadata that reading the data does not need. */
+  async datasync(options?: WaitOptions): Promise<void> {
+    this.descriptor.assertOpen('sync a file')
+    return new Sync(this.descriptor, true).start(options)
+  }
+
+  /**
+   * Reserves space, so that writing there cannot fail for lack of it; the file grows to its end
+   * unless it is to keep its size. Never shrinks a file, nor changes data. It waits for writes of
+   * this executor there, or beyond where the file may grow.
+   *
+   * @throws {KernelError} `ENOSPC`, `EOPNOTSUPP`, `EBADF` on a file opened for reading only.
+   */
+  async allocate(lengthBytes: number, options: AllocateOptions = {}): Promise<void> {
+    const action = 'allocate space in a file'
+    validateInteger(action, 'lengthBytes', lengthBytes, { min: 1, max: FILE_BYTES_MAX })
+    if (typeof options !== 'object' || options === null) {
+      throw wrongType(action, 'options', 'an object', options)
+    }
+    const { offsetBytes = 0, keepSize = false } = options
+    validateOffset(action, offsetBytes, lengthBytes)
+    if (typeof keepSize !== 'boolean') throw wrongType(action, 'keepSize', 'a boolean', keepSize)
+    this.descriptor.assertOpen(action)
+    const mode = keepSize ? FALLOC_FL_KEEP_SIZE : 0
+    // What may grow the file is alone behind, where a write may be about to set the size.
+    const endBytes = keepSize ? offsetBytes + lengthBytes : Infinity
+    const range = { startBytes: offsetBytes, endBytes, isExclusive: true }
+    const args = { offsetBytes, lengthBytes, mode }
+    return this.#changeAlone(range, action, options, () => new Allocate(this.descriptor, args))
+  }
+
+  /**
+   * Gives the space of a stretch back: it reads as zeros from then on. The size stays. It waits for
+   * writes of this executor there.
+   *
+   * @throws {KernelError} `EOPNOTSUPP` where the file system has no holes.
+   */
+  async punch(offsetBytes: number, lengthBytes: number, options?: WaitOptions): Promise<void> {
+    const action = 'punch a hole in a file'
+    validateInteger(action, 'lengthBytes', lengthBytes, { min: 1, max: FILE_BYTES_MAX })
+    validateOffset(action, offsetBytes, lengthBytes)
+    this.descriptor.assertOpen(action)
+    const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+    const endBytes = offsetBytes + lengthBytes
+    const range = { startBytes: offsetBytes, endBytes, isExclusive: true }
+    const args = { offsetBytes, lengthBytes, mode }
+    return this.#changeAlone(range, action, options, () => new Allocate(this.descriptor, args))
+  }
+
+  /**
+   * Cuts the file, or extends it with zeros. It waits for writes of this executor
+   * beyond that size, and they for it.
+   *
+   * Before Linux 6.9 the ring has no such operation: a blocking system call makes up for it.
+   *
+   * @throws {KernelError} `EINVAL` on a file opened for reading only, `EFBIG`, `ENOSPC`.
+   */
+  async truncate(sizeBytes: number, options?: WaitOptions): Promise<void> {
+    const action = 'truncate a file'
+    validateInteger(action, 'sizeBytes', sizeBytes, { min: 0, max: FILE_BYTES_MAX })
+    this.descriptor.assertOpen(action)
+    const range = { startBytes: sizeBytes, endBytes: Infinity, isExclusive: true }
+    return this.#changeAlone(range, action, options, () => new Truncate(this.descriptor, sizeBytes))
+  }
+
+  /**
+   * Renames the file, replacing what has that name; {@link path} is the new one from then on.
+   *
+   * @throws {RuntimeError} `ERR_UNSUPPORTED` for a temporary file; {@link KernelError} as `rename(2)`.
+   */
+  async rename(newPath: FilePath, options?: WaitOptions): Promise<void> {
+    const to = toPath('rename a file', 'newPath', newPath)
+    this.#assertNamed('rename a file')
+    const { descriptor } = this
+    descriptor.enter()
+    try {
+      await new Rename(descriptor.executor, descriptor.path, to).start(options)
+      descriptor.path = to
+    } finally {
+      descriptor.leave()
+    }
+  }
+
+  /**
+   * Removes the file's name; its data goes with the last descriptor.
+   *
+   * @throws {RuntimeError} `ERR_UNSUPPORTED` for a temporary file; {@link KernelError} as `unlink(2)`.
+   */
+  async remove(options?: WaitOptions): Promise<void> {
+    this.#assertNamed('remove a file')
+    const { descriptor } = this
+    descriptor.enter()
+    try {
+      await new Unlink(descriptor.executor, descriptor.path).start(options)
+    } finally {
+      descriptor.leave()
+    }
+  }
+
+  /**
+   * Closes the file once the operations under way have ended; new ones are refused at once.
+   *
+   * Calling it again waits for the same end, and resolves if that has come. It can't be cancelled.
+   *
+   * @throws {KernelError} `EIO`, `ENOSPC`, `EDQUOT`: the file is closed, but earlier writes may be lost.
+   */
+  close(): Promise<void> {
+    return this.descriptor.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.descriptor.close()
+  }
+
+  /** Runs an operation while nobody else of this executor writes there. */
+  async #changeAlone(
+    range: RangeHold,
+    action: string,
+    options: WaitOptions | undefined,
+    create: () => FileOperation<void>,
+  ): Promise<void> {
+    const steps = new Deadline(this.descriptor.executor, action, options)
+    this.descriptor.enter()
+    try {
+      const hold = await this.ranges.acquire(range, action, steps.next())
+      try {
+        await create().start(steps.next(), action)
+      } finally {
+        this.ranges.release(hold)
+      }
+    } finally {
+      this.descriptor.leave()
+    }
+  }
+
+  #assertNamed(action: string): void {
+    this.descriptor.assertOpen(action)
+    if (!this.#isTemporary) return
+    throw new RuntimeError(
+      'ERR_UNSUPPORTED',
+      `Cannot ${action} as it must have a name: it was opened with tmpfile`,
+    )
+  }
+}
+
+/** The lock of the file, shared by its descriptors; what has no positions has nothing to share. */
+function rangesOf({ descriptor, identity, isSeekable }: OpenedFile): RangeLock {
+  const { executor } = descriptor
+  if (!isSeekable) return new RangeLock(executor)
+  descriptor.onClosed = () => releaseRanges(executor, identity)
+  return shareRanges(executor, identity)
+}
+
+/** @throws {TypeError | RangeError} unless a whole number, with `lengthBytes` more still being one. */
+export function validateOffset(action: string, offsetBytes: number, lengthBytes: number): void {
+  const max = FILE_BYTES_MAX - lengthBytes
+  validateInteger(action, 'offsetBytes', offsetBytes, { min: 0, max })
+}

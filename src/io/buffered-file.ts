@@ -1,0 +1,362 @@
+import { RuntimeError, validateInteger, wrongType } from '../base/index.ts'
+import type { WaitOptions } from '../executor/index.ts'
+import { IoBuffer } from '../memory/index.ts'
+import { BaseFile, validateOffset } from './base-file.ts'
+import { NO_POSITION, ReadCopy, WriteCopy } from './copies.ts'
+import { Deadline } from './deadline.ts'
+import { type OpenedFile, openFile } from './opened-file.ts'
+import { checkOpenOptions, type OpenOptions } from './options.ts'
+import { type FilePath, toPath } from './path.ts'
+import { copyPiece, PIECE_BYTES } from './pieces.ts'
+import type { RangeHold } from './range-lock.ts'
+import { partOf, ReadInto, ReadOnce, WriteFrom } from './transfer.ts'
+
+const READ_BYTES_MAX: number = 2 ** 31 - 1
+
+/**
+ * A file read and written through the page cache: any position and length, ordinary memory.
+ *
+ * Data passes through I/O memory in pieces of 256 KiB. Also for what has no positions, such as pipes
+ * and terminals: positions are then ignored, and a read brings what there is.
+ *
+ * Belongs to the executor that opened it. Linux 5.19.
+ *
+ * Source: glommio's `BufferedFile`.
+ *
+ * @example Append to a log
+ * ```ts run
+ * import { tmpdir } from 'node:os'
+ * import { join } from 'node:path'
+ * import { BufferedFile } from 'percore/io'
+ *
+ * const path = join(tmpdir(), `percore-log-${process.pid}`)
+ * await using log = await BufferedFile.open(path, { read: true, append: true, create: true })
+ * await log.append(new TextEncoder().encode('one line\n'))
+ * await log.datasync()
+ * console.log(await log.size()) // 9
+ * await log.remove()
+ * ```
+ */
+export class BufferedFile extends BaseFile {
+  readonly #isAppending: boolean
+  readonly #isSeekable: boolean
+
+  /** @internal */
+  constructor(opened: OpenedFile) {
+    super(opened)
+    this.#isAppending = opened.request.isAppending
+    this.#isSeekable = opened.isSeekable
+  }
+
+  /**
+   * Opens a file, for reading only unless the options say otherwise.
+   *
+   * @throws {KernelError} as `open(2)`: `ENOENT`, `EACCES`, `EMFILE`, `EISDIR` …
+   */
+  static async open(path: FilePath, options: OpenOptions = {}): Promise<BufferedFile> {
+    const checkedPath = toPath('open a file', 'path', path)
+    const request = checkOpenOptions(options)
+    if ('fallback' in options) {
+      throw new TypeError("Cannot open a file as options must be known: 'fallback' is not")
+    }
+    return new BufferedFile(
+      await openFile(checkedPath, request, { direct: false, fallback: false }),
+    )
+  }
+
+  /** Opens a file for reading and writing; creates it, or empties it if it exists. */
+  static create(path: FilePath, options: OpenOptions = {}): Promise<BufferedFile> {
+    return BufferedFile.open(path, {
+      read: true,
+      write: true,
+      create: true,
+      truncate: true,
+      ...options,
+    })
+  }
+
+  /**
+   * Reads into memory of its own; the result is shorter than asked for only where the file ends.
+   *
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`, `ERR_OUT_OF_MEMORY`; {@link KernelError} as `read(2)`.
+   */
+  read(
+    offsetBytes: number,
+    lengthBytes: number,
+    options?: WaitOptions,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    try {
+      const action = 'read a file'
+      validateInteger(action, 'lengthBytes', lengthBytes, { min: 0, max: READ_BYTES_MAX })
+      validateOffset(action, offsetBytes, lengthBytes)
+      this.descriptor.assertOpen(action)
+      if (lengthBytes > PIECE_BYTES) return this.#readMany(offsetBytes, lengthBytes, options)
+      const place = { offsetBytes, isSeekable: this.#isSeekable }
+      return new ReadCopy(this.descriptor, lengthBytes, place).start(options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /**
+   * Fills memory from a position; resolves with how many bytes are valid, fewer than its length only
+   * where the file ends. An `IoBuffer` is read into without a copy.
+   *
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`, `ERR_BUFFER_RELEASED`; {@link KernelError} as `read(2)`.
+   */
+  async readInto(
+    target: Uint8Array | IoBuffer,
+    offsetBytes: number,
+    options?: WaitOptions,
+  ): Promise<number> {
+    const action = 'read a file'
+    const lengthBytes = lengthOf(action, 'target', target)
+    validateOffset(action, offsetBytes, lengthBytes)
+    this.descriptor.assertOpen(action)
+    if (target instanceof IoBuffer)
+      return this.#readPiece(target, lengthBytes, offsetBytes, options)
+    let doneBytes = 0
+    await this.#readPieces(offsetBytes, lengthBytes, options, (bytes) => {
+      target.set(bytes, doneBytes)
+      doneBytes += bytes.length
+    })
+    return doneBytes
+  }
+
+  /**
+   * Writes all of the data at a position; resolves with its length. It must not change meanwhile. An
+   * `IoBuffer` is written from without a copy. A short write goes on by itself. It waits for those of
+   * this executor who truncate, allocate, punch or append there.
+   *
+   * @throws {RuntimeError} `ERR_UNSUPPORTED` on a file opened for appending, where the kernel would
+   * ignore the position; `ERR_HANDLE_CLOSED`, `ERR_BUFFER_RELEASED`; {@link KernelError} as
+   * `write(2)`, when a part may have been written.
+   */
+  write(data: Uint8Array | IoBuffer, offsetBytes: number, options?: WaitOptions): Promise<number> {
+    try {
+      const action = 'write a file'
+      const lengthBytes = lengthOf(action, 'data', data)
+      validateOffset(action, offsetBytes, lengthBytes)
+      this.descriptor.assertOpen(action)
+      if (!this.#isAppending) return this.#writeAt(data, lengthBytes, offsetBytes, options)
+      throw new RuntimeError(
+        'ERR_UNSUPPORTED',
+        `Cannot ${action} at a position as it must not be opened for appending: use append()`,
+      )
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /**
+   * Writes all of the data at the end of the file, after what was appended before; resolves with its
+   * length. Appends of this executor come one after the other; those of other threads and programs
+   * may come between pieces of large ones.
+   *
+   * @throws {RuntimeError} `ERR_UNSUPPORTED` unless the file was opened with `append`; else as
+   * {@link write}.
+   */
+  async append(data: Uint8Array | IoBuffer, options?: WaitOptions): Promise<number> {
+    const action = 'append to a file'
+    const lengthBytes = lengthOf(action, 'data', data)
+    this.descriptor.assertOpen(action)
+    if (!this.#isAppending) {
+      throw new RuntimeError(
+        'ERR_UNSUPPORTED',
+        `Cannot ${action} as it must be opened for that: give the option append`,
+      )
+    }
+    const steps = new Deadline(this.descriptor.executor, action, options)
+    const range = { startBytes: 0, endBytes: Infinity, isExclusive: true }
+    this.descriptor.enter()
+    if (data instanceof IoBuffer) data.pin()
+    try {
+      const hold = await this.ranges.acquire(range, action, steps.next())
+      try {
+        // The kernel looks for the end itself, whatever the position.
+        return await this.#writeAll(data, 0, { lengthBytes, hold: null }, steps.next())
+      } finally {
+        this.ranges.release(hold)
+      }
+    } finally {
+      if (data instanceof IoBuffer) data.unpin()
+      this.descriptor.leave()
+    }
+  }
+
+  /** Pieces first, since asking for more than there is must not take as much memory. */
+  async #readMany(
+    offsetBytes: number,
+    lengthBytes: number,
+    options: WaitOptions | undefined,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const pieces: Uint8Array<ArrayBuffer>[] = []
+    await this.#readPieces(offsetBytes, lengthBytes, options, (bytes) => pieces.push(bytes.slice()))
+    return concatenate(pieces)
+  }
+
+  #readPiece(
+    buffer: IoBuffer,
+    lengthBytes: number,
+    offsetBytes: number,
+    options: WaitOptions | undefined,
+  ): Promise<number> {
+    const { descriptor } = this
+    const memory = partOf(buffer, 0, lengthBytes)
+    if (this.#isSeekable) {
+      return new ReadInto(descriptor, buffer, memory, offsetBytes, 1).start(options)
+    }
+    return new ReadOnce(descriptor, buffer, memory, NO_POSITION, 1).start(options)
+  }
+
+  /** Reads up to `lengthBytes`, and shows each piece to `take`, which must copy it. */
+  async #readPieces(
+    offsetBytes: number,
+    lengthBytes: number,
+    options: WaitOptions | undefined,
+    take: (bytes: Uint8Array<ArrayBuffer>) => void,
+  ): Promise<void> {
+    const { descriptor } = this
+    const steps = new Deadline(descriptor.executor, 'read a file', options)
+    using buffer = descriptor.executor.reactor.memory.allocate(
+      Math.min(lengthBytes, PIECE_BYTES) || 1,
+    )
+    descriptor.enter()
+    try {
+      let doneBytes = 0
+      do {
+        const askedBytes = Math.min(lengthBytes - doneBytes, PIECE_BYTES)
+        const at = offsetBytes + doneBytes
+        const readBytes = await this.#readPiece(buffer, askedBytes, at, steps.next())
+        take(buffer.bytes.subarray(0, readBytes))
+        doneBytes += readBytes
+        if (readBytes < askedBytes) break
+      } while (doneBytes < lengthBytes)
+    } finally {
+      descriptor.leave()
+    }
+  }
+
+  #writeAt(
+    data: Uint8Array | IoBuffer,
+    lengthBytes: number,
+    offsetBytes: number,
+    options: WaitOptions | undefined,
+  ): Promise<number> {
+    if (!this.#isSeekable) {
+      return this.#writeAll(data, offsetBytes, { lengthBytes, hold: null }, options)
+    }
+    const hold = this.ranges.trySharing(offsetBytes, offsetBytes + lengthBytes)
+    if (hold === null) return this.#writeInTurn(data, lengthBytes, offsetBytes, options)
+    return this.#writeAll(data, offsetBytes, { lengthBytes, hold }, options)
+  }
+
+  /** Waits for who changes the size there, or whole blocks. */
+  async #writeInTurn(
+    data: Uint8Array | IoBuffer,
+    lengthBytes: number,
+    offsetBytes: number,
+    options: WaitOptions | undefined,
+  ): Promise<number> {
+    const action = 'write a file'
+    const steps = new Deadline(this.descriptor.executor, action, options)
+    const endBytes = offsetBytes + lengthBytes
+    const range = { startBytes: offsetBytes, endBytes, isExclusive: false }
+    this.descriptor.enter()
+    if (data instanceof IoBuffer) data.pin()
+    try {
+      const hold = await this.ranges.acquire(range, action, steps.next())
+      try {
+        return await this.#writeAll(data, offsetBytes, { lengthBytes, hold: null }, steps.next())
+      } finally {
+        this.ranges.release(hold)
+      }
+    } finally {
+      if (data instanceof IoBuffer) data.unpin()
+      this.descriptor.leave()
+    }
+  }
+
+  /** Writes, and gives `hold` free at the end, if there is one. */
+  #writeAll(
+    data: Uint8Array | IoBuffer,
+    offsetBytes: number,
+    { lengthBytes, hold }: { readonly lengthBytes: number; readonly hold: RangeHold | null },
+    options: WaitOptions | undefined,
+  ): Promise<number> {
+    const { descriptor, ranges } = this
+    if (!(data instanceof IoBuffer) && lengthBytes > PIECE_BYTES) {
+      return this.#writeMany(data, offsetBytes, hold, options)
+    }
+    try {
+      const place = { offsetBytes, isSeekable: this.#isSeekable }
+      const operation =
+        data instanceof IoBuffer
+          ? this.#pieceOf(data, lengthBytes, offsetBytes)
+          : new WriteCopy(descriptor, data, place)
+      return operation.startHeld(ranges, hold, options)
+    } catch (error) {
+      if (hold !== null) ranges.release(hold)
+      throw error
+    }
+  }
+
+  async #writeMany(
+    data: Uint8Array,
+    offsetBytes: number,
+    hold: RangeHold | null,
+    options: WaitOptions | undefined,
+  ): Promise<number> {
+    try {
+      return await this.#writePieces(data, offsetBytes, options)
+    } finally {
+      if (hold !== null) this.ranges.release(hold)
+    }
+  }
+
+  async #writePieces(
+    data: Uint8Array,
+    offsetBytes: number,
+    options: WaitOptions | undefined,
+  ): Promise<number> {
+    const { descriptor } = this
+    const lengthBytes = data.length
+    const steps = new Deadline(descriptor.executor, 'write a file', options)
+    using buffer = descriptor.executor.reactor.memory.allocate(PIECE_BYTES)
+    descriptor.enter()
+    try {
+      for (let doneBytes = 0; doneBytes < lengthBytes; doneBytes += PIECE_BYTES) {
+        const pieceBytes = Math.min(lengthBytes - doneBytes, PIECE_BYTES)
+        copyPiece(data, doneBytes, buffer.bytes.subarray(0, pieceBytes))
+        const piece = this.#pieceOf(buffer, pieceBytes, offsetBytes + doneBytes)
+        await piece.start(steps.next())
+      }
+      return lengthBytes
+    } finally {
+      descriptor.leave()
+    }
+  }
+
+  #pieceOf(buffer: IoBuffer, lengthBytes: number, offsetBytes: number): WriteFrom {
+    const memory = partOf(buffer, 0, lengthBytes)
+    const position = this.#isSeekable ? offsetBytes : NO_POSITION
+    return new WriteFrom(this.descriptor, buffer, memory, position, 1)
+  }
+}
+
+function lengthOf(action: string, name: string, value: Uint8Array | IoBuffer): number {
+  if (value instanceof IoBuffer) return value.lengthBytes
+  if (value instanceof Uint8Array) return value.length
+  throw wrongType(action, name, 'a Uint8Array or an IoBuffer', value)
+}
+
+function concatenate(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const lengthBytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
+  const whole = new Uint8Array(lengthBytes)
+  let doneBytes = 0
+  for (const piece of pieces) {
+    whole.set(piece, doneBytes)
+    doneBytes += piece.length
+  }
+  return whole
+}

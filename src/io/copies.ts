@@ -1,0 +1,69 @@
+import type { WaitOptions } from '../executor/index.ts'
+import type { Descriptor } from './descriptor.ts'
+import { copyPiece } from './pieces.ts'
+import { Read, WriteFrom } from './transfer.ts'
+
+/** Where a piece of ordinary memory goes, or comes from. */
+export interface Place {
+  readonly offsetBytes: number
+  /** Whether there are positions; without, a read takes what comes first. */
+  readonly isSeekable: boolean
+}
+
+/** Pipes and terminals have no positions. */
+export const NO_POSITION = -1
+
+/** Reads one piece, by way of I/O memory of its own, into a new array. */
+export class ReadCopy extends Read<Uint8Array<ArrayBuffer>> {
+  readonly #isSeekable: boolean
+
+  constructor(descriptor: Descriptor, lengthBytes: number, place: Place) {
+    const { isSeekable, offsetBytes } = place
+    const buffer = descriptor.executor.reactor.memory.allocate(lengthBytes || 1)
+    buffer.trim(lengthBytes)
+    super(descriptor, buffer, buffer, isSeekable ? offsetBytes : NO_POSITION, 1)
+    this.#isSeekable = isSeekable
+  }
+
+  override start(options: WaitOptions | undefined): Promise<Uint8Array<ArrayBuffer>> {
+    try {
+      return super.start(options)
+    } catch (error) {
+      this.buffer.release()
+      throw error
+    }
+  }
+
+  protected override judgeShort(movedBytes: number, alignmentBytes: number): number {
+    return this.#isSeekable ? super.judgeShort(movedBytes, alignmentBytes) : movedBytes
+  }
+
+  protected override interpret(result: number): Uint8Array<ArrayBuffer> {
+    return this.buffer.bytes.slice(0, result)
+  }
+
+  override run(): void {
+    super.run()
+    this.buffer.release()
+  }
+}
+
+/** Writes one piece, which is copied at once and may change from then on. */
+export class WriteCopy extends WriteFrom {
+  constructor(descriptor: Descriptor, data: Uint8Array, place: Place) {
+    const { isSeekable, offsetBytes } = place
+    const buffer = descriptor.executor.reactor.memory.allocate(data.length || 1)
+    buffer.trim(data.length)
+    copyPiece(data, 0, buffer.bytes)
+    super(descriptor, buffer, buffer, isSeekable ? offsetBytes : NO_POSITION, 1)
+  }
+
+  override start(options: WaitOptions | undefined): Promise<number> {
+    try {
+      return super.start(options)
+    } finally {
+      // Pinned while it is under way, and given back at its end.
+      this.buffer.release()
+    }
+  }
+}

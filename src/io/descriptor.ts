@@ -1,0 +1,150 @@
+import { assert, type KernelErrorContext, RuntimeError } from '../base/index.ts'
+import { AwaitedOperation, type Executor, Waiter } from '../executor/index.ts'
+import { encodeClose, type Ring, type Target } from '../ring/index.ts'
+
+/** Transfers of one file that did not fail; one is counted once, however many requests it took. */
+export interface TransferStats {
+  readonly readCount: number
+  /** Bytes that came from the file, alignment included. */
+  readonly readBytes: number
+  readonly writeCount: number
+  /** Bytes that went to the file, alignment included. */
+  readonly writeBytes: number
+}
+
+/**
+ * An open descriptor, and how many operations are on it: it closes after the last of them.
+ *
+ * Whatever happens to its owner, it is closed with the environment at the latest.
+ */
+export class Descriptor {
+  readonly executor: Executor
+  path: string
+  readCount = 0
+  readBytes = 0
+  writeCount = 0
+  writeBytes = 0
+  /** Called once it is closed, or has failed to be. */
+  onClosed: (() => void) | null = null
+  #fd: number
+  #inFlightCount = 0
+  #isClosed = false
+  #closing: Promise<void> | null = null
+  #drained: Waiter<void> | null = null
+  readonly #index: number
+  readonly #mainTarget: Target
+  #latencyTarget: Target | null = null
+
+  /** Takes over `fd`, which is tracked already. */
+  constructor(executor: Executor, fd: number, path: string) {
+    const { files, main } = executor.reactor
+    this.executor = executor
+    this.path = path
+    this.#fd = fd
+    this.#index = files.add(fd)
+    this.#mainTarget = files.target(main, fd, this.#index)
+  }
+
+  /** The number, or -1 once it is closed. */
+  get fd(): number {
+    return this.#fd
+  }
+
+  /** Whether closing has begun. */
+  get isClosed(): boolean {
+    return this.#closing !== null || this.#isClosed
+  }
+
+  get inFlightCount(): number {
+    return this.#inFlightCount
+  }
+
+  stats(): TransferStats {
+    const { readCount, readBytes, writeCount, writeBytes } = this
+    return { readCount, readBytes, writeCount, writeBytes }
+  }
+
+  /** @throws {RuntimeError} `ERR_HANDLE_CLOSED`, `ERR_EXECUTOR_CLOSED` */
+  assertOpen(action: string): void {
+    if (this.#closing !== null || this.#isClosed) {
+      throw new RuntimeError(
+        'ERR_HANDLE_CLOSED',
+        `Cannot ${action} as the file must be open: '${this.path}' was closed`,
+      )
+    }
+    this.executor.assertOpen(action)
+  }
+
+  /** Keeps it open until as many calls of {@link leave}. */
+  enter(): void {
+    this.#inFlightCount++
+  }
+
+  leave(): void {
+    assert(this.#inFlightCount > 0, 'an operation leaves its descriptor once')
+    this.#inFlightCount--
+    if (this.#inFlightCount === 0) this.#drained?.fulfil()
+  }
+
+  /** How `ring` names it. */
+  targetOn(ring: Ring): Target {
+    if (ring.index === 0) return this.#mainTarget
+    this.#latencyTarget ??= this.executor.reactor.files.target(ring, this.#fd, this.#index)
+    return this.#latencyTarget
+  }
+
+  /** Closes it after what is in flight; again is nothing. Rejects if the kernel reports an error. */
+  close(): Promise<void> {
+    if (this.#isClosed) return Promise.resolve()
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const { executor } = this
+    try {
+      if (this.#inFlightCount > 0) {
+        this.#drained = new Waiter<void>(executor)
+        await this.#drained.promise
+      }
+      // An executor that has left the loop has closed its descriptors; the number may be another's.
+      if (!executor.isClosed) await this.#closeNow()
+    } finally {
+      this.#isClosed = true
+      this.#fd = -1
+      this.onClosed?.()
+    }
+  }
+
+  #closeNow(): Promise<void> {
+    const { files, host } = this.executor.reactor
+    files.remove(this.#index)
+    host.trackFd(this.#fd, false)
+    return new CloseOperation(this.executor, this.#fd, this.path).start()
+  }
+}
+
+/** Not to be cancelled: a descriptor that stays open by mistake is a leak. */
+class CloseOperation extends AwaitedOperation<void> {
+  readonly #fd: number
+  readonly #path: string
+
+  constructor(executor: Executor, fd: number, path: string) {
+    super(executor)
+    this.#fd = fd
+    this.#path = path
+  }
+
+  start(): Promise<void> {
+    const { main } = this.executor.reactor
+    encodeClose(main.sqes, main.begin(), { fd: this.#fd, registered: false })
+    main.commit(this)
+    return this.promise
+  }
+
+  protected override interpret(): void {}
+
+  protected override describe(): KernelErrorContext {
+    return { syscall: 'close', path: this.#path, fd: this.#fd }
+  }
+}

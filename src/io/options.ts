@@ -1,0 +1,134 @@
+import { RuntimeError, validateInteger, wrongType } from '../base/index.ts'
+import type { WaitOptions } from '../executor/index.ts'
+import {
+  O_APPEND,
+  O_CLOEXEC,
+  O_CREAT,
+  O_EXCL,
+  O_RDONLY,
+  O_RDWR,
+  O_TMPFILE,
+  O_TRUNC,
+  O_WRONLY,
+} from '../kernel/index.ts'
+
+/** How a file is opened: for reading only, unless `write` or `append` is true. */
+export interface OpenOptions extends WaitOptions {
+  /** True unless `write` or `append` is. */
+  readonly read?: boolean | undefined
+  readonly write?: boolean | undefined
+  /** Every write goes to the end of the file, wherever that is then. Buffered files only. */
+  readonly append?: boolean | undefined
+  /** Creates the file if it does not exist. */
+  readonly create?: boolean | undefined
+  /** Creates the file, and fails with `EEXIST` if it exists. */
+  readonly createNew?: boolean | undefined
+  /** Empties the file. */
+  readonly truncate?: boolean | undefined
+  /** Permissions of a file that is created, before the process's mask; 0o666 if not given. */
+  readonly mode?: number | undefined
+  /** Makes a file without a name in the directory `path`; it is gone once closed. */
+  readonly tmpfile?: boolean | undefined
+}
+
+/** What `open` is asked for, checked. */
+export interface OpenRequest {
+  /** `O_…`, without O_DIRECT. */
+  readonly flags: number
+  readonly mode: number
+  readonly isReadable: boolean
+  readonly isWritable: boolean
+  readonly isAppending: boolean
+  readonly isNew: boolean
+  readonly isTemporary: boolean
+  readonly wait: WaitOptions | undefined
+}
+
+const FLAGS = ['read', 'write', 'append', 'create', 'createNew', 'truncate', 'tmpfile'] as const
+const KNOWN = new Set<string>([...FLAGS, 'mode', 'signal', 'timeoutMs', 'fallback'])
+const MODE_DEFAULT = 0o666
+const ACTION = 'open a file'
+
+/**
+ * Checks options and turns them into `open(2)`'s flags. Pure.
+ *
+ * @throws {TypeError} for a wrong type or an unknown option; {@link RangeError} for a wrong combination.
+ */
+export function checkOpenOptions(options: OpenOptions): OpenRequest {
+  if (typeof options !== 'object' || options === null) {
+    throw wrongType(ACTION, 'options', 'an object', options)
+  }
+  for (const name of Object.keys(options)) {
+    if (!KNOWN.has(name)) {
+      throw new TypeError(`Cannot ${ACTION} as options must be known: '${name}' is not`)
+    }
+  }
+  for (const name of FLAGS) {
+    const value = options[name]
+    if (value !== undefined && typeof value !== 'boolean') {
+      throw wrongType(ACTION, name, 'a boolean', value)
+    }
+  }
+  const { write = false, append = false, signal, timeoutMs } = options
+  const read = options.read ?? !(write || append)
+  const mode = options.mode ?? MODE_DEFAULT
+  validateInteger(ACTION, 'mode', mode, { min: 0, max: 0o7777 })
+  checkCombination(options, { read, write, append })
+  return {
+    flags: accessFlags(read, write || append) | creationFlags(options) | O_CLOEXEC,
+    mode,
+    isReadable: read,
+    isWritable: write || append,
+    isAppending: append,
+    isNew: options.createNew === true,
+    isTemporary: options.tmpfile === true,
+    wait: signal === undefined && timeoutMs === undefined ? undefined : { signal, timeoutMs },
+  }
+}
+
+interface Access {
+  readonly read: boolean
+  readonly write: boolean
+  readonly append: boolean
+}
+
+function checkCombination(options: OpenOptions, { read, write, append }: Access): void {
+  const { create, createNew, truncate, tmpfile } = options
+  const refuse = (requirement: string): never => {
+    throw new RangeError(`Cannot ${ACTION} as ${requirement}`)
+  }
+  if (!read && !write && !append) refuse('one of read, write and append must be true: none is')
+  if (truncate && !write) refuse('truncate requires write: it is false')
+  if (truncate && append) refuse('truncate and append exclude each other: both are true')
+  if ((create || createNew) && !write && !append) {
+    refuse('create and createNew require write or append: both are false')
+  }
+  if (tmpfile && !write) refuse('tmpfile requires write: it is false')
+  if (tmpfile && (create || createNew || truncate || append)) {
+    refuse('tmpfile excludes append, create, createNew and truncate: one of them is true')
+  }
+}
+
+function accessFlags(read: boolean, write: boolean): number {
+  if (!write) return O_RDONLY
+  return read ? O_RDWR : O_WRONLY
+}
+
+function creationFlags(options: OpenOptions): number {
+  let flags = 0
+  if (options.append) flags |= O_APPEND
+  if (options.create || options.createNew) flags |= O_CREAT
+  if (options.createNew) flags |= O_EXCL
+  if (options.truncate) flags |= O_TRUNC
+  if (options.tmpfile) flags |= O_TMPFILE
+  return flags
+}
+
+/** @throws {RuntimeError} `ERR_UNSUPPORTED`: direct I/O cannot append, as ends are seldom aligned. */
+export function refuseAppend(request: OpenRequest): void {
+  if (!request.isAppending) return
+  throw new RuntimeError(
+    'ERR_UNSUPPORTED',
+    `Cannot ${ACTION} as a direct file can not append: use a BufferedFile, or write at its size`,
+  )
+}

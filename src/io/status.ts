@@ -1,0 +1,130 @@
+import { S_IFBLK, S_IFDIR, S_IFMT, S_IFREG, STATX_DIOALIGN } from '../kernel/index.ts'
+
+/** What a file system says about a file. */
+export interface FileStatus {
+  readonly sizeBytes: number
+  /** What it takes up on the device, which is less than its size if it has holes. */
+  readonly allocatedBytes: number
+  /** The size of a transfer that the file system prefers. */
+  readonly blockBytes: number
+  /** Type and permissions, as in `stat(2)`. */
+  readonly mode: number
+  readonly linkCount: number
+  readonly userId: number
+  readonly groupId: number
+  readonly accessedAtMs: number
+  readonly modifiedAtMs: number
+  readonly changedAtMs: number
+  /** Undefined where the file system does not record it. */
+  readonly createdAtMs: number | undefined
+  readonly identity: FileIdentity
+}
+
+/** Which file it is: equal for all descriptors of one file, whatever its names. */
+export interface FileIdentity {
+  readonly deviceMajor: number
+  readonly deviceMinor: number
+  /** Exact below 2^53; as two words it always is. */
+  readonly inode: number
+  readonly inodeWords: readonly [low: number, high: number]
+}
+
+/** What direct I/O needs, in bytes. */
+export interface DirectAlignment {
+  /** Of memory addresses; 0 if the file can not do direct I/O. */
+  readonly memoryBytes: number
+  /** Of positions and lengths; 0 if the file can not do direct I/O. */
+  readonly offsetBytes: number
+}
+
+// ABI: struct statx, in words of 32 bits.
+const STX_MASK = 0
+const STX_BLKSIZE = 1
+const STX_NLINK = 4
+const STX_UID = 5
+const STX_GID = 6
+const STX_MODE = 7
+const STX_INO = 8
+const STX_SIZE = 10
+const STX_BLOCKS = 12
+const STX_ATIME = 16
+const STX_BTIME = 20
+const STX_CTIME = 24
+const STX_MTIME = 28
+const STX_DEV_MAJOR = 34
+const STX_DEV_MINOR = 35
+const STX_DIO_MEM_ALIGN = 38
+const STX_DIO_OFFSET_ALIGN = 39
+const STATX_BTIME_BIT = 0x800
+const SECTOR_BYTES = 512
+
+/** Reads a `struct statx`. Pure. */
+export function decodeStatus(words: Uint32Array): FileStatus {
+  return {
+    sizeBytes: decodeSize(words),
+    allocatedBytes: wide(words, STX_BLOCKS) * SECTOR_BYTES,
+    blockBytes: words[STX_BLKSIZE]!,
+    mode: words[STX_MODE]! & 0xffff,
+    linkCount: words[STX_NLINK]!,
+    userId: words[STX_UID]!,
+    groupId: words[STX_GID]!,
+    accessedAtMs: decodeTimeMs(words, STX_ATIME),
+    modifiedAtMs: decodeTimeMs(words, STX_MTIME),
+    changedAtMs: decodeTimeMs(words, STX_CTIME),
+    createdAtMs: words[STX_MASK]! & STATX_BTIME_BIT ? decodeTimeMs(words, STX_BTIME) : undefined,
+    identity: decodeIdentity(words),
+  }
+}
+
+export function decodeSize(words: Uint32Array): number {
+  return wide(words, STX_SIZE)
+}
+
+export function decodeIdentity(words: Uint32Array): FileIdentity {
+  return {
+    deviceMajor: words[STX_DEV_MAJOR]!,
+    deviceMinor: words[STX_DEV_MINOR]!,
+    inode: wide(words, STX_INO),
+    inodeWords: [words[STX_INO]!, words[STX_INO + 1]!],
+  }
+}
+
+/** Linux 6.1; undefined where the kernel or the file system does not say. */
+export function decodeAlignment(words: Uint32Array): DirectAlignment | undefined {
+  if ((words[STX_MASK]! & STATX_DIOALIGN) === 0) return undefined
+  return { memoryBytes: words[STX_DIO_MEM_ALIGN]!, offsetBytes: words[STX_DIO_OFFSET_ALIGN]! }
+}
+
+/** Whether two identities are of one file. */
+export function isSameIdentity(a: FileIdentity, b: FileIdentity): boolean {
+  return (
+    a.inodeWords[0] === b.inodeWords[0] &&
+    a.inodeWords[1] === b.inodeWords[1] &&
+    a.deviceMajor === b.deviceMajor &&
+    a.deviceMinor === b.deviceMinor
+  )
+}
+
+export function isDirectory(words: Uint32Array): boolean {
+  return (words[STX_MODE]! & S_IFMT) === S_IFDIR
+}
+
+export function isRegular(words: Uint32Array): boolean {
+  return (words[STX_MODE]! & S_IFMT) === S_IFREG
+}
+
+/** Whether it has positions, as pipes and terminals have not. */
+export function isSeekable(words: Uint32Array): boolean {
+  const type = words[STX_MODE]! & S_IFMT
+  return type === S_IFREG || type === S_IFBLK
+}
+
+function wide(words: Uint32Array, index: number): number {
+  return words[index]! + words[index + 1]! * 2 ** 32
+}
+
+// ABI: struct statx_timestamp: seconds, signed and 64 bits wide; nanoseconds.
+function decodeTimeMs(words: Uint32Array, index: number): number {
+  const seconds = words[index]! + (words[index + 1]! | 0) * 2 ** 32
+  return seconds * 1e3 + words[index + 2]! / 1e6
+}
