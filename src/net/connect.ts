@@ -1,0 +1,112 @@
+import type { KernelErrorContext } from '../base/index.ts'
+import { AwaitedOperation, type Executor, type WaitOptions } from '../executor/index.ts'
+import { kernelError, SHUT_WR, SOCK_CLOEXEC, SOCK_STREAM } from '../kernel/index.ts'
+import type { IoBuffer } from '../memory/index.ts'
+import { encodeConnect, encodeShutdown } from '../ring/index.ts'
+import { domainOf, encodeAddress, formatAddress, type SocketAddress } from './address.ts'
+import type { NetRing } from './net-ring.ts'
+import { Socket } from './socket.ts'
+import { setNoDelay } from './socket-options.ts'
+
+/** Opens a TCP socket for an address, not yet bound or connected. @throws {KernelError} */
+export function openTcpSocket(executor: Executor, address: SocketAddress): number {
+  const type = SOCK_STREAM | SOCK_CLOEXEC
+  const fd = executor.reactor.kernel.openSocket(domainOf(address), type, 0)
+  if (fd < 0) throw kernelError(fd, { syscall: 'socket', address: formatAddress(address) })
+  return fd
+}
+
+/** Connects to one address; the descriptor is closed before it rejects. */
+export async function connectSocket(
+  net: NetRing,
+  address: SocketAddress,
+  options: WaitOptions,
+  noDelay: boolean,
+): Promise<Socket> {
+  const { kernel } = net.executor.reactor
+  const socket = new Socket(net, openTcpSocket(net.executor, address), address)
+  try {
+    if (noDelay) setNoDelay(kernel, socket.fd, true)
+    await connect(socket, address, options)
+  } catch (error) {
+    await socket.close()
+    throw error
+  }
+  return socket
+}
+
+/** Sends the end of the stream, once all that was written before has been sent. */
+export function shutdownSending(socket: Socket, options: WaitOptions | undefined): Promise<void> {
+  const operation = new ShutdownOperation(socket)
+  operation.bind(options, 'shut down')
+  const { ring } = socket.net
+  encodeShutdown(ring.sqes, ring.begin(), { target: socket, how: SHUT_WR })
+  ring.commit(operation)
+  socket.otherCount++
+  return operation.promise
+}
+
+function connect(socket: Socket, address: SocketAddress, options: WaitOptions): Promise<void> {
+  const { net } = socket
+  const bytes = encodeAddress(address)
+  const buffer = net.executor.reactor.memory.allocate(bytes.length)
+  buffer.bytes.set(bytes)
+  const operation = new ConnectOperation(socket, address, buffer)
+  try {
+    operation.bind(options, `connect to ${formatAddress(address)}`)
+  } catch (error) {
+    buffer.release()
+    throw error
+  }
+  const { ring } = net
+  encodeConnect(ring.sqes, ring.begin(), {
+    target: socket,
+    address: buffer.address,
+    addressBytes: bytes.length,
+  })
+  ring.commit(operation)
+  socket.otherCount++
+  return operation.promise
+}
+
+abstract class SocketOperation extends AwaitedOperation<void> {
+  protected readonly socket: Socket
+
+  constructor(socket: Socket) {
+    super(socket.net.executor)
+    this.socket = socket
+  }
+
+  override complete(result: number, flags: number): void {
+    this.socket.otherCount--
+    super.complete(result, flags)
+    this.socket.ended()
+  }
+
+  protected override interpret(): void {}
+}
+
+class ConnectOperation extends SocketOperation {
+  readonly #address: SocketAddress
+  readonly #buffer: IoBuffer
+
+  constructor(socket: Socket, address: SocketAddress, buffer: IoBuffer) {
+    super(socket)
+    this.#address = address
+    this.#buffer = buffer
+  }
+
+  protected override describe(): KernelErrorContext {
+    return { syscall: 'connect', address: formatAddress(this.#address) }
+  }
+
+  protected override finish(): void {
+    this.#buffer.release()
+  }
+}
+
+class ShutdownOperation extends SocketOperation {
+  protected override describe(): KernelErrorContext {
+    return this.socket.describe('shutdown')
+  }
+}

@@ -1,0 +1,3 @@
+export type { SocketAddress } from './address.ts'
+export { type ListenOptions, TcpListener } from './tcp-listener.ts'
+export { type ConnectOptions, type ReadOptions, TcpStream } from './tcp-stream.ts'

@@ -1,0 +1,337 @@
+import { NO_QUEUE, RuntimeError } from '../base/index.ts'
+import {
+  bindCancellation,
+  type Cancellable,
+  type CancellationBinding,
+  checkCancellation,
+  newPromise,
+  takeResolve,
+  type WaitOptions,
+} from '../executor/index.ts'
+import {
+  EAGAIN,
+  ECANCELED,
+  EINTR,
+  EINVAL,
+  ENOBUFS,
+  IORING_CQE_BUFFER_SHIFT,
+  IORING_CQE_F_BUFFER,
+  IORING_CQE_F_MORE,
+  kernelError,
+} from '../kernel/index.ts'
+import { encodeReceiveSelect, NO_BUFFER, Operation } from '../ring/index.ts'
+import type { Starved } from './net-ring.ts'
+import type { Socket } from './socket.ts'
+
+/** What a reader wants. */
+const NOTHING = 0
+export const READ_CHUNK = 1
+export const READ_STEP = 2
+export const READ_COPY = 3
+export const READ_INTO = 4
+
+/** A stream that nobody reads keeps about so many chunks; then it stops receiving. */
+const QUEUED_MAX = 16
+/** It receives again when this few are left. */
+const QUEUED_LOW = 4
+// What state it is in; bits.
+/** The reader's answer is certain, and a turn of its queue will give it. */
+const SETTLING = 1
+/** The operation was asked to end, as too much waits to be read. */
+const STOPPING = 2
+/** It waits for a buffer to come back. */
+const STARVED = 4
+const AT_END = 8
+/** Packs a length above a buffer's number, which is below this. */
+const BUFFER_FACTOR = 32_768
+
+/** What few readers need. */
+interface ReaderExtra {
+  binding: CancellationBinding | null
+  readonly into: Uint8Array | null
+  isCancelled: boolean
+  cancelReason: unknown
+}
+
+/**
+ * The receiving side of a stream: one operation that goes on by itself, one reader at a time.
+ *
+ * Chunks lie in the buffers that the kernel picked until they are read, and the one read last until
+ * the next read. Nothing is lost when a read is cancelled: what ends is the wait, not the operation.
+ */
+export class Receiver extends Operation implements Cancellable, Starved {
+  /** Whether a receive is in flight. */
+  isArmed = false
+  readonly #socket: Socket
+  // The first chunk that waits to be read, then the others: buffer and length in one number.
+  #headBuffer = NO_BUFFER
+  #headStart = 0
+  #headEnd = 0
+  #rest: number[] | null = null
+  #lease = NO_BUFFER
+  #state = 0
+  #failure: Error | null = null
+  #want = NOTHING
+  // Its other end is not kept, as idle connections are many: see reject().
+  #resolve: ((value: unknown) => void) | null = null
+  #extra: ReaderExtra | null = null
+
+  constructor(socket: Socket) {
+    super(NO_QUEUE)
+    this.#socket = socket
+  }
+
+  /** Whether `data` is the chunk that was read last, and which buffer it is in. */
+  leasedBuffer(data: Uint8Array): number {
+    const buffer = this.#lease
+    if (buffer === NO_BUFFER) return NO_BUFFER
+    return this.#socket.net.buffers.lastView(buffer) === data ? buffer : NO_BUFFER
+  }
+
+  /** Reads the next chunk as `want` says; `into` for {@link READ_INTO} alone. */
+  read(want: number, options: WaitOptions | undefined, into: Uint8Array | null): Promise<unknown> {
+    const { executor } = this.#socket.net
+    if (this.#want !== NOTHING) return Promise.reject(readPending())
+    this.#releaseLease()
+    const isReady = this.#isReady()
+    if (isReady && executor.takeReadyBudget()) {
+      try {
+        checkCancellation(executor, options, 'read')
+        return Promise.resolve(this.#take(want, into))
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
+    try {
+      this.#bind(options, into)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    const promise = newPromise<unknown>()
+    this.#resolve = takeResolve<unknown>()
+    this.#want = want
+    this.home = executor.currentQueue()
+    if (isReady) this.#settleLater()
+    else this.#arm()
+    return promise
+  }
+
+  cancel(reason: unknown): void {
+    if (this.#want === NOTHING || (this.#state & SETTLING) !== 0) return
+    const extra = this.#extra!
+    extra.isCancelled = true
+    extra.cancelReason = reason
+    this.#settleLater()
+  }
+
+  feed(): void {
+    this.#state &= ~STARVED
+    if (this.#want !== NOTHING && (this.#state & SETTLING) === 0 && !this.#isReady()) this.#arm()
+  }
+
+  close(reason: RuntimeError): void {
+    this.#failure = reason
+    this.#releaseLease()
+    while (this.#headBuffer !== NO_BUFFER) {
+      const buffer = this.#headBuffer
+      this.#shift()
+      this.#socket.net.release(buffer)
+    }
+    if ((this.#state & STARVED) !== 0) this.#socket.net.forget(this)
+    this.#state &= ~STARVED
+    if (this.#want !== NOTHING && (this.#state & SETTLING) === 0) this.#settleLater()
+  }
+
+  override complete(result: number, flags: number): void {
+    if ((flags & IORING_CQE_F_BUFFER) !== 0) this.#put(flags >>> IORING_CQE_BUFFER_SHIFT, result)
+    if ((flags & IORING_CQE_F_MORE) !== 0) {
+      if (this.#rest !== null) this.#stopIfFull()
+    } else {
+      this.isArmed = false
+      const wasStopping = (this.#state & STOPPING) !== 0
+      this.#state &= ~STOPPING
+      if (this.#socket.isClosing) this.#socket.ended()
+      else if (result <= 0) this.#end(result, wasStopping)
+    }
+    if (this.#want === NOTHING || (this.#state & SETTLING) !== 0) return
+    if (this.#isReady()) this.#settleLater()
+    else this.#arm()
+  }
+
+  override run(): void {
+    const want = this.#want
+    const resolve = this.#resolve!
+    const extra = this.#extra
+    this.#want = NOTHING
+    this.#resolve = null
+    this.#state &= ~SETTLING
+    if (extra !== null) {
+      this.#extra = null
+      extra.binding?.end()
+      if (extra.isCancelled) {
+        reject(resolve, extra.cancelReason)
+        return
+      }
+    }
+    try {
+      resolve(this.#take(want, extra === null ? null : extra.into))
+    } catch (error) {
+      reject(resolve, error)
+    }
+  }
+
+  /** @throws as {@link bindCancellation} does. */
+  #bind(options: WaitOptions | undefined, into: Uint8Array | null): void {
+    const binding = bindCancellation(this.#socket.net.executor, this, options, 'read')
+    if (binding === null && into === null) return
+    this.#extra = { binding, into, isCancelled: false, cancelReason: null }
+  }
+
+  /** Gives the chunk that was read last back. */
+  #releaseLease(): void {
+    const buffer = this.#lease
+    if (buffer === NO_BUFFER) return
+    this.#lease = NO_BUFFER
+    this.#socket.net.release(buffer)
+  }
+
+  #isReady(): boolean {
+    return this.#headBuffer !== NO_BUFFER || (this.#state & AT_END) !== 0 || this.#failure !== null
+  }
+
+  #settleLater(): void {
+    this.#state |= SETTLING
+    this.home.push(this)
+  }
+
+  #put(buffer: number, lengthBytes: number): void {
+    const { net } = this.#socket
+    net.buffers.receive(buffer)
+    if (lengthBytes <= 0 || this.#socket.isClosing) {
+      net.release(buffer)
+      return
+    }
+    this.#socket.bytesRead += lengthBytes
+    if (this.#headBuffer === NO_BUFFER) {
+      this.#headBuffer = buffer
+      this.#headStart = 0
+      this.#headEnd = lengthBytes
+    } else {
+      this.#rest ??= []
+      this.#rest.push(lengthBytes * BUFFER_FACTOR + buffer)
+    }
+  }
+
+  #shift(): void {
+    const next = this.#rest?.shift()
+    this.#headStart = 0
+    if (next === undefined) {
+      this.#headBuffer = NO_BUFFER
+      return
+    }
+    this.#headBuffer = next % BUFFER_FACTOR
+    this.#headEnd = Math.floor(next / BUFFER_FACTOR)
+  }
+
+  /**
+   * The answer to a reader: a chunk, or the end.
+   *
+   * @throws the failure that ended the stream; `ERR_BUFFER_RELEASED`, and keeps the data.
+   */
+  #take(want: number, into: Uint8Array | null): unknown {
+    const { net } = this.#socket
+    const buffer = this.#headBuffer
+    if (buffer === NO_BUFFER) {
+      if (this.#failure !== null) throw this.#failure
+      return want === READ_STEP ? { value: undefined, done: true } : want === READ_INTO ? 0 : null
+    }
+    const start = this.#headStart
+    const view =
+      start === 0
+        ? net.buffers.view(buffer, this.#headEnd)
+        : net.buffers.slice(buffer, start, this.#headEnd)
+    if (want === READ_INTO) return this.#copyInto(into!, view)
+    this.#shift()
+    if (!this.isArmed) this.#armIfLow()
+    if (want === READ_COPY) {
+      const copy = view.slice()
+      net.release(buffer)
+      return copy
+    }
+    this.#lease = buffer
+    return want === READ_STEP ? { value: view, done: false } : view
+  }
+
+  #copyInto(into: Uint8Array, view: Uint8Array): number {
+    // It was not empty when the read began: its memory was transferred, or made smaller.
+    if (into.length === 0) throw targetGone()
+    const lengthBytes = Math.min(into.length, view.length)
+    into.set(view.subarray(0, lengthBytes))
+    this.#headStart += lengthBytes
+    if (this.#headStart < this.#headEnd) return lengthBytes
+    const buffer = this.#headBuffer
+    this.#shift()
+    this.#socket.net.release(buffer)
+    if (!this.isArmed) this.#armIfLow()
+    return lengthBytes
+  }
+
+  #arm(): void {
+    const { net } = this.#socket
+    if (this.isArmed || (this.#state & STARVED) !== 0) return
+    this.isArmed = true
+    const { ring } = net
+    encodeReceiveSelect(ring.sqes, ring.begin(), {
+      target: this.#socket,
+      bufferGroup: net.buffers.groupId,
+      multishot: net.isMultishot,
+    })
+    ring.commit(this)
+  }
+
+  #armIfLow(): void {
+    if ((this.#state & (AT_END | STARVED)) !== 0 || this.#failure !== null) return
+    if ((this.#rest?.length ?? 0) < QUEUED_LOW && !this.#socket.net.isScarce) this.#arm()
+  }
+
+  #stopIfFull(): void {
+    if ((this.#state & STOPPING) !== 0) return
+    const limit = this.#socket.net.isScarce ? 1 : QUEUED_MAX
+    if (this.#rest!.length < limit) return
+    this.#state |= STOPPING
+    this.#socket.cancelOperation(this)
+  }
+
+  #end(result: number, wasStopping: boolean): void {
+    const { net } = this.#socket
+    if (result === 0) {
+      this.#state |= AT_END
+    } else if (result === -ENOBUFS) {
+      const isWanted = this.#want !== NOTHING && !this.#isReady() && (this.#state & SETTLING) === 0
+      if (isWanted && !net.findBuffer(this)) this.#state |= STARVED
+    } else if (result === -EINVAL && net.isMultishot) {
+      net.isMultishot = false
+    } else if (result !== -EAGAIN && result !== -EINTR && !(result === -ECANCELED && wasStopping)) {
+      this.#failure = kernelError(result, this.#socket.describe('recv'))
+    }
+  }
+}
+
+function readPending(): RuntimeError {
+  return new RuntimeError(
+    'ERR_STILL_HELD',
+    'Cannot read as a stream must have one reader at a time: a read is pending',
+  )
+}
+
+function targetGone(): RuntimeError {
+  return new RuntimeError(
+    'ERR_BUFFER_RELEASED',
+    'Cannot read as target must keep its memory until then: it has 0 bytes now',
+  )
+}
+
+// Through the one end that is kept, which takes two microtasks more.
+function reject(resolve: (value: unknown) => void, reason: unknown): void {
+  resolve(Promise.reject(reason))
+}

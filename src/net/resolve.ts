@@ -1,0 +1,63 @@
+import { lookup } from 'node:dns/promises'
+import { NS_PER_MS, RuntimeError } from '../base/index.ts'
+import { type Executor, timeoutError, Waiter, type WaitOptions } from '../executor/index.ts'
+import { parseAddress, type SocketAddress } from './address.ts'
+
+/**
+ * The addresses of a host, best first; a literal one or `localhost` needs no look-up.
+ *
+ * Names are looked up as `node:dns` does, which asks the operating system on a thread of libuv's.
+ *
+ * @throws what `dns.lookup` does, such as `ENOTFOUND`; as {@link WaitOptions} say.
+ * @throws {RuntimeError} `ERR_UNSUPPORTED` if none of its addresses is one of ours.
+ */
+export async function resolveHost(
+  executor: Executor,
+  host: string,
+  port: number,
+  options: WaitOptions,
+): Promise<readonly SocketAddress[]> {
+  const literal = parseAddress(host, port)
+  if (literal !== null) return [literal]
+  if (host === 'localhost') {
+    return [
+      { host: '127.0.0.1', port, family: 'ipv4' },
+      { host: '::1', port, family: 'ipv6' },
+    ]
+  }
+  // Neither call can be cancelled: what ends early is the wait.
+  const waiter = new Waiter<readonly SocketAddress[]>(executor)
+  waiter.bind(executor, options, 'resolve a host', nothing)
+  lookup(host, { all: true }).then(
+    (found) => {
+      const addresses = found.flatMap(({ address }) => parseAddress(address, port) ?? [])
+      if (addresses.length > 0) waiter.fulfil(addresses)
+      else waiter.fail(unusable(host))
+    },
+    (error: unknown) => waiter.fail(error),
+  )
+  return await waiter.promise
+}
+
+/** What is left of a time limit that began at `startNs`. */
+export function remainingOptions(
+  executor: Executor,
+  options: WaitOptions,
+  startNs: number,
+  action: string,
+): WaitOptions {
+  const { signal, timeoutMs } = options
+  if (timeoutMs === undefined) return options
+  const leftMs = timeoutMs - (executor.nowNs() - startNs) / NS_PER_MS
+  if (leftMs < 0) throw timeoutError(action, timeoutMs)
+  return { signal, timeoutMs: leftMs }
+}
+
+function unusable(host: string): RuntimeError {
+  return new RuntimeError(
+    'ERR_UNSUPPORTED',
+    `Cannot resolve a host as it must have an IPv4 or IPv6 address without a named interface: current value is ${host}`,
+  )
+}
+
+function nothing(): void {}

@@ -1,0 +1,413 @@
+import { NO_QUEUE, Runnable, RuntimeError, wrongType } from '../base/index.ts'
+import {
+  answerDone,
+  bindCancellation,
+  type Cancellable,
+  type CancellationBinding,
+  createDeferred,
+  type Deferred,
+  ListedWaiter,
+  WaitList,
+  type WaitListOwner,
+  type WaitOptions,
+} from '../executor/index.ts'
+import {
+  EAGAIN,
+  ECANCELED,
+  EINTR,
+  kernelError,
+  MSG_NOSIGNAL,
+  MSG_WAITALL,
+} from '../kernel/index.ts'
+import { IoBuffer } from '../memory/index.ts'
+import { encodeSend, NO_BUFFER, Operation, type SendArgs } from '../ring/index.ts'
+import type { Receiver } from './receiver.ts'
+import type { Socket } from './socket.ts'
+
+/** Smaller writes that have to wait are sent together. */
+const COALESCED_BYTES_MAX = 4 * 1024
+/** How much one send takes from a queue of small writes. */
+const GATHERED_BYTES_MAX = 64 * 1024
+/** How much of one large write is copied at a time. */
+const COPIED_BYTES_MAX = 256 * 1024
+/** What one send is asked for at most; its count must fit the result. */
+const SENT_BYTES_MAX: number = 2 ** 30
+
+/**
+ * The sending side of a stream: writes in order, one operation at a time.
+ *
+ * Data that lies in I/O memory is sent from where it is; other data is copied there as it is its
+ * turn, small writes that wait together.
+ */
+export class Sender extends Operation implements SendArgs {
+  /** Whether a send is in flight. */
+  isArmed = false
+  readonly target: Socket
+  readonly messageFlags: number = MSG_WAITALL | MSG_NOSIGNAL
+  address = 0
+  lengthBytes = 0
+  #first: PendingWrite | null = null
+  #last: PendingWrite | null = null
+  #spare: PendingWrite | null = null
+  #bounce: IoBuffer | null = null
+  #failure: Error | null = null
+  #isCancelling = false
+  /** Who waits until nothing is left to send. */
+  #drains: WaitList<ListedWaiter<void>> | null = null
+
+  constructor(socket: Socket) {
+    super(NO_QUEUE)
+    this.target = socket
+  }
+
+  write(
+    data: Uint8Array | IoBuffer,
+    receiver: Receiver | null,
+    options: WaitOptions | undefined,
+  ): Promise<void> {
+    const { executor } = this.target.net
+    const write = this.#spare ?? new PendingWrite(this)
+    try {
+      if (this.#failure !== null) throw this.#failure
+      write.take(data, receiver, options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    // Behind others it waits for its turn, as if it had bytes.
+    if (write.lengthBytes === 0 && this.#first === null) {
+      write.abandon()
+      return answerDone(executor)
+    }
+    this.#spare = null
+    const promise = write.begin(executor.currentQueue())
+    if (this.#last === null) this.#first = write
+    else this.#last.following = write
+    this.#last = write
+    if (!this.isArmed) this.#start()
+    return promise
+  }
+
+  /**
+   * Resolves when nothing is left to send; null if there is nothing. Rejects if the rest failed.
+   *
+   * @throws as {@link bindCancellation} does.
+   */
+  drained(options: WaitOptions | undefined, action: string): Promise<void> | null {
+    if (this.#first === null) return null
+    const { executor } = this.target.net
+    const waiter = new ListedWaiter<void>(executor)
+    waiter.bindListed(executor, options, action)
+    this.#drains ??= new WaitList(NOBODY)
+    this.#drains.push(waiter)
+    return waiter.promise
+  }
+
+  /** Fails every write from now on. */
+  refuse(reason: Error): void {
+    this.#failure ??= reason
+  }
+
+  /** @internal */
+  recycle(write: PendingWrite): void {
+    this.#spare = write
+  }
+
+  /** @internal Stops a write: at once if none of it is with the kernel, else as soon as can be. */
+  cancelWrite(write: PendingWrite): void {
+    if (!write.isStaged) {
+      this.#dropCancelled()
+    } else if (!this.#isCancelling) {
+      this.#isCancelling = true
+      this.target.cancelOperation(this)
+    }
+  }
+
+  close(reason: RuntimeError): void {
+    this.#failure = reason
+    // What is with the kernel keeps its memory until the completion.
+    if (!this.isArmed) this.#failAll(reason)
+  }
+
+  override complete(result: number): void {
+    this.isArmed = false
+    this.#isCancelling = false
+    if (this.#bounce !== null) {
+      this.target.net.returnBounce(this.#bounce)
+      this.#bounce = null
+    }
+    this.#advance(result > 0 ? result : 0)
+    if (this.target.isClosing) {
+      this.#failAll(this.#failure!)
+      this.target.ended()
+      return
+    }
+    if (result < 0 && result !== -EINTR && result !== -EAGAIN && result !== -ECANCELED) {
+      this.#failure = kernelError(result, this.target.describe('send'))
+      this.#failAll(this.#failure)
+      return
+    }
+    this.#dropCancelled()
+    // What was dropped may have stood before empty writes.
+    this.#advance(0)
+    if (this.#first !== null) this.#start()
+    else this.#endDrains()
+  }
+
+  override run(): void {}
+
+  /** Counts bytes as sent, in order; empty writes behind them are done as well. */
+  #advance(lengthBytes: number): void {
+    this.target.bytesWritten += lengthBytes
+    let left = lengthBytes
+    for (let write = this.#first; write !== null; write = this.#first) {
+      const missing = write.lengthBytes - write.sentBytes
+      write.isStaged = false
+      if (left < missing) {
+        write.sentBytes += left
+        return
+      }
+      left -= missing
+      this.#first = write.following
+      if (this.#first === null) this.#last = null
+      write.finish(null)
+    }
+  }
+
+  /** Takes off what was cancelled or lost; one that was cut in the middle ends the sending side. */
+  #dropCancelled(): void {
+    let before: PendingWrite | null = null
+    let next: PendingWrite | null
+    for (let write = this.#first; write !== null; write = next) {
+      next = write.following
+      if (!this.isArmed) write.isStaged = false
+      if (write.isStaged || !(write.isCancelled || write.isLost)) {
+        before = write
+        continue
+      }
+      const isCut = write.sentBytes > 0
+      const reason = write.isCancelled ? write.cancelReason : dataGone()
+      if (before === null) this.#first = next
+      else before.following = next
+      if (this.#last === write) this.#last = before
+      write.finish(reason)
+      if (isCut) {
+        this.#failure = writeCut(reason)
+        this.#failAll(this.#failure)
+        return
+      }
+    }
+  }
+
+  #failAll(reason: Error): void {
+    let write = this.#first
+    this.#first = null
+    this.#last = null
+    while (write !== null) {
+      const { following } = write
+      write.finish(write.isCancelled ? write.cancelReason : reason)
+      write = following
+    }
+    this.#drains?.fail(reason)
+  }
+
+  #endDrains(): void {
+    const drains = this.#drains
+    if (drains === null) return
+    for (let next = drains.shift(); next !== null; next = drains.shift()) next.fulfil()
+  }
+
+  #start(): void {
+    const first = this.#first!
+    const left = first.lengthBytes - first.sentBytes
+    const isSmall = left < COALESCED_BYTES_MAX && first.following !== null
+    if (first.address !== 0 && !isSmall) {
+      first.isStaged = true
+      this.address = first.address + first.sentBytes
+      this.lengthBytes = left < SENT_BYTES_MAX ? left : SENT_BYTES_MAX
+    } else if (!this.#gather(first, left)) {
+      return
+    }
+    const { ring } = this.target.net
+    encodeSend(ring.sqes, ring.begin(), this)
+    ring.commit(this)
+    this.isArmed = true
+  }
+
+  /** Copies what the next send takes; false if there is no memory for it, and all has failed. */
+  #gather(first: PendingWrite, left: number): boolean {
+    const { net } = this.target
+    let wanted = Math.min(left, COPIED_BYTES_MAX)
+    for (let next = first.following; next !== null && wanted < GATHERED_BYTES_MAX; ) {
+      wanted += next.lengthBytes
+      next = next.following
+    }
+    let bounce: IoBuffer
+    try {
+      bounce = net.takeBounce(
+        first.following === null ? wanted : Math.min(wanted, COPIED_BYTES_MAX),
+      )
+    } catch (error) {
+      if (first.sentBytes > 0) this.#failure = writeCut(error)
+      this.#failAll(error as Error)
+      return false
+    }
+    const { bytes } = bounce
+    let used = 0
+    for (let write: PendingWrite | null = first; write !== null; write = write.following) {
+      // A large one that needs no copy is sent by itself.
+      if (write !== first && write.address !== 0 && write.lengthBytes >= COALESCED_BYTES_MAX) break
+      if (used === bytes.length) break
+      const start = write.sentBytes
+      const end = Math.min(write.lengthBytes, start + bytes.length - used)
+      bytes.set(
+        start === 0 && end === write.data.length ? write.data : write.data.subarray(start, end),
+        used,
+      )
+      used += end - start
+      write.isStaged = end > start
+    }
+    this.#bounce = bounce
+    this.address = bounce.address
+    this.lengthBytes = used
+    return true
+  }
+}
+
+/** One call of write(), until all its bytes are sent. */
+class PendingWrite extends Runnable implements Cancellable {
+  data: Uint8Array = NO_DATA
+  /** As it was when it was given. */
+  lengthBytes = 0
+  /** Where the data is for the kernel, or 0 if it has to be copied. */
+  address = 0
+  sentBytes = 0
+  /** Whether some of it is with the kernel. */
+  isStaged = false
+  following: PendingWrite | null = null
+  isCancelled = false
+  cancelReason: unknown = null
+  readonly #sender: Sender
+  #buffer = NO_BUFFER
+  #pinned: IoBuffer | null = null
+  #writer: Deferred<void> | null = null
+  #binding: CancellationBinding | null = null
+  #failure: unknown = null
+
+  constructor(sender: Sender) {
+    super(NO_QUEUE)
+    this.#sender = sender
+  }
+
+  /** Whether the memory of its data was transferred, or made smaller, since it was given. */
+  get isLost(): boolean {
+    return this.data.length < this.lengthBytes
+  }
+
+  /** @throws {TypeError} for data of the wrong kind; as {@link bindCancellation} does. */
+  take(
+    data: Uint8Array | IoBuffer,
+    receiver: Receiver | null,
+    options: WaitOptions | undefined,
+  ): void {
+    const { net } = this.#sender.target
+    const { buffers } = net
+    if (data instanceof Uint8Array) {
+      const leased = receiver === null ? NO_BUFFER : receiver.leasedBuffer(data)
+      const buffer = leased === NO_BUFFER ? buffers.locate(data) : leased
+      this.#binding = bindCancellation(net.executor, this, options, 'write')
+      this.data = data
+      this.lengthBytes = data.length
+      // A stale chunk, given back before, is copied like foreign data: its bytes are anyone's.
+      if (buffer === NO_BUFFER || !buffers.isInUse(buffer)) return
+      buffers.retain(buffer)
+      this.#buffer = buffer
+      this.address = buffers.addressOf(buffer, data)
+    } else if (data instanceof IoBuffer) {
+      const { bytes } = data
+      this.#binding = bindCancellation(net.executor, this, options, 'write')
+      this.data = bytes
+      this.lengthBytes = bytes.length
+      data.pin()
+      this.#pinned = data
+      this.address = data.address
+    } else {
+      throw wrongType('write', 'data', 'a Uint8Array or an IoBuffer', data)
+    }
+  }
+
+  begin(home: Runnable['home']): Promise<void> {
+    this.home = home
+    const writer = createDeferred<void>()
+    this.#writer = writer
+    return writer.promise
+  }
+
+  cancel(reason: unknown): void {
+    if (this.isCancelled || this.#writer === null || this.data === NO_DATA) return
+    this.isCancelled = true
+    this.cancelReason = reason
+    this.#sender.cancelWrite(this)
+  }
+
+  /** Ends it: `failure` is null if all was sent. The memory is the writer's again. */
+  finish(failure: unknown): void {
+    this.#letGo()
+    this.#failure = failure
+    this.home.push(this)
+  }
+
+  /** Ends it before it has begun. */
+  abandon(): void {
+    this.#letGo()
+    this.#binding?.end()
+    this.#binding = null
+  }
+
+  override run(): void {
+    const writer = this.#writer!
+    const failure = this.#failure
+    this.#binding?.end()
+    this.#binding = null
+    this.#writer = null
+    this.#failure = null
+    this.#sender.recycle(this)
+    if (failure === null) writer.resolve()
+    else writer.reject(failure)
+  }
+
+  #letGo(): void {
+    if (this.#buffer !== NO_BUFFER) {
+      this.#sender.target.net.release(this.#buffer)
+      this.#buffer = NO_BUFFER
+    }
+    this.#pinned?.unpin()
+    this.#pinned = null
+    this.data = NO_DATA
+    this.lengthBytes = 0
+    this.address = 0
+    this.sentBytes = 0
+    this.isStaged = false
+    this.following = null
+    this.isCancelled = false
+    this.cancelReason = null
+  }
+}
+
+const NO_DATA = new Uint8Array(0)
+/** Who gives up lets nobody else go on. */
+const NOBODY: WaitListOwner = { waiterLeft(): void {} }
+
+function dataGone(): RuntimeError {
+  return new RuntimeError(
+    'ERR_BUFFER_RELEASED',
+    'Cannot write as data must keep its memory until it is sent: it has fewer bytes now',
+  )
+}
+
+function writeCut(cause: unknown): RuntimeError {
+  return new RuntimeError(
+    'ERR_HANDLE_CLOSED',
+    'Cannot write as the stream must be whole: a write ended after a part of it was sent',
+    { cause },
+  )
+}

@@ -1,0 +1,419 @@
+import {
+  assert,
+  NO_QUEUE,
+  NS_PER_MS,
+  RuntimeError,
+  validateBoolean,
+  validateInteger,
+  wrongType,
+} from '../base/index.ts'
+import {
+  checkCancellation,
+  type Executor,
+  executor,
+  ListedWaiter,
+  type TaskQueue,
+  Waiter,
+  WaitList,
+  type WaitListOwner,
+  type WaitOptions,
+} from '../executor/index.ts'
+import {
+  EAGAIN,
+  EBADF,
+  ECANCELED,
+  ECONNABORTED,
+  EFAULT,
+  EINTR,
+  EINVAL,
+  ENOTSOCK,
+  EOPNOTSUPP,
+  IORING_CQE_F_MORE,
+  kernelError,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SOL_SOCKET,
+} from '../kernel/index.ts'
+import { Timer } from '../reactor/index.ts'
+import { encodeAccept, Operation, type Target } from '../ring/index.ts'
+import {
+  decodeAddress,
+  encodeAddress,
+  formatAddress,
+  SOCKADDR_BYTES_MAX,
+  type SocketAddress,
+  validateEndpoint,
+} from './address.ts'
+import { openTcpSocket } from './connect.ts'
+import { type NetRing, netRingFor } from './net-ring.ts'
+import { resolveHost } from './resolve.ts'
+import { cancelOn, handleClosed, Socket, submitClose } from './socket.ts'
+import { setIntOption, setNoDelay } from './socket-options.ts'
+import { TcpStream } from './tcp-stream.ts'
+
+/** Where to listen, and how; a signal or time limit ends the look-up of a name. */
+export interface ListenOptions extends WaitOptions {
+  /** An address or a name; `localhost`, which is 127.0.0.1, if not given. `0.0.0.0` or `::` for all. */
+  readonly host?: string
+  /** 0 lets the kernel choose. */
+  readonly port: number
+  /** How many connections the kernel keeps until they are accepted; 1024 if not given. */
+  readonly backlog?: number
+  /** Whether other listeners, of other threads, may share the port; false if not given. */
+  readonly reusePort?: boolean
+  /** Whether to listen although connections of an earlier listener linger; true if not given. */
+  readonly reuseAddress?: boolean
+  /** Whether accepted streams send small writes at once; true if not given. */
+  readonly noDelay?: boolean
+}
+
+/** Accepted connections that nobody has asked for yet; beyond that they stay with the kernel. */
+const READY_MAX = 128
+const READY_LOW = 32
+/** How long to leave the kernel alone after it could not accept, for want of descriptors or memory. */
+const RETRY_NS: number = 100 * NS_PER_MS
+const FATAL: readonly number[] = [EBADF, ECANCELED, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP]
+const HARMLESS: readonly number[] = [EAGAIN, EINTR, ECONNABORTED]
+/** Who gives up lets nobody else go on. */
+const NOBODY: WaitListOwner = { waiterLeft(): void {} }
+
+/**
+ * Accepts TCP connections: by {@link accept}, or `for await (const stream of listener)`.
+ *
+ * One operation goes on accepting by itself, from the first call on; what comes before it is asked
+ * for waits in a bounded list, and is closed with the listener. Without descriptors or memory
+ * {@link accept} rejects, an iteration waits, and both go on when there are some again.
+ *
+ * Belongs to the executor that made it, and must be closed; leaving an iteration does not.
+ *
+ * @example Echo
+ * ```ts run
+ * import { TcpListener, TcpStream } from 'percore/net'
+ *
+ * async function serve(stream: TcpStream): Promise<void> {
+ *   await using owned = stream
+ *   for await (const chunk of owned) await owned.write(chunk)
+ * }
+ *
+ * async function listen(listener: TcpListener): Promise<void> {
+ *   for await (const stream of listener) void serve(stream)
+ * }
+ *
+ * await using listener = await TcpListener.bind({ port: 0 })
+ * void listen(listener)
+ * await using client = await TcpStream.connect({ port: listener.address.port })
+ * await client.write(new Uint8Array([1, 2, 3]))
+ * console.log(await client.read())
+ * ```
+ */
+export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
+  /** What it is bound to, with the port that the kernel chose if it had to. */
+  readonly address: SocketAddress
+  readonly #net: NetRing
+  readonly #target: Target
+  readonly #operation: AcceptOperation
+  readonly #waiters: WaitList<AcceptWaiter<unknown>> = new WaitList<AcceptWaiter<unknown>>(NOBODY)
+  readonly #ready: number[] = []
+  readonly #retry: RetryTimer
+  #failure: Error | null = null
+  #isArmed = false
+  #isStopping = false
+  #closed: Waiter<void> | null = null
+
+  private constructor(net: NetRing, fd: number, address: SocketAddress) {
+    this.#net = net
+    this.#target = { fd, registered: false }
+    this.address = address
+    this.#operation = new AcceptOperation((result, flags) => this.#complete(result, flags))
+    this.#retry = new RetryTimer(() => {
+      if (this.#waiters.length > 0) this.#arm()
+    })
+    net.executor.reactor.host.trackFd(fd, true)
+  }
+
+  /**
+   * Listens.
+   *
+   * @throws {KernelError} such as `EADDRINUSE`, `EACCES`; what the look-up of a name throws.
+   * @throws {RuntimeError} `ERR_TASK_TIMEOUT` after `timeoutMs`.
+   * @throws {TypeError | RangeError} for options of the wrong kind.
+   */
+  static async bind(options: ListenOptions): Promise<TcpListener> {
+    const action = 'listen'
+    if (typeof options !== 'object' || options === null) {
+      throw wrongType(action, 'options', 'an object', options)
+    }
+    const { host = 'localhost', port, backlog = 1024, signal, timeoutMs } = options
+    validateEndpoint(action, host, port, 0)
+    validateInteger(action, 'backlog', backlog, { min: 1, max: 2 ** 31 - 1 })
+    for (const name of ['reusePort', 'reuseAddress', 'noDelay'] as const) {
+      if (options[name] !== undefined) validateBoolean(action, name, options[name])
+    }
+    const current = executor()
+    const wait = { signal, timeoutMs }
+    checkCancellation(current, wait, action)
+    const net = netRingFor(current, current.currentQueue())
+    const [address] = await resolveHost(current, host, port, wait)
+    assert(address !== undefined, 'a host that was found has an address')
+    const fd = openTcpSocket(current, address)
+    try {
+      return new TcpListener(net, fd, listen(current, fd, address, { ...options, backlog }))
+    } catch (error) {
+      current.reactor.kernel.closeFd(fd)
+      throw error
+    }
+  }
+
+  get isClosed(): boolean {
+    return this.#closed !== null
+  }
+
+  /**
+   * The next connection. Callers are served in the order of their calls.
+   *
+   * @throws {KernelError} `EMFILE`, `ENFILE`, `ENOMEM` or `ENOBUFS` if the kernel cannot accept now: the
+   * connection stays in its backlog, and calls that follow wait for a while.
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`
+   */
+  accept(options?: WaitOptions): Promise<TcpStream> {
+    return this.#accept(new StreamWaiter(this.#net.executor), options)
+  }
+
+  /** Connection after connection, until the listener is closed. */
+  [Symbol.asyncIterator](): AsyncIterator<TcpStream, undefined> {
+    return {
+      next: () => this.#accept(new StepWaiter(this.#net.executor), undefined),
+      return: () => Promise.resolve({ value: undefined, done: true }),
+    }
+  }
+
+  /**
+   * Stops listening; accepted streams live on. Pending calls of {@link accept} reject with
+   * `ERR_HANDLE_CLOSED`, iterations end. Resolves when the descriptor is gone; again is nothing.
+   */
+  close(): Promise<void> {
+    if (this.#closed !== null) return this.#closed.promise
+    const { executor: current } = this.#net
+    this.#closed = new Waiter<void>(current)
+    this.#failure = handleClosed('accept')
+    current.reactor.timers.disarm(this.#retry)
+    this.#endWaiters()
+    for (const fd of this.#ready) {
+      current.reactor.host.trackFd(fd, false)
+      current.reactor.kernel.closeFd(fd)
+    }
+    this.#ready.length = 0
+    if (this.#isArmed) {
+      cancelOn(this.#net, this.#operation)
+    } else {
+      submitClose(this.#net, this.#target, this.#closed)
+    }
+    return this.#closed.promise
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #accept<T>(waiter: AcceptWaiter<T>, options: WaitOptions | undefined): Promise<T> {
+    try {
+      waiter.bindListed(this.#net.executor, options, 'accept')
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    const fd = this.#ready.shift()
+    if (fd !== undefined) this.#grant(waiter as AcceptWaiter<unknown>, fd)
+    else if (this.#failure !== null) waiter.end(this.#failure)
+    else this.#waiters.push(waiter as AcceptWaiter<unknown>)
+    if (this.#ready.length <= READY_LOW && this.#failure === null) this.#arm()
+    return waiter.promise
+  }
+
+  #arm(): void {
+    if (this.#isArmed || this.#retry.isArmed) return
+    this.#isArmed = true
+    const { ring } = this.#net
+    encodeAccept(ring.sqes, ring.begin(), { target: this.#target, multishot: true })
+    ring.commit(this.#operation)
+  }
+
+  #complete(result: number, flags: number): void {
+    const wasStopping = this.#isStopping
+    const isLast = (flags & IORING_CQE_F_MORE) === 0
+    if (isLast) {
+      this.#isArmed = false
+      this.#isStopping = false
+    }
+    if (result >= 0) this.#deliver(result)
+    if (!isLast) return
+    if (this.#closed !== null) {
+      submitClose(this.#net, this.#target, this.#closed)
+      return
+    }
+    if (result < 0 && !(result === -ECANCELED && wasStopping)) this.#fail(result)
+    if (this.#waiters.length > 0) this.#arm()
+  }
+
+  /** The kernel could not accept: one caller is told, and the next try has to wait. */
+  #fail(result: number): void {
+    if (HARMLESS.includes(-result)) return
+    const { executor: current } = this.#net
+    const error = kernelError(result, {
+      syscall: 'accept',
+      fd: this.#target.fd,
+      address: formatAddress(this.address),
+    })
+    if (FATAL.includes(-result)) {
+      this.#failure = error
+      this.#endWaiters()
+      return
+    }
+    current.reactor.timers.arm(this.#retry, current.nowNs() + RETRY_NS)
+    let waiter = this.#waiters.first
+    while (waiter !== null && !waiter.isTold) waiter = waiter.behind as AcceptWaiter<unknown> | null
+    if (waiter === null) return
+    this.#waiters.remove(waiter)
+    waiter.fail(error)
+  }
+
+  #endWaiters(): void {
+    const failure = this.#failure!
+    for (let next = this.#waiters.shift(); next !== null; next = this.#waiters.shift()) {
+      next.end(failure)
+    }
+  }
+
+  #deliver(fd: number): void {
+    if (this.#closed !== null) {
+      this.#net.executor.reactor.kernel.closeFd(fd)
+      return
+    }
+    const waiter = this.#waiters.shift()
+    if (waiter !== null) {
+      this.#grant(waiter, fd)
+      return
+    }
+    this.#net.executor.reactor.host.trackFd(fd, true)
+    this.#ready.push(fd)
+    if (this.#ready.length < READY_MAX || this.#isStopping || !this.#isArmed) return
+    this.#isStopping = true
+    cancelOn(this.#net, this.#operation)
+  }
+
+  #grant(waiter: AcceptWaiter<unknown>, fd: number): void {
+    const { executor: current } = this.#net
+    try {
+      const socket = new Socket(netRingFor(current, waiter.queue), fd, null)
+      socket.lookUpRemote()
+      waiter.grant(new TcpStream(socket))
+    } catch (error) {
+      // There was no memory for the first socket of a ring.
+      current.reactor.host.trackFd(fd, false)
+      current.reactor.kernel.closeFd(fd)
+      waiter.fail(error)
+    }
+  }
+}
+
+/** Opens the door: options, address, backlog. Returns what it is bound to. */
+function listen(
+  current: Executor,
+  fd: number,
+  address: SocketAddress,
+  options: ListenOptions & { readonly backlog: number },
+): SocketAddress {
+  const { kernel } = current.reactor
+  const { reuseAddress = true, reusePort = false, noDelay = true, backlog } = options
+  const context = { fd, address: formatAddress(address) }
+  if (reuseAddress) setIntOption(kernel, fd, SOL_SOCKET, SO_REUSEADDR, 1)
+  if (reusePort) setIntOption(kernel, fd, SOL_SOCKET, SO_REUSEPORT, 1)
+  // Accepted sockets inherit it, which spares a call for each.
+  if (noDelay) setNoDelay(kernel, fd, true)
+  const bound = kernel.bindSocket(fd, encodeAddress(address))
+  if (bound < 0) throw kernelError(bound, { syscall: 'bind', ...context })
+  const listening = kernel.listenSocket(fd, backlog)
+  if (listening < 0) throw kernelError(listening, { syscall: 'listen', ...context })
+  const raw = new Uint8Array(SOCKADDR_BYTES_MAX)
+  const named = kernel.socketName(fd, false, raw)
+  if (named < 0) throw kernelError(named, { syscall: 'getsockname', ...context })
+  return decodeAddress(raw)
+}
+
+/** Somebody who waits for a connection. */
+abstract class AcceptWaiter<T> extends ListedWaiter<T> {
+  /** Whose stream it will be. */
+  readonly queue: TaskQueue
+  /** Whether it is told of a connection that could not be accepted, rather than waiting on. */
+  readonly isTold: boolean
+
+  constructor(current: Executor, isTold: boolean) {
+    super(current)
+    this.queue = current.currentQueue()
+    this.isTold = isTold
+  }
+
+  abstract grant(stream: TcpStream): void
+  /** The listener has ended. */
+  abstract end(reason: Error): void
+}
+
+class StreamWaiter extends AcceptWaiter<TcpStream> {
+  constructor(current: Executor) {
+    super(current, true)
+  }
+
+  override grant(stream: TcpStream): void {
+    this.fulfil(stream)
+  }
+
+  override end(reason: Error): void {
+    this.fail(reason)
+  }
+}
+
+class StepWaiter extends AcceptWaiter<IteratorResult<TcpStream, undefined>> {
+  constructor(current: Executor) {
+    super(current, false)
+  }
+
+  override grant(stream: TcpStream): void {
+    this.fulfil({ value: stream, done: false })
+  }
+
+  override end(reason: Error): void {
+    if (reason instanceof RuntimeError) this.fulfil({ value: undefined, done: true })
+    else this.fail(reason)
+  }
+}
+
+type OnAccepted = (result: number, flags: number) => void
+
+class AcceptOperation extends Operation {
+  readonly #onAccepted: OnAccepted
+
+  constructor(onAccepted: OnAccepted) {
+    super(NO_QUEUE)
+    this.#onAccepted = onAccepted
+  }
+
+  override complete(result: number, flags: number): void {
+    this.#onAccepted(result, flags)
+  }
+
+  override run(): void {}
+}
+
+class RetryTimer extends Timer {
+  readonly #onExpiry: () => void
+
+  constructor(onExpiry: () => void) {
+    super(NO_QUEUE)
+    this.#onExpiry = onExpiry
+  }
+
+  override expire(): void {
+    this.#onExpiry()
+  }
+
+  override run(): void {}
+}

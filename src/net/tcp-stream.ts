@@ -1,0 +1,336 @@
+import { KernelError, validateBoolean, validateInteger, wrongType } from '../base/index.ts'
+import { checkCancellation, executor, type WaitOptions } from '../executor/index.ts'
+import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from '../kernel/index.ts'
+import type { IoBuffer } from '../memory/index.ts'
+import { type SocketAddress, validateEndpoint } from './address.ts'
+import { connectSocket, shutdownSending } from './connect.ts'
+import { netRingFor } from './net-ring.ts'
+import { READ_CHUNK, READ_COPY, READ_INTO, READ_STEP, Receiver } from './receiver.ts'
+import { remainingOptions, resolveHost } from './resolve.ts'
+import { Sender } from './sender.ts'
+import { handleClosed, type Socket } from './socket.ts'
+import {
+  getIntOption,
+  setIntOption,
+  setKeepAlive,
+  setLinger,
+  setNoDelay,
+} from './socket-options.ts'
+
+/** Where to connect to, and for how long to try. */
+export interface ConnectOptions extends WaitOptions {
+  /** An address or a name; `localhost` if not given. */
+  readonly host?: string
+  readonly port: number
+  /** Whether to send small writes at once (TCP_NODELAY); true if not given, unlike in `node:net`. */
+  readonly noDelay?: boolean
+}
+
+/** How to read. */
+export interface ReadOptions extends WaitOptions {
+  /** Whether the chunk is the caller's for good rather than until the next read; false if not given. */
+  readonly copy?: boolean
+}
+
+/**
+ * A TCP connection.
+ *
+ * **Reading.** A chunk lies in memory that the kernel wrote to, and is valid until the next read or
+ * iteration step on the same stream, or its close; then the memory is used again, for any stream. Ask
+ * for `{ copy: true }`, or copy, what is to be kept longer. There is one reader at a time. A read
+ * that is cancelled or times out loses no data. A stream that nobody reads stops receiving after some
+ * 16 chunks, so that its peer has to wait.
+ *
+ * **Writing.** {@link write} resolves when the kernel has taken all bytes; until then the data must
+ * not be changed. Writes go out in the order of the calls, small ones that wait together. Chunks of
+ * this or another stream, and I/O buffers, are sent without a copy.
+ *
+ * Belongs to the executor that made it. One made in a latency-sensitive task queue uses the latency
+ * ring for good. A stream must be closed; breaking out of an iteration does not.
+ *
+ * @example Ask, and read the answer
+ * ```ts run
+ * import { TcpListener, TcpStream } from 'percore/net'
+ *
+ * await using listener = await TcpListener.bind({ port: 0 })
+ * const accepting = listener.accept()
+ * await using client = await TcpStream.connect({ port: listener.address.port })
+ * await using server = await accepting
+ * await client.write(new TextEncoder().encode('ping'))
+ * const chunk = await server.read()
+ * console.log(chunk?.length)
+ * ```
+ */
+export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisposable {
+  readonly #socket: Socket
+
+  /** @internal */
+  constructor(socket: Socket) {
+    this.#socket = socket
+  }
+
+  /**
+   * Connects, trying each address of the host in turn.
+   *
+   * @throws {KernelError} of the first address, such as `ECONNREFUSED`, with an `AggregateError` of all
+   * that were tried as its cause if they are several; what the look-up throws.
+   * @throws {RuntimeError} `ERR_TASK_TIMEOUT` after `timeoutMs`, all addresses together.
+   * @throws {TypeError | RangeError} for options of the wrong kind.
+   */
+  static async connect(options: ConnectOptions): Promise<TcpStream> {
+    const action = 'connect'
+    if (typeof options !== 'object' || options === null) {
+      throw wrongType(action, 'options', 'an object', options)
+    }
+    const { host = 'localhost', port, noDelay = true, signal, timeoutMs } = options
+    validateEndpoint(action, host, port, 1)
+    validateBoolean(action, 'noDelay', noDelay)
+    const current = executor()
+    const net = netRingFor(current, current.currentQueue())
+    const startNs = current.nowNs()
+    const wait = { signal, timeoutMs }
+    checkCancellation(current, wait, action)
+    const refusals: Error[] = []
+    for (const address of await resolveHost(current, host, port, wait)) {
+      try {
+        const left = remainingOptions(current, wait, startNs, action)
+        return new TcpStream(await connectSocket(net, address, left, noDelay))
+      } catch (error) {
+        if (!isRefusal(error)) throw error
+        refusals.push(error)
+      }
+    }
+    throw refusalOf(host, port, refusals)
+  }
+
+  /**
+   * The next chunk, or null at the end of the stream.
+   *
+   * The chunk is valid until the next read or iteration step, or the close; with `copy` for good.
+   *
+   * @throws {KernelError} such as `ECONNRESET`.
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`; `ERR_STILL_HELD` while another read is pending.
+   */
+  read(options?: ReadOptions): Promise<Uint8Array<ArrayBuffer> | null> {
+    const copy = options?.copy
+    if (copy !== undefined && typeof copy !== 'boolean') {
+      return Promise.reject(wrongType('read', 'copy', 'a boolean', copy))
+    }
+    const want = copy === true ? READ_COPY : READ_CHUNK
+    return this.#read(want, options, null) as Promise<Uint8Array<ArrayBuffer> | null>
+  }
+
+  /**
+   * Copies what there is into `target`, once there is something; the count of bytes, 0 at the end.
+   *
+   * @throws as {@link read}; {@link RangeError} if `target` is empty; `ERR_BUFFER_RELEASED` if its memory
+   * is gone when there is something, which then stays for the next read.
+   */
+  readInto(target: Uint8Array, options?: WaitOptions): Promise<number> {
+    if (!(target instanceof Uint8Array)) {
+      return Promise.reject(wrongType('read', 'target', 'a Uint8Array', target))
+    }
+    if (target.length === 0) {
+      return Promise.reject(
+        new RangeError('Cannot read as target must not be empty: it has 0 bytes'),
+      )
+    }
+    return this.#read(READ_INTO, options, target) as Promise<number>
+  }
+
+  /** Chunk by chunk until the end of the stream; leaving the loop does not close the stream. */
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array<ArrayBuffer>, undefined> {
+    return new ChunkIterator(this.#receiving())
+  }
+
+  /**
+   * Sends all of `data`, which must not be changed until then.
+   *
+   * A write that is cancelled or times out before any of it was sent is withdrawn. If a part was sent
+   * it is cut there, and the stream refuses further writes: the peer could not make sense of them.
+   *
+   * @throws {KernelError} such as `EPIPE` or `ECONNRESET`.
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED` once closed, shut down or cut; `ERR_BUFFER_RELEASED` if the
+   * memory of `data` is gone when it is its turn.
+   */
+  write(data: Uint8Array | IoBuffer, options?: WaitOptions): Promise<void> {
+    if (this.#socket.isClosing) return Promise.reject(handleClosed('write'))
+    return this.#sending().write(data, this.#socket.receiver, options)
+  }
+
+  /**
+   * Tells the peer that no more is coming, after all that was written; reading goes on.
+   *
+   * From the call on writes are refused. If it is cancelled or times out while earlier ones are being
+   * sent these go on, and the peer is told nothing: call it again, or close.
+   *
+   * @throws {KernelError} such as `ENOTCONN`; that of a write before it which failed.
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED` if closed, or cut by a write before it.
+   */
+  async shutdown(options?: WaitOptions): Promise<void> {
+    const action = 'shut down'
+    const socket = this.#socket
+    if (socket.isClosing) throw handleClosed(action)
+    const current = socket.net.executor
+    const startNs = current.nowNs()
+    const sender = this.#sending()
+    checkCancellation(current, options, action)
+    const drained = sender.drained(options, action)
+    sender.refuse(handleClosed('write'))
+    if (drained === null) return await shutdownSending(socket, options)
+    await drained
+    if (socket.isClosing) throw handleClosed(action)
+    const left = options && remainingOptions(current, options, startNs, action)
+    await shutdownSending(socket, left)
+  }
+
+  /**
+   * Ends the connection: pending reads and writes reject with `ERR_HANDLE_CLOSED`, and what the kernel
+   * has taken is still sent, unless the peer sent something that the kernel still holds: then it is
+   * reset. Resolves when the descriptor is gone; again is nothing.
+   */
+  close(): Promise<void> {
+    return this.#socket.close()
+  }
+
+  /** Closes it at once and drops what is unsent; the peer's reads fail with `ECONNRESET`. */
+  reset(): Promise<void> {
+    const { isClosing, fd, net } = this.#socket
+    if (!isClosing) setLinger(net.executor.reactor.kernel, fd, 0)
+    return this.#socket.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  get isClosed(): boolean {
+    return this.#socket.isClosing
+  }
+
+  /** @throws {RuntimeError} `ERR_HANDLE_CLOSED` */
+  get localAddress(): SocketAddress {
+    return this.#socket.localAddress
+  }
+
+  /** The peer; null if it had gone before it could be asked. */
+  get remoteAddress(): SocketAddress | null {
+    return this.#socket.remoteAddress
+  }
+
+  /** Bytes received, be they read or not. */
+  get bytesRead(): number {
+    return this.#socket.bytesRead
+  }
+
+  /** Bytes that the kernel has taken. */
+  get bytesWritten(): number {
+    return this.#socket.bytesWritten
+  }
+
+  /** Sends small writes at once (true, as streams are made), or lets the kernel gather them. */
+  setNoDelay(enabled: boolean): void {
+    validateBoolean('set no-delay', 'enabled', enabled)
+    setNoDelay(this.#kernel('set an option'), this.#socket.fd, enabled)
+  }
+
+  /** Probes an idle peer; `delayMs`, rounded up to a second, before the first probe. */
+  setKeepAlive(enabled: boolean, delayMs = 0): void {
+    validateBoolean('set keep-alive', 'enabled', enabled)
+    validateInteger('set keep-alive', 'delayMs', delayMs, { min: 0, max: 32_767_000 })
+    const seconds = Math.ceil(delayMs / 1000)
+    setKeepAlive(this.#kernel('set an option'), this.#socket.fd, enabled, seconds)
+  }
+
+  /** How long the kernel goes on sending after a close, in seconds; null for its own choice. */
+  setLinger(seconds: number | null): void {
+    if (seconds !== null) {
+      validateInteger('set linger', 'seconds', seconds, { min: 0, max: 32_767 })
+    }
+    setLinger(this.#kernel('set an option'), this.#socket.fd, seconds)
+  }
+
+  /** What the kernel holds for the reader; it doubles the value, for its own bookkeeping. */
+  setReceiveBufferBytes(bytes: number): void {
+    this.#setBuffer(SO_RCVBUF, bytes)
+  }
+
+  /** What the kernel holds for the peer; it doubles the value, for its own bookkeeping. */
+  setSendBufferBytes(bytes: number): void {
+    this.#setBuffer(SO_SNDBUF, bytes)
+  }
+
+  receiveBufferBytes(): number {
+    return getIntOption(this.#kernel('get an option'), this.#socket.fd, SOL_SOCKET, SO_RCVBUF)
+  }
+
+  sendBufferBytes(): number {
+    return getIntOption(this.#kernel('get an option'), this.#socket.fd, SOL_SOCKET, SO_SNDBUF)
+  }
+
+  #read(want: number, options: WaitOptions | undefined, into: Uint8Array | null): Promise<unknown> {
+    if (this.#socket.isClosing) return Promise.reject(handleClosed('read'))
+    return this.#receiving().read(want, options, into)
+  }
+
+  #receiving(): Receiver {
+    const socket = this.#socket
+    if (socket.receiver === null) {
+      socket.receiver = new Receiver(socket)
+      if (socket.isClosing) socket.receiver.close(handleClosed('read'))
+    }
+    return socket.receiver
+  }
+
+  #sending(): Sender {
+    const socket = this.#socket
+    socket.sender ??= new Sender(socket)
+    return socket.sender
+  }
+
+  #setBuffer(option: number, bytes: number): void {
+    validateInteger('set a buffer size', 'bytes', bytes, { min: 1, max: 2 ** 30 })
+    setIntOption(this.#kernel('set an option'), this.#socket.fd, SOL_SOCKET, option, bytes)
+  }
+
+  #kernel(action: string): Socket['net']['executor']['reactor']['kernel'] {
+    if (this.#socket.isClosing) throw handleClosed(action)
+    return this.#socket.net.executor.reactor.kernel
+  }
+}
+
+/** By hand: an async generator would cost three promises per chunk. */
+class ChunkIterator implements AsyncIterator<Uint8Array<ArrayBuffer>, undefined> {
+  readonly #receiver: Receiver
+
+  constructor(receiver: Receiver) {
+    this.#receiver = receiver
+  }
+
+  next(): Promise<IteratorResult<Uint8Array<ArrayBuffer>, undefined>> {
+    return this.#receiver.read(READ_STEP, undefined, null) as Promise<
+      IteratorResult<Uint8Array<ArrayBuffer>, undefined>
+    >
+  }
+
+  return(): Promise<IteratorResult<Uint8Array<ArrayBuffer>, undefined>> {
+    return Promise.resolve({ value: undefined, done: true })
+  }
+}
+
+/** Whether another address of the same host may answer. */
+function isRefusal(error: unknown): error is KernelError {
+  if (!(error instanceof KernelError)) return false
+  // A machine may do without IPv6.
+  return error.syscall === 'connect' || error.code === 'EAFNOSUPPORT'
+}
+
+/** The first refusal, which is that of the best address; the others are not to be lost. */
+function refusalOf(host: string, port: number, refusals: readonly Error[]): Error {
+  const first = refusals[0]!
+  if (refusals.length > 1) {
+    const each = refusals.map((refusal) => refusal.message).join('; ')
+    first.cause = new AggregateError(refusals, `Cannot connect to ${host}, port ${port}: ${each}`)
+  }
+  return first
+}
