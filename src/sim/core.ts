@@ -1,0 +1,319 @@
+import { assert, type Prng } from '../base/index.ts'
+import {
+  EALREADY,
+  EBADF,
+  ECANCELED,
+  EINVAL,
+  ENFILE,
+  ENOENT,
+  EOPNOTSUPP,
+  IORING_OP_LINK_TIMEOUT,
+  IORING_OP_TIMEOUT,
+  IOSQE_BUFFER_SELECT,
+  IOSQE_CQE_SKIP_SUCCESS,
+  IOSQE_FIXED_FILE,
+  IOSQE_IO_DRAIN,
+  IOSQE_IO_HARDLINK,
+  POLLERR,
+  POLLHUP,
+} from '../kernel/index.ts'
+import { AddressSpace } from './address-space.ts'
+import { SimClock } from './clock.ts'
+import { type Description, DescriptorTable } from './descriptors.ts'
+import { type CheckedFaults, ERRNO_OF, type SimErrorName } from './faults.ts'
+import { FileSystem } from './file-system.ts'
+import { Network } from './network.ts'
+import { PENDING, type SimOperation } from './operation.ts'
+import type { CheckedSimOptions, SimTraceEntry } from './options.ts'
+import type { SimRequest } from './request.ts'
+import type { SimRing } from './sim-ring.ts'
+
+const SLOT_ALLOCATE = 0xffffffff
+
+/**
+ * What happens to requests: issue, wait, retry, complete, cancel. Knows no opcode.
+ *
+ * Runs no user code: it writes completions, and whoever waits looks at them in a turn.
+ */
+export class SimCore {
+  readonly options: CheckedSimOptions
+  readonly faults: CheckedFaults
+  readonly prng: Prng
+  readonly clock: SimClock
+  readonly memory: AddressSpace = new AddressSpace()
+  readonly descriptors: DescriptorTable
+  readonly files: FileSystem
+  readonly network: Network
+  readonly rings: Set<SimRing> = new Set()
+  /** Whether the program runs: a turn of the loop has begun and not ended. */
+  isInTurn = false
+  readonly #operations: readonly (SimOperation | undefined)[]
+
+  constructor(
+    options: CheckedSimOptions,
+    prng: Prng,
+    operations: readonly (SimOperation | undefined)[],
+  ) {
+    this.options = options
+    this.faults = options.faults
+    this.prng = prng
+    this.clock = new SimClock(prng)
+    this.descriptors = new DescriptorTable(options.descriptorCountMax)
+    this.files = options.disk ?? new FileSystem(this.clock, options.diskBytes)
+    this.files.attach(this.clock)
+    this.network = new Network(this)
+    this.#operations = operations
+  }
+
+  isKnown(opcode: number): boolean {
+    return this.#operations[opcode] !== undefined
+  }
+
+  /** True with the probability of a fault; without any, no random number is used. */
+  chance(probability: number): boolean {
+    return probability > 0 && this.prng.chance(probability)
+  }
+
+  /** How long a step takes that usually takes from `minNs` to `maxNs`. */
+  latencyNs(minNs: number, maxNs: number): number {
+    let ns = this.prng.int(minNs, maxNs)
+    if (this.chance(this.faults.reorder)) ns += this.prng.int(0, 10 * maxNs)
+    if (this.chance(this.faults.delay)) ns *= this.prng.int(2, 1000)
+    return ns
+  }
+
+  /** How much of `lengthBytes` is transferred under a fault plan: at least one unit. */
+  shorten(lengthBytes: number, probability: number, unitBytes = 1): number {
+    const unitCount = Math.floor(lengthBytes / unitBytes)
+    if (unitCount < 2 || !this.chance(probability)) return lengthBytes
+    return this.prng.int(1, unitCount - 1) * unitBytes
+  }
+
+  /** Issues a chain of linked entries, most often of one. False if one of them is invalid. */
+  issue(chain: readonly SimRequest[]): boolean {
+    let isValid = true
+    const errors: number[] = []
+    for (const [index, request] of chain.entries()) {
+      const error = this.#prepare(request, chain[index - 1])
+      errors.push(error)
+      if (error !== 0) isValid = false
+      request.ring.inFlight.add(request)
+    }
+    if (!isValid) {
+      for (const [index, request] of chain.entries()) {
+        this.complete(request, errors[index] === 0 ? -ECANCELED : errors[index]!)
+      }
+      return false
+    }
+    let last: SimRequest | null = null
+    for (const request of chain) {
+      if (request.opcode === IORING_OP_LINK_TIMEOUT) {
+        last!.linkTimeout = request
+        request.bounded = last
+        continue
+      }
+      if (last !== null) last.next = request
+      last = request
+    }
+    this.#start(chain[0]!)
+    return true
+  }
+
+  /** Ends a request, posts its last completion, and starts or breaks what is linked to it. */
+  complete(request: SimRequest, result: number, flags = 0): void {
+    this.#end(request)
+    const isBroken = result < 0 || (request.operation?.breaksLink?.(request, result) ?? false)
+    if (result < 0 || !(request.flags & IOSQE_CQE_SKIP_SUCCESS)) {
+      this.record(request, result, flags)
+      request.ring.post(request.userDataLow, request.userDataHigh, result, flags)
+    }
+    const { linkTimeout, next } = request
+    if (linkTimeout !== null && !linkTimeout.isDone) this.complete(linkTimeout, -ECANCELED)
+    if (next === null || next.isDone) return
+    if (isBroken && !(request.flags & IOSQE_IO_HARDLINK)) this.#cancelChain(next)
+    else this.#start(next)
+  }
+
+  record(request: SimRequest, result: number, flags: number): void {
+    const { trace } = this.options
+    if (trace === null) return
+    const operation = request.operation?.name ?? `OP_${request.opcode}`
+    const entry: SimTraceEntry = { timeNs: this.clock.nowNs, operation, result, flags }
+    trace(entry)
+  }
+
+  /** Does the next step of a request after a delay. */
+  later(request: SimRequest, delayNs: number, step: () => void): void {
+    assert(request.event === null, 'a request has one step at a time')
+    request.event = this.clock.schedule(delayNs, () => {
+      request.event = null
+      step()
+    })
+  }
+
+  /** Lets a request wait for its file to become ready. */
+  park(request: SimRequest, events: number): void {
+    request.waitEvents = events | POLLERR | POLLHUP
+    request.description!.waiters.add(request)
+  }
+
+  /** The file may have become ready: those who wait for that try again, shortly. */
+  notify(description: Description): void {
+    if (description.waiters.size === 0) return
+    const ready = description.readiness()
+    for (const request of description.waiters) {
+      if (request.event !== null || !(request.waitEvents & ready)) continue
+      this.later(request, this.latencyNs(100, 2_000), () => {
+        description.waiters.delete(request)
+        this.attempt(request)
+      })
+    }
+  }
+
+  /** One attempt; what stays pending waits for its file. */
+  attempt(request: SimRequest): void {
+    const operation = request.operation!
+    const injected = this.#injectError(operation, request)
+    const result = injected !== 0 ? injected : operation.attempt(this, request)
+    if (result !== PENDING) {
+      if (!request.isDone) this.complete(request, result)
+    } else if (operation.kind === 'socket' && !request.isDone && request.event === null) {
+      this.park(request, operation.waitEvents ?? request.waitEvents)
+    }
+  }
+
+  /** Cancels a request: 0, or -EALREADY if it can't be stopped any more. */
+  cancel(request: SimRequest): number {
+    const isTimer = request.opcode === IORING_OP_TIMEOUT
+    const isUnderWay = request.event !== null && !isTimer
+    if (isUnderWay && this.chance(this.faults.lateCancel)) return -EALREADY
+    this.complete(request, request.doneBytes > 0 ? request.doneBytes : -ECANCELED)
+    return 0
+  }
+
+  /** Cancels what `matches` among a ring's requests: how many if `all`, else 0 or `-errno`. */
+  cancelMatching(ring: SimRing, all: boolean, matches: (request: SimRequest) => boolean): number {
+    let count = 0
+    for (const request of [...ring.inFlight]) {
+      if (!request.isStarted || request.isUnstoppable || !matches(request)) continue
+      const result = this.cancel(request)
+      if (!all) return result
+      count++
+    }
+    return all ? count : -ENOENT
+  }
+
+  /** Gives a new description its descriptor, or a slot among the ring's registered files. */
+  install(request: SimRequest, description: Description): number {
+    if (request.fileIndex === 0) return this.descriptors.install(description)
+    const { files } = request.ring
+    if (files === null) return -EINVAL
+    const isAllocated = request.fileIndex === SLOT_ALLOCATE
+    const slot = isAllocated ? files.indexOf(null) : request.fileIndex - 1
+    if (slot < 0 || slot >= files.length) return isAllocated ? -ENFILE : -EINVAL
+    description.hold()
+    files[slot]?.release()
+    files[slot] = description
+    return isAllocated ? slot : 0
+  }
+
+  /** Timeouts that count completions. */
+  expireCounts(ring: SimRing): void {
+    if (ring.countedTimeouts.size === 0) return
+    for (const request of ring.countedTimeouts) {
+      if (--request.count > 0) continue
+      ring.countedTimeouts.delete(request)
+      this.complete(request, 0)
+    }
+  }
+
+  /** Ends everything on a ring; its completions are seen by nobody. */
+  closeRing(ring: SimRing): void {
+    for (const request of [...ring.inFlight]) this.#end(request)
+    for (const file of ring.files ?? []) file?.release()
+    ring.files = null
+    this.rings.delete(ring)
+  }
+
+  #prepare(request: SimRequest, previous: SimRequest | undefined): number {
+    request.operation = this.#operations[request.opcode] ?? null
+    if (request.operation === null) return -EINVAL
+    if (request.flags & IOSQE_IO_DRAIN) return -EINVAL
+    if (request.opcode === IORING_OP_LINK_TIMEOUT) {
+      const isOrphan = previous === undefined || previous.opcode === IORING_OP_LINK_TIMEOUT
+      return isOrphan ? -EINVAL : 0
+    }
+    const isSelectable = request.operation.kind === 'socket' || request.operation.name === 'READ'
+    if (request.flags & IOSQE_BUFFER_SELECT && !isSelectable) return -EOPNOTSUPP
+    return 0
+  }
+
+  #start(request: SimRequest): void {
+    const operation = request.operation!
+    request.isStarted = true
+    if (operation.needsFile) {
+      const description = this.#look(request)
+      if (description === null) {
+        this.complete(request, -EBADF)
+        return
+      }
+      description.hold()
+      request.description = description
+    }
+    const timeout = request.linkTimeout
+    if (timeout !== null) {
+      timeout.isStarted = true
+      timeout.operation!.attempt(this, timeout)
+    }
+    if (operation.kind === 'disk') {
+      const [minNs, maxNs] = this.options.diskLatencyNs
+      this.later(request, this.latencyNs(minNs, maxNs), () => this.attempt(request))
+    } else {
+      this.attempt(request)
+    }
+  }
+
+  #look(request: SimRequest): Description | null {
+    if (!(request.flags & IOSQE_FIXED_FILE)) return this.descriptors.get(request.fd)
+    return request.ring.files?.[request.fd] ?? null
+  }
+
+  #end(request: SimRequest): void {
+    assert(!request.isDone, 'a request ends once')
+    request.isDone = true
+    request.ring.inFlight.delete(request)
+    request.ring.countedTimeouts.delete(request)
+    if (request.event !== null) this.clock.cancel(request.event)
+    request.event = null
+    if (request.description === null) return
+    request.description.waiters.delete(request)
+    request.description.release()
+  }
+
+  #cancelChain(first: SimRequest): void {
+    for (let request: SimRequest | null = first; request !== null; request = request.next) {
+      const { linkTimeout } = request
+      this.#end(request)
+      this.record(request, -ECANCELED, 0)
+      request.ring.post(request.userDataLow, request.userDataHigh, -ECANCELED, 0)
+      if (linkTimeout !== null) this.complete(linkTimeout, -ECANCELED)
+    }
+  }
+
+  #injectError(operation: SimOperation, request: SimRequest): number {
+    const { errors } = this.faults
+    if (errors.size === 0) return 0
+    for (const name of operation.errors) {
+      const probability = errors.get(name)
+      if (probability === undefined || !this.prng.chance(probability)) continue
+      return this.#fail(name, request)
+    }
+    return 0
+  }
+
+  /** A transfer that has begun reports what it did; the error would come with the next. */
+  #fail(name: SimErrorName, request: SimRequest): number {
+    if (name === 'ECONNRESET') this.network.reset(request.description)
+    return request.doneBytes > 0 ? request.doneBytes : -ERRNO_OF[name]
+  }
+}

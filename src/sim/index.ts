@@ -1,0 +1,5 @@
+export type { SimErrorName, SimFaults } from './faults.ts'
+export type { FileSystem } from './file-system.ts'
+export type { SimKernelOptions, SimTraceEntry } from './options.ts'
+export { SimKernel, type SimLeftovers } from './sim-kernel.ts'
+export type { SimLoopEvents } from './sim-loop.ts'

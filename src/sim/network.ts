@@ -1,0 +1,309 @@
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  EADDRINUSE,
+  EAFNOSUPPORT,
+  ECONNREFUSED,
+  ECONNRESET,
+  EINVAL,
+  EISCONN,
+  ENOENT,
+  ENOTCONN,
+  EPIPE,
+  O_NONBLOCK,
+  SHUT_RD,
+  SHUT_WR,
+  SO_LINGER,
+  SO_REUSEPORT,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from '../kernel/index.ts'
+import { loopback, type SimAddress } from './address.ts'
+import { ByteStream } from './byte-stream.ts'
+import type { SimCore } from './core.ts'
+import type { Description } from './descriptors.ts'
+import { SimSocket } from './socket.ts'
+
+const EPHEMERAL_PORT_MIN = 32_768
+const EPHEMERAL_PORT_MAX = 60_999
+const TYPE_MASK = 0xf
+const DATAGRAM_QUEUE_BYTES = 1 << 20
+
+/** The loopback network of one simulated machine. */
+export class Network {
+  readonly #core: SimCore
+  readonly #bound = new Set<SimSocket>()
+
+  constructor(core: SimCore) {
+    this.#core = core
+  }
+
+  /** socket(2): a socket, or `-errno`. */
+  create(domain: number, type: number): SimSocket | number {
+    const kind = type & TYPE_MASK
+    if (domain !== AF_INET && domain !== AF_INET6 && domain !== AF_UNIX) return -EAFNOSUPPORT
+    if (kind !== SOCK_STREAM && kind !== SOCK_DGRAM) return -EINVAL
+    const socket = new SimSocket(this, domain, kind)
+    if (type & SOCK_NONBLOCK) socket.statusFlags |= O_NONBLOCK
+    return socket
+  }
+
+  bind(socket: SimSocket, address: SimAddress): number {
+    if (address.family !== socket.domain) return -EAFNOSUPPORT
+    if (socket.local !== null) return -EINVAL
+    if (address.family === AF_UNIX) return this.#bindLocal(socket, address)
+    const port = address.port === 0 ? this.#freePort(socket) : address.port
+    for (const other of this.#bound) {
+      if (!isSamePlace(other, socket, port)) continue
+      if (!sharesPort(other) || !sharesPort(socket)) return -EADDRINUSE
+    }
+    socket.local = { ...address, port }
+    this.#bound.add(socket)
+    return 0
+  }
+
+  listen(socket: SimSocket, backlog: number): number {
+    if (!socket.isStream || socket.state === 'connected') return -EINVAL
+    if (socket.local === null) this.bind(socket, loopback(socket.domain, 0))
+    socket.state = 'listening'
+    socket.backlog = Math.max(1, backlog)
+    return 0
+  }
+
+  /** One attempt to connect: 0, `-errno`, or null while the backlog is full. */
+  connect(socket: SimSocket, address: SimAddress): number | null {
+    if (address.family !== socket.domain) return -EAFNOSUPPORT
+    if (!socket.isStream) return this.#connectDatagrams(socket, address)
+    if (socket.state === 'connected') return -EISCONN
+    if (socket.state === 'listening') return -EISCONN
+    if (address.family === AF_UNIX) {
+      const end = this.#core.files.resolve(this.#core.files.root, address.host, true)
+      const isNamed = !address.host.startsWith('\0')
+      if (isNamed && (typeof end === 'number' || end.inode === null)) return -ENOENT
+    }
+    const listeners = this.#at(address, SOCK_STREAM).filter(({ state }) => state === 'listening')
+    if (listeners.length === 0) return -ECONNREFUSED
+    const listener = listeners.length === 1 ? listeners[0]! : this.#core.prng.pick(listeners)
+    if (listener.accepting.length >= listener.backlog) return null
+    this.#establish(socket, listener, address)
+    return 0
+  }
+
+  /** shutdown(2) */
+  shutdown(socket: SimSocket, how: number): number {
+    if (how > 2) return -EINVAL
+    if (socket.state === 'listening') {
+      if (how === SHUT_WR) return 0
+      this.#abandonBacklog(socket)
+      socket.state = 'closed'
+      this.#core.notify(socket)
+      return 0
+    }
+    if (socket.isStream ? socket.state !== 'connected' : socket.remote === null) return -ENOTCONN
+    if (how !== SHUT_WR) socket.isReadShut = true
+    if (how !== SHUT_RD) this.#end(socket)
+    this.#core.notify(socket)
+    return 0
+  }
+
+  /** Sends what fits: how much, 0 if nothing does, or `-errno`. */
+  send(socket: SimSocket, bytes: Uint8Array): number {
+    if (socket.error !== 0) return this.takeError(socket)
+    const { outgoing } = socket
+    if (outgoing === null || socket.isWriteShut) return -EPIPE
+    const count = Math.min(bytes.length, outgoing.spaceBytes)
+    if (count === 0) return 0
+    const sent = outgoing.depart(bytes.subarray(0, count))
+    this.#later(outgoing, () => {
+      outgoing.arrive(sent)
+      const { peer } = socket
+      if (peer !== null) this.#core.notify(peer)
+      else this.#refuse(socket, outgoing)
+    })
+    return count
+  }
+
+  /** Sends a datagram; it may get lost. */
+  sendDatagram(socket: SimSocket, bytes: Uint8Array, to: SimAddress | null): number {
+    const address = to ?? socket.remote
+    if (address === null) return -ENOTCONN
+    if (address.family !== socket.domain) return -EAFNOSUPPORT
+    if (socket.local === null && socket.domain !== AF_UNIX) {
+      this.bind(socket, loopback(socket.domain, 0))
+    }
+    const isLost = this.#core.chance(this.#core.faults.datagramLoss)
+    const datagram = { from: this.#nameOf(socket), bytes: bytes.slice() }
+    const [minNs, maxNs] = this.#core.options.networkLatencyNs
+    this.#core.clock.schedule(this.#core.latencyNs(minNs, maxNs), () => {
+      const [receiver] = this.#at(address, SOCK_DGRAM)
+      if (isLost || receiver === undefined) return
+      if (receiver.datagramBytes + bytes.length > DATAGRAM_QUEUE_BYTES) return
+      receiver.datagrams.push(datagram)
+      receiver.datagramBytes += bytes.length
+      this.#core.notify(receiver)
+    })
+    return bytes.length
+  }
+
+  /** The error that a transfer reports, once. */
+  takeError(socket: SimSocket): number {
+    const { error } = socket
+    socket.error = 0
+    return -error
+  }
+
+  /** Room has become free for whoever sends to this socket. */
+  drained(socket: SimSocket): void {
+    if (socket.peer !== null) this.#core.notify(socket.peer)
+  }
+
+  /** Breaks a connection; both ends see it. */
+  reset(description: Description | null): void {
+    if (!(description instanceof SimSocket) || description.state !== 'connected') return
+    const { peer } = description
+    this.#break(description, 0)
+    if (peer !== null) this.#break(peer, ECONNRESET)
+  }
+
+  /** The last descriptor of a socket is gone. */
+  close(socket: SimSocket): void {
+    this.#bound.delete(socket)
+    this.#abandonBacklog(socket)
+    const { peer } = socket
+    if (socket.state === 'connected' && peer !== null) {
+      const isUnread = (socket.incoming?.arrivedBytes ?? 0) > 0
+      const isAborted = socket.optionValues.get(`${SOL_SOCKET}:${SO_LINGER}`) === 1
+      if (isUnread || isAborted) this.#later(socket.outgoing!, () => this.#break(peer, ECONNRESET))
+      else this.#end(socket)
+      peer.peer = null
+    }
+    socket.state = 'closed'
+  }
+
+  #bindLocal(socket: SimSocket, address: SimAddress): number {
+    const isNamed = address.host !== '' && !address.host.startsWith('\0')
+    if (isNamed) {
+      const { files } = this.#core
+      const end = files.resolve(files.root, address.host, false)
+      if (typeof end === 'number') return end
+      if (end.inode !== null) return -EADDRINUSE
+      socket.inode = files.create('socket', 0o755)
+      files.link(end.directory, end.name, socket.inode)
+    } else if ([...this.#bound].some(({ local }) => local?.host === address.host)) {
+      return -EADDRINUSE
+    }
+    socket.local = address
+    this.#bound.add(socket)
+    return 0
+  }
+
+  #connectDatagrams(socket: SimSocket, address: SimAddress): number {
+    if (address.family === AF_UNIX && this.#at(address, SOCK_DGRAM).length === 0) {
+      return -ECONNREFUSED
+    }
+    if (socket.local === null && socket.domain !== AF_UNIX) {
+      this.bind(socket, loopback(socket.domain, 0))
+    }
+    socket.remote = address
+    return 0
+  }
+
+  #establish(client: SimSocket, listener: SimSocket, address: SimAddress): void {
+    const { options } = this.#core
+    const server = new SimSocket(this, client.domain, client.type)
+    client.local ??= loopback(client.domain, client.domain === AF_UNIX ? 0 : this.#freePort(client))
+    client.remote = address
+    server.local = address
+    server.remote = client.local
+    const upstream = new ByteStream(options.socketBufferBytes)
+    const downstream = new ByteStream(options.socketBufferBytes)
+    for (const [socket, peer] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      socket.state = 'connected'
+      socket.peer = peer
+      socket.outgoing = socket === client ? upstream : downstream
+      socket.incoming = socket === client ? downstream : upstream
+    }
+    listener.accepting.push(server)
+    this.#core.notify(listener)
+  }
+
+  #end(socket: SimSocket): void {
+    const { outgoing } = socket
+    socket.isWriteShut = true
+    if (outgoing === null || outgoing.isEnding) return
+    outgoing.isEnding = true
+    const { peer } = socket
+    this.#later(outgoing, () => {
+      outgoing.hasEnded = true
+      if (peer !== null) this.#core.notify(peer)
+    })
+  }
+
+  /** Data has come to an end that is closed. */
+  #refuse(sender: SimSocket, outgoing: ByteStream): void {
+    outgoing.clear()
+    if (sender.state !== 'connected' || sender.error !== 0) return
+    this.#break(sender, sender.incoming?.hasEnded ? EPIPE : ECONNRESET)
+  }
+
+  #break(socket: SimSocket, error: number): void {
+    socket.error = error
+    socket.isWriteShut = true
+    socket.peer = null
+    if (socket.incoming !== null) {
+      socket.incoming.clear()
+      socket.incoming.hasEnded = true
+    }
+    this.#core.notify(socket)
+  }
+
+  #abandonBacklog(listener: SimSocket): void {
+    for (const socket of listener.accepting.splice(0)) this.reset(socket)
+  }
+
+  /** Does it when what was sent now arrives: after everything that was sent before. */
+  #later(stream: ByteStream, action: () => void): void {
+    const { clock, options } = this.#core
+    const [minNs, maxNs] = options.networkLatencyNs
+    const arrivalNs = clock.nowNs + this.#core.latencyNs(minNs, maxNs)
+    // Strictly after, since the seed would order equal moments.
+    stream.lastArrivalNs = Math.max(arrivalNs, stream.lastArrivalNs + 1)
+    clock.schedule(stream.lastArrivalNs - clock.nowNs, action)
+  }
+
+  #at(address: SimAddress, type: number): SimSocket[] {
+    return [...this.#bound].filter((socket) => {
+      if (socket.type !== type || socket.domain !== address.family) return false
+      if (address.family !== AF_UNIX) return socket.local!.port === address.port
+      return socket.local!.host === address.host
+    })
+  }
+
+  #nameOf(socket: SimSocket): SimAddress | null {
+    const { local } = socket
+    return local === null || local.family === AF_UNIX ? local : loopback(local.family, local.port)
+  }
+
+  #freePort(socket: SimSocket): number {
+    for (;;) {
+      const port = this.#core.prng.int(EPHEMERAL_PORT_MIN, EPHEMERAL_PORT_MAX)
+      const isTaken = [...this.#bound].some((other) => isSamePlace(other, socket, port))
+      if (!isTaken) return port
+    }
+  }
+}
+
+function isSamePlace(other: SimSocket, socket: SimSocket, port: number): boolean {
+  const isSameKind = other.domain === socket.domain && other.type === socket.type
+  return isSameKind && other !== socket && other.local?.port === port
+}
+
+function sharesPort(socket: SimSocket): boolean {
+  return (socket.optionValues.get(`${SOL_SOCKET}:${SO_REUSEPORT}`) ?? 0) !== 0
+}

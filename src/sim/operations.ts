@@ -1,0 +1,19 @@
+import type { SimOperation } from './operation.ts'
+import { CONTROL_OPERATIONS } from './operations-control.ts'
+import { FILE_OPERATIONS } from './operations-files.ts'
+import { PATH_OPERATIONS } from './operations-paths.ts'
+import { SOCKET_OPERATIONS } from './operations-sockets.ts'
+
+/** `IORING_OP_…`, and what it does. */
+export type OperationEntry = readonly [number, SimOperation]
+
+const OPCODES = 64
+
+/** Every opcode of the simulated kernel; one that is added is added to one of these tables. */
+export function createOperations(): readonly (SimOperation | undefined)[] {
+  const table = new Array<SimOperation | undefined>(OPCODES).fill(undefined)
+  for (const entries of [CONTROL_OPERATIONS, FILE_OPERATIONS, PATH_OPERATIONS, SOCKET_OPERATIONS]) {
+    for (const [opcode, operation] of entries) table[opcode] = operation
+  }
+  return table
+}

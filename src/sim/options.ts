@@ -1,0 +1,77 @@
+import { MIB, validateInteger } from '../base/index.ts'
+import { type CheckedFaults, checkFaults, type SimFaults } from './faults.ts'
+import type { FileSystem } from './file-system.ts'
+
+/** One completion of a simulated kernel. */
+export interface SimTraceEntry {
+  /** Virtual time. */
+  readonly timeNs: number
+  /** The opcode's name, without its prefix: `READ`. */
+  readonly operation: string
+  readonly result: number
+  /** `IORING_CQE_F_…` */
+  readonly flags: number
+}
+
+/** What a simulated kernel is like. */
+export interface SimKernelOptions {
+  /** Decides everything that is not decided otherwise: a whole number; 0 if not given. */
+  readonly seed?: number
+  readonly faults?: SimFaults
+  /** A disk to go on with, such as {@link SimKernel.crash} leaves; an empty one if not given. */
+  readonly disk?: FileSystem
+  /** What the disk holds, in bytes; 1 GiB if not given. Beyond it writes fail with ENOSPC. */
+  readonly diskBytes?: number
+  /** Open descriptors at most; 4096 if not given. Beyond it they fail with EMFILE. */
+  readonly descriptorCountMax?: number
+  /** What a connection holds in each direction, in bytes; 64 KiB if not given. */
+  readonly socketBufferBytes?: number
+  /** How direct I/O must be aligned, in bytes; 512 if not given. */
+  readonly directAlignmentBytes?: number
+  /** How long a device takes, in nanoseconds, from … to; 5,000 … 100,000 if not given. */
+  readonly diskLatencyNs?: readonly [number, number]
+  /** How long the network takes, in nanoseconds, from … to; 2,000 … 50,000 if not given. */
+  readonly networkLatencyNs?: readonly [number, number]
+  /** Whether rings without an indirection array exist (Linux 6.6); true if not given. */
+  readonly hasNoSqArray?: boolean
+  /** Whether deferred task work exists (Linux 6.1); true if not given. */
+  readonly hasDeferTaskrun?: boolean
+  /** Called with each completion. */
+  readonly trace?: ((entry: SimTraceEntry) => void) | undefined
+}
+
+/** Options with nothing left out. */
+export interface CheckedSimOptions {
+  readonly seed: number
+  readonly faults: CheckedFaults
+  readonly disk: FileSystem | null
+  readonly diskBytes: number
+  readonly descriptorCountMax: number
+  readonly socketBufferBytes: number
+  readonly directAlignmentBytes: number
+  readonly diskLatencyNs: readonly [number, number]
+  readonly networkLatencyNs: readonly [number, number]
+  readonly hasNoSqArray: boolean
+  readonly hasDeferTaskrun: boolean
+  readonly trace: ((entry: SimTraceEntry) => void) | null
+}
+
+/** @throws {TypeError | RangeError} for options of the wrong kind. */
+export function checkOptions(options: SimKernelOptions): CheckedSimOptions {
+  const seed = options.seed ?? 0
+  validateInteger('simulate', 'seed', seed, { min: 0, max: Number.MAX_SAFE_INTEGER })
+  return {
+    seed,
+    faults: checkFaults(options.faults),
+    disk: options.disk ?? null,
+    diskBytes: options.diskBytes ?? 1024 * MIB,
+    descriptorCountMax: options.descriptorCountMax ?? 4096,
+    socketBufferBytes: options.socketBufferBytes ?? 64 * 1024,
+    directAlignmentBytes: options.directAlignmentBytes ?? 512,
+    diskLatencyNs: options.diskLatencyNs ?? [5_000, 100_000],
+    networkLatencyNs: options.networkLatencyNs ?? [2_000, 50_000],
+    hasNoSqArray: options.hasNoSqArray ?? true,
+    hasDeferTaskrun: options.hasDeferTaskrun ?? true,
+    trace: options.trace ?? null,
+  }
+}

@@ -1,0 +1,81 @@
+import { SQE_WORDS } from '../kernel/index.ts'
+import type { SimEvent } from './clock.ts'
+import type { Description } from './descriptors.ts'
+import type { SimOperation } from './operation.ts'
+import type { SimRing } from './sim-ring.ts'
+
+const WORD = 2 ** 32
+
+/** One submission entry, from when the kernel takes it to its last completion. */
+export class SimRequest {
+  readonly ring: SimRing
+  readonly opcode: number
+  /** `IOSQE_…` */
+  readonly flags: number
+  readonly ioPriority: number
+  readonly fd: number
+  readonly offset: number
+  /** The halves of the offset and the address, where they are the user data of another request. */
+  readonly offsetLow: number
+  readonly offsetHigh: number
+  readonly address: number
+  readonly addressLow: number
+  readonly addressHigh: number
+  readonly length: number
+  readonly opFlags: number
+  readonly userDataLow: number
+  readonly userDataHigh: number
+  /** Registered buffer, or group of provided buffers. */
+  readonly bufferIndex: number
+  readonly fileIndex: number
+
+  /** Null for an opcode that this kernel does not know. */
+  operation: SimOperation | null = null
+  description: Description | null = null
+  /** The step that is scheduled; none while it waits for readiness. */
+  event: SimEvent | null = null
+  /** What it waits for: `POLLIN | …` */
+  waitEvents = 0
+  /** Bytes transferred by earlier steps, of one that wants them all. */
+  doneBytes = 0
+  /** Completions of a repeating operation, or what it still needs. */
+  count = 0
+  /** Whether it had been started. */
+  isStarted = false
+  isDone = false
+  /** Whether no cancel finds it: all that it has left is its last completion. */
+  isUnstoppable = false
+  /** The entry that is to start when this one has succeeded. */
+  next: SimRequest | null = null
+  /** Of a link timeout: the entry that it bounds. */
+  bounded: SimRequest | null = null
+  /** The timeout that bounds this entry. */
+  linkTimeout: SimRequest | null = null
+
+  constructor(ring: SimRing, sqes: Int32Array, index: number) {
+    const base = index * SQE_WORDS
+    const first = sqes[base]! >>> 0
+    this.ring = ring
+    this.opcode = first & 0xff
+    this.flags = (first >>> 8) & 0xff
+    this.ioPriority = first >>> 16
+    this.fd = sqes[base + 1]!
+    this.offset = wide(sqes[base + 2]!, sqes[base + 3]!)
+    this.offsetLow = sqes[base + 2]!
+    this.offsetHigh = sqes[base + 3]!
+    this.addressLow = sqes[base + 4]!
+    this.addressHigh = sqes[base + 5]!
+    this.address = wide(sqes[base + 4]!, sqes[base + 5]!)
+    this.length = sqes[base + 6]! >>> 0
+    this.opFlags = sqes[base + 7]! >>> 0
+    this.userDataLow = sqes[base + 8]!
+    this.userDataHigh = sqes[base + 9]!
+    this.bufferIndex = sqes[base + 10]! & 0xffff
+    this.fileIndex = sqes[base + 11]! >>> 0
+  }
+}
+
+/** A signed 64-bit field as a number: exact below 2^53. */
+function wide(low: number, high: number): number {
+  return high * WORD + (low >>> 0)
+}

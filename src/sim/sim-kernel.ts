@@ -1,0 +1,315 @@
+import { Prng } from '../base/index.ts'
+import {
+  EBADF,
+  EBUSY,
+  EFAULT,
+  EINVAL,
+  ENOTCONN,
+  ENOTSOCK,
+  EOPNOTSUPP,
+  ETIME,
+  F_GETFD,
+  F_GETFL,
+  F_SETFL,
+  IORING_ENTER_GETEVENTS,
+  IORING_OP_TIMEOUT,
+  type Kernel,
+  type LoopControl,
+  type LoopHost,
+  type RingMemory,
+  type RingSetup,
+  SO_ERROR,
+  SO_LINGER,
+  SO_RCVBUF,
+  SO_SNDBUF,
+  SOL_SOCKET,
+} from '../kernel/index.ts'
+import { loopback, readAddress, writeAddress } from './address.ts'
+import { SimCore } from './core.ts'
+import type { FileSystem } from './file-system.ts'
+import { OpenFile } from './open-file.ts'
+import { createOperations } from './operations.ts'
+import { checkOptions, type SimKernelOptions } from './options.ts'
+import { register } from './registration.ts'
+import { SimLoop, type SimLoopEvents } from './sim-loop.ts'
+import { SimRing } from './sim-ring.ts'
+import { SimSocket } from './socket.ts'
+
+const EDEADLK = 35
+const EXT4_MAGIC = 0xef53
+/** A timeout that ends later is no tick of `needPreempt()`. */
+const BUSY_NS_MAX = 2_000_000
+const F_DUPFD_CLOEXEC = 1030
+
+/** What a simulated process still has. */
+export interface SimLeftovers {
+  /** Open descriptors but for rings: number and what it is. */
+  readonly descriptors: readonly string[]
+  /** Requests in flight: opcode and descriptor. */
+  readonly requests: readonly string[]
+  /** Completions that nobody has reaped. */
+  readonly unreapedCount: number
+  /** Groups of provided buffers that are registered. */
+  readonly bufferGroupCount: number
+}
+
+/**
+ * A simulated Linux: io_uring in its own ABI, a disk, a loopback network and a clock, from a seed.
+ *
+ * Equal seeds and programs give equal runs. Time is virtual, and passes only when nothing else is to
+ * do. One process; belongs to one thread, like the kernel driver that it stands for.
+ *
+ * Source: TigerBeetle's VOPR, FoundationDB's simulation; here below io_uring instead of above it.
+ */
+export class SimKernel implements Kernel {
+  readonly name = 'sim'
+  readonly #core: SimCore
+  readonly #events: SimLoopEvents
+
+  /** @throws {TypeError | RangeError} for options of the wrong kind. */
+  constructor(options: SimKernelOptions = {}, events: SimLoopEvents = {}) {
+    const checked = checkOptions(options)
+    this.#core = new SimCore(checked, new Prng(checked.seed), createOperations())
+    this.#events = events
+  }
+
+  get seed(): number {
+    return this.#core.options.seed
+  }
+
+  /** The simulated disk, to arrange and check. */
+  get files(): FileSystem {
+    return this.#core.files
+  }
+
+  /** A random number generator that is the simulation's own: what it decides is replayed. */
+  get prng(): Prng {
+    return this.#core.prng
+  }
+
+  /**
+   * The disk as it is found when the machine loses power now; the program goes on undisturbed.
+   *
+   * Start the next simulation with it as `disk`, to see whether the program recovers.
+   */
+  crash(): FileSystem {
+    return this.#core.files.crash(this.#core.prng)
+  }
+
+  /** What a process that ends should have given back. */
+  leftovers(): SimLeftovers {
+    const { descriptors, rings } = this.#core
+    const open = [...descriptors.entries()].filter(
+      ({ description }) => !(description instanceof SimRing),
+    )
+    const requests = [...rings].flatMap((ring) => [...ring.inFlight])
+    return {
+      descriptors: open.map(({ fd, description }) => `${fd} ${description.label}`),
+      requests: requests.map(({ operation, description, opcode }) => {
+        const name = operation?.name ?? `OP_${opcode}`
+        return description === null ? name : `${name} on ${description.label}`
+      }),
+      unreapedCount: [...rings].reduce((sum, ring) => sum + ring.unreapedCount, 0),
+      bufferGroupCount: [...rings].reduce((sum, ring) => sum + ring.bufferGroups.size, 0),
+    }
+  }
+
+  /** Breaks the connection of a socket, as a machine that crashed would. */
+  resetConnection(fd: number): void {
+    this.#core.network.reset(this.#core.descriptors.get(fd))
+  }
+
+  setupRing(setup: RingSetup): RingMemory | number {
+    const ring = SimRing.create(this.#core, setup)
+    if (typeof ring === 'number') return ring
+    this.#core.rings.add(ring)
+    return ring.memory
+  }
+
+  enter(
+    fd: number,
+    submitCount: number,
+    waitCount: number,
+    flags: number,
+    timeoutNs: number,
+  ): number {
+    const core = this.#core
+    const ring = core.descriptors.get(fd)
+    if (!(ring instanceof SimRing)) return ring === null ? -EBADF : -EOPNOTSUPP
+    if (submitCount > 0 && core.chance(core.faults.enterBusy)) {
+      ring.collect()
+      return -EBUSY
+    }
+    core.clock.advanceTo(core.clock.nowNs + core.prng.int(100, 1_000))
+    const submitted = ring.enter(submitCount, flags)
+    if (core.isInTurn && ring.isImmediate && submitted > 0) this.#keepBusy(ring)
+    if (!(flags & IORING_ENTER_GETEVENTS) || waitCount === 0) return submitted
+    if (submitted < submitCount) return submitted
+    const waited = this.#wait(ring, waitCount, timeoutNs)
+    return submitted > 0 ? submitted : waited
+  }
+
+  register(
+    fd: number,
+    opcode: number,
+    argument: Uint32Array | Int32Array | Uint8Array | null,
+    count: number,
+  ): number {
+    const ring = this.#core.descriptors.get(fd)
+    if (!(ring instanceof SimRing)) return ring === null ? -EBADF : -EOPNOTSUPP
+    return register(this.#core, ring, opcode, argument, count)
+  }
+
+  closeRing(memory: RingMemory): void {
+    const ring = this.#core.descriptors.get(memory.fd)
+    if (ring instanceof SimRing) {
+      this.#core.closeRing(ring)
+      this.#core.descriptors.close(memory.fd)
+    }
+  }
+
+  allocate(lengthBytes: number): Uint8Array<ArrayBuffer> {
+    return this.#core.memory.allocate(lengthBytes)
+  }
+
+  addressOf(view: Uint8Array | Uint32Array | Int32Array): number {
+    return this.#core.memory.addressOf(view)
+  }
+
+  /** Virtual time, which passes a little with each question: a loop that waits for it ends. */
+  nowNs(): number {
+    const { clock, prng } = this.#core
+    clock.advanceTo(clock.nowNs + prng.int(20, 200))
+    return clock.nowNs
+  }
+
+  attachLoop(control: LoopControl, turn: () => void): LoopHost {
+    return new SimLoop(this, this.#core, control, turn, this.#events)
+  }
+
+  closeFd(fd: number): number {
+    return this.#core.descriptors.close(fd)
+  }
+
+  controlFd(fd: number, command: number, argument: number): number {
+    const description = this.#core.descriptors.get(fd)
+    if (description === null) return -EBADF
+    switch (command) {
+      case F_GETFD:
+        return 1
+      case F_GETFL:
+        return description.statusFlags
+      case F_SETFL:
+        description.statusFlags = argument
+        return 0
+      case F_DUPFD_CLOEXEC:
+        return this.#core.descriptors.install(description)
+      default:
+        return -EINVAL
+    }
+  }
+
+  truncateFd(fd: number, sizeBytes: number): number {
+    const file = this.#core.descriptors.get(fd)
+    if (!(file instanceof OpenFile)) return file === null ? -EBADF : -EINVAL
+    if (file.inode.kind !== 'file' || sizeBytes < 0) return -EINVAL
+    file.inode.truncate(sizeBytes)
+    return 0
+  }
+
+  fileSystemOf(fd: number): number {
+    return this.#core.descriptors.get(fd) === null ? -EBADF : EXT4_MAGIC
+  }
+
+  openSocket(domain: number, type: number, protocol: number): number {
+    if (protocol < 0) return -EINVAL
+    const socket = this.#core.network.create(domain, type)
+    return typeof socket === 'number' ? socket : this.#core.descriptors.install(socket)
+  }
+
+  bindSocket(fd: number, address: Uint8Array): number {
+    const socket = this.#socket(fd)
+    if (typeof socket === 'number') return socket
+    const parsed = readAddress(address)
+    return typeof parsed === 'number' ? parsed : this.#core.network.bind(socket, parsed)
+  }
+
+  listenSocket(fd: number, backlog: number): number {
+    const socket = this.#socket(fd)
+    return typeof socket === 'number' ? socket : this.#core.network.listen(socket, backlog)
+  }
+
+  setSocketOption(fd: number, level: number, option: number, value: Uint8Array): number {
+    const socket = this.#socket(fd)
+    if (typeof socket === 'number') return socket
+    if (value.length < 4) return -EINVAL
+    const number = new DataView(value.buffer, value.byteOffset, 4).getInt32(0, true)
+    // ABI: struct linger is whether, and how long; kept as one number, of which 1 means "not at all".
+    if (level === SOL_SOCKET && option === SO_LINGER && value.length >= 8) {
+      const seconds = new DataView(value.buffer, value.byteOffset, 8).getInt32(4, true)
+      socket.optionValues.set(`${level}:${option}`, number === 0 ? 0 : seconds + 1)
+      return 0
+    }
+    const isBuffer = level === SOL_SOCKET && (option === SO_SNDBUF || option === SO_RCVBUF)
+    socket.optionValues.set(`${level}:${option}`, isBuffer ? number * 2 : number)
+    return 0
+  }
+
+  getSocketOption(fd: number, level: number, option: number, value: Uint8Array): number {
+    const socket = this.#socket(fd)
+    if (typeof socket === 'number') return socket
+    if (value.length < 4) return -EFAULT
+    let number = socket.optionValues.get(`${level}:${option}`) ?? 0
+    if (level === SOL_SOCKET && option === SO_ERROR) number = -this.#core.network.takeError(socket)
+    else if (level === SOL_SOCKET && number === 0) {
+      if (option === SO_SNDBUF || option === SO_RCVBUF)
+        number = this.#core.options.socketBufferBytes
+    }
+    new DataView(value.buffer, value.byteOffset, 4).setInt32(0, number, true)
+    return 4
+  }
+
+  socketName(fd: number, peer: boolean, address: Uint8Array): number {
+    const socket = this.#socket(fd)
+    if (typeof socket === 'number') return socket
+    if (peer && socket.remote === null) return -ENOTCONN
+    const name = peer ? socket.remote : socket.local
+    return writeAddress(address, name ?? { ...loopback(socket.domain, 0), host: '' })
+  }
+
+  #socket(fd: number): SimSocket | number {
+    const socket = this.#core.descriptors.get(fd)
+    if (socket === null) return -EBADF
+    return socket instanceof SimSocket ? socket : -ENOTSOCK
+  }
+
+  /**
+   * Lets a busy program take as long as the shortest timeout on a ring that completes by itself.
+   *
+   * There is no way to let time pass under a loop that only looks at a word, as `needPreempt()` does:
+   * so it has passed when the loop looks next, and a while more, by the seed.
+   */
+  #keepBusy(ring: SimRing): void {
+    const { clock, prng } = this.#core
+    let dueNs = Number.POSITIVE_INFINITY
+    for (const { opcode, event } of ring.inFlight) {
+      if (opcode === IORING_OP_TIMEOUT && event !== null) dueNs = Math.min(dueNs, event.atNs)
+    }
+    if (dueNs - clock.nowNs > BUSY_NS_MAX) return
+    clock.advanceTo(dueNs + prng.int(0, 50_000))
+  }
+
+  /** Lets time pass until there are so many completions: 0, -ETIME, or -EDEADLK if that can't be. */
+  #wait(ring: SimRing, waitCount: number, timeoutNs: number): number {
+    const { clock } = this.#core
+    const limitNs = timeoutNs < 0 ? Number.POSITIVE_INFINITY : clock.nowNs + timeoutNs
+    while (ring.readyCount < waitCount) {
+      const nextNs = Math.min(clock.nextNs, limitNs)
+      if (nextNs === Number.POSITIVE_INFINITY) return -EDEADLK
+      clock.advanceTo(nextNs)
+      ring.collect()
+      if (ring.readyCount < waitCount && clock.nowNs >= limitNs) return -ETIME
+    }
+    return 0
+  }
+}

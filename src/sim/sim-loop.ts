@@ -1,0 +1,251 @@
+import { assert } from '../base/index.ts'
+import {
+  DOUBLE_DEADLINE_NS,
+  DOUBLE_ENTERS,
+  DOUBLE_NOW_NS,
+  DOUBLE_PARKED_NS,
+  DOUBLE_PARKS,
+  DOUBLE_TURN_END_NS,
+  DOUBLE_TURNS,
+  EAGAIN,
+  EBUSY,
+  EINTR,
+  ETIME,
+  IORING_ENTER_GETEVENTS,
+  IORING_SQ_CQ_OVERFLOW,
+  IORING_SQ_TASKRUN,
+  type Kernel,
+  type LoopControl,
+  type LoopHost,
+  type RingEntry,
+  type RingMemory,
+  WORD_ARMED,
+  WORD_BACKGROUND,
+  WORD_ENTER_ERROR,
+  WORD_HOST_READY,
+  WORD_LIVE_TIMERS,
+  WORD_MORE,
+  WORD_REFERENCED,
+  WORD_RUNNABLE,
+  WORD_SLEEPING,
+  WORD_TURN_SEQUENCE,
+} from '../kernel/index.ts'
+import type { SimCore } from './core.ts'
+
+const EDEADLK = 35
+/** Promises that are not ours may need some rounds of the host loop before they move ours. */
+const IDLE_ROUNDS_MAX = 8
+/** How often to look whether the host has given us something to do, when nobody says so. */
+const IDLE_POLL_MS = 1
+const TURN_NS_MIN = 1_000
+const TURN_NS_MAX = 30_000
+const HOST_DUE_PROBABILITY = 0.02
+
+/** Why a simulated program can't go on. */
+export type StuckReason =
+  /** Nothing is runnable, nothing is in the kernel's hands, no timer is armed. */
+  | 'idle'
+  /** It has had more turns than it may. */
+  | 'turns'
+
+/** What a simulated event loop reports. */
+export interface SimLoopEvents {
+  /** Called once, when the program can't go on; without it the loop waits for the host. */
+  readonly onStuck?: (reason: StuckReason) => void
+  /** How many turns a program may have; no limit if not given. */
+  readonly turnCountMax?: number
+}
+
+interface LoopRing {
+  readonly memory: RingMemory
+  readonly entry: RingEntry
+}
+
+/**
+ * The rounds of native/loop.c in virtual time.
+ *
+ * A round per `setImmediate`, so that microtasks drain in between as they do in the real one. The
+ * thread parks by letting virtual time pass, up to the first completion or deadline.
+ */
+export class SimLoop implements LoopHost {
+  readonly hostFd = -1
+  readonly #kernel: Kernel
+  readonly #core: SimCore
+  readonly #control: LoopControl
+  readonly #turn: () => void
+  readonly #events: SimLoopEvents
+  readonly #rings: LoopRing[] = []
+  readonly #trackedFds = new Set<number>()
+  #immediate: NodeJS.Immediate | null = null
+  #timer: NodeJS.Timeout | null = null
+  #idleRounds = 0
+  #isClosed = false
+
+  constructor(
+    kernel: Kernel,
+    core: SimCore,
+    control: LoopControl,
+    turn: () => void,
+    events: SimLoopEvents,
+  ) {
+    this.#kernel = kernel
+    this.#core = core
+    this.#control = control
+    this.#turn = turn
+    this.#events = events
+    this.#schedule()
+  }
+
+  addRing(memory: RingMemory, entry: RingEntry): void {
+    this.#rings.push({ memory, entry })
+  }
+
+  reference(): void {
+    if (this.#isClosed) return
+    this.#syncReference()
+    if (this.#timer !== null) this.#schedule()
+  }
+
+  /** The host has nothing of its own here; now and then it is said to, so that turns end early. */
+  isHostDue(): boolean {
+    return this.#core.prng.chance(HOST_DUE_PROBABILITY)
+  }
+
+  trackFd(fd: number, tracked: boolean): void {
+    if (tracked) this.#trackedFds.add(fd)
+    else this.#trackedFds.delete(fd)
+  }
+
+  detach(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#core.isInTurn = false
+    if (this.#immediate !== null) clearImmediate(this.#immediate)
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    for (const { memory } of this.#rings) this.#kernel.closeRing(memory)
+    for (const fd of this.#trackedFds) this.#kernel.closeFd(fd)
+  }
+
+  #schedule(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    this.#immediate ??= setImmediate(this.#pump)
+  }
+
+  readonly #pump = (): void => {
+    this.#immediate = null
+    this.#timer = null
+    if (this.#isClosed) return
+    if (this.#core.isInTurn) this.#endTurn()
+    let isIdle = false
+    try {
+      isIdle = !this.#round()
+    } finally {
+      if (!this.#isClosed) this.#continue(isIdle)
+    }
+  }
+
+  #continue(isIdle: boolean): void {
+    const { onStuck, turnCountMax = Number.POSITIVE_INFINITY } = this.#events
+    const isOverdue = this.#control.doubles[DOUBLE_TURNS]! > turnCountMax
+    this.#idleRounds = isIdle ? this.#idleRounds + 1 : 0
+    if (this.#idleRounds < IDLE_ROUNDS_MAX && !isOverdue) {
+      this.#schedule()
+    } else if (onStuck !== undefined) {
+      onStuck(isOverdue ? 'turns' : 'idle')
+    } else {
+      this.#timer = setTimeout(this.#pump, IDLE_POLL_MS)
+      if (this.#control.words[WORD_REFERENCED] === 0) this.#timer.unref()
+    }
+  }
+
+  /** One round; false if nothing can happen any more. */
+  #round(): boolean {
+    const { words, doubles } = this.#control
+    this.#syncReference()
+    this.#enterAll()
+    while (!this.#hasWork() && words[WORD_ARMED] === 1) {
+      if (!this.#park()) return false
+    }
+    doubles[DOUBLE_NOW_NS] = this.#core.clock.nowNs
+    doubles[DOUBLE_TURNS]! += 1
+    words[WORD_TURN_SEQUENCE]!++
+    this.#core.isInTurn = true
+    this.#turn()
+    words[WORD_HOST_READY] = 0
+    // Microtasks run as this returns: the turn ends with the next round.
+    return true
+  }
+
+  #endTurn(): void {
+    const { clock, prng } = this.#core
+    this.#core.isInTurn = false
+    clock.advanceTo(clock.nowNs + prng.int(TURN_NS_MIN, TURN_NS_MAX))
+    this.#control.doubles[DOUBLE_TURN_END_NS] = clock.nowNs
+    this.#control.words[WORD_TURN_SEQUENCE]!++
+  }
+
+  #hasWork(): boolean {
+    if (this.#control.words[WORD_RUNNABLE]! > 0) return true
+    if (this.#core.clock.nowNs >= this.#control.doubles[DOUBLE_DEADLINE_NS]!) return true
+    return this.#rings.some(hasCompletions)
+  }
+
+  #enterAll(): void {
+    for (const ring of this.#rings) {
+      const { words, layout } = ring.memory
+      const wantsEnter = words[layout.sqFlags]! & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)
+      if (unsubmittedCount(ring) > 0 || wantsEnter !== 0) this.#enter(ring, 0, -1)
+    }
+  }
+
+  /** Lets time pass until something is to be done; false if that is never. */
+  #park(): boolean {
+    const { words, doubles } = this.#control
+    const [main, ...others] = this.#rings
+    assert(main !== undefined, 'a loop that runs has a ring to park in')
+    for (const ring of others) if (unsubmittedCount(ring) > 0) this.#enter(ring, 0, -1)
+    if (this.#rings.some(hasCompletions)) return true
+    const { clock } = this.#core
+    const startNs = clock.nowNs
+    const limitNs = doubles[DOUBLE_DEADLINE_NS]! - startNs
+    words[WORD_SLEEPING] = 1
+    doubles[DOUBLE_PARKS]! += 1
+    const result = this.#enter(main, 1, limitNs < 1e18 ? Math.max(0, limitNs) : -1)
+    words[WORD_SLEEPING] = 0
+    doubles[DOUBLE_PARKED_NS]! += clock.nowNs - startNs
+    return result !== -EDEADLK
+  }
+
+  #enter(ring: LoopRing, waitCount: number, timeoutNs: number): number {
+    const { enterFd, enterFlags, waitFlags } = ring.entry
+    const flags = IORING_ENTER_GETEVENTS | enterFlags | (waitCount > 0 ? waitFlags : 0)
+    this.#control.doubles[DOUBLE_ENTERS]! += 1
+    const result = this.#kernel.enter(enterFd, unsubmittedCount(ring), waitCount, flags, timeoutNs)
+    const isExpected = [-ETIME, -EINTR, -EBUSY, -EAGAIN, -EDEADLK].includes(result)
+    if (result < 0 && !isExpected) this.#control.words[WORD_ENTER_ERROR] = -result
+    return result
+  }
+
+  #syncReference(): void {
+    const { words } = this.#control
+    let isWanted = words[WORD_LIVE_TIMERS]! > 0 || words[WORD_RUNNABLE]! > 0
+    for (const [index, ring] of this.#rings.entries()) {
+      isWanted ||= this.#inFlightCount(ring, index) > words[WORD_BACKGROUND + index]!
+    }
+    words[WORD_REFERENCED] = isWanted ? 1 : 0
+  }
+
+  #inFlightCount({ memory: { words, layout } }: LoopRing, index: number): number {
+    const posted = (words[layout.sqTail]! - words[layout.cqHead]!) | 0
+    return posted + this.#control.words[WORD_MORE + index]!
+  }
+}
+
+function unsubmittedCount({ memory: { words, layout } }: LoopRing): number {
+  return (words[layout.sqTail]! - words[layout.sqHead]!) | 0
+}
+
+function hasCompletions({ memory: { words, layout } }: LoopRing): boolean {
+  return words[layout.cqHead] !== words[layout.cqTail]
+}

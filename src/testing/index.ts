@@ -1,0 +1,12 @@
+export {
+  type FileSystem,
+  type SimErrorName,
+  type SimFaults,
+  SimKernel,
+  type SimKernelOptions,
+  type SimLeftovers,
+  type SimLoopEvents,
+  type SimTraceEntry,
+} from '../sim/index.ts'
+export { contract } from './contract.ts'
+export { replayCommand, type Simulation, type SimulationOptions, simulate } from './simulation.ts'
