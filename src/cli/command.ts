@@ -1,0 +1,96 @@
+import { parseArgs } from 'node:util'
+
+/** An option of a command; the usage text is made from it. */
+export interface Flag {
+  readonly type: 'boolean' | 'string'
+  readonly summary: string
+  /** What a string stands for: `DIR`. */
+  readonly placeholder?: string
+}
+
+export type Flags = Readonly<Record<string, Flag>>
+
+/** What the flags of a command were set to. */
+export type FlagValues<F extends Flags> = {
+  readonly [K in keyof F]?: ValueOf<F[K]['type']> | undefined
+}
+
+type ValueOf<T> = T extends 'boolean' ? boolean : string
+
+/** One command of `percore`: its usage as data, and what it does. */
+export interface Command<F extends Flags = Flags> {
+  readonly name: string
+  /** One line, for the list of commands. */
+  readonly summary: string
+  /** Some sentences, for the help of the command. */
+  readonly description: string
+  readonly flags: F
+  /** Runs it; resolves to the exit code. */
+  main(values: FlagValues<F>): Promise<number>
+}
+
+/** A command line that cannot be understood: one sentence and a list, exit code 2. */
+export class UsageError extends Error {}
+
+const HELP_FLAG: Flag = { type: 'boolean', summary: 'print this' }
+
+/** Runs `command` with its arguments, or prints its help. */
+export async function runCommand(command: Command, args: readonly string[]): Promise<number> {
+  const values = readFlags(command, args)
+  if (values.help) {
+    process.stdout.write(describeCommand(command))
+    return 0
+  }
+  return await command.main(values)
+}
+
+function readFlags(command: Command, args: readonly string[]): FlagValues<Flags> {
+  const options = Object.fromEntries(
+    Object.entries(withHelp(command)).map(([name, { type }]) => [name, { type }]),
+  )
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: false }).values
+  } catch (error) {
+    if (!isParseError(error)) throw error
+    // Node's sentence, without its advice on positionals, which no command has.
+    const [reason] = error.message.split(/[.\n]( |$)/)
+    throw new UsageError(
+      `Cannot run percore ${command.name}: ${reason}\n\n${describeCommand(command)}`,
+    )
+  }
+}
+
+function isParseError(error: unknown): error is Error {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  return code.startsWith('ERR_PARSE_ARGS')
+}
+
+/** The help of one command. */
+export function describeCommand(command: Command): string {
+  const flags = Object.entries(withHelp(command))
+  const terms = flags.map(([name, flag]) => [formatFlag(name, flag), flag.summary] as const)
+  const brief = Object.entries(command.flags).map(([name, flag]) => `[${formatFlag(name, flag)}]`)
+  return [
+    `Usage: ${['percore', command.name, ...brief].join(' ')}`,
+    '',
+    command.description,
+    '',
+    'Options',
+    formatTerms(terms),
+    '',
+  ].join('\n')
+}
+
+function withHelp(command: Command): Flags {
+  return { ...command.flags, help: HELP_FLAG }
+}
+
+function formatFlag(name: string, flag: Flag): string {
+  return flag.type === 'string' ? `--${name} ${flag.placeholder ?? 'VALUE'}` : `--${name}`
+}
+
+/** Two columns, indented. */
+export function formatTerms(terms: readonly (readonly [term: string, text: string])[]): string {
+  const width = Math.max(...terms.map(([term]) => term.length))
+  return terms.map(([term, text]) => `  ${term.padEnd(width)}  ${text}`).join('\n')
+}

@@ -1,0 +1,69 @@
+#!/usr/bin/env node
+/** The `percore` command. */
+
+import { type Command, formatTerms, runCommand, UsageError } from './command.ts'
+import { doctor } from './doctor.ts'
+import { tour } from './tour.ts'
+import { readVersion } from './version.ts'
+
+/** Every command, in the order of the help: to add one, add it here. */
+const COMMANDS: readonly Command[] = [doctor, tour]
+
+process.stdout.on('error', endQuietly)
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: readonly string[]): Promise<number> {
+  const [name, ...rest] = args
+  try {
+    if (name === undefined) throw new UsageError(describeAll())
+    if (name === '--help' || name === '-h' || name === 'help') return print(describeAll())
+    if (name === '--version' || name === '-v') return print(`${readVersion()}\n`)
+    return await runCommand(findCommand(name), rest)
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    process.stderr.write(`${error.message}\n`)
+    return 2
+  }
+}
+
+function findCommand(name: string): Command {
+  const found = COMMANDS.find((command) => command.name === name)
+  if (found !== undefined) return found
+  const kind = name.startsWith('-') ? 'option' : 'command'
+  throw new UsageError(
+    `Cannot run percore as there is no ${kind} '${name}'; the commands are:\n\n${listCommands()}`,
+  )
+}
+
+function describeAll(): string {
+  return [
+    'Usage: percore COMMAND [options]',
+    '',
+    'Thread-per-core asynchronous I/O on Linux io_uring.',
+    '',
+    'Commands',
+    listCommands(),
+    '',
+    'Options',
+    formatTerms([
+      ['--help', 'print this; percore COMMAND --help prints that of a command'],
+      ['--version', 'print the version'],
+    ]),
+    '',
+  ].join('\n')
+}
+
+function listCommands(): string {
+  return formatTerms(COMMANDS.map(({ name, summary }) => [name, summary]))
+}
+
+function print(text: string): number {
+  process.stdout.write(text)
+  return 0
+}
+
+/** A reader that has seen enough, `head` say, is no failure of ours. */
+function endQuietly(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(0)
+}
