@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict'
+import { NO_QUEUE } from '../../src/base/index.ts'
+import {
+  createLoopControl,
+  ECANCELED,
+  IORING_ENTER_GETEVENTS,
+  type Kernel,
+  type LoopHost,
+} from '../../src/kernel/index.ts'
+import {
+  encodeCancel,
+  encodeMessageRing,
+  encodeNop,
+  encodeTimeout,
+  Operation,
+  Ring,
+  writeTimespec,
+} from '../../src/ring/index.ts'
+import { contract } from '../../src/testing/index.ts'
+
+/** A place in no loop: the tests enter the ring themselves. */
+const NOWHERE: LoopHost = {
+  hostFd: -1,
+  addRing() {},
+  reference() {},
+  isHostDue: () => false,
+  trackFd() {},
+  detach() {},
+}
+
+class Recorded extends Operation {
+  readonly results: number[] = []
+
+  constructor() {
+    super(NO_QUEUE)
+  }
+
+  override complete(result: number): void {
+    this.results.push(result)
+  }
+
+  override run(): void {}
+}
+
+function createRing(kernel: Kernel, entryCount = 8): Ring & Disposable {
+  const control = createLoopControl()
+  const options = {
+    kernel,
+    control,
+    host: NOWHERE,
+    index: 0,
+    kind: 'deferred',
+    entryCount,
+  } as const
+  const ring = new Ring(options)
+  return Object.assign(ring, { [Symbol.dispose]: () => kernel.closeRing(ring.memory) })
+}
+
+/** Submits, waits for a completion and reaps. */
+function turn(kernel: Kernel, ring: Ring): void {
+  const { enterFd, enterFlags } = ring.entry
+  const flags = enterFlags | IORING_ENTER_GETEVENTS
+  assert.ok(kernel.enter(enterFd, ring.unsubmittedCount, 1, flags, 20e9) >= 0)
+  ring.reap()
+}
+
+contract('Ring hands each completion to its own operation', (kernel) => {
+  using ring = createRing(kernel)
+  const operations = [new Recorded(), new Recorded(), new Recorded()]
+  for (const operation of operations) {
+    encodeNop(ring.sqes, ring.begin())
+    ring.commit(operation)
+  }
+
+  turn(kernel, ring)
+
+  assert.deepEqual(
+    operations.map(({ results }) => results),
+    [[0], [0], [0]],
+  )
+  assert.equal(ring.inFlightCount, 0)
+})
+
+contract('Ring submits by itself when its queue is full', (kernel) => {
+  using ring = createRing(kernel, 8)
+  const operations = Array.from({ length: 100 }, () => new Recorded())
+
+  for (const operation of operations) {
+    encodeNop(ring.sqes, ring.begin())
+    ring.commit(operation)
+  }
+  while (ring.inFlightCount > 0) turn(kernel, ring)
+
+  assert.ok(operations.every(({ results }) => results.length === 1))
+})
+
+contract('Ring drops and counts a completion whose operation has ended', (kernel) => {
+  using ring = createRing(kernel)
+  using sender = createRing(kernel)
+  const first = new Recorded()
+  encodeNop(ring.sqes, ring.begin())
+  ring.commit(first)
+  const { slot, generation } = ring.nameOf(first)
+  turn(kernel, ring)
+  const second = new Recorded()
+  const timespec = kernel.allocate(16)
+  writeTimespec(new Uint32Array(timespec.buffer, timespec.byteOffset, 4), 0, 3600e9)
+  const timespecAddress = kernel.addressOf(timespec)
+  encodeTimeout(ring.sqes, ring.begin(), { timespecAddress, absolute: false })
+  ring.commit(second)
+  assert.equal(ring.nameOf(second).slot, slot)
+
+  const target = { ringFd: ring.memory.fd, result: 0 }
+  const name = { userDataLow: slot, userDataHigh: generation }
+  encodeMessageRing(sender.sqes, sender.begin(), { ...target, ...name })
+  sender.commit(new Recorded())
+  turn(kernel, sender)
+  turn(kernel, ring)
+
+  assert.deepEqual(first.results, [0])
+  assert.deepEqual(second.results, [])
+  assert.equal(ring.staleCount, 1)
+  assert.equal(ring.inFlightCount, 1)
+})
+
+contract('Ring withdraws an entry that the kernel has not seen: it does nothing', (kernel) => {
+  using ring = createRing(kernel)
+  const operation = new Recorded()
+  const timespecAddress = kernel.addressOf(kernel.allocate(16))
+  encodeTimeout(ring.sqes, ring.begin(), { timespecAddress, absolute: false })
+  ring.commit(operation)
+
+  assert.equal(ring.withdraw(operation), true)
+  turn(kernel, ring)
+
+  assert.deepEqual(operation.results, [0])
+})
+
+contract('Ring cancels by name what the kernel has', (kernel) => {
+  using ring = createRing(kernel)
+  const operation = new Recorded()
+  const timespec = kernel.allocate(16)
+  writeTimespec(new Uint32Array(timespec.buffer, timespec.byteOffset, 4), 0, 3600e9)
+  const timespecAddress = kernel.addressOf(timespec)
+  encodeTimeout(ring.sqes, ring.begin(), { timespecAddress, absolute: false })
+  ring.commit(operation)
+  ring.submit()
+  assert.equal(ring.withdraw(operation), false)
+
+  encodeCancel(ring.sqes, ring.begin(), ring.nameOf(operation))
+  ring.commitUnwatched()
+  while (ring.inFlightCount > 0) turn(kernel, ring)
+
+  assert.deepEqual(operation.results, [-ECANCELED])
+})
