@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  EINVAL,
+  ENOMEM,
+  ENOSYS,
+  EPERM,
+  type Kernel,
+  probeKernel,
+  UringKernel,
+} from '../../src/kernel/index.ts'
+import { SimKernel } from '../../src/sim/index.ts'
+
+for (const [name, create] of [
+  ['uring', () => new UringKernel()],
+  ['sim', () => new SimKernel({ seed: 1 })],
+] as const) {
+  test(`probeKernel() finds operations and setup flags [${name}]`, () => {
+    const capabilities = probeKernel(create())
+
+    assert.equal(capabilities.isAvailable, true)
+    assert.equal(capabilities.refusal, null)
+    assert.equal(capabilities.hasBufferRings, true)
+    for (const opcode of ['NOP', 'READ', 'ACCEPT', 'SOCKET']) {
+      assert.ok(capabilities.opcodes.includes(opcode), opcode)
+    }
+    assert.ok(capabilities.setupFlags.includes('CLAMP'))
+  })
+}
+
+test('probeKernel() answers with a frozen value', () => {
+  const capabilities = probeKernel(new UringKernel())
+
+  assert.ok(Object.isFrozen(capabilities))
+  assert.ok(Object.isFrozen(capabilities.opcodes))
+})
+
+test('probeKernel() closes every ring that it set up', () => {
+  const kernel = new UringKernel()
+  const open: number[] = []
+  const watched = watch(kernel, {
+    setupRing(setup) {
+      const ring = kernel.setupRing(setup)
+      if (typeof ring !== 'number') open.push(ring.fd)
+      return ring
+    },
+    closeRing(memory) {
+      open.splice(open.indexOf(memory.fd), 1)
+      kernel.closeRing(memory)
+    },
+  })
+
+  const { setupFlags } = probeKernel(watched)
+
+  assert.ok(setupFlags.length > 0)
+  assert.deepEqual(open, [])
+})
+
+for (const [errno, code, cause] of [
+  [EPERM, 'EPERM', 'policy'],
+  [ENOSYS, 'ENOSYS', 'absent'],
+  [ENOMEM, 'ENOMEM', 'memlock'],
+  [EINVAL, 'EINVAL', 'other'],
+] as const) {
+  test(`probeKernel() answers ${cause} when a ring is refused with ${code}`, () => {
+    const kernel = watch(new SimKernel({ seed: 1 }), { setupRing: () => -errno })
+
+    const { isAvailable, refusal, opcodes } = probeKernel(kernel)
+
+    assert.equal(isAvailable, false)
+    assert.deepEqual(refusal, { code, cause, sysctlValue: undefined })
+    assert.deepEqual(opcodes, [])
+  })
+}
+
+/** The same kernel with some calls replaced. */
+function watch(kernel: Kernel, replaced: Partial<Kernel>): Kernel {
+  return new Proxy(kernel, {
+    get(target, name) {
+      const value = Reflect.get(replaced, name) ?? Reflect.get(target, name)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}

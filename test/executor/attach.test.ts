@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict'
+import { afterEach, test } from 'node:test'
+import { AwaitedOperation, currentOrNull } from '../../src/executor/index.ts'
+import {
+  attachExecutor,
+  createTaskQueue,
+  currentTaskQueue,
+  executor,
+  needPreempt,
+  spawn,
+  spawnInto,
+  yieldIfNeeded,
+} from '../../src/index.ts'
+import { encodeNop } from '../../src/ring/index.ts'
+import { sleep } from '../../src/time/index.ts'
+import { nop, poll } from './operations.ts'
+
+const LIMIT = { timeout: 20_000 }
+
+afterEach(() => currentOrNull()?.close())
+
+class Nop extends AwaitedOperation<number> {
+  start(): Promise<number> {
+    const ring = this.executor.reactor.main
+    encodeNop(ring.sqes, ring.begin())
+    ring.commit(this)
+    return this.promise
+  }
+
+  protected override interpret(result: number): number {
+    return result
+  }
+
+  protected override describe(): { syscall: string } {
+    return { syscall: 'nop' }
+  }
+}
+
+test('needPreempt() is false without an executor, and attaches none', () => {
+  assert.equal(needPreempt(), false)
+  assert.equal(yieldIfNeeded(), undefined)
+  assert.equal(currentOrNull(), null)
+})
+
+test('executor() attaches one, and is then the same', () => {
+  const first = executor()
+
+  assert.equal(executor(), first)
+  assert.equal(first.name, 'unnamed')
+  assert.equal(currentTaskQueue(), first.defaultQueue)
+})
+
+test('attachExecutor() throws ERR_EXECUTOR_EXISTS if there is one', () => {
+  const first = attachExecutor({ name: 'first' })
+
+  assert.throws(() => attachExecutor(), { code: 'ERR_EXECUTOR_EXISTS' })
+
+  assert.equal(executor(), first)
+})
+
+test('attachExecutor() refuses options of the wrong kind, and attaches nothing', () => {
+  for (const wrong of [
+    { name: 1 as never },
+    { name: 'a\0b' },
+    { ringDepth: '8' as never },
+    { ioMemoryBytes: '65536' as never },
+  ]) {
+    assert.throws(() => attachExecutor(wrong), TypeError)
+  }
+  for (const wrong of [
+    { ringDepth: 7 },
+    { ringDepth: 32_769 },
+    { ringDepth: 8.5 },
+    { ioMemoryBytes: 1 },
+    { ioMemoryBytes: 2 ** 31 },
+    { ioMemoryBytes: 2 ** 20, ioMemoryBytesMax: 2 ** 19 },
+    { preemptTimerMs: 0 },
+    { preemptTimerMs: Number.NaN },
+    { preemptTimerMs: 60_001 },
+    { spinBeforeParkUs: -1 },
+    { spinBeforeParkUs: Number.POSITIVE_INFINITY },
+  ]) {
+    assert.throws(() => attachExecutor(wrong), RangeError, JSON.stringify(wrong))
+  }
+  assert.equal(currentOrNull(), null)
+})
+
+test('sizes are rounded up to powers of two', () => {
+  const { reactor } = attachExecutor({ ringDepth: 9, ioMemoryBytes: 100_000 })
+
+  assert.equal(reactor.main.memory.layout.sqEntryCount, 16)
+  assert.equal(reactor.memory.sizeBytes, 131_072)
+})
+
+test('what is asked of a closed executor is ERR_EXECUTOR_CLOSED', LIMIT, async () => {
+  const closed = executor()
+  const { defaultQueue } = closed
+  closed.close()
+
+  assert.ok(closed.isClosed)
+  assert.throws(() => closed.createTaskQueue('late'), { code: 'ERR_EXECUTOR_CLOSED' })
+  assert.throws(() => closed.spawnInto(defaultQueue, () => {}), { code: 'ERR_EXECUTOR_CLOSED' })
+  assert.throws(() => closed.assertOpen('act'), { code: 'ERR_EXECUTOR_CLOSED' })
+  assert.throws(() => new Nop(closed).start(), { code: 'ERR_EXECUTOR_CLOSED' })
+})
+
+test('close() twice is close() once', () => {
+  const closed = executor()
+
+  closed.close()
+  closed.close()
+
+  assert.equal(currentOrNull(), null)
+})
+
+test('after close() the thread may have another, whose rings are its own', LIMIT, async () => {
+  const first = executor()
+  const queue = createTaskQueue('of the first')
+  await nop()
+  first.close()
+
+  const second = attachExecutor({ name: 'second' })
+
+  assert.notEqual(executor(), first)
+  assert.equal(await nop(), 0)
+  assert.throws(() => spawnInto(queue, () => {}), { code: 'ERR_QUEUE_NOT_FOUND' })
+  // An operation of the first would be another's business now: it is refused.
+  assert.throws(() => new Nop(first).start(), { code: 'ERR_EXECUTOR_CLOSED' })
+  assert.equal(second.stats().inFlightCount, 0)
+})
+
+test(
+  'close() leaves what was in flight pending, and cancelling that is nothing',
+  LIMIT,
+  async () => {
+    const controller = new AbortController()
+    let isSettled = false
+    const settle = (): void => {
+      isSettled = true
+    }
+    poll(process.stdin.fd, { signal: controller.signal, timeoutMs: 20 }).then(settle, settle)
+    sleep(5).then(settle, settle)
+    executor().close()
+
+    controller.abort()
+    await new Promise((resolve) => setTimeout(resolve, 30))
+
+    assert.equal(isSettled, false)
+  },
+)
+
+test('close() in the middle of a task ends its turn, and its code goes on', LIMIT, async () => {
+  const order: string[] = []
+  await new Promise<void>((resolve) => {
+    spawn(async () => {
+      executor().close()
+      order.push('closed')
+      await Promise.resolve()
+      order.push('microtask')
+      setTimeout(resolve, 5)
+    })
+    spawn(() => order.push('of the same batch'))
+  })
+
+  assert.deepEqual(order.slice(0, 1), ['closed'])
+  assert.ok(order.includes('microtask'))
+})
+
+test("code of a closed executor's task goes on with the next executor", LIMIT, async () => {
+  const outcome = await new Promise((resolve) => {
+    spawn(async () => {
+      executor().close()
+      await sleep(1)
+      resolve([await nop(), currentTaskQueue() === executor().defaultQueue])
+    })
+  })
+
+  assert.deepEqual(outcome, [0, true])
+})

@@ -1,0 +1,94 @@
+/**
+ * Timers go by the time that it is, not by the time that was cached before a long turn.
+ *
+ * Proof that these can fail: without uv_update_time() in the loop hook timers of Node that are due
+ * wait for the next that is not.
+ */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { executor, needPreempt, spawn, yieldNow } from '../../src/index.ts'
+import { sleep } from '../../src/time/index.ts'
+import { nop } from '../executor/operations.ts'
+
+const LIMIT = { timeout: 20_000 }
+
+/** A turn that takes `ms`, whoever else waits. */
+function block(ms: number): void {
+  const endNs = executor().nowNs() + ms * 1e6
+  while (executor().nowNs() < endNs);
+}
+
+/** How long something took, in milliseconds of the monotonic clock. */
+async function measureMs(wait: () => Promise<unknown>): Promise<number> {
+  const startNs = executor().nowNs()
+  await wait()
+  return (executor().nowNs() - startNs) / 1e6
+}
+
+test('a timer of Node that is set after a long turn is not early', LIMIT, async () => {
+  for (let i = 0; i < 3; i++) {
+    const elapsedMs = await spawn(async () => {
+      await nop()
+      block(60)
+      return measureMs(() => delay(20))
+    })
+
+    // Node's own timers count in whole milliseconds.
+    assert.ok(elapsedMs >= 19, `20 ms took ${elapsedMs} ms`)
+  }
+})
+
+test('a sleep of ours that is begun after a long turn is not early', LIMIT, async () => {
+  for (let i = 0; i < 3; i++) {
+    const elapsedMs = await spawn(async () => {
+      await nop()
+      block(60)
+      return measureMs(() => sleep(20))
+    })
+
+    assert.ok(elapsedMs >= 20, `20 ms took ${elapsedMs} ms`)
+  }
+})
+
+test('a timer of Node that became due in a long turn runs before a later one', LIMIT, async () => {
+  const order: string[] = []
+  await nop()
+  const timers = [
+    delay(30).then(() => order.push('due')),
+    delay(30_000, undefined, { ref: false }).then(() => order.push('late')),
+  ]
+
+  block(60)
+  await timers[0]
+
+  assert.deepEqual(order, ['due'])
+})
+
+test('timers of Node and of ours go off in the order of their times', LIMIT, async () => {
+  const order: string[] = []
+
+  await Promise.all([
+    delay(60).then(() => order.push('Node 60')),
+    sleep(30).then(() => order.push('ours 30')),
+    delay(1).then(() => order.push('Node 1')),
+    sleep(90).then(() => order.push('ours 90')),
+  ])
+
+  assert.deepEqual(order, ['Node 1', 'ours 30', 'Node 60', 'ours 90'])
+})
+
+test('needPreempt() turns true for a timer of Node that has become due', LIMIT, async () => {
+  let isDue = false
+  setTimeout(() => {
+    isDue = true
+  }, 2)
+
+  const task = spawn(async () => {
+    while (!isDue) if (needPreempt()) await yieldNow()
+  })
+
+  await task
+  assert.ok(isDue)
+})

@@ -1,0 +1,75 @@
+/**
+ * A thread with nothing to do does nothing.
+ *
+ * Proof that these can fail: with an idle handle that is not stopped, or a readiness poll that is not
+ * consumed, the loop turns without end.
+ */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { runChild, success } from './child.ts'
+
+/** What is there, but idle. */
+const SCENES: Record<string, string> = {
+  'an executor': '',
+  'an operation in flight': 'operations.poll(0).catch(() => {})',
+  'both rings in use': `
+    const urgent = percore.createTaskQueue('urgent', { latency: { maxMs: 2 } })
+    percore.spawnInto(urgent, () => operations.poll(0).catch(() => {}))`,
+  'an http server that has served': `
+    import http from 'node:http'
+    const server = http.createServer((request, response) => response.end('x')).listen(0)
+    await new Promise((resolve) => server.once('listening', resolve))
+    await (await fetch('http://127.0.0.1:' + server.address().port)).text()`,
+  "a timer of Node's": 'setInterval(() => {}, 3600e3)',
+  'a sleep, and a latency class of 1 ms': `
+    percore.createTaskQueue('urgent', { latency: { maxMs: 1 } })
+    time.sleep(3600e3)`,
+  'tasks that have yielded, and asked for preemption': `
+    const body = async () => { for (let i = 0; i < 1e4; i++) if (percore.needPreempt()) await percore.yieldNow() }
+    await Promise.all([percore.spawn(body), percore.spawn(body)])`,
+}
+
+/** Idles up to five times, since a busy machine charges others' work to us; the best one counts. */
+const MEASURE = `
+  const windowMs = 250
+  const best = { cpuMs: Infinity, turnCount: Infinity }
+  const hold = setTimeout(() => {}, 3600e3)
+  await operations.nop()
+  await percore.spawn(() => operations.nop())
+  globalThis.gc()
+  for (let i = 0; i < 5 && (best.cpuMs > 1 || best.turnCount > 4); i++) {
+    const turnCount = percore.executor().stats().turnCount
+    const cpu = process.cpuUsage()
+    await new Promise((resolve) => setTimeout(resolve, windowMs))
+    const { user, system } = process.cpuUsage(cpu)
+    best.cpuMs = Math.min(best.cpuMs, (user + system) / 1000)
+    best.turnCount = Math.min(best.turnCount, percore.executor().stats().turnCount - turnCount)
+  }
+  clearTimeout(hold)
+  const isIdle = best.cpuMs * (1000 / windowMs) < 5 && best.turnCount <= 4
+  console.log(isIdle ? 'idle' : JSON.stringify(best))
+  process.exit(0)
+`
+
+for (const [what, scene] of Object.entries(SCENES)) {
+  test(`an idle second costs less than 5 ms with ${what}`, async () => {
+    const result = await runChild(`${scene}\n${MEASURE}`, { flags: ['--expose-gc'] })
+
+    assert.deepEqual(result, success('idle\n'))
+  })
+}
+
+test('spinBeforeParkUs is the time spent polling, no more', async () => {
+  const program = `
+    const executor = percore.attachExecutor({ spinBeforeParkUs: 20_000 })
+    await operations.nop()
+    const before = executor.stats().spunNs
+    const cpu = process.cpuUsage()
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    const spunMs = (executor.stats().spunNs - before) / 1e6
+    console.log(spunMs >= 15 && spunMs < 150 || spunMs)
+  `
+
+  assert.deepEqual(await runChild(program), success('true\n'))
+})

@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { executor } from '../../src/index.ts'
+import { BufferedFile, DirectFile } from '../../src/io/index.ts'
+import { assertNoLeak, holdings, makeFolder, mountFolder, needsRoot, pattern } from './support.ts'
+
+test('read() and write() move any bytes, in pieces where they are many', async (t) => {
+  const path = join(makeFolder(t), 'file')
+  await using file = await BufferedFile.create(path)
+  const data = pattern(700_001, 1)
+  const before = holdings()
+
+  const count = await file.write(data, 3)
+  const back = await file.read(3, 10_000_000)
+  const part = await file.read(262_144, 262_144)
+
+  assert.equal(count, data.length)
+  assert.deepEqual(back, data)
+  assert.deepEqual(part, data.subarray(262_141, 524_285))
+  assert.deepEqual(new Uint8Array(readFileSync(path)).subarray(3), data)
+  assertNoLeak(before)
+})
+
+test('read() at and beyond the end brings nothing', async (t) => {
+  await using file = await BufferedFile.create(join(makeFolder(t), 'file'))
+  await file.write(pattern(10, 1), 0)
+
+  const lengths = [await file.read(10, 5), await file.read(1e9, 5), await file.read(3, 0)]
+
+  assert.deepEqual(
+    lengths.map((bytes) => bytes.length),
+    [0, 0, 0],
+  )
+})
+
+test('readInto() fills foreign memory and I/O memory, and says how much', async (t) => {
+  await using file = await BufferedFile.create(join(makeFolder(t), 'file'))
+  const data = pattern(300_000, 2)
+  await file.write(data, 0)
+  const foreign = new Uint8Array(400_000).fill(9)
+  using buffer = executor().reactor.memory.allocate(1000)
+
+  const foreignBytes = await file.readInto(foreign.subarray(5), 100)
+  const bufferBytes = await file.readInto(buffer, 299_500)
+
+  assert.equal(foreignBytes, 299_900)
+  assert.deepEqual(foreign.subarray(5, 5 + foreignBytes), data.subarray(100))
+  assert.ok(foreign.subarray(5 + foreignBytes).every((byte) => byte === 9))
+  assert.equal(bufferBytes, 500)
+  assert.deepEqual(buffer.bytes.subarray(0, 500), data.subarray(299_500))
+})
+
+test('write() takes an IoBuffer, which may be released meanwhile', async (t) => {
+  const path = join(makeFolder(t), 'file')
+  await using file = await BufferedFile.create(path)
+  const before = holdings()
+  const buffer = executor().reactor.memory.allocate(5000)
+  buffer.bytes.set(pattern(5000, 3))
+
+  const written = file.write(buffer, 1)
+  buffer.release()
+  await written
+
+  assert.deepEqual(new Uint8Array(readFileSync(path)).subarray(1), pattern(5000, 3))
+  assertNoLeak(before)
+})
+
+test('append() puts data at the end, in the order of the calls', async (t) => {
+  const path = join(makeFolder(t), 'file')
+  writeFileSync(path, 'begin;')
+  await using file = await BufferedFile.open(path, { append: true })
+  const encoder = new TextEncoder()
+  const big = 'x'.repeat(600_000)
+
+  const appends = [big, ...Array.from({ length: 50 }, (_, index) => `${index};`)]
+  await Promise.all(appends.map((text) => file.append(encoder.encode(text))))
+
+  assert.equal(readFileSync(path, 'utf8'), `begin;${appends.join('')}`)
+})
+
+test('append() of an IoBuffer waits its turn, though that is released meanwhile', async (t) => {
+  const path = join(makeFolder(t), 'file')
+  await using file = await BufferedFile.open(path, { append: true, create: true })
+  const before = holdings()
+  const buffers = [1, 2, 3].map((value) => {
+    const buffer = executor().reactor.memory.allocate(2)
+    buffer.bytes.fill(value)
+    return buffer
+  })
+
+  const appends = buffers.map((buffer) => file.append(buffer))
+  for (const buffer of buffers) buffer.release()
+  await Promise.all(appends)
+
+  assert.deepEqual([...readFileSync(path)], [1, 1, 2, 2, 3, 3])
+  assertNoLeak(before)
+})
+
+test('append() requires the option, and write() its absence', async (t) => {
+  const path = join(makeFolder(t), 'file')
+  await using plain = await BufferedFile.create(path)
+  await using appending = await BufferedFile.open(path, { append: true })
+
+  await assert.rejects(plain.append(new Uint8Array(1)), { code: 'ERR_UNSUPPORTED' })
+  await assert.rejects(appending.write(new Uint8Array(1), 0), { code: 'ERR_UNSUPPORTED' })
+
+  assert.equal(statSync(path).size, 0)
+})
+
+test('an aborted append() lets the next one go', async (t) => {
+  const path = join(makeFolder(t), 'file')
+  await using file = await BufferedFile.open(path, { append: true, create: true })
+  const controller = new AbortController()
+  const before = holdings()
+
+  const first = file.append(new TextEncoder().encode('a'))
+  const second = file.append(new TextEncoder().encode('b'), { signal: controller.signal })
+  const third = file.append(new TextEncoder().encode('c'))
+  controller.abort()
+
+  await assert.rejects(second, { name: 'AbortError' })
+  await Promise.all([first, third])
+  assert.equal(readFileSync(path, 'utf8'), 'ac')
+  assertNoLeak(before)
+})
+
+test('arguments of the wrong type or range are refused', async (t) => {
+  await using file = await BufferedFile.create(join(makeFolder(t), 'file'))
+  const wrong = (value: unknown): never => value as never
+
+  await assert.rejects(file.read(wrong('0'), 1), TypeError)
+  await assert.rejects(file.write(wrong('text'), 0), TypeError)
+  await assert.rejects(file.write(wrong(new ArrayBuffer(4)), 0), TypeError)
+  await assert.rejects(file.readInto(wrong([]), 0), TypeError)
+  await assert.rejects(file.read(-1, 1), RangeError)
+  await assert.rejects(file.read(0, 2 ** 32), RangeError)
+  await assert.rejects(file.write(new Uint8Array(1), Number.MAX_SAFE_INTEGER), RangeError)
+  await assert.rejects(file.truncate(-1), RangeError)
+  await assert.rejects(file.punch(0, 0), RangeError)
+})
+
+test('a full file system rejects with ENOSPC, whatever fitted', needsRoot(), async (t) => {
+  const path = join(mountFolder(t, ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs']), 'file')
+  const file = await BufferedFile.create(path)
+  const before = holdings()
+
+  // The end of the space is in the middle of a piece: that request is short, not failed.
+  const writing = file.write(pattern(2 * 1024 * 1024, 4), 1000)
+
+  await assert.rejects(writing, { code: 'ENOSPC', syscall: 'write', path })
+  assertNoLeak(before)
+  await file.truncate(0)
+  await file.write(pattern(1000, 5), 0)
+  await file.sync()
+  await file.close()
+  assert.deepEqual(new Uint8Array(readFileSync(path)), pattern(1000, 5))
+})
+
+test('a full file system takes back what a failed writeBytes() added', needsRoot(), async (t) => {
+  const path = join(mountFolder(t, ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs']), 'file')
+  await using file = await DirectFile.create(path, { fallback: 'buffered' })
+  await file.writeBytes(pattern(1001, 6), 0)
+  const before = holdings()
+
+  const writing = file.writeBytes(pattern(2 * 1024 * 1024 + 1, 7), 1001)
+
+  await assert.rejects(writing, { code: 'ENOSPC' })
+  assertNoLeak(before)
+  if (file.isDirect) assert.deepEqual(new Uint8Array(readFileSync(path)), pattern(1001, 6))
+})
+
+test('a pipe is read as it comes and written to its end', async (t) => {
+  const path = join(makeFolder(t), 'pipe')
+  assert.equal(spawnSync('mkfifo', [path]).status, 0)
+
+  const [reader, writer] = await Promise.all([
+    BufferedFile.open(path),
+    BufferedFile.open(path, { write: true }),
+  ])
+  await writer.write(new TextEncoder().encode('some'), 0)
+  const some = await reader.read(0, 1000)
+  const sent = writer.write(pattern(200_000, 8), 0)
+  const received: Uint8Array[] = []
+  for (let count = 0; count < 200_000; ) {
+    received.push(await reader.read(0, 65_536))
+    count += received.at(-1)!.length
+  }
+  await sent
+  await writer.close()
+  const end = await reader.read(0, 10)
+  await reader.close()
+
+  assert.equal(Buffer.from(some).toString(), 'some')
+  assert.deepEqual(new Uint8Array(Buffer.concat(received)), pattern(200_000, 8))
+  assert.equal(end.length, 0)
+})
+
+test('a read of an empty pipe can be cancelled', async (t) => {
+  const path = join(makeFolder(t), 'pipe')
+  assert.equal(spawnSync('mkfifo', [path]).status, 0)
+  await using file = await BufferedFile.open(path, { read: true, write: true })
+  const before = holdings()
+
+  await assert.rejects(file.read(0, 10, { timeoutMs: 5 }), { code: 'ERR_TASK_TIMEOUT' })
+  const controller = new AbortController()
+  const waiting = file.read(0, 10, { signal: controller.signal })
+  setImmediate(() => controller.abort())
+  await assert.rejects(waiting, { name: 'AbortError' })
+
+  assertNoLeak(before)
+})

@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { NO_QUEUE } from '../../src/base/index.ts'
+import { createDeferred, executor } from '../../src/executor/index.ts'
+import {
+  AF_INET,
+  IORING_CQE_F_MORE,
+  IORING_CQE_F_NOTIF,
+  MSG_NOSIGNAL,
+  MSG_WAITALL,
+  SOCK_CLOEXEC,
+  SOCK_STREAM,
+} from '../../src/kernel/index.ts'
+import type { IoBuffer } from '../../src/memory/index.ts'
+import { decodeAddress, encodeAddress } from '../../src/net/address.ts'
+import {
+  encodeAccept,
+  encodeBind,
+  encodeConnect,
+  encodeListen,
+  encodeMessageRing,
+  encodeReceive,
+  encodeReceiveMessage,
+  encodeSend,
+  encodeSendMessage,
+  encodeSendZeroCopy,
+  encodeSocket,
+  Operation,
+  type Ring,
+  type SqeWords,
+  type Target,
+} from '../../src/ring/index.ts'
+import { pattern } from './support.ts'
+
+/** One entry, and every completion of it. */
+class Probe extends Operation {
+  readonly completions: { readonly result: number; readonly flags: number }[] = []
+  readonly #ended = createDeferred<void>()
+
+  constructor() {
+    super(NO_QUEUE)
+  }
+
+  override complete(result: number, flags: number): void {
+    this.completions.push({ result, flags })
+    if ((flags & IORING_CQE_F_MORE) === 0) this.#ended.resolve()
+  }
+
+  override run(): void {}
+
+  async submitTo(ring: Ring, encode: (sqe: SqeWords, base: number) => void): Promise<number> {
+    encode(ring.sqes, ring.begin())
+    ring.commit(this)
+    await this.#ended.promise
+    return this.completions[0]!.result
+  }
+}
+
+function run(encode: (sqe: SqeWords, base: number) => void): Promise<number> {
+  return new Probe().submitTo(executor().reactor.main, encode)
+}
+
+function targetOf(fd: number): Target {
+  assert.ok(fd >= 0, `a descriptor, not ${fd}`)
+  return { fd, registered: false }
+}
+
+function openSocket(): Promise<number> {
+  const args = { domain: AF_INET, type: SOCK_STREAM | SOCK_CLOEXEC, protocol: 0 }
+  return run((sqe, base) => encodeSocket(sqe, base, args))
+}
+
+/** A connection made by entries alone. */
+async function connectBoth(): Promise<{ client: Target; server: Target; close: () => void }> {
+  const { kernel, memory } = executor().reactor
+  using buffer = memory.allocate(64)
+  const { address } = buffer
+  const raw = encodeAddress({ host: '127.0.0.1', port: 0, family: 'ipv4' })
+  buffer.bytes.set(raw)
+  const addressBytes = raw.length
+  const listener = targetOf(await openSocket())
+  assert.equal(
+    await run((sqe, base) => encodeBind(sqe, base, { target: listener, address, addressBytes })),
+    0,
+  )
+  assert.equal(
+    await run((sqe, base) => encodeListen(sqe, base, { target: listener, backlog: 5 })),
+    0,
+  )
+  kernel.socketName(listener.fd, false, raw)
+  assert.equal(decodeAddress(raw).host, '127.0.0.1')
+  buffer.bytes.set(raw)
+  const accepting = run((sqe, base) =>
+    encodeAccept(sqe, base, { target: listener, multishot: false }),
+  )
+  const client = targetOf(await openSocket())
+  assert.equal(
+    await run((sqe, base) => encodeConnect(sqe, base, { target: client, address, addressBytes })),
+    0,
+  )
+  const server = targetOf(await accepting)
+  const close = (): void => {
+    for (const { fd } of [listener, client, server]) kernel.closeFd(fd)
+  }
+  return { client, server, close }
+}
+
+/** A `struct msghdr` with one vector, at the start of the buffer; the data is at byte 256. */
+function writeMessageHeader(buffer: IoBuffer, lengthBytes: number): void {
+  const words = new Uint32Array(buffer.bytes.buffer, buffer.bytes.byteOffset, 64)
+  const put = (index: number, value: number): void => {
+    words[index] = value
+    words[index + 1] = value / 2 ** 32
+  }
+  words.fill(0)
+  put(4, buffer.address + 128)
+  put(6, 1)
+  put(32, buffer.address + 256)
+  put(34, lengthBytes)
+}
+
+test('SOCKET, BIND, LISTEN, ACCEPT and CONNECT make a connection; SEND and RECV use it', async () => {
+  const { client, server, close } = await connectBoth()
+  using out = executor().reactor.memory.allocate(1000)
+  using into = executor().reactor.memory.allocate(1000)
+  out.bytes.set(pattern(0, 1000))
+  const messageFlags = MSG_WAITALL | MSG_NOSIGNAL
+
+  const sent = await run((sqe, base) =>
+    encodeSend(sqe, base, {
+      target: client,
+      address: out.address,
+      lengthBytes: 1000,
+      messageFlags,
+    }),
+  )
+  const received = await run((sqe, base) =>
+    encodeReceive(sqe, base, {
+      target: server,
+      address: into.address,
+      lengthBytes: 1000,
+      messageFlags: MSG_WAITALL,
+    }),
+  )
+
+  assert.deepEqual([sent, received], [1000, 1000])
+  assert.deepEqual(into.bytes, out.bytes)
+  close()
+})
+
+test('SEND_ZC completes twice: with the result, and when the memory is free', async () => {
+  const { client, close } = await connectBoth()
+  using out = executor().reactor.memory.allocate(4096)
+  const probe = new Probe()
+
+  await probe.submitTo(executor().reactor.main, (sqe, base) =>
+    encodeSendZeroCopy(sqe, base, {
+      target: client,
+      address: out.address,
+      lengthBytes: 4096,
+      messageFlags: MSG_NOSIGNAL,
+    }),
+  )
+
+  const [result, notification] = probe.completions
+  assert.equal(probe.completions.length, 2)
+  assert.equal(result!.result, 4096)
+  assert.ok(result!.flags & IORING_CQE_F_MORE)
+  assert.ok(notification!.flags & IORING_CQE_F_NOTIF)
+  close()
+})
+
+test('SENDMSG and RECVMSG carry a message by its header', async () => {
+  const { client, server, close } = await connectBoth()
+  using out = executor().reactor.memory.allocate(1024)
+  using into = executor().reactor.memory.allocate(1024)
+  writeMessageHeader(out, 500)
+  writeMessageHeader(into, 500)
+  out.bytes.set(pattern(0, 500), 256)
+
+  const sent = await run((sqe, base) =>
+    encodeSendMessage(sqe, base, {
+      target: client,
+      header: out.address,
+      messageFlags: MSG_NOSIGNAL,
+    }),
+  )
+  const received = await run((sqe, base) =>
+    encodeReceiveMessage(sqe, base, { target: server, header: into.address, messageFlags: 0 }),
+  )
+
+  assert.deepEqual([sent, received], [500, 500])
+  assert.deepEqual(into.bytes.subarray(256, 756), out.bytes.subarray(256, 756))
+  close()
+})
+
+test('MSG_RING makes a completion appear in the other ring', async () => {
+  const { main, latency } = executor().reactor
+  const before = latency.staleCount
+
+  const result = await run((sqe, base) =>
+    encodeMessageRing(sqe, base, {
+      ringFd: latency.memory.fd,
+      result: 42,
+      userDataLow: 7,
+      userDataHigh: 2 ** 31 - 1,
+    }),
+  )
+
+  assert.equal(result, 0)
+  // Nobody there has that name, so that it is counted and dropped.
+  while (latency.staleCount === before) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(main.staleCount, 0)
+})

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { NO_QUEUE } from '../../src/base/index.ts'
+import { SLOT_BACKGROUND, SLOT_KEPT, SlotTable } from '../../src/ring/slot-table.ts'
+import { CountingOperation } from '../executor/operations.ts'
+
+function operation(): CountingOperation {
+  return new CountingOperation(NO_QUEUE)
+}
+
+test('SlotTable gives no slot twice, and no name twice, whatever is taken and freed when', () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat({ max: 3 }), { maxLength: 400 }), (actions) => {
+      const table = new SlotTable()
+      const taken: CountingOperation[] = []
+      const names = new Set<string>()
+      for (const action of actions) {
+        if (action === 0 && taken.length > 0) {
+          const freed = taken.shift()!
+          table.free(freed.slot)
+          assert.ok(!table.holds(freed))
+        } else {
+          const one = operation()
+          one.slot = table.take(one)
+          const name = table.begin(one.slot, 0)
+          assert.ok(name >= 0 && !names.has(`${one.slot} ${name}`))
+          names.add(`${one.slot} ${name}`)
+          taken.push(one)
+        }
+        assert.equal(table.size, taken.length)
+        assert.ok(taken.every((one) => table.holds(one)))
+      }
+      assert.deepEqual(new Set(table.inFlight()), new Set(taken))
+    }),
+  )
+})
+
+test('a table that grows keeps what is in flight', () => {
+  const table = new SlotTable()
+  const all = Array.from({ length: 1000 }, () => {
+    const one = operation()
+    one.slot = table.take(one)
+    table.begin(one.slot, 0)
+    return one
+  })
+
+  assert.equal(new Set(all.map(({ slot }) => slot)).size, 1000)
+  assert.ok(all.every((one) => table.holds(one)))
+})
+
+test("a kept slot stays its operation's, with another name for each request", () => {
+  const table = new SlotTable()
+  const one = operation()
+  one.slot = table.take(one)
+
+  const first = table.begin(one.slot, SLOT_KEPT)
+  table.keep(one.slot)
+  assert.ok(!table.holds(one))
+  assert.ok(table.isIdle(one.slot))
+  const second = table.begin(one.slot, SLOT_KEPT)
+
+  assert.notEqual(first, second)
+  assert.equal(first & 3, SLOT_KEPT)
+  assert.ok(table.holds(one))
+  assert.equal(table.size, 1)
+})
+
+test('names say what their slot is used for, also after the generations have wrapped', () => {
+  const table = new SlotTable()
+  const one = operation()
+  one.slot = table.take(one)
+
+  for (let i = 0; i < 10; i++) {
+    const name = table.begin(one.slot, SLOT_BACKGROUND)
+    assert.equal(name & 3, SLOT_BACKGROUND)
+    assert.ok(name >= 0)
+  }
+})
