@@ -1,0 +1,114 @@
+/** Glommio's behaviours of slices, sleep and spin, which need an executor of their own each. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { runChild, success } from '../hazards/child.ts'
+
+const LIMIT = { timeout: 30_000 }
+
+test('4: what needs an executor attaches one, and needPreempt() does not', LIMIT, async () => {
+  const program = `
+    console.log(percore.needPreempt(), await percore.spawn(() => percore.executor().name))
+  `
+
+  assert.deepEqual(await runChild(program), success('false unnamed\n'))
+})
+
+test('9: with a timer of 100 ms two busy queues have slices of 99 ms and more', LIMIT, async () => {
+  const program = `
+    const executor = percore.attachExecutor({ preemptTimerMs: 100 })
+    // What Node itself still has to do at the start ends a slice, as it should.
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    const slices = []
+    const body = async () => {
+      for (let i = 0; i < 2; i++) {
+        while (!percore.needPreempt());
+        slices.push((executor.nowNs() - executor.reactor.control.doubles[8]) / 1e6)
+        await percore.yieldNow()
+      }
+    }
+    await Promise.all(['a', 'b'].map((name) => percore.spawnInto(percore.createTaskQueue(name), body)))
+    // Since the turns began, which the control block has in nanoseconds.
+    console.log(slices.length, slices.every((ms) => ms >= 99) || slices)
+  `
+
+  assert.deepEqual(await runChild(program), success('4 true\n'))
+})
+
+test('9: a slice lasts 10 ms if nothing else is said', LIMIT, async () => {
+  const program = `
+    const executor = percore.executor()
+    let longestMs = 0
+    // What Node has to do in between ends a slice early, as it should.
+    for (let i = 0; i < 5 && longestMs < 10; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      await percore.spawn(() => {
+        while (!percore.needPreempt());
+        const sliceNs = executor.nowNs() - executor.reactor.control.doubles[8]
+        longestMs = Math.max(longestMs, sliceNs / 1e6)
+      })
+    }
+    console.log(longestMs >= 10 || longestMs)
+  `
+
+  assert.deepEqual(await runChild(program), success('true\n'))
+})
+
+test('11: a sleep beside a queue with a latency class burns no processor', LIMIT, async () => {
+  const program = `
+    percore.createTaskQueue('urgent', { latency: { maxMs: 10 } })
+    await percore.spawn(() => operations.nop())
+    let best = Infinity
+    for (let i = 0; i < 4 && best > 3; i++) {
+      const cpu = process.cpuUsage()
+      await time.sleep(300)
+      const { user, system } = process.cpuUsage(cpu)
+      best = Math.min(best, (user + system) / 1000)
+    }
+    console.log(best <= 3 || best)
+  `
+
+  assert.deepEqual(await runChild(program), success('true\n'))
+})
+
+test('12: spinBeforeParkUs burns that much in a sleep, the default nothing', LIMIT, async () => {
+  const program = (spinUs: number): string => `
+    const executor = percore.attachExecutor({ spinBeforeParkUs: ${spinUs} })
+    await operations.nop()
+    let spunMs, parkedMs
+    let cpuMs = 0
+    // Where others use the processor, too, there may be little of it in one go.
+    for (let i = 0; i < 5 && cpuMs < 20; i++) {
+      const before = executor.stats()
+      const cpu = process.cpuUsage()
+      await time.sleep(200)
+      cpuMs = Math.max(cpuMs, process.cpuUsage(cpu).user / 1000)
+      const after = executor.stats()
+      spunMs = (after.spunNs - before.spunNs) / 1e6
+      parkedMs = (after.parkedNs - before.parkedNs) / 1e6
+    }
+    console.log(spunMs >= 90, parkedMs >= 50, cpuMs >= 20)
+  `
+
+  assert.deepEqual(await runChild(program(100_000)), success('true true true\n'))
+  assert.deepEqual(await runChild(program(0)), success('false true false\n'))
+})
+
+test('13: run time counts turns, neither sleep nor spin', LIMIT, async () => {
+  const program = `
+    const executor = percore.attachExecutor({ spinBeforeParkUs: 50_000 })
+    const runtimeMs = () => executor.stats().runtimeNs / 1e6
+    const atFirst = runtimeMs()
+    await percore.spawn(async () => {
+      const end = performance.now() + 200
+      while (performance.now() < end);
+    })
+    await percore.yieldNow()
+    const afterWork = runtimeMs()
+    await time.sleep(150)
+    await percore.yieldNow()
+    console.log(atFirst < 50, afterWork >= 200, runtimeMs() - afterWork < 50)
+  `
+
+  assert.deepEqual(await runChild(program), success('true true true\n'))
+})

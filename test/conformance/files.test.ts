@@ -1,0 +1,236 @@
+/** Glommio's behaviours of files, by their numbers in its own tests' order. */
+
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { spawn, yieldNow } from '../../src/index.ts'
+import { BufferedFile, DirectFile } from '../../src/io/index.ts'
+import { assertNoLeak, holdings, makeFolder, needsDirect, pattern } from '../io/support.ts'
+
+const direct = needsDirect()
+
+test('47: open() rejects for a missing file, and does not create it', direct, async (t) => {
+  const path = join(makeFolder(t), 'missing')
+
+  await assert.rejects(DirectFile.open(path), { code: 'ENOENT', path })
+  await assert.rejects(BufferedFile.open(path), { code: 'ENOENT', path })
+
+  assert.equal(existsSync(path), false)
+})
+
+test('47: create() makes a file that close() leaves behind', direct, async (t) => {
+  const path = join(makeFolder(t), 'file')
+
+  const file = await DirectFile.create(path)
+  await file.close()
+
+  assert.equal(statSync(path).size, 0)
+})
+
+test(
+  '48: rename() moves the file and its path, and to itself changes nothing',
+  direct,
+  async (t) => {
+    const folder = makeFolder(t)
+    const [from, to] = [join(folder, 'from'), join(folder, 'to')]
+    await using file = await DirectFile.create(from)
+
+    await file.rename(to)
+    await file.rename(to)
+
+    assert.deepEqual([file.path, existsSync(from), existsSync(to)], [to, false, true])
+  },
+)
+
+test(
+  '49: allocate() grows the file unless it keeps its size, never shrinks it',
+  direct,
+  async (t) => {
+    await using file = await DirectFile.create(join(makeFolder(t), 'file'))
+    const data = pattern(5000, 49)
+    await file.writeBytes(data, 0)
+
+    await file.allocate(16_384, { keepSize: true })
+    const keptBytes = await file.size()
+    await file.allocate(16_384)
+    const grownBytes = await file.size()
+    await file.allocate(4096)
+
+    assert.deepEqual([keptBytes, grownBytes, await file.size()], [5000, 16_384, 16_384])
+    using result = await file.read(0, 5000)
+    assert.deepEqual(result.bytes, data)
+  },
+)
+
+test('49: allocate() rejects a length of 0', direct, async (t) => {
+  await using file = await DirectFile.create(join(makeFolder(t), 'file'))
+
+  await assert.rejects(file.allocate(0), RangeError)
+})
+
+test(
+  '50: read() serves aligned and unaligned stretches, and counts what it moved',
+  direct,
+  async (t) => {
+    const path = join(makeFolder(t), 'file')
+    const data = pattern(4096, 50)
+    const writer = await DirectFile.create(path)
+    using buffer = writer.allocateBuffer(4096)
+    buffer.bytes.set(data)
+    await writer.write(buffer, 0)
+    const written = writer.stats()
+    await writer.close()
+    await using file = await DirectFile.open(path)
+
+    using part = await file.read(600, 500)
+    using whole = await file.read(0, 4096)
+
+    assert.deepEqual(part.bytes, data.subarray(600, 1100))
+    assert.deepEqual(whole.bytes, data)
+    const a = file.alignmentBytes
+    const partBytes = Math.ceil(1100 / a) * a - Math.floor(600 / a) * a
+    assert.deepEqual([written.writeCount, written.writeBytes], [1, 4096])
+    assert.deepEqual([file.stats().readCount, file.stats().readBytes], [2, 4096 + partBytes])
+  },
+)
+
+test('51: write() and allocate() reject on a file opened for reading', direct, async (t) => {
+  const path = join(makeFolder(t), 'file')
+  writeFileSync(path, pattern(4096, 51))
+  await using file = await DirectFile.open(path)
+  using buffer = file.allocateBuffer(4096)
+
+  await assert.rejects(file.write(buffer, 0), { code: 'EBADF', syscall: 'write', path })
+  await assert.rejects(file.writeBytes(new Uint8Array(10), 3), { code: 'EBADF' })
+  await assert.rejects(file.allocate(8192), { code: 'EBADF' })
+
+  assert.deepEqual([file.stats().writeCount, file.stats().writeBytes], [0, 0])
+  assert.deepEqual(new Uint8Array(readFileSync(path)), pattern(4096, 51))
+})
+
+test('52: read() of an empty file brings nothing, and counts as a read', direct, async (t) => {
+  await using file = await DirectFile.create(join(makeFolder(t), 'file'))
+
+  using result = await file.read(0, 512)
+
+  assert.deepEqual([result.lengthBytes, result.bytes.length], [0, 0])
+  assert.deepEqual([file.stats().readCount, file.stats().readBytes], [1, 0])
+})
+
+test('53: writes aborted before they are submitted are not performed', direct, async (t) => {
+  await using file = await DirectFile.create(join(makeFolder(t), 'file'))
+  using buffer = file.allocateBuffer(4096)
+  const controller = new AbortController()
+  const before = holdings()
+
+  const writes = Array.from({ length: 200 }, (_, index) =>
+    file.write(buffer, index * 4096, { signal: controller.signal }),
+  )
+  controller.abort(new Error('enough'))
+  const outcomes = await Promise.allSettled(writes)
+
+  assert.ok(outcomes.every(({ status }) => status === 'rejected'))
+  assert.deepEqual([file.stats().writeCount, await file.size()], [0, 0])
+  assertNoLeak(before)
+})
+
+test('54: tasks cancelled while they write leave nothing behind', direct, async (t) => {
+  await using file = await DirectFile.create(join(makeFolder(t), 'file'))
+  using buffer = file.allocateBuffer(4096)
+  const before = holdings()
+  const tasks = Array.from({ length: 200 }, (_, index) =>
+    spawn(() => file.write(buffer, index * 4096)),
+  )
+  await yieldNow()
+
+  await Promise.all(tasks.map((task) => task.cancel()))
+
+  assert.equal(file.inFlightCount, 0)
+  assertNoLeak(before)
+})
+
+test('55: isSameFile() tells files apart, and descriptors not', direct, async (t) => {
+  const folder = makeFolder(t)
+  await using first = await DirectFile.create(join(folder, 'a'))
+  await using again = await BufferedFile.open(join(folder, 'a'))
+  await using other = await DirectFile.create(join(folder, 'b'))
+
+  assert.deepEqual([first.isSameFile(again), again.isSameFile(first)], [true, true])
+  assert.deepEqual([first.isSameFile(other), other.isSameFile(first)], [false, false])
+})
+
+test(
+  '58: a write past the end leaves a hole of zeros, and punch() keeps the size',
+  direct,
+  async (t) => {
+    await using file = await DirectFile.create(join(makeFolder(t), 'file'))
+    using buffer = file.allocateBuffer(65_536)
+    buffer.bytes.fill(7)
+
+    await file.write(buffer, 1024 * 1024)
+    const sparse = await file.stat()
+    await file.punch(1024 * 1024, 32_768)
+    const punched = await file.stat()
+
+    assert.equal(sparse.sizeBytes, 1024 * 1024 + 65_536)
+    assert.ok(sparse.allocatedBytes < sparse.sizeBytes / 2, 'the hole takes up nothing')
+    assert.equal(punched.sizeBytes, sparse.sizeBytes)
+    assert.ok(punched.allocatedBytes < sparse.allocatedBytes, 'the space is given back')
+    using hole = await file.read(4096, 100)
+    assert.ok(hole.bytes.every((byte) => byte === 0))
+    using edge = await file.read(1024 * 1024 + 32_768 - 1, 2)
+    assert.deepEqual([...edge.bytes], [0, 7])
+  },
+)
+
+test('59: one buffer is written to two files at once', direct, async (t) => {
+  const folder = makeFolder(t)
+  const files = [
+    await DirectFile.create(join(folder, 'a')),
+    await DirectFile.create(join(folder, 'b')),
+  ]
+  const buffer = files[0]!.allocateBuffer(8192)
+  buffer.bytes.set(pattern(8192, 59))
+
+  const writes = files.map((file) => file.write(buffer, 0))
+  buffer.release()
+  await Promise.all(writes)
+  await Promise.all(files.map((file) => file.close()))
+
+  for (const name of ['a', 'b']) {
+    assert.deepEqual(new Uint8Array(readFileSync(join(folder, name))), pattern(8192, 59))
+  }
+})
+
+test('63: stat() still answers for a file without a name', direct, async (t) => {
+  await using file = await DirectFile.create(join(makeFolder(t), 'file'))
+  await file.writeBytes(pattern(700, 63), 0)
+
+  await file.remove()
+
+  const { sizeBytes, linkCount } = await file.stat()
+  assert.deepEqual([sizeBytes, linkCount], [700, 0])
+})
+
+test('71: remove() of a name that is gone rejects with ENOENT', direct, async (t) => {
+  const path = join(makeFolder(t), 'file')
+  await using file = await DirectFile.create(path)
+  await file.remove()
+
+  await assert.rejects(file.remove(), { code: 'ENOENT', errno: -2, syscall: 'unlink', path })
+})
+
+test('75: reading a file opened for writing rejects, and closing it works', direct, async (t) => {
+  const folder = makeFolder(t)
+  const file = await DirectFile.open(join(folder, 'a'), { write: true, create: true })
+  const buffered = await BufferedFile.open(join(folder, 'b'), { write: true, create: true })
+  using buffer = file.allocateBuffer(512)
+
+  await assert.rejects(file.readInto(buffer, 0), { code: 'EBADF', syscall: 'read' })
+  await assert.rejects(file.read(0, 10), { code: 'EBADF' })
+  await assert.rejects(buffered.read(0, 10), { code: 'EBADF' })
+
+  await file.close()
+  await buffered.close()
+})

@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { TcpListener, TcpStream } from '../../src/net/index.ts'
+import { holdings, Pair, pattern, readPattern } from '../net/support.ts'
+
+/** A listener whose backlog is full, so that further connections are not answered. */
+async function openFullListener(): Promise<{ listener: TcpListener; clients: TcpStream[] }> {
+  const listener = await TcpListener.bind({ port: 0, backlog: 1 })
+  const { port } = listener.address
+  const clients = [await TcpStream.connect({ port }), await TcpStream.connect({ port })]
+  return { listener, clients }
+}
+
+test('[93] several listeners bind the same port, if all ask for it', async () => {
+  await using first = await TcpListener.bind({ port: 0, reusePort: true })
+  const { port } = first.address
+
+  await using second = await TcpListener.bind({ port, reusePort: true })
+
+  assert.deepEqual(second.address, first.address)
+  await assert.rejects(TcpListener.bind({ port }), { code: 'EADDRINUSE' })
+})
+
+test('[95] an iteration takes connections one by one; without the listener none can connect', async () => {
+  const listener = await TcpListener.bind({ port: 0 })
+  const { port } = listener.address
+  const clients = await Promise.all(Array.from({ length: 4 }, () => TcpStream.connect({ port })))
+  const servers: TcpStream[] = []
+
+  for await (const stream of listener) if (servers.push(stream) === 4) break
+  await listener.close()
+
+  await assert.rejects(TcpStream.connect({ port }), { code: 'ECONNREFUSED' })
+  await Promise.all([...clients, ...servers].map((stream) => stream.close()))
+})
+
+test('[96] 128 concurrent calls of accept() all get a connection', async () => {
+  await using listener = await TcpListener.bind({ port: 0 })
+  const { port } = listener.address
+  const accepting = Array.from({ length: 128 }, () => listener.accept())
+
+  const clients = await Promise.all(Array.from({ length: 128 }, () => TcpStream.connect({ port })))
+  const servers = await Promise.all(accepting)
+
+  const ports = new Set(servers.map((server) => server.remoteAddress?.port))
+  assert.equal(ports.size, 128)
+  await Promise.all([...clients, ...servers].map((stream) => stream.close()))
+})
+
+test('[99] connect() that is not answered ends with its time limit or its signal, and leaves nothing', async () => {
+  const { listener, clients } = await openFullListener()
+  const { port } = listener.address
+  const before = holdings()
+  const controller = new AbortController()
+
+  const timed = TcpStream.connect({ host: '127.0.0.1', port, timeoutMs: 50 })
+  const aborted = TcpStream.connect({ host: '127.0.0.1', port, signal: controller.signal })
+  setImmediate(() => controller.abort(new Error('enough')))
+
+  await Promise.all([
+    assert.rejects(timed, { code: 'ERR_TASK_TIMEOUT' }),
+    assert.rejects(aborted, /enough/),
+  ])
+  assert.deepEqual(holdings(), before)
+  await Promise.all(clients.map((client) => client.close()))
+  await listener.close()
+})
+
+test('[100] read() ends with its time limit, never early, and the stream goes on', async () => {
+  await using pair = await Pair.open()
+  const startMs = performance.now()
+
+  await assert.rejects(pair.server.read({ timeoutMs: 100 }), { code: 'ERR_TASK_TIMEOUT' })
+
+  assert.ok(performance.now() - startMs >= 99)
+  await pair.client.write(pattern(0, 4))
+  await readPattern(pair.server, 4)
+})
+
+test('[102] time limits that are none are refused; 0 is over at once', async () => {
+  await using pair = await Pair.open()
+  const port = pair.listener.address.port
+
+  await assert.rejects(pair.server.read({ timeoutMs: -1 }), RangeError)
+  await assert.rejects(pair.server.read({ timeoutMs: Number.NaN }), RangeError)
+  await assert.rejects(pair.server.read({ timeoutMs: '1' as never }), TypeError)
+  await assert.rejects(TcpStream.connect({ port, timeoutMs: Number.NaN }), RangeError)
+  await assert.rejects(pair.server.read({ timeoutMs: 0 }), { code: 'ERR_TASK_TIMEOUT' })
+})
