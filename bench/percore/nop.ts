@@ -1,0 +1,89 @@
+/**
+ * nop STYLE(callbacks|await) BATCH OPS: no-ops through percore's ring, BATCH at a time.
+ *
+ * `callbacks` submits one operation object again and again from its own completion, as sockets do;
+ * `await` is BATCH plain async functions, each awaiting one new operation after the other.
+ */
+
+import { AwaitedOperation, type Executor, executor } from '../../src/executor/index.ts'
+import { encodeNop, Operation, type Ring } from '../../src/ring/index.ts'
+
+const [style, batchText, countText] = process.argv.slice(2)
+const batchCount = Number(batchText)
+const operationCount = Number(countText)
+const current = executor()
+const ring = current.reactor.main
+
+/** Submits itself again as long as there is something left. */
+class RepeatedNop extends Operation {
+  constructor() {
+    super(current.defaultQueue, true)
+    ring.reserveSlot(this)
+  }
+
+  submit(): void {
+    encodeNop(ring.sqes, ring.begin())
+    ring.commitReserved(this.slot)
+  }
+
+  override run(): void {
+    if (leftCount > 0) {
+      leftCount--
+      this.submit()
+    } else if (--runningCount === 0) onDone()
+  }
+}
+
+class AwaitedNop extends AwaitedOperation<number> {
+  constructor(executor: Executor, ring: Ring) {
+    super(executor)
+    encodeNop(ring.sqes, ring.begin())
+    ring.commit(this)
+  }
+
+  protected override interpret(result: number): number {
+    return result
+  }
+
+  protected override describe(): { syscall: string } {
+    return { syscall: 'nop' }
+  }
+}
+
+let leftCount = 0
+let runningCount = 0
+let onDone: () => void = () => {}
+const repeated = Array.from({ length: batchCount }, () => new RepeatedNop())
+
+function runCallbacks(count: number): Promise<void> {
+  leftCount = count - batchCount
+  runningCount = batchCount
+  const done = new Promise<void>((resolve) => {
+    onDone = resolve
+  })
+  for (const nop of repeated) nop.submit()
+  return done
+}
+
+async function runAwaits(count: number): Promise<void> {
+  const eachCount = Math.ceil(count / batchCount)
+  await Promise.all(Array.from({ length: batchCount }, () => awaitNops(eachCount)))
+}
+
+async function awaitNops(count: number): Promise<void> {
+  for (let index = 0; index < count; index++) await new AwaitedNop(current, ring).promise
+}
+
+const run = style === 'callbacks' ? runCallbacks : runAwaits
+// Both warm up on awaits: they compile the paths that both use, and age the objects that stay.
+await runAwaits(Math.max(batchCount, Math.ceil(operationCount / 4)))
+await run(Math.max(batchCount, Math.ceil(operationCount / 4)))
+const before = current.stats()
+const from = process.hrtime.bigint()
+await run(operationCount)
+const elapsedNs = Number(process.hrtime.bigint() - from)
+const after = current.stats()
+const turns = after.turnCount - before.turnCount
+process.stdout.write(
+  `${JSON.stringify({ nsPerOp: elapsedNs / operationCount, entersPerTurn: (after.enterCount - before.enterCount) / turns, opsPerTurn: operationCount / turns })}\n`,
+)

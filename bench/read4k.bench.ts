@@ -1,0 +1,149 @@
+/** Random direct reads of 4 KiB: how many, and what CPU each costs, next to fio and node:fs. */
+
+import {
+  type Answer,
+  type Command,
+  missingScript,
+  nodeCommand,
+  numberField,
+  parseLastLine,
+  runForJson,
+  runToEnd,
+} from './child.ts'
+import type { Benchmark, Case, Plan, Sample, Side } from './definition.ts'
+import { findTool } from './locate.ts'
+import { openFile, openMemoryDevice, type Storage } from './test-storage.ts'
+
+const MIB = 1024 * 1024
+const RATE_UNIT = 'IOPS'
+const CPU_UNIT = 'us/op'
+const DEVICES = ['file', 'ram'] as const
+const DEPTHS = [1, 32, 128]
+
+/** O_DIRECT reads at three depths, of a file and of memory that poses as a disk. */
+export const read4kBenchmark: Benchmark = {
+  name: 'read4k',
+  summary: 'random 4 KiB O_DIRECT reads on one CPU: IOPS, and user + system CPU per read',
+  cases: (plan) =>
+    DEVICES.flatMap((device) => DEPTHS.map((depth) => readCase(plan, device, depth))),
+}
+
+function readCase(plan: Plan, device: (typeof DEVICES)[number], depth: number): Case {
+  return {
+    params: { device, depth },
+    metrics: [
+      { unit: RATE_UNIT, better: 'more' },
+      { unit: CPU_UNIT, better: 'less' },
+    ],
+    open: async () => {
+      const storage = openStorage(plan, device)
+      return [
+        scriptSide(plan, { name: 'percore', script: 'percore/read4k', storage, depth }),
+        fioSide(plan, storage, depth),
+        scriptSide(plan, { name: 'node', script: 'peers/node-read4k', storage, depth }),
+        // libuv's own io_uring, off unless asked for: the peer a reviewer would ask about.
+        scriptSide(plan, {
+          name: 'node-uring',
+          script: 'peers/node-read4k',
+          storage,
+          depth,
+          env: { UV_USE_IO_URING: '1' },
+        }),
+      ]
+    },
+  }
+}
+
+function openStorage(plan: Plan, device: (typeof DEVICES)[number]): Storage {
+  if (device === 'file') return openFile(plan.directory, plan.smoke ? 64 * MIB : 1024 * MIB)
+  return openMemoryDevice(plan.smoke ? 64 * MIB : 512 * MIB)
+}
+
+function durations(plan: Plan): { readonly runMs: number; readonly warmupMs: number } {
+  return plan.smoke ? { runMs: 200, warmupMs: 50 } : { runMs: 2_000, warmupMs: 500 }
+}
+
+function scriptSide(
+  plan: Plan,
+  options: {
+    readonly name: string
+    readonly script: string
+    readonly storage: Storage
+    readonly depth: number
+    readonly env?: Command['env']
+  },
+): Side {
+  const { storage, depth, env } = options
+  const { runMs, warmupMs } = durations(plan)
+  const command = nodeCommand(
+    options.script,
+    [storage.path, storage.sizeBytes, depth, runMs / 1_000, warmupMs / 1_000],
+    { cpu: plan.clientCpu, ...(env === undefined ? {} : { env }) },
+  )
+  return {
+    name: options.name,
+    missing: missingScript(options.script),
+    run: async () => readScriptAnswer(await runForJson(command)),
+  }
+}
+
+function readScriptAnswer(answer: Answer): Sample {
+  const count = numberField(answer, 'ops')
+  return {
+    [RATE_UNIT]: count / numberField(answer, 'seconds'),
+    [CPU_UNIT]: numberField(answer, 'cpuUs') / count,
+  }
+}
+
+function fioSide(plan: Plan, storage: Storage, depth: number): Side {
+  const { runMs, warmupMs } = durations(plan)
+  const fio = findTool('fio')
+  const args = [
+    '--name=read4k',
+    `--filename=${storage.path}`,
+    `--size=${storage.sizeBytes}`,
+    '--readonly',
+    // A thread, as a job of its own session would outlive a harness that is interrupted.
+    '--thread',
+    '--ioengine=io_uring',
+    '--fixedbufs',
+    '--registerfiles',
+    '--nonvectored=1',
+    '--direct=1',
+    '--rw=randread',
+    '--bs=4k',
+    `--iodepth=${depth}`,
+    '--norandommap',
+    '--randrepeat=0',
+    '--time_based',
+    `--runtime=${runMs}ms`,
+    `--ramp_time=${warmupMs}ms`,
+    `--cpus_allowed=${plan.clientCpu}`,
+    '--output-format=json',
+  ]
+  return {
+    name: 'fio',
+    missing: fio === undefined ? 'fio is not installed' : undefined,
+    run: async () => readFioOutput(await runToEnd({ program: fio ?? 'fio', args })),
+  }
+}
+
+/**
+ * fio's CPU percentages are of its job's run time, without the ramp.
+ *
+ * Its answer spans lines and may follow a warning, hence from the first line that opens an object.
+ */
+function readFioOutput(output: string): Sample {
+  const start = output.startsWith('{') ? 0 : output.indexOf('\n{') + 1
+  const parsed = parseLastLine(JSON.stringify(JSON.parse(output.slice(start))))
+  const jobs = parsed.jobs
+  const job: Answer = Array.isArray(jobs) ? jobs[0] : {}
+  const read = job.read as Answer
+  if (numberField(job, 'error') !== 0) throw new Error(`Cannot use fio: error ${job.error}`)
+  const busyPercent = numberField(job, 'usr_cpu') + numberField(job, 'sys_cpu')
+  const busyUs = (busyPercent / 100) * numberField(job, 'job_runtime') * 1_000
+  return {
+    [RATE_UNIT]: numberField(read, 'iops'),
+    [CPU_UNIT]: busyUs / numberField(read, 'total_ios'),
+  }
+}
