@@ -13,12 +13,13 @@ isOver = true
 await Promise.all(tasks)
 for (const queue of [serving, compaction]) console.log(describe(queue))
 
-async function work(): Promise<void> {
+async function work(): Promise<number> {
   let sum = 0
   while (!isOver) {
     for (let index = 0; index < 1000; index++) sum += index
     if (needPreempt()) await yieldNow()
   }
+  return sum
 }
 
 function describe(queue: TaskQueue): string {
