@@ -13,8 +13,8 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "loop-ring.h"
 #include "napi.h"
-#include "uring.h"
 #include "uv-abi.h"
 
 /* ABI: word indexes of the control block, shared with src/kernel/loop-control.ts. */
@@ -46,18 +46,6 @@ enum {
 enum { RINGS_MAX = 3, HANDLES = 3 };
 static const double NS_PER_MS = 1e6;
 
-struct ring {
-  int fd;               /* what io_uring_enter takes: a registered index or the descriptor */
-  int close_fd;         /* the descriptor itself */
-  uint32_t enter_flags; /* on every call */
-  uint32_t wait_flags;  /* when the call may block */
-  uint32_t *sq_head, *sq_tail, *sq_flags, *cq_head, *cq_tail;
-  uint32_t cq_mask;
-  uint8_t *cqes;
-  void *mapping; /* our own, since JavaScript's is gone when the environment is torn down */
-  size_t mapping_bytes;
-};
-
 struct loop {
   napi_env env;
   uv_loop_t *uv;
@@ -83,20 +71,6 @@ static double now_ns(void) {
 
 static void on_idle(uv_handle_t *handle) { (void)handle; }
 
-/* ORDER: acquire pairs with the kernel's release of the tail; entries before it are complete. */
-static bool has_completions(const struct ring *ring) {
-  return *ring->cq_head != __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
-}
-
-static uint32_t unsubmitted(const struct ring *ring) {
-  return *ring->sq_tail - __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE);
-}
-
-/* Completions that wait for this thread to ask: deferred task work, or an overflowed queue. */
-static bool wants_enter(const struct ring *ring) {
-  return __atomic_load_n(ring->sq_flags, __ATOMIC_RELAXED) & (SQ_TASKRUN | SQ_CQ_OVERFLOW);
-}
-
 static bool any_completions(const struct loop *loop) {
   for (int i = 0; i < loop->ring_count; i++)
     if (has_completions(&loop->rings[i])) return true;
@@ -109,10 +83,7 @@ static bool has_work(const struct loop *loop, double now) {
 }
 
 static void enter(struct loop *loop, struct ring *ring, uint32_t wait_count, double timeout_ns) {
-  loop->doubles[DOUBLE_ENTERS] += 1;
-  long result = uring_enter(ring->fd, unsubmitted(ring), wait_count,
-                            ENTER_GETEVENTS | ring->enter_flags | (wait_count ? ring->wait_flags : 0),
-                            timeout_ns);
+  long result = enter_ring(ring, wait_count, timeout_ns);
   /* Busy, full or interrupted: the next round asks again. Anything else is for JavaScript to see. */
   if (result < 0 && result != -ETIME && result != -EINTR && result != -EBUSY && result != -EAGAIN)
     loop->words[WORD_ENTER_ERROR] = (int32_t)-result;
@@ -392,14 +363,26 @@ static struct loop *arg_loop(napi_env env, napi_value value) {
   return loop->closing ? NULL : loop;
 }
 
+/*
+ * submit(): number — what loopAddRing returns: enters its ring, without waiting.
+ *
+ * No arguments to read, since it runs within turns. Returns the count consumed or -errno. Not to be
+ * called once the loop is detached.
+ */
+static napi_value submit_ring(napi_env env, napi_callback_info info) {
+  void *ring;
+  OK(napi_get_cb_info(env, info, NULL, NULL, NULL, &ring));
+  return result_i32(env, (int32_t)enter_ring(ring, 0, -1));
+}
+
 /**
- * loopAddRing(loop, description: Int32Array): number
+ * loopAddRing(loop, description: Int32Array): (() => number) | number
  *
  * Lets the loop submit to, wait for and, at the end, close a ring. `description` holds: the
  * descriptor, the one to enter with, enter flags, wait flags, then word indexes into the ring's
  * memory of SQ head, SQ tail, SQ flags, CQ head, CQ tail, CQ mask (its value) and the first CQE, and
- * the length of that memory in bytes. The first ring added is the one to park in. Returns the
- * ring's index, or -errno.
+ * the length of that memory in bytes. The first ring added is the one to park in. Returns a function
+ * that submits what waits in the ring, or -errno.
  */
 static napi_value loop_add_ring(napi_env env, napi_callback_info info) {
   ARGS(2);
@@ -412,7 +395,13 @@ static napi_value loop_add_ring(napi_env env, napi_callback_info info) {
   ring->mapping = mmap(NULL, ring->mapping_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
                        description[0], 0 /* IORING_OFF_SQ_RING */);
   if (ring->mapping == MAP_FAILED) return result_i32(env, -errno);
+  napi_value submit;
+  if (napi_create_function(env, "submit", NAPI_AUTO_LENGTH, submit_ring, ring, &submit) != napi_ok) {
+    munmap(ring->mapping, ring->mapping_bytes); /* being terminated */
+    return NULL;
+  }
   uint32_t *memory = ring->mapping;
+  ring->enters = &loop->doubles[DOUBLE_ENTERS];
   ring->close_fd = description[0];
   ring->fd = description[1];
   ring->enter_flags = (uint32_t)description[2];
@@ -424,7 +413,8 @@ static napi_value loop_add_ring(napi_env env, napi_callback_info info) {
   ring->cq_tail = memory + description[8];
   ring->cq_mask = (uint32_t)description[9];
   ring->cqes = (uint8_t *)(memory + description[10]);
-  return result_i32(env, loop->ring_count++);
+  loop->ring_count++;
+  return submit;
 }
 
 /** loopReference(loop): void — keeps the environment alive from now until nothing is live. */

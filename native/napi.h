@@ -55,7 +55,13 @@ static inline void *arg_view(napi_env env, napi_value value, size_t *length_byte
   return data;
 }
 
-static inline napi_value result_i32(napi_env env, int64_t value) {
+static inline napi_value result_i32(napi_env env, int32_t value) {
+  napi_value result;
+  OK(napi_create_int32(env, value, &result));
+  return result;
+}
+
+static inline napi_value result_i64(napi_env env, int64_t value) {
   napi_value result;
   OK(napi_create_int64(env, value, &result));
   return result;
@@ -69,7 +75,7 @@ static inline napi_value result_f64(napi_env env, double value) {
 
 /* What a system call returned, with failure as -errno, like the kernel itself. */
 static inline napi_value result_syscall(napi_env env, long value) {
-  return result_i32(env, value < 0 ? -errno : value);
+  return result_i64(env, value < 0 ? -errno : value);
 }
 
 /* One exported function. */

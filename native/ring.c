@@ -26,9 +26,9 @@ static napi_value ring_setup(napi_env env, napi_callback_info info) {
  */
 static napi_value ring_enter(napi_env env, napi_callback_info info) {
   ARGS(5);
-  return result_i32(env, uring_enter(arg_i32(env, argv[0]), arg_u32(env, argv[1]),
-                                     arg_u32(env, argv[2]), arg_u32(env, argv[3]),
-                                     arg_f64(env, argv[4])));
+  return result_i32(env, (int32_t)uring_enter(arg_i32(env, argv[0]), arg_u32(env, argv[1]),
+                                              arg_u32(env, argv[2]), arg_u32(env, argv[3]),
+                                              arg_f64(env, argv[4])));
 }
 
 /**

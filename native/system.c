@@ -36,7 +36,7 @@ static napi_value fd_file_system(napi_env env, napi_callback_info info) {
   ARGS(1);
   struct statfs status;
   if (fstatfs(arg_i32(env, argv[0]), &status) < 0) return result_i32(env, -errno);
-  return result_i32(env, (int64_t)(uint32_t)status.f_type);
+  return result_i64(env, (uint32_t)status.f_type);
 }
 
 /** fdTruncate(fd, sizeBytes): number — ftruncate(2), which has an opcode from Linux 6.9; 0 or -errno. */

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { RuntimeError } from '../base/index.ts'
+import type { SubmitRing } from './kernel.ts'
 
 /** Opaque handle of a hooked loop. */
 export type NativeLoop = { readonly __loop: unique symbol }
@@ -31,7 +32,7 @@ export interface Addon {
   threadAffinity(mask: Uint8Array): number
   threadSetAffinity(mask: Uint8Array): number
   loopAttach(control: Int32Array, turn: () => void): NativeLoop
-  loopAddRing(loop: NativeLoop, description: Int32Array): number
+  loopAddRing(loop: NativeLoop, description: Int32Array): SubmitRing | number
   loopReference(loop: NativeLoop): void
   loopDetach(loop: NativeLoop): void
   loopHostFd(loop: NativeLoop): number

@@ -8,6 +8,7 @@ export type {
   RingLayout,
   RingMemory,
   RingSetup,
+  SubmitRing,
 } from './kernel.ts'
 export {
   createLoopControl,

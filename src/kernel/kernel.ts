@@ -51,12 +51,18 @@ export interface RingEntry {
   readonly waitFlags: number
 }
 
+/**
+ * Submits what waits in one ring, and collects what only this thread can; never waits. Returns the
+ * count consumed, or `-errno`. The same as {@link Kernel.enter}, without arguments to convert.
+ */
+export type SubmitRing = () => number
+
 /** An executor's place in the event loop of its thread. */
 export interface LoopHost {
   /** The host loop's own poll descriptor, to be polled in the main ring; -1 where there is none. */
   readonly hostFd: number
   /** Lets the loop submit to, wait for and finally close a ring. The first is the one to park in. */
-  addRing(memory: RingMemory, entry: RingEntry): void
+  addRing(memory: RingMemory, entry: RingEntry): SubmitRing
   /** Keeps the host loop alive from now on, while the control block says something is live. */
   reference(): void
   /** Whether the host loop has timers, immediates or closings to run now. */

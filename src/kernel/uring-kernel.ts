@@ -12,7 +12,15 @@ import {
 } from './abi.ts'
 import { type Addon, loadAddon, type NativeLoop } from './addon.ts'
 import { ENOSYS } from './errno.ts'
-import type { Kernel, LoopHost, RingEntry, RingLayout, RingMemory, RingSetup } from './kernel.ts'
+import type {
+  Kernel,
+  LoopHost,
+  RingEntry,
+  RingLayout,
+  RingMemory,
+  RingSetup,
+  SubmitRing,
+} from './kernel.ts'
 import type { LoopControl } from './loop-control.ts'
 
 // ABI: struct io_uring_params, in words.
@@ -177,10 +185,10 @@ class UringLoopHost implements LoopHost {
     this.hostFd = addon.loopHostFd(this.#loop)
   }
 
-  addRing(memory: RingMemory, entry: RingEntry): void {
+  addRing(memory: RingMemory, entry: RingEntry): SubmitRing {
     assert(!this.#detached, 'a loop that was left gets no more rings')
     const { layout } = memory
-    const added = this.#addon.loopAddRing(
+    const submit = this.#addon.loopAddRing(
       this.#loop,
       Int32Array.of(
         memory.fd,
@@ -197,7 +205,8 @@ class UringLoopHost implements LoopHost {
         memory.words.byteLength,
       ),
     )
-    assert(added >= 0, 'a loop has room for every ring of its executor')
+    assert(typeof submit === 'function', 'a loop has room for every ring of its executor')
+    return submit
   }
 
   reference(): void {

@@ -5,7 +5,6 @@ import {
   EINTR,
   EINVAL,
   ENOMEM,
-  IORING_ENTER_GETEVENTS,
   IORING_ENTER_NO_IOWAIT,
   IORING_ENTER_REGISTERED_RING,
   IORING_FEAT_NO_IOWAIT,
@@ -26,6 +25,7 @@ import {
   type RingLayout,
   type RingMemory,
   SQE_WORDS,
+  type SubmitRing,
   WORD_BACKGROUND,
   WORD_MORE,
 } from '../kernel/index.ts'
@@ -81,7 +81,7 @@ export class Ring {
   /** Completions ever reaped. */
   completionCount = 0
 
-  readonly #kernel: Kernel
+  readonly #submit: SubmitRing
   readonly #control: Int32Array
   readonly #host: LoopHost
   readonly #words: Int32Array
@@ -104,7 +104,6 @@ export class Ring {
   /** @throws {RuntimeError} `ERR_URING_UNAVAILABLE` or `ERR_MEMLOCK_LIMIT`, with cause and cure. */
   constructor(options: RingOptions) {
     const { kernel, control, host, index, kind, entryCount } = options
-    this.#kernel = kernel
     this.#control = control.words
     this.#host = host
     this.index = index
@@ -122,7 +121,7 @@ export class Ring {
       for (let i = 0; i < layout.sqEntryCount; i++) this.#words[layout.sqArray + i] = i
     }
     this.entry = registerRingFd(kernel, this.memory)
-    host.addRing(this.memory, this.entry)
+    this.#submit = host.addRing(this.memory, this.entry)
   }
 
   /** Operations between submission and terminal completion. */
@@ -249,7 +248,7 @@ export class Ring {
 
   /** Submits what is waiting now rather than at the end of the turn. Does not block. */
   submit(): number {
-    return this.#enter(this.unsubmittedCount)
+    return this.#isClosed ? 0 : this.#submit()
   }
 
   /**
@@ -260,7 +259,7 @@ export class Ring {
   reap(): number {
     const words = this.#words
     const layout = this.#layout
-    if (words[layout.sqFlags]! & IORING_SQ_CQ_OVERFLOW) this.#enter(0)
+    if (words[layout.sqFlags]! & IORING_SQ_CQ_OVERFLOW) this.submit()
     // ORDER: acquire, pairs with the kernel's release of the tail; entries before it are complete.
     const tail = Atomics.load(words, layout.cqTail)
     let count = 0
@@ -340,12 +339,6 @@ export class Ring {
     this.#countedTail = this.#sqTail
     if (this.unsubmittedCount > this.#entryMask) this.#makeRoom()
     this.#roomTail = (this.#words[this.#layout.sqHead]! + this.#entryMask + 1) | 0
-  }
-
-  #enter(submitCount: number): number {
-    if (this.#isClosed) return 0
-    const { enterFd, enterFlags } = this.entry
-    return this.#kernel.enter(enterFd, submitCount, 0, enterFlags | IORING_ENTER_GETEVENTS, -1)
   }
 
   #makeRoom(): void {

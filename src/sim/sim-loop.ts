@@ -19,6 +19,7 @@ import {
   type LoopHost,
   type RingEntry,
   type RingMemory,
+  type SubmitRing,
   WORD_ARMED,
   WORD_BACKGROUND,
   WORD_ENTER_ERROR,
@@ -96,8 +97,10 @@ export class SimLoop implements LoopHost {
     this.#schedule()
   }
 
-  addRing(memory: RingMemory, entry: RingEntry): void {
-    this.#rings.push({ memory, entry })
+  addRing(memory: RingMemory, entry: RingEntry): SubmitRing {
+    const ring = { memory, entry }
+    this.#rings.push(ring)
+    return () => this.#enterRing(ring, 0, -1)
   }
 
   reference(): void {
@@ -217,11 +220,15 @@ export class SimLoop implements LoopHost {
     return result !== -EDEADLK
   }
 
-  #enter(ring: LoopRing, waitCount: number, timeoutNs: number): number {
+  #enterRing(ring: LoopRing, waitCount: number, timeoutNs: number): number {
     const { enterFd, enterFlags, waitFlags } = ring.entry
     const flags = IORING_ENTER_GETEVENTS | enterFlags | (waitCount > 0 ? waitFlags : 0)
     this.#control.doubles[DOUBLE_ENTERS]! += 1
-    const result = this.#kernel.enter(enterFd, unsubmittedCount(ring), waitCount, flags, timeoutNs)
+    return this.#kernel.enter(enterFd, unsubmittedCount(ring), waitCount, flags, timeoutNs)
+  }
+
+  #enter(ring: LoopRing, waitCount: number, timeoutNs: number): number {
+    const result = this.#enterRing(ring, waitCount, timeoutNs)
     const isExpected = [-ETIME, -EINTR, -EBUSY, -EAGAIN, -EDEADLK].includes(result)
     if (result < 0 && !isExpected) this.#control.words[WORD_ENTER_ERROR] = -result
     return result

@@ -18,14 +18,22 @@ import {
 } from '../../src/ring/index.ts'
 import { contract } from '../../src/testing/index.ts'
 
-/** A place in no loop: the tests enter the ring themselves. */
-const NOWHERE: LoopHost = {
-  hostFd: -1,
-  addRing() {},
-  reference() {},
-  isHostDue: () => false,
-  trackFd() {},
-  detach() {},
+/** A place in no loop: the tests enter the ring themselves, or the ring does when it is full. */
+function nowhere(kernel: Kernel): LoopHost {
+  return {
+    hostFd: -1,
+    addRing: ({ words, layout }, { enterFd, enterFlags }) => {
+      const flags = enterFlags | IORING_ENTER_GETEVENTS
+      return () => {
+        const count = (words[layout.sqTail]! - words[layout.sqHead]!) | 0
+        return kernel.enter(enterFd, count, 0, flags, -1)
+      }
+    },
+    reference() {},
+    isHostDue: () => false,
+    trackFd() {},
+    detach() {},
+  }
 }
 
 class Recorded extends Operation {
@@ -47,7 +55,7 @@ function createRing(kernel: Kernel, entryCount = 8): Ring & Disposable {
   const options = {
     kernel,
     control,
-    host: NOWHERE,
+    host: nowhere(kernel),
     index: 0,
     kind: 'deferred',
     entryCount,
