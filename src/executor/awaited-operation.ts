@@ -7,8 +7,14 @@ import {
   type CancellationBinding,
   type WaitOptions,
 } from './cancellation.ts'
-import { newPromise, takeReject, takeResolve } from './deferred.ts'
+import { rejectThrough } from './deferred.ts'
 import type { Executor } from './executor.ts'
+
+/** That an operation was asked to stop, and whether the kernel never saw it. */
+interface Cancellation {
+  readonly reason: unknown
+  readonly isWithdrawn: boolean
+}
 
 /**
  * An operation that somebody awaits.
@@ -20,19 +26,17 @@ import type { Executor } from './executor.ts'
 export abstract class AwaitedOperation<T> extends Operation implements Cancellable {
   readonly promise: Promise<T>
   readonly executor: Executor
-  readonly #resolve: (value: T) => void
-  readonly #reject: (reason: unknown) => void
+  // Its other end is not kept: V8 then need not make it.
+  #resolve!: (value: T | PromiseLike<T>) => void
   #binding: CancellationBinding | null = null
-  #isCancelled = false
-  #cancelReason: unknown
-  #isWithdrawn = false
+  #cancellation: Cancellation | null = null
 
   constructor(executor: Executor) {
     super(executor.currentQueue())
     this.executor = executor
-    this.promise = newPromise<T>()
-    this.#resolve = takeResolve<T>()
-    this.#reject = takeReject()
+    this.promise = new Promise<T>((resolve) => {
+      this.#resolve = resolve
+    })
   }
 
   /** The value of a completion that did not fail; throwing rejects. */
@@ -50,27 +54,27 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
   }
 
   cancel(reason: unknown): void {
-    if (this.#isCancelled || this.executor.reactor.ringOf(this) === null) return
-    this.#isCancelled = true
-    this.#cancelReason = reason
-    this.#isWithdrawn = this.executor.reactor.cancel(this)
+    const { reactor } = this.executor
+    if (this.#cancellation !== null || reactor.ringOf(this) === null) return
+    this.#cancellation = { reason, isWithdrawn: reactor.cancel(this) }
   }
 
   /** Whether it was asked to stop, so that its result is of interest to nobody. */
   protected get isCancelled(): boolean {
-    return this.#isCancelled
+    return this.#cancellation !== null
   }
 
   override run(): void {
     if (this.#binding !== null) this.#binding.end()
     this.finish()
     const { result } = this
-    if (this.#isCancelled) {
+    const cancellation = this.#cancellation
+    if (cancellation !== null) {
       // A withdrawn one delivered nothing: its 0 is no descriptor.
-      if (result >= 0 && !this.#isWithdrawn) this.discard(result)
-      this.#reject(this.#cancelReason)
+      if (result >= 0 && !cancellation.isWithdrawn) this.discard(result)
+      rejectThrough(this.#resolve, cancellation.reason)
     } else if (result < 0) {
-      this.#reject(this.failure(result))
+      rejectThrough(this.#resolve, this.failure(result))
     } else {
       this.#settle(result)
     }
@@ -85,7 +89,7 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
     try {
       value = this.interpret(result)
     } catch (error) {
-      this.#reject(error)
+      rejectThrough(this.#resolve, error)
       return
     }
     this.#resolve(value)

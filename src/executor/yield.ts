@@ -1,6 +1,5 @@
 import { Runnable, type RunQueue } from '../base/index.ts'
 import { needPreempt } from './current.ts'
-import { newPromise, takeResolve } from './deferred.ts'
 import { executor } from './executor.ts'
 
 /**
@@ -31,12 +30,13 @@ export function yieldIfNeeded(): Promise<void> | undefined {
 
 class Yield extends Runnable {
   readonly promise: Promise<void>
-  readonly #resolve: () => void
+  #resolve!: () => void
 
   constructor(queue: RunQueue) {
     super(queue)
-    this.promise = newPromise<void>()
-    this.#resolve = takeResolve<void>() as () => void
+    this.promise = new Promise<void>((resolve) => {
+      this.#resolve = resolve
+    })
     queue.push(this)
   }
 
