@@ -1,7 +1,6 @@
 import { assert, NS_PER_MS, RuntimeError, wrongType } from '../base/index.ts'
 import {
   DOUBLE_DEADLINE_NS,
-  DOUBLE_ENTERS,
   DOUBLE_NOW_NS,
   DOUBLE_PARKED_NS,
   DOUBLE_TURN_END_NS,
@@ -23,11 +22,12 @@ import { type ExecutorStats, readStats } from './stats.ts'
 import { Task, type TaskBody, TaskStart } from './task.ts'
 import { queueNotFound, TaskQueue, type TaskQueueOptions } from './task-queue.ts'
 
-/** Batches this small are followed up within the turn, so often at the most. */
-const SMALL_BATCH = 4
+/** So often a turn goes on with what has become ready meanwhile, at the most. */
 const FOLLOW_UPS_MAX = 16
+/** After so many completions a turn settles what they have made runnable. */
+const COLLECTED_MAX = 1024
 /** A thread that parked for less than this did not sleep. */
-const INLINE_NS = 2_000
+const INLINE_NS = 5_000
 const SETTLED: Promise<void> = Promise.resolve()
 
 /** Ready paths may answer at once this often in a turn; then they wait for the next. */
@@ -57,6 +57,7 @@ export class Executor {
   #urgentCount = 0
   #readyBudget = READY_BUDGET
   #followUpLeft = 0
+  #batchLeft = 0
   #followUpCount = 0
   #completesInline = false
   #parkedNs = 0
@@ -269,6 +270,7 @@ export class Executor {
     if (this.#words[WORD_ENTER_ERROR] !== 0) this.#failEnter()
     this.#endTurn((this.#words[WORD_TURN_SEQUENCE]! - 2) | 0)
     this.#watchForInline(this.reactor.reap())
+    this.#collectChained()
     if (nowNs >= this.#doubles[DOUBLE_DEADLINE_NS]!) this.reactor.timers.expire(nowNs)
     if (nowNs >= this.#adjustNs) this.#adjustShares(nowNs)
     const queue = this.#scheduler.pick()
@@ -317,9 +319,10 @@ export class Executor {
     assert(first !== null, 'a runnable queue has a waiter')
     const count = this.#settle(queue, limit, first.runsUserCode)
     queue.endBatch(count)
-    // No further than one batch may go: what settling costs is known from earlier turns.
-    this.#followUpLeft = Math.min(FOLLOW_UPS_MAX, Math.floor((limit - count) / SMALL_BATCH))
-    if (!first.runsUserCode) this.#followUpSoon(count)
+    if (first.runsUserCode) return
+    this.#followUpLeft = FOLLOW_UPS_MAX
+    this.#batchLeft = limit - count
+    this.#followUpSoon()
   }
 
   // Promises settled run on when the turn returns, tasks start at once: one batch has one kind, or
@@ -338,11 +341,12 @@ export class Executor {
   }
 
   /**
-   * Lets a small batch be followed by another in the same turn, behind the continuations of this one:
-   * leaving JavaScript and coming back costs as much as settling half a dozen waiters.
+   * Lets a batch be followed by another in the same turn, behind the continuations of this one: leaving
+   * JavaScript and coming back costs as much as settling a dozen waiters. No further than one batch
+   * may go: what settling costs is known from earlier turns.
    */
-  #followUpSoon(count: number): void {
-    if (count > SMALL_BATCH || this.#followUpLeft === 0) return
+  #followUpSoon(): void {
+    if (this.#batchLeft <= 0 || this.#followUpLeft === 0) return
     this.#followUpLeft--
     SETTLED.then(this.#followUp)
   }
@@ -351,27 +355,39 @@ export class Executor {
     const queue = this.#running
     if (queue === null || this.#isClosed) return
     if (this.#scheduler.size > 0 || this.preemption.isDue) return
-    if (queue.length === 0 && !this.#collectInline()) return
+    if (queue.length === 0 && (this.#collectInline() === 0 || this.#scheduler.size > 0)) return
     if (queue.peek()?.runsUserCode !== false) return
-    const count = this.#settle(queue, SMALL_BATCH, false)
+    const count = this.#settle(queue, this.#batchLeft, false)
     queue.extendBatch(count)
     this.#followUpCount++
-    this.#followUpSoon(count)
+    this.#batchLeft -= count
+    this.#followUpSoon()
   }
 
   /**
-   * Submits, and reaps what the kernel completed there and then; false if it was nothing.
+   * Submits, and reaps what the kernel completed there and then; returns how much that was.
    *
    * Only while that is to be expected: where operations take their time, the thread submits with the
    * call that it parks in.
    */
-  #collectInline(): boolean {
+  #collectInline(): number {
     const { main } = this.reactor
-    if (!this.#completesInline || main.unsubmittedCount === 0) return false
+    if (!this.#completesInline || main.unsubmittedCount === 0) return 0
     main.submit()
-    this.#doubles[DOUBLE_ENTERS]!++
-    this.#completesInline = main.reap() > 0
-    return this.#completesInline && this.#scheduler.size === 0
+    const count = main.reap()
+    this.#completesInline = count > 0
+    return count
+  }
+
+  /** Goes on with operations that submitted others as they completed, until a queue is runnable. */
+  #collectChained(): void {
+    let left = COLLECTED_MAX
+    for (let round = 0; round < FOLLOW_UPS_MAX && left > 0 && this.#scheduler.size === 0; round++) {
+      const count = this.#collectInline()
+      if (count === 0) return
+      left -= count
+      this.#followUpCount++
+    }
   }
 
   /** Whether the last turn's operations had completed by the time the thread would have slept. */
