@@ -2,9 +2,13 @@
 
 import { buildPeer, missingCompiler } from './build-peer.ts'
 import { type Command, missingScript, nodeCommand, numberField, runForJson } from './child.ts'
-import type { Benchmark, Case, Plan, Sample } from './definition.ts'
+import type { Benchmark, Case, Plan, Sample, Side } from './definition.ts'
 
-const STYLES = ['callbacks', 'await'] as const
+/**
+ * `callbacks`: the ring's own, called as a completion is reaped. `queued`: run by a turn of a task
+ * queue, as timers and tasks are. `await`: a promise each.
+ */
+const STYLES = ['callbacks', 'queued', 'await'] as const
 const BATCHES = [1, 32, 128, 1024]
 const UNIT = 'ns/op'
 
@@ -15,7 +19,7 @@ export const nopBenchmark: Benchmark = {
   cases: (plan) => STYLES.flatMap((style) => BATCHES.map((batch) => nopCase(plan, style, batch))),
 }
 
-function nopCase(plan: Plan, style: string, batch: number): Case {
+function nopCase(plan: Plan, style: (typeof STYLES)[number], batch: number): Case {
   const fullCount = batch === 1 ? 1_000_000 : 4_000_000
   const operationCount = plan.smoke ? 20_480 : fullCount
   const cpu = plan.clientCpu
@@ -38,7 +42,18 @@ function nopCase(plan: Plan, style: string, batch: number): Case {
             cpu,
           }),
       },
+      ...(style === 'queued' ? [] : [bareSide(style, batch, operationCount, cpu)]),
     ],
+  }
+}
+
+/** TypeScript without a runtime: how near to C the language itself comes. */
+function bareSide(style: string, batch: number, operationCount: number, cpu: number): Side {
+  const script = 'peers/bare-nop'
+  return {
+    name: 'bare',
+    missing: missingScript(script),
+    run: () => measure(nodeCommand(script, [style, batch, operationCount], { cpu })),
   }
 }
 

@@ -24,7 +24,7 @@ const PF_KTHREAD = 0x00200000
 /**
  * Seconds of CPU used by programs other than this process and the children it has waited for.
  *
- * Kernel threads do not count: they work for the side that is measured (a loop device's workers),
+ * Kernel threads do not count: they work for the side that is measured (io_uring's workers),
  * and never long for anyone else. In ticks of 10 ms.
  */
 export function readForeignCpuSeconds(): number {

@@ -12,7 +12,7 @@ import {
 } from './child.ts'
 import type { Benchmark, Case, Plan, Sample, Side } from './definition.ts'
 import { findTool } from './locate.ts'
-import { openFile, openMemoryDevice, type Storage } from './test-storage.ts'
+import { openFile, openMemoryFile, type Storage } from './test-storage.ts'
 
 const MIB = 1024 * 1024
 const RATE_UNIT = 'IOPS'
@@ -56,7 +56,7 @@ function readCase(plan: Plan, device: (typeof DEVICES)[number], depth: number): 
 
 function openStorage(plan: Plan, device: (typeof DEVICES)[number]): Storage {
   if (device === 'file') return openFile(plan.directory, plan.smoke ? 64 * MIB : 1024 * MIB)
-  return openMemoryDevice(plan.smoke ? 64 * MIB : 512 * MIB)
+  return openMemoryFile(plan.smoke ? 64 * MIB : 512 * MIB)
 }
 
 function durations(plan: Plan): { readonly runMs: number; readonly warmupMs: number } {

@@ -1,4 +1,4 @@
-/** Makes what `read4k` reads: a file without holes, and a block device in memory. */
+/** Makes what `read4k` reads: a file without holes, on a disk and on a block device in memory. */
 
 import { spawnSync } from 'node:child_process'
 import {
@@ -8,23 +8,25 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  readFileSync,
   renameSync,
-  rmSync,
-  statfsSync,
+  rmdirSync,
   statSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs'
-import { freemem } from 'node:os'
-import { join } from 'node:path'
+import { freemem, tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
 import { BLOCK_BYTES, fillBlock } from './block-data.ts'
 import { onExit } from './cleanup.ts'
 import { Unavailable } from './definition.ts'
 import { findTool } from './locate.ts'
 
 const MIB = 1024 * 1024
-const MEMORY_FOLDER = '/dev/shm'
-// ABI: linux/magic.h.
-const TMPFS_MAGIC = 0x01021994
+/** What ext4 itself takes of a device, at the most. */
+const FILE_SYSTEM_BYTES = 64 * MIB
+const ZRAM_ADD = '/sys/class/zram-control/hot_add'
+const ZRAM_REMOVE = '/sys/class/zram-control/hot_remove'
 
 /** Something to read at random, of whole blocks that `fillBlock` wrote. */
 export interface Storage {
@@ -44,45 +46,54 @@ export function openFile(directory: string, sizeBytes: number): Storage {
   return { path, sizeBytes }
 }
 
-let memoryDevice: Storage | undefined
+let memoryFile: Storage | undefined
 
 /**
- * The block device in memory: a loop device over a file of tmpfs, removed when the harness ends.
+ * The test file on a block device in memory: ext4 on a zram device of its own, which is removed when
+ * the harness ends.
  *
- * Not zram: it lacks NOWAIT, so io_uring hands each read to a worker thread (a context switch per
- * read, and half the CPU outside what fio reports), and the benchmark would be of those workers. A
- * loop device with direct I/O completes from elsewhere, as a disk does, and copies 4 KiB per read.
- * Blocking. Linux 6.6, for O_DIRECT on tmpfs; below that loop copies through its page cache.
+ * With a file system on it, since the bare device has no NOWAIT: io_uring would hand each read to a
+ * worker thread, and the benchmark would be of those. Like this a read completes within the call that
+ * submits it, so that all that is measured is the path through the kernel and the runtime.
+ * Blocking. Linux 4.2, for devices that come and go.
  *
- * @throws {Unavailable} if not root, or without loop devices, or short of memory.
+ * @throws {Unavailable} if not root, or without zram or the tools for ext4, or short of memory.
  */
-export function openMemoryDevice(sizeBytes: number): Storage {
-  if (memoryDevice?.sizeBytes === sizeBytes) return memoryDevice
-  const losetup = findTool('losetup')
+export function openMemoryFile(sizeBytes: number): Storage {
+  if (memoryFile?.sizeBytes === sizeBytes) return memoryFile
   if (process.getuid?.() !== 0) throw new Unavailable('a block device in memory needs root')
-  if (losetup === undefined) throw new Unavailable('losetup is not installed')
-  if (!existsSync('/dev/loop-control')) throw new Unavailable('the kernel has no loop devices')
-  if (!hasRoomInMemory(sizeBytes)) throw new Unavailable(`${MEMORY_FOLDER} has too little memory`)
-
-  const backing = join(MEMORY_FOLDER, `percore-bench-${process.pid}.dat`)
-  // The device keeps the file alive, so without a name it goes with the device.
-  const removeBacking = onExit(() => rmSync(backing, { force: true }))
-  writeBlocks(backing, sizeBytes, constants.O_CREAT | constants.O_EXCL)
-  const args = ['--find', '--show', '--read-only', '--direct-io=on', '--sector-size=4096', backing]
-  const result = spawnSync(losetup, args, { encoding: 'utf8' })
-  rmSync(backing, { force: true })
-  removeBacking()
-  if (result.status !== 0) throw new Unavailable(`no loop device: ${result.stderr.trim()}`)
-  const path = result.stdout.trim()
-  onExit(() => spawnSync(losetup, ['--detach', path]))
-  memoryDevice = { path, sizeBytes }
-  return memoryDevice
+  if (!existsSync(ZRAM_ADD)) throw new Unavailable('the kernel has no zram')
+  if (freemem() < sizeBytes * 2) throw new Unavailable('there is too little memory')
+  const device = addMemoryDevice(sizeBytes + FILE_SYSTEM_BYTES)
+  // Named after the device, which no other run has.
+  const folder = join(tmpdir(), `percore-bench-${basename(device)}`)
+  mkdirSync(folder, { recursive: true })
+  onExit(() => rmdirSync(folder))
+  runTool('mkfs.ext4', ['-q', '-O', '^has_journal', device])
+  runTool('mount', [device, folder])
+  onExit(() => runTool('umount', [folder]))
+  memoryFile = openFile(folder, sizeBytes)
+  return memoryFile
 }
 
-function hasRoomInMemory(sizeBytes: number): boolean {
-  if (!existsSync(MEMORY_FOLDER)) return false
-  const { type, bavail, bsize } = statfsSync(MEMORY_FOLDER)
-  return type === TMPFS_MAGIC && bavail * bsize > sizeBytes && freemem() > sizeBytes * 2
+function addMemoryDevice(sizeBytes: number): string {
+  try {
+    // Reading it is what makes the device.
+    const index = readFileSync(ZRAM_ADD, 'utf8').trim()
+    onExit(() => writeFileSync(ZRAM_REMOVE, index))
+    writeFileSync(`/sys/block/zram${index}/disksize`, String(sizeBytes))
+    return `/dev/zram${index}`
+  } catch (error) {
+    // Root of a container may only look at it.
+    throw new Unavailable(`zram refuses: ${(error as Error).message}`)
+  }
+}
+
+function runTool(name: string, args: readonly string[]): void {
+  const path = findTool(name)
+  if (path === undefined) throw new Unavailable(`${name} is not installed`)
+  const result = spawnSync(path, args, { encoding: 'utf8' })
+  if (result.status !== 0) throw new Unavailable(`${name} failed: ${result.stderr.trim()}`)
 }
 
 function writeBlocks(path: string, sizeBytes: number, flags: number): void {

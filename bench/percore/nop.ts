@@ -1,8 +1,9 @@
 /**
- * nop STYLE(callbacks|await) BATCH OPS: no-ops through percore's ring, BATCH at a time.
+ * nop STYLE(callbacks|queued|await) BATCH OPS: no-ops through percore's ring, BATCH at a time.
  *
- * `callbacks` submits one operation object again and again from its own completion, as sockets do;
- * `await` is BATCH plain async functions, each awaiting one new operation after the other.
+ * `callbacks` submits one operation object again and again as its completion is reaped, as a short
+ * read does; `queued` the same in a turn of its task queue; `await` is BATCH plain async functions,
+ * each awaiting one new operation after the other.
  */
 
 import { AwaitedOperation, type Executor, executor } from '../../src/executor/index.ts'
@@ -14,8 +15,8 @@ const operationCount = Number(countText)
 const current = executor()
 const ring = current.reactor.main
 
-/** Submits itself again as long as there is something left. */
-class RepeatedNop extends Operation {
+/** Submits itself again as it is reaped, as long as there is something left. */
+class ReapedNop extends Operation {
   constructor() {
     super(current.defaultQueue, true)
     ring.reserveSlot(this)
@@ -26,11 +27,26 @@ class RepeatedNop extends Operation {
     ring.commitReserved(this.slot)
   }
 
-  override run(): void {
+  override complete(_result = 0, _flags = 0): void {
     if (leftCount > 0) {
       leftCount--
       this.submit()
     } else if (--runningCount === 0) onDone()
+  }
+
+  override run(): void {}
+}
+
+/** The same in a turn of its queue. */
+class QueuedNop extends ReapedNop {
+  override complete(result: number, flags: number): void {
+    this.result = result
+    this.flags = flags
+    this.home.push(this)
+  }
+
+  override run(): void {
+    super.complete()
   }
 }
 
@@ -53,9 +69,10 @@ class AwaitedNop extends AwaitedOperation<number> {
 let leftCount = 0
 let runningCount = 0
 let onDone: () => void = () => {}
-const repeated = Array.from({ length: batchCount }, () => new RepeatedNop())
+const Repeated = style === 'queued' ? QueuedNop : ReapedNop
+const repeated = Array.from({ length: batchCount }, () => new Repeated())
 
-function runCallbacks(count: number): Promise<void> {
+function runRepeated(count: number): Promise<void> {
   leftCount = count - batchCount
   runningCount = batchCount
   const done = new Promise<void>((resolve) => {
@@ -74,7 +91,7 @@ async function awaitNops(count: number): Promise<void> {
   for (let index = 0; index < count; index++) await new AwaitedNop(current, ring).promise
 }
 
-const run = style === 'callbacks' ? runCallbacks : runAwaits
+const run = style === 'await' ? runAwaits : runRepeated
 // Both warm up on awaits: they compile the paths that both use, and age the objects that stay.
 await runAwaits(Math.max(batchCount, Math.ceil(operationCount / 4)))
 await run(Math.max(batchCount, Math.ceil(operationCount / 4)))

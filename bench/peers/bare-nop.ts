@@ -1,0 +1,139 @@
+/**
+ * bare-nop STYLE(callbacks|await) BATCH OPS: no-ops by TypeScript alone, without a runtime around it.
+ *
+ * What the language costs beside C, hence what a runtime in it can reach at best: entries and
+ * completions as words, one enter per batch, and for `await` one promise per no-op. It knows its
+ * slots, keeps no loop alive, and lets nothing of Node's run.
+ */
+
+import {
+  IORING_ENTER_GETEVENTS,
+  IORING_ENTER_REGISTERED_RING,
+  IORING_REGISTER_RING_FDS,
+  IORING_SETUP_DEFER_TASKRUN,
+  IORING_SETUP_NO_SQARRAY,
+  IORING_SETUP_SINGLE_ISSUER,
+  IORING_SETUP_SUBMIT_ALL,
+  UringKernel,
+} from '../../src/kernel/index.ts'
+
+const [style, batchText, countText] = process.argv.slice(2)
+const batchCount = Number(batchText)
+const operationCount = Number(countText)
+const kernel = new UringKernel()
+const memory = setUp()
+const entryMask = memory.layout.sqEntryCount - 1
+const completionMask = memory.layout.cqEntryCount - 1
+const words = new Int32Array(memory.words.buffer)
+const { sqes } = memory
+const { sqTail, cqHead, cqTail, cqes } = memory.layout
+const enterFd = registerRing()
+const SETTLED = Promise.resolve()
+const resolves: ((result: number) => void)[] = []
+let tail = 0
+let head = 0
+let unsubmittedCount = 0
+let isOver = false
+
+const run = style === 'callbacks' ? runCallbacks : runAwaits
+await run(Math.max(batchCount, Math.ceil(operationCount / 4)))
+const from = process.hrtime.bigint()
+await run(operationCount)
+const elapsedNs = Number(process.hrtime.bigint() - from)
+process.stdout.write(`${JSON.stringify({ nsPerOp: elapsedNs / operationCount })}\n`)
+process.exit(0)
+
+async function runCallbacks(count: number): Promise<void> {
+  // The batch that a run writes last is the next one's first.
+  if (unsubmittedCount === 0) for (let slot = 0; slot < batchCount; slot++) writeNop(slot)
+  for (let left = count; left > 0; left -= resubmitAll());
+}
+
+/** Submits, and writes a no-op again for every completion; how many there were. */
+function resubmitAll(): number {
+  enter()
+  const end = Atomics.load(words, cqTail)
+  const count = (end - head) | 0
+  for (; head !== end; head = (head + 1) | 0) {
+    const base = cqes + ((head & completionMask) << 2)
+    if (words[base + 2] !== 0) throw new Error('Cannot go on: a no-op failed')
+    writeNop(words[base]!)
+  }
+  Atomics.store(words, cqHead, head)
+  return count
+}
+
+async function runAwaits(count: number): Promise<void> {
+  const eachCount = Math.ceil(count / batchCount)
+  isOver = false
+  const all = Promise.all(
+    Array.from({ length: batchCount }, (_, slot) => awaitNops(slot, eachCount)),
+  )
+  settleAll()
+  await all
+  isOver = true
+}
+
+async function awaitNops(slot: number, count: number): Promise<void> {
+  for (let index = 0; index < count; index++) await submitNop(slot)
+}
+
+function submitNop(slot: number): Promise<number> {
+  writeNop(slot)
+  return new Promise<number>((resolve) => {
+    resolves[slot] = resolve
+  })
+}
+
+/** Submits, settles every completion, and comes back behind the continuations of these. */
+function settleAll(): void {
+  if (isOver) return
+  enter()
+  const end = Atomics.load(words, cqTail)
+  for (; head !== end; head = (head + 1) | 0) {
+    const base = cqes + ((head & completionMask) << 2)
+    resolves[words[base]!]!(words[base + 2]!)
+  }
+  Atomics.store(words, cqHead, head)
+  SETTLED.then(settleAll)
+}
+
+function writeNop(slot: number): void {
+  const base = (tail & entryMask) << 4
+  sqes[base] = 0
+  sqes[base + 1] = -1
+  sqes[base + 6] = 0
+  sqes[base + 7] = 0
+  sqes[base + 8] = slot
+  sqes[base + 9] = 0
+  sqes[base + 10] = 0
+  tail = (tail + 1) | 0
+  unsubmittedCount++
+}
+
+function enter(): void {
+  words[sqTail] = tail
+  const flags = IORING_ENTER_GETEVENTS | IORING_ENTER_REGISTERED_RING
+  const result = kernel.enter(enterFd, unsubmittedCount, unsubmittedCount, flags, -1)
+  if (result < unsubmittedCount) throw new Error(`Cannot go on: entering the ring gave ${result}`)
+  unsubmittedCount = 0
+}
+
+function setUp(): Exclude<ReturnType<UringKernel['setupRing']>, number> {
+  const entryCount = Math.max(1024, batchCount)
+  const flags =
+    IORING_SETUP_SUBMIT_ALL |
+    IORING_SETUP_SINGLE_ISSUER |
+    IORING_SETUP_DEFER_TASKRUN |
+    IORING_SETUP_NO_SQARRAY
+  const result = kernel.setupRing({ entryCount, completionCount: entryCount * 2, flags })
+  if (typeof result === 'number') throw new Error(`Cannot set up a ring: ${result}`)
+  return result
+}
+
+function registerRing(): number {
+  const update = Int32Array.of(-1, 0, memory.fd, 0)
+  const result = kernel.register(memory.fd, IORING_REGISTER_RING_FDS, update, 1)
+  if (result !== 1) throw new Error(`Cannot register a ring: ${result}`)
+  return update[0]!
+}
