@@ -9,7 +9,8 @@ import { parseAddress, type SocketAddress } from './address.ts'
  * Names are looked up as `node:dns` does, which asks the operating system on a thread of libuv's.
  *
  * @throws what `dns.lookup` does, such as `ENOTFOUND`; as {@link WaitOptions} say.
- * @throws {RuntimeError} `ERR_UNSUPPORTED` if none of its addresses is one of ours.
+ * @throws {RuntimeError} `ERR_UNSUPPORTED` if none of its addresses is one of ours; for a name on a
+ * simulated kernel, whose runs must not depend on the machine's network.
  */
 export async function resolveHost(
   executor: Executor,
@@ -25,6 +26,7 @@ export async function resolveHost(
       { host: '::1', port, family: 'ipv6' },
     ]
   }
+  if (executor.reactor.kernel.name === 'sim') throw outsideOfSimulation(host)
   // Neither call can be cancelled: what ends early is the wait.
   const waiter = new Waiter<readonly SocketAddress[]>(executor)
   waiter.bind(executor, options, 'resolve a host', nothing)
@@ -57,6 +59,13 @@ function unusable(host: string): RuntimeError {
   return new RuntimeError(
     'ERR_UNSUPPORTED',
     `Cannot resolve a host as it must have an IPv4 or IPv6 address without a named interface: current value is ${host}`,
+  )
+}
+
+function outsideOfSimulation(host: string): RuntimeError {
+  return new RuntimeError(
+    'ERR_UNSUPPORTED',
+    `Cannot resolve a host as a simulated machine must be given an address, or localhost: current value is ${host}`,
   )
 }
 

@@ -230,3 +230,11 @@ test('PERCORE_SEED replaces the seed, and replays a planted bug that some seed f
   assert.equal(replayed.status, 1)
   assert.equal(replayed.stdout, found.stdout)
 })
+
+test('a simulated program is refused the look-up of a name, which would be a real one', async () => {
+  await simulate(1, async () => {
+    const connecting = TcpStream.connect({ host: 'database.internal', port: 1 })
+
+    await assert.rejects(connecting, { code: 'ERR_UNSUPPORTED' })
+  })
+})
