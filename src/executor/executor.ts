@@ -24,6 +24,8 @@ import { queueNotFound, TaskQueue, type TaskQueueOptions } from './task-queue.ts
 
 /** So often a turn goes on with what has become ready meanwhile, at the most. */
 const FOLLOW_UPS_MAX = 16
+/** After so many that found nothing to do only each 16th turn is followed up. */
+const FOLLOW_UP_MISSES_MAX = 8
 /** After so many completions a turn settles what they have made runnable. */
 const COLLECTED_MAX = 1024
 /** A thread that parked for less than this did not sleep. */
@@ -59,6 +61,7 @@ export class Executor {
   #followUpLeft = 0
   #batchLeft = 0
   #followUpCount = 0
+  #followUpMisses = 0
   #completesInline = false
   #parkedNs = 0
   #taskCount = 0
@@ -320,6 +323,8 @@ export class Executor {
     const count = this.#settle(queue, limit, first.runsUserCode)
     queue.endBatch(count)
     if (first.runsUserCode) return
+    // Where everything waits for a device or a peer it would be a microtask for nothing.
+    if (this.#followUpMisses > FOLLOW_UP_MISSES_MAX && (++this.#followUpMisses & 15) !== 0) return
     this.#followUpLeft = FOLLOW_UPS_MAX
     this.#batchLeft = limit - count
     this.#followUpSoon()
@@ -355,10 +360,14 @@ export class Executor {
     const queue = this.#running
     if (queue === null || this.#isClosed) return
     if (this.#scheduler.size > 0 || this.preemption.isDue) return
-    if (queue.length === 0 && (this.#collectInline() === 0 || this.#scheduler.size > 0)) return
+    if (queue.length === 0 && (this.#collectInline() === 0 || this.#scheduler.size > 0)) {
+      this.#followUpMisses++
+      return
+    }
     if (queue.peek()?.runsUserCode !== false) return
     const count = this.#settle(queue, this.#batchLeft, false)
     queue.extendBatch(count)
+    this.#followUpMisses = 0
     this.#followUpCount++
     this.#batchLeft -= count
     this.#followUpSoon()
