@@ -7,8 +7,8 @@ const UNIT = 'ns/op'
 
 /** What to measure, how often, and whether Node has a natural counterpart. */
 const PRIMITIVES = [
-  { what: 'spawn', operationCount: 1_000_000, node: false },
-  { what: 'yield', operationCount: 500_000, node: true },
+  { what: 'spawn', operationCount: 2_000_000, node: false },
+  { what: 'yield', operationCount: 2_000_000, node: true },
   { what: 'needPreempt', operationCount: 50_000_000, node: false },
   { what: 'timer', operationCount: 1_000_000, node: true },
 ] as const
