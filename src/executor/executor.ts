@@ -2,7 +2,6 @@ import { assert, NS_PER_MS, RuntimeError, wrongType } from '../base/index.ts'
 import {
   DOUBLE_DEADLINE_NS,
   DOUBLE_NOW_NS,
-  DOUBLE_PARKED_NS,
   DOUBLE_TURN_END_NS,
   kernelError,
   WORD_ENTER_ERROR,
@@ -14,6 +13,7 @@ import { Reactor } from '../reactor/index.ts'
 import { currentContext } from './context.ts'
 import { currentOrNull, setCurrent } from './current.ts'
 import { type ExecutorOptions, validateOptions } from './executor-options.ts'
+import { Guess } from './guess.ts'
 import { Preemption } from './preempt.ts'
 import { Scheduler } from './scheduler.ts'
 import { StallDetector, validateStallOptions } from './stall-detector.ts'
@@ -24,12 +24,12 @@ import { queueNotFound, TaskQueue, type TaskQueueOptions } from './task-queue.ts
 
 /** So often a turn goes on with what has become ready meanwhile, at the most. */
 const FOLLOW_UPS_MAX = 16
-/** After so many that found nothing to do only each 16th turn is followed up. */
-const FOLLOW_UP_MISSES_MAX = 8
 /** After so many completions a turn settles what they have made runnable. */
 const COLLECTED_MAX = 1024
-/** A thread that parked for less than this did not sleep. */
-const INLINE_NS = 5_000
+/** One turn in so many tries what did not pay lately: a follow-up, which costs a microtask. */
+const FOLLOW_UP_RETRY_INTERVAL = 16
+/** And submitting within the turn, which costs a system call. */
+const INLINE_RETRY_INTERVAL = 64
 const SETTLED: Promise<void> = Promise.resolve()
 
 /** Ready paths may answer at once this often in a turn; then they wait for the next. */
@@ -61,9 +61,12 @@ export class Executor {
   #followUpLeft = 0
   #batchLeft = 0
   #followUpCount = 0
-  #followUpMisses = 0
-  #completesInline = false
-  #parkedNs = 0
+  readonly #followUps = new Guess(FOLLOW_UP_RETRY_INTERVAL)
+  readonly #inline = new Guess(INLINE_RETRY_INTERVAL)
+  #triesInline = false
+  /** How often this turn has submitted, and how often the kernel completed something there and then. */
+  #inlineTries = 0
+  #inlineHits = 0
   #taskCount = 0
   /** When a manager of shares is to be asked next. */
   #adjustNs = Number.POSITIVE_INFINITY
@@ -272,7 +275,8 @@ export class Executor {
     const nowNs = this.#doubles[DOUBLE_NOW_NS]!
     if (this.#words[WORD_ENTER_ERROR] !== 0) this.#failEnter()
     this.#endTurn((this.#words[WORD_TURN_SEQUENCE]! - 2) | 0)
-    this.#watchForInline(this.reactor.reap())
+    this.#judgeInline()
+    this.reactor.reap()
     this.#collectChained()
     if (nowNs >= this.#doubles[DOUBLE_DEADLINE_NS]!) this.reactor.timers.expire(nowNs)
     if (nowNs >= this.#adjustNs) this.#adjustShares(nowNs)
@@ -323,10 +327,10 @@ export class Executor {
     const count = this.#settle(queue, limit, first.runsUserCode)
     queue.endBatch(count)
     if (first.runsUserCode) return
-    // Where everything waits for a device or a peer it would be a microtask for nothing.
-    if (this.#followUpMisses > FOLLOW_UP_MISSES_MAX && (++this.#followUpMisses & 15) !== 0) return
-    this.#followUpLeft = FOLLOW_UPS_MAX
     this.#batchLeft = limit - count
+    // Where everything waits for a device or a peer it would be a microtask for nothing.
+    if (!this.#followUps.isWorthTrying()) return
+    this.#followUpLeft = FOLLOW_UPS_MAX
     this.#followUpSoon()
   }
 
@@ -360,31 +364,25 @@ export class Executor {
     const queue = this.#running
     if (queue === null || this.#isClosed) return
     if (this.#scheduler.size > 0 || this.preemption.isDue) return
-    if (queue.length === 0 && (this.#collectInline() === 0 || this.#scheduler.size > 0)) {
-      this.#followUpMisses++
-      return
-    }
+    const isReady = queue.length > 0 || (this.#collectInline() > 0 && this.#scheduler.size === 0)
+    this.#followUps.record(isReady)
+    if (!isReady) return
     if (queue.peek()?.runsUserCode !== false) return
     const count = this.#settle(queue, this.#batchLeft, false)
     queue.extendBatch(count)
-    this.#followUpMisses = 0
     this.#followUpCount++
     this.#batchLeft -= count
     this.#followUpSoon()
   }
 
-  /**
-   * Submits, and reaps what the kernel completed there and then; returns how much that was.
-   *
-   * Only while that is to be expected: where operations take their time, the thread submits with the
-   * call that it parks in.
-   */
+  /** Submits, and reaps what the kernel completed there and then; returns how much that was. */
   #collectInline(): number {
     const { main } = this.reactor
-    if (!this.#completesInline || main.unsubmittedCount === 0) return 0
+    if (!this.#triesInline || main.unsubmittedCount === 0) return 0
+    this.#inlineTries++
     main.submit()
     const count = main.reap()
-    this.#completesInline = count > 0
+    if (count > 0) this.#inlineHits++
     return count
   }
 
@@ -399,12 +397,16 @@ export class Executor {
     }
   }
 
-  /** Whether the last turn's operations had completed by the time the thread would have slept. */
-  #watchForInline(reapedCount: number): void {
-    const parkedNs = this.#doubles[DOUBLE_PARKED_NS]!
-    const sleptNs = parkedNs - this.#parkedNs
-    this.#parkedNs = parkedNs
-    if (reapedCount > 0) this.#completesInline = sleptNs < INLINE_NS
+  /**
+   * Whether submitting within turns pays: where each completion makes for another submission, which
+   * completes at once as well. Otherwise the thread submits with the call that it parks in, which
+   * brings the same completions.
+   */
+  #judgeInline(): void {
+    if (this.#inlineTries > 0) this.#inline.record(this.#inlineHits > 1 || this.#batchLeft <= 0)
+    this.#inlineTries = 0
+    this.#inlineHits = 0
+    this.#triesInline = this.#inline.isWorthTrying()
   }
 
   #failEnter(): never {
