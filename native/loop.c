@@ -13,8 +13,8 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "loop-ring.h"
 #include "napi.h"
+#include "queues.h"
 #include "uv-abi.h"
 
 /* ABI: word indexes of the control block, shared with src/kernel/loop-control.ts. */
@@ -84,9 +84,8 @@ static bool has_work(const struct loop *loop, double now) {
 
 static void enter(struct loop *loop, struct ring *ring, uint32_t wait_count, double timeout_ns) {
   long result = enter_ring(ring, wait_count, timeout_ns);
-  /* Busy, full or interrupted: the next round asks again. Anything else is for JavaScript to see. */
-  if (result < 0 && result != -ETIME && result != -EINTR && result != -EBUSY && result != -EAGAIN)
-    loop->words[WORD_ENTER_ERROR] = (int32_t)-result;
+  /* The next round asks again. Anything else is for JavaScript to see. */
+  if (!may_retry(result)) loop->words[WORD_ENTER_ERROR] = (int32_t)-result;
 }
 
 /* Submits what is waiting, and collects what only this thread can; nothing to do is no call. */
@@ -244,42 +243,6 @@ static void on_check(uv_handle_t *handle) {
   uv_idle_stop(loop->idle); /* an active idle handle makes uv_backend_timeout() 0 */
 }
 
-/* Cancels everything in flight and waits for it, so that no request outlives its memory. */
-static void quiesce(struct loop *loop, int index) {
-  struct ring *ring = &loop->rings[index];
-  struct sync_cancel cancel;
-  memset(&cancel, 0, sizeof cancel);
-  cancel.fd = -1;
-  cancel.flags = CANCEL_ALL | CANCEL_ANY;
-  cancel.timeout.seconds = 0;
-  cancel.timeout.nanoseconds = 200 * 1000 * 1000;
-  int32_t outstanding = in_flight(loop, index) - (int32_t)unsubmitted(ring);
-  if (outstanding <= 0) return;
-  syscall(__NR_io_uring_register, ring->close_fd, REGISTER_SYNC_CANCEL, &cancel, 1);
-  double limit_ns = now_ns() + 1000 * NS_PER_MS;
-  while (outstanding > 0 && now_ns() < limit_ns) {
-    if (!has_completions(ring))
-      uring_enter(ring->fd, 0, 1, ENTER_GETEVENTS | ring->enter_flags, 50 * NS_PER_MS);
-    uint32_t head = *ring->cq_head;
-    while (head != __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE)) {
-      const uint32_t *cqe = (const uint32_t *)(ring->cqes + (size_t)(head & ring->cq_mask) * 16);
-      if (!(cqe[3] & CQE_F_MORE)) outstanding--;
-      head++;
-    }
-    __atomic_store_n(ring->cq_head, head, __ATOMIC_RELEASE);
-  }
-}
-
-static void close_ring(struct ring *ring) {
-  if (ring->enter_flags & ENTER_REGISTERED_RING) {
-    /* The thread's table of rings would keep it alive, and has room for sixteen. */
-    struct ring_update update = {(uint32_t)ring->fd, 0, 0};
-    syscall(__NR_io_uring_register, ring->close_fd, UNREGISTER_RING_FDS, &update, 1);
-  }
-  close(ring->close_fd);
-  munmap(ring->mapping, ring->mapping_bytes);
-}
-
 static void on_closed(uv_handle_t *handle) {
   struct loop *loop = uv_handle_get_data(handle);
   free(handle);
@@ -293,7 +256,10 @@ static void on_closed(uv_handle_t *handle) {
 static void shut_down(struct loop *loop) {
   if (loop->closing) return;
   loop->closing = true;
-  for (int i = 0; i < loop->ring_count; i++) quiesce(loop, i);
+  for (int i = 0; i < loop->ring_count; i++) {
+    struct ring *ring = &loop->rings[i];
+    quiesce(ring, in_flight(loop, i) - (int32_t)unsubmitted(ring));
+  }
   for (size_t fd = 0; fd < loop->tracked_bytes * 8; fd++)
     if (loop->tracked[fd / 8] & (1 << (fd % 8))) close((int)fd);
   for (int i = 0; i < loop->ring_count; i++) close_ring(&loop->rings[i]);
@@ -380,9 +346,9 @@ static napi_value submit_ring(napi_env env, napi_callback_info info) {
  *
  * Lets the loop submit to, wait for and, at the end, close a ring. `description` holds: the
  * descriptor, the one to enter with, enter flags, wait flags, then word indexes into the ring's
- * memory of SQ head, SQ tail, SQ flags, CQ head, CQ tail, CQ mask (its value) and the first CQE, and
- * the length of that memory in bytes. The first ring added is the one to park in. Returns a function
- * that submits what waits in the ring, or -errno.
+ * memory of SQ head, SQ tail, SQ flags, CQ head, CQ tail, CQ mask (its value) and the first CQE, the
+ * length of that memory in bytes, and the count of submission entries. The first ring added is the one
+ * to park in. Returns a function that submits what waits in the ring, or -errno.
  */
 static napi_value loop_add_ring(napi_env env, napi_callback_info info) {
   ARGS(2);
@@ -393,11 +359,20 @@ static napi_value loop_add_ring(napi_env env, napi_callback_info info) {
   struct ring *ring = &loop->rings[loop->ring_count];
   ring->mapping_bytes = (size_t)description[11];
   ring->mapping = mmap(NULL, ring->mapping_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
-                       description[0], 0 /* IORING_OFF_SQ_RING */);
+                       description[0], IORING_OFF_SQ_RING);
   if (ring->mapping == MAP_FAILED) return result_i32(env, -errno);
+  ring->sqes_bytes = (size_t)description[12] * 64;
+  ring->sqes = mmap(NULL, ring->sqes_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, description[0],
+                    IORING_OFF_SQES);
+  if (ring->sqes == MAP_FAILED) {
+    int status = errno;
+    munmap(ring->mapping, ring->mapping_bytes);
+    return result_i32(env, -status);
+  }
   napi_value submit;
   if (napi_create_function(env, "submit", NAPI_AUTO_LENGTH, submit_ring, ring, &submit) != napi_ok) {
     munmap(ring->mapping, ring->mapping_bytes); /* being terminated */
+    munmap(ring->sqes, ring->sqes_bytes);
     return NULL;
   }
   uint32_t *memory = ring->mapping;
@@ -411,8 +386,9 @@ static napi_value loop_add_ring(napi_env env, napi_callback_info info) {
   ring->sq_flags = memory + description[6];
   ring->cq_head = memory + description[7];
   ring->cq_tail = memory + description[8];
+  ring->sq_mask = (uint32_t)description[12] - 1;
   ring->cq_mask = (uint32_t)description[9];
-  ring->cqes = (uint8_t *)(memory + description[10]);
+  ring->cqes = memory + description[10];
   loop->ring_count++;
   return submit;
 }

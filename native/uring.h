@@ -3,6 +3,7 @@
 #define PERCORE_URING_H
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,8 +15,12 @@
 #define SQ_CQ_OVERFLOW (1u << 1)
 #define SQ_TASKRUN (1u << 2)
 
+#define IORING_OFF_SQ_RING 0
+#define IORING_OFF_SQES 0x10000000
+
 #define UNREGISTER_RING_FDS 21
-#define REGISTER_SYNC_CANCEL 24
+
+#define OP_ASYNC_CANCEL 14
 #define CANCEL_ALL (1u << 0)
 #define CANCEL_ANY (1u << 2)
 
@@ -39,16 +44,6 @@ struct ring_update {
   uint64_t data;
 };
 
-struct sync_cancel {
-  uint64_t user_data;
-  int32_t fd;
-  uint32_t flags;
-  struct enter_timespec timeout;
-  uint8_t opcode;
-  uint8_t pad[7];
-  uint64_t pad2[3];
-};
-
 /* io_uring_enter(2); a timeout below zero waits for ever. Returns the count consumed or -errno. */
 static inline long uring_enter(int fd, uint32_t submit_count, uint32_t wait_count, uint32_t flags,
                                double timeout_ns) {
@@ -66,6 +61,11 @@ static inline long uring_enter(int fd, uint32_t submit_count, uint32_t wait_coun
   }
   long result = syscall(__NR_io_uring_enter, fd, submit_count, wait_count, flags, pointer, size);
   return result < 0 ? -errno : result;
+}
+
+/* Busy, full, interrupted or too late, if it failed at all: asking again may do. */
+static inline bool may_retry(long result) {
+  return result >= 0 || result == -ETIME || result == -EINTR || result == -EBUSY || result == -EAGAIN;
 }
 
 #endif

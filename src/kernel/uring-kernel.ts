@@ -203,6 +203,7 @@ class UringLoopHost implements LoopHost {
         layout.cqEntryCount - 1,
         layout.cqes,
         memory.words.byteLength,
+        layout.sqEntryCount,
       ),
     )
     assert(typeof submit === 'function', 'a loop has room for every ring of its executor')

@@ -1,23 +1,26 @@
-/* A ring as the loop hook sees it: its queues, and how to enter it. */
-#ifndef PERCORE_LOOP_RING_H
-#define PERCORE_LOOP_RING_H
+/* One ring as the loop hook sees it: both queues, and how to enter. */
+#ifndef PERCORE_QUEUES_H
+#define PERCORE_QUEUES_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "uring.h"
 
 struct ring {
-  volatile double *enters; /* the control block's count */
-  int fd;                  /* what io_uring_enter takes: a registered index or the descriptor */
-  int close_fd;            /* the descriptor itself */
-  uint32_t enter_flags;    /* on every call */
-  uint32_t wait_flags;     /* when the call may block */
+  volatile double *enters; /* the count of calls, in the control block */
+  int fd;               /* what io_uring_enter takes: a registered index or the descriptor */
+  int close_fd;         /* the descriptor itself */
+  uint32_t enter_flags; /* on every call */
+  uint32_t wait_flags;  /* when the call may block */
   uint32_t *sq_head, *sq_tail, *sq_flags, *cq_head, *cq_tail;
-  uint32_t cq_mask;
-  uint8_t *cqes;
-  void *mapping; /* our own, since JavaScript's is gone when the environment is torn down */
+  uint32_t sq_mask, cq_mask;
+  uint32_t *sqes, *cqes;
+  /* Our own mappings, since JavaScript's are gone when the environment is torn down. */
+  void *mapping;
   size_t mapping_bytes;
+  size_t sqes_bytes;
 };
 
 /* ORDER: acquire pairs with the kernel's release of the tail; entries before it are complete. */
@@ -41,5 +44,16 @@ static inline long enter_ring(const struct ring *ring, uint32_t wait_count, doub
                      ENTER_GETEVENTS | ring->enter_flags | (wait_count ? ring->wait_flags : 0),
                      timeout_ns);
 }
+
+/**
+ * Ends a ring's use: nothing more is submitted, what is in flight is cancelled and awaited, so that no
+ * request outlives its memory.
+ *
+ * `outstanding` counts the entries submitted whose last completion has not been reaped. Linux 5.19.
+ */
+void quiesce(struct ring *ring, int32_t outstanding);
+
+/** Closes a ring, and takes it out of the thread's table of registered ones. */
+void close_ring(struct ring *ring);
 
 #endif

@@ -1,0 +1,71 @@
+/* The end of a ring. */
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "queues.h"
+#include "uring.h"
+
+enum { SQE_WORDS = 16, CQE_WORDS = 4 };
+static const double LIMIT_S = 1;
+/* A request that is just being tried again may escape a cancel: another follows after so long. */
+static const double STEP_NS = 50e6;
+
+static double now_s(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Reaps everything; returns how many of them were the last of their request. */
+static int32_t collect(struct ring *ring) {
+  int32_t ended = 0;
+  uint32_t head = *ring->cq_head;
+  /* ORDER: acquire pairs with the kernel's release of the tail; entries before it are complete. */
+  uint32_t tail = __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
+  for (; head != tail; head++) {
+    const uint32_t *cqe = ring->cqes + (head & ring->cq_mask) * CQE_WORDS;
+    if (!(cqe[3] & CQE_F_MORE)) ended++;
+  }
+  /* ORDER: release, so that the kernel reuses an entry only after we have read it. */
+  __atomic_store_n(ring->cq_head, head, __ATOMIC_RELEASE);
+  return ended;
+}
+
+/* By the ring itself: the register call that would do it is of Linux 6.0. */
+static void push_cancel(struct ring *ring) {
+  uint32_t *sqe = ring->sqes + (*ring->sq_tail & ring->sq_mask) * SQE_WORDS;
+  memset(sqe, 0, SQE_WORDS * sizeof *sqe);
+  sqe[0] = OP_ASYNC_CANCEL;
+  sqe[1] = (uint32_t)-1;
+  sqe[7] = CANCEL_ALL | CANCEL_ANY;
+  ++*ring->sq_tail;
+}
+
+void quiesce(struct ring *ring, int32_t outstanding) {
+  /* What the kernel has not been told of is taken back. */
+  *ring->sq_tail = __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE);
+  outstanding -= collect(ring);
+  double limit_s = now_s() + LIMIT_S;
+  while (outstanding > 0 && now_s() < limit_s) {
+    if (!unsubmitted(ring)) {
+      push_cancel(ring);
+      outstanding++;
+    }
+    long result = uring_enter(ring->fd, unsubmitted(ring), (uint32_t)outstanding,
+                              ENTER_GETEVENTS | ring->enter_flags, STEP_NS);
+    outstanding -= collect(ring);
+    if (!may_retry(result)) break;
+  }
+}
+
+void close_ring(struct ring *ring) {
+  if (ring->enter_flags & ENTER_REGISTERED_RING) {
+    /* The thread's table of rings would keep it alive, and has room for sixteen. */
+    struct ring_update update = {(uint32_t)ring->fd, 0, 0};
+    syscall(__NR_io_uring_register, ring->close_fd, UNREGISTER_RING_FDS, &update, 1);
+  }
+  close(ring->close_fd);
+  munmap(ring->mapping, ring->mapping_bytes);
+  munmap(ring->sqes, ring->sqes_bytes);
+}
