@@ -9,8 +9,8 @@
  */
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "napi.h"
@@ -59,8 +59,7 @@ struct loop {
   int open_handles;
   bool closing;
   double uv_updated_ns;
-  uint8_t *tracked; /* a bit per descriptor to close with the environment */
-  size_t tracked_bytes;
+  struct descriptors tracked; /* to close with the environment */
 };
 
 static double now_ns(void) {
@@ -248,7 +247,6 @@ static void on_closed(uv_handle_t *handle) {
   free(handle);
   if (--loop->open_handles > 0) return;
   napi_async_cleanup_hook_handle cleanup = loop->cleanup;
-  free(loop->tracked);
   free(loop);
   napi_remove_async_cleanup_hook(cleanup);
 }
@@ -258,10 +256,9 @@ static void shut_down(struct loop *loop) {
   loop->closing = true;
   for (int i = 0; i < loop->ring_count; i++) {
     struct ring *ring = &loop->rings[i];
-    quiesce(ring, in_flight(loop, i) - (int32_t)unsubmitted(ring));
+    quiesce(ring, in_flight(loop, i) - (int32_t)unsubmitted(ring), &loop->tracked);
   }
-  for (size_t fd = 0; fd < loop->tracked_bytes * 8; fd++)
-    if (loop->tracked[fd / 8] & (1 << (fd % 8))) close((int)fd);
+  descriptors_close(&loop->tracked);
   for (int i = 0; i < loop->ring_count; i++) close_ring(&loop->rings[i]);
   loop->ring_count = 0;
   uv_prepare_stop(loop->prepare);
@@ -433,19 +430,35 @@ static napi_value loop_host_is_due(napi_env env, napi_callback_info info) {
 static napi_value loop_track_fd(napi_env env, napi_callback_info info) {
   ARGS(3);
   struct loop *loop = arg_loop(env, argv[0]);
-  uint32_t fd = arg_u32(env, argv[1]);
-  if (!loop) return NULL;
-  if (fd / 8 >= loop->tracked_bytes) {
-    size_t bytes = (fd / 8 + 1) * 2;
-    uint8_t *grown = realloc(loop->tracked, bytes);
-    if (!grown) abort();
-    memset(grown + loop->tracked_bytes, 0, bytes - loop->tracked_bytes);
-    loop->tracked = grown;
-    loop->tracked_bytes = bytes;
-  }
-  if (arg_i32(env, argv[2])) loop->tracked[fd / 8] |= (uint8_t)(1 << (fd % 8));
-  else loop->tracked[fd / 8] &= (uint8_t)~(1 << (fd % 8));
+  if (loop) descriptors_set(&loop->tracked, arg_u32(env, argv[1]), arg_i32(env, argv[2]) != 0);
   return NULL;
+}
+
+/**
+ * loopOpenSocket(loop, domain, type, protocol): number
+ *
+ * socket(2) and loopTrackFd in one, since a thread may be terminated between two calls. The descriptor
+ * or -errno.
+ */
+static napi_value loop_open_socket(napi_env env, napi_callback_info info) {
+  ARGS(4);
+  struct loop *loop = arg_loop(env, argv[0]);
+  if (!loop) return result_i32(env, -ECANCELED);
+  int fd = socket(arg_i32(env, argv[1]), arg_i32(env, argv[2]) | SOCK_CLOEXEC, arg_i32(env, argv[3]));
+  int status = errno;
+  if (fd < 0) return result_i32(env, -status);
+  descriptors_set(&loop->tracked, (uint32_t)fd, true);
+  return result_i32(env, fd);
+}
+
+/** loopCloseFd(loop, fd): number — untracks and close(2), in one for the same reason; 0 or -errno. */
+static napi_value loop_close_fd(napi_env env, napi_callback_info info) {
+  ARGS(2);
+  struct loop *loop = arg_loop(env, argv[0]);
+  int fd = arg_i32(env, argv[1]);
+  if (!loop) return result_i32(env, -ECANCELED);
+  descriptors_set(&loop->tracked, (uint32_t)fd, false);
+  return result_syscall(env, close(fd));
 }
 
 const struct export loop_exports[] = {
@@ -456,5 +469,7 @@ const struct export loop_exports[] = {
     {"loopHostFd", loop_host_fd},
     {"loopHostIsDue", loop_host_is_due},
     {"loopTrackFd", loop_track_fd},
+    {"loopOpenSocket", loop_open_socket},
+    {"loopCloseFd", loop_close_fd},
     {NULL, NULL},
 };

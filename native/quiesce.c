@@ -6,6 +6,9 @@
 #include "queues.h"
 #include "uring.h"
 
+/* ABI: a bit of the upper half of `user_data`, shared with src/kernel/loop-control.ts. */
+#define NAME_DESCRIPTOR (1u << 2)
+
 enum { SQE_WORDS = 16, CQE_WORDS = 4 };
 static const double LIMIT_S = 1;
 /* A request that is just being tried again may escape a cancel: another follows after so long. */
@@ -18,13 +21,15 @@ static double now_s(void) {
 }
 
 /* Reaps everything; returns how many of them were the last of their request. */
-static int32_t collect(struct ring *ring) {
+static int32_t collect(struct ring *ring, struct descriptors *owned) {
   int32_t ended = 0;
   uint32_t head = *ring->cq_head;
   /* ORDER: acquire pairs with the kernel's release of the tail; entries before it are complete. */
   uint32_t tail = __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
   for (; head != tail; head++) {
     const uint32_t *cqe = ring->cqes + (head & ring->cq_mask) * CQE_WORDS;
+    int32_t result = (int32_t)cqe[2];
+    if ((cqe[1] & NAME_DESCRIPTOR) && result >= 0) descriptors_set(owned, (uint32_t)result, true);
     if (!(cqe[3] & CQE_F_MORE)) ended++;
   }
   /* ORDER: release, so that the kernel reuses an entry only after we have read it. */
@@ -42,10 +47,10 @@ static void push_cancel(struct ring *ring) {
   ++*ring->sq_tail;
 }
 
-void quiesce(struct ring *ring, int32_t outstanding) {
+void quiesce(struct ring *ring, int32_t outstanding, struct descriptors *owned) {
   /* What the kernel has not been told of is taken back. */
   *ring->sq_tail = __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE);
-  outstanding -= collect(ring);
+  outstanding -= collect(ring, owned);
   double limit_s = now_s() + LIMIT_S;
   while (outstanding > 0 && now_s() < limit_s) {
     if (!unsubmitted(ring)) {
@@ -54,7 +59,7 @@ void quiesce(struct ring *ring, int32_t outstanding) {
     }
     long result = uring_enter(ring->fd, unsubmitted(ring), (uint32_t)outstanding,
                               ENTER_GETEVENTS | ring->enter_flags, STEP_NS);
-    outstanding -= collect(ring);
+    outstanding -= collect(ring, owned);
     if (!may_retry(result)) break;
   }
 }

@@ -35,8 +35,13 @@ export class Descriptor {
   readonly #mainTarget: Target
   #latencyTarget: Target | null = null
 
-  /** Takes over `fd`, which is tracked already. */
+  /**
+   * Takes over `fd`, which is tracked already.
+   *
+   * @throws {RuntimeError} `ERR_EXECUTOR_CLOSED`: then it is closed, and its number maybe another's.
+   */
   constructor(executor: Executor, fd: number, path: string) {
+    executor.assertOpen('open a file')
     const { files, main } = executor.reactor
     this.executor = executor
     this.path = path
@@ -119,8 +124,10 @@ export class Descriptor {
   #closeNow(): Promise<void> {
     const { files, host } = this.executor.reactor
     files.remove(this.#index)
+    const closing = new CloseOperation(this.executor, this.#fd, this.path).start()
+    // Not before, lest nobody knew of it; nor upon completion: then the number may be another file's.
     host.trackFd(this.#fd, false)
-    return new CloseOperation(this.executor, this.#fd, this.path).start()
+    return closing
   }
 }
 

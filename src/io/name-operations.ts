@@ -44,8 +44,12 @@ abstract class NameOperation<T> extends AwaitedOperation<T> {
     }
     const { main } = this.executor.reactor
     this.encode(main, main.begin())
-    main.commit(this)
+    this.commit(main)
     return this.promise
+  }
+
+  protected commit(ring: Ring): void {
+    ring.commit(this)
   }
 
   /** Puts a path where the kernel reads it. */
@@ -74,7 +78,7 @@ export interface OpenFlags {
   readonly mode: number
 }
 
-/** `openat(2)`; the descriptor is closed with the environment, if not before. */
+/** `openat(2)`; the descriptor is tracked, hence closed with the environment if not before. */
 export class Open extends NameOperation<number> {
   readonly #request: OpenFlags
   #name: NameRef = NO_NAME
@@ -102,10 +106,8 @@ export class Open extends NameOperation<number> {
     encodeOpen(ring.sqes, base, { directoryFd, pathAddress, openFlags, mode })
   }
 
-  // Here rather than when it is settled: the executor may end in between.
-  override complete(result: number, flags: number): void {
-    if (result >= 0 && !this.isCancelled) this.executor.reactor.host.trackFd(result, true)
-    super.complete(result, flags)
+  protected override commit(ring: Ring): void {
+    ring.commitOpening(this)
   }
 
   protected override interpret(result: number): number {
@@ -113,7 +115,7 @@ export class Open extends NameOperation<number> {
   }
 
   protected override discard(result: number): void {
-    this.executor.reactor.kernel.closeFd(result)
+    this.executor.reactor.host.closeFd(result)
   }
 }
 

@@ -38,6 +38,8 @@ export interface Addon {
   loopHostFd(loop: NativeLoop): number
   loopHostIsDue(loop: NativeLoop): number
   loopTrackFd(loop: NativeLoop, fd: number, tracked: number): void
+  loopOpenSocket(loop: NativeLoop, domain: number, type: number, protocol: number): number
+  loopCloseFd(loop: NativeLoop, fd: number): number
 }
 
 let loaded: Addon | undefined

@@ -69,7 +69,11 @@ export interface LoopHost {
   isHostDue(): boolean
   /** Whether `fd` is to be closed should the environment end with it open. */
   trackFd(fd: number, tracked: boolean): void
-  /** Cancels what is in flight, closes the rings and leaves the host loop. */
+  /** socket(2), tracked from the start: the thread may be terminated at any call. */
+  openSocket(domain: number, type: number, protocol: number): number
+  /** close(2) of a descriptor that is tracked; once the loop was left, that has closed it. */
+  closeFd(fd: number): number
+  /** Cancels what is in flight, closes rings and tracked descriptors, and leaves the host loop. */
   detach(): void
 }
 

@@ -53,6 +53,10 @@ export const DOUBLE_ENTERS = 14
 export const DOUBLE_TURNS = 15
 export const DOUBLE_PARKS = 16
 
+// ABI: a bit of the upper half of `user_data`, shared with native/quiesce.c.
+/** Results that are no errors are descriptors, which the loop closes where nobody has reaped them. */
+export const NAME_DESCRIPTOR = 4
+
 const CONTROL_BYTES = 256
 
 /** The control block of one executor. */

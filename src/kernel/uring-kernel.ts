@@ -222,6 +222,15 @@ class UringLoopHost implements LoopHost {
     if (!this.#detached) this.#addon.loopTrackFd(this.#loop, fd, tracked ? 1 : 0)
   }
 
+  openSocket(domain: number, type: number, protocol: number): number {
+    assert(!this.#detached, 'a loop that was left gets no more descriptors')
+    return this.#addon.loopOpenSocket(this.#loop, domain, type, protocol)
+  }
+
+  closeFd(fd: number): number {
+    return this.#detached ? 0 : this.#addon.loopCloseFd(this.#loop, fd)
+  }
+
   detach(): void {
     if (this.#detached) return
     this.#detached = true

@@ -8,10 +8,16 @@ import type { NetRing } from './net-ring.ts'
 import { Socket } from './socket.ts'
 import { setNoDelay } from './socket-options.ts'
 
-/** Opens a TCP socket for an address, not yet bound or connected. @throws {KernelError} */
+/**
+ * Opens a TCP socket for an address, not yet bound or connected; it is tracked.
+ *
+ * @throws {KernelError}
+ * @throws {RuntimeError} `ERR_EXECUTOR_CLOSED`
+ */
 export function openTcpSocket(executor: Executor, address: SocketAddress): number {
+  executor.assertOpen('open a socket')
   const type = SOCK_STREAM | SOCK_CLOEXEC
-  const fd = executor.reactor.kernel.openSocket(domainOf(address), type, 0)
+  const fd = executor.reactor.host.openSocket(domainOf(address), type, 0)
   if (fd < 0) throw kernelError(fd, { syscall: 'socket', address: formatAddress(address) })
   return fd
 }

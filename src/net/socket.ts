@@ -27,11 +27,11 @@ export class Socket implements Target {
   #closed: Waiter<void> | null = null
   #isClosingFd = false
 
+  /** Takes over `fd`, which is tracked already. */
   constructor(net: NetRing, fd: number, remote: SocketAddress | null) {
     this.net = net
     this.fd = fd
     this.#remote = remote
-    net.executor.reactor.host.trackFd(fd, true)
   }
 
   get isClosing(): boolean {
@@ -118,7 +118,7 @@ export function submitClose(net: NetRing, target: Target, closed: Waiter<void>):
   const { ring, executor } = net
   encodeClose(ring.sqes, ring.begin(), target)
   ring.commit(new CloseOperation(closed))
-  // Not upon completion: by then the number may be another file's.
+  // Not before, lest nobody knew of it; nor upon completion: then the number may be another file's.
   executor.reactor.host.trackFd(target.fd, false)
 }
 

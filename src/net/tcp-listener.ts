@@ -120,6 +120,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
   #isStopping = false
   #closed: Waiter<void> | null = null
 
+  /** Takes over `fd`, which is tracked already. */
   private constructor(net: NetRing, fd: number, address: SocketAddress) {
     this.#net = net
     this.#target = { fd, registered: false }
@@ -128,7 +129,6 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     this.#retry = new RetryTimer(() => {
       if (this.#waiters.length > 0) this.#arm()
     })
-    net.executor.reactor.host.trackFd(fd, true)
   }
 
   /**
@@ -159,7 +159,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     try {
       return new TcpListener(net, fd, listen(current, fd, address, { ...options, backlog }))
     } catch (error) {
-      current.reactor.kernel.closeFd(fd)
+      current.reactor.host.closeFd(fd)
       throw error
     }
   }
@@ -198,10 +198,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     this.#failure = handleClosed('accept')
     current.reactor.timers.disarm(this.#retry)
     this.#endWaiters()
-    for (const fd of this.#ready) {
-      current.reactor.host.trackFd(fd, false)
-      current.reactor.kernel.closeFd(fd)
-    }
+    for (const fd of this.#ready) current.reactor.host.closeFd(fd)
     this.#ready.length = 0
     if (this.#isArmed) {
       cancelOn(this.#net, this.#operation)
@@ -234,7 +231,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     this.#isArmed = true
     const { ring } = this.#net
     encodeAccept(ring.sqes, ring.begin(), { target: this.#target, multishot: true })
-    ring.commit(this.#operation)
+    ring.commitOpening(this.#operation)
   }
 
   #complete(result: number, flags: number): void {
@@ -285,7 +282,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
 
   #deliver(fd: number): void {
     if (this.#closed !== null) {
-      this.#net.executor.reactor.kernel.closeFd(fd)
+      this.#net.executor.reactor.host.closeFd(fd)
       return
     }
     const waiter = this.#waiters.shift()
@@ -293,7 +290,6 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
       this.#grant(waiter, fd)
       return
     }
-    this.#net.executor.reactor.host.trackFd(fd, true)
     this.#ready.push(fd)
     if (this.#ready.length < READY_MAX || this.#isStopping || !this.#isArmed) return
     this.#isStopping = true
@@ -308,8 +304,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
       waiter.grant(new TcpStream(socket))
     } catch (error) {
       // There was no memory for the first socket of a ring.
-      current.reactor.host.trackFd(fd, false)
-      current.reactor.kernel.closeFd(fd)
+      current.reactor.host.closeFd(fd)
       waiter.fail(error)
     }
   }

@@ -31,7 +31,7 @@ import {
 } from '../kernel/index.ts'
 import type { Operation } from './operation.ts'
 import { refusedRing } from './refusal.ts'
-import { SLOT_BACKGROUND, SLOT_KEPT, SlotTable } from './slot-table.ts'
+import { SLOT_BACKGROUND, SLOT_DESCRIPTOR, SLOT_KEPT, SlotTable } from './slot-table.ts'
 import { encodeEntry, type OperationName, SQE_USER_DATA, type SqeWords } from './sqe.ts'
 
 /** How completions reach this thread. */
@@ -93,6 +93,8 @@ export class Ring {
   readonly #table = new SlotTable()
   #sqTail = 0
   #cqHead = 0
+  /** Completions reaped that were not their operation's last. */
+  #moreCount = 0
   /** The tail up to which entries are known to be free; the kernel may have freed more. */
   #roomTail = 0
   /** The submission tail when last counted. */
@@ -191,6 +193,17 @@ export class Ring {
     this.#publish(slot, this.#table.begin(slot, SLOT_BACKGROUND))
   }
 
+  /**
+   * The same for an operation whose results, but for errors, are descriptors. They are tracked when
+   * {@link Operation.complete} gets them; what is never reaped is closed with the ring.
+   */
+  commitOpening(operation: Operation): void {
+    const slot = this.#table.take(operation)
+    operation.slot = slot
+    this.#publish(slot, this.#table.begin(slot, SLOT_DESCRIPTOR))
+    if (this.#control[5] === 0) this.#host.reference() // WORD_REFERENCED
+  }
+
   /** Reserves a slot for an operation that is submitted again and again, until {@link releaseSlot}. */
   reserveSlot(operation: Operation): number {
     const slot = this.#table.take(operation)
@@ -241,6 +254,8 @@ export class Ring {
       if (sqes[base + SQE_USER_DATA] !== slot || sqes[base + SQE_USER_DATA + 1] !== generation)
         continue
       encodeEntry(sqes, base, IORING_OP_NOP, -1, 0, 0, 0, 0)
+      // The no-op's 0 is no descriptor.
+      sqes[base + SQE_USER_DATA + 1] = this.#table.deliverNothing(slot)
       return true
     }
     return false
@@ -273,8 +288,7 @@ export class Ring {
     // What a reap from within has counted is not counted again.
     this.completionCount += (this.#cqHead - this.#countedHead) | 0
     this.#countedHead = this.#cqHead
-    // ORDER: release, so that the kernel reuses an entry only after we have read it.
-    Atomics.store(words, layout.cqHead, this.#cqHead)
+    this.#publishHead()
     return count
   }
 
@@ -305,16 +319,39 @@ export class Ring {
     }
     const operation = table.operations[slot]!
     if ((flags & 2) !== 0)
-      this.#control[WORD_MORE + this.index]!++ // IORING_CQE_F_MORE
-    else if ((name & 3) === 0) table.free(slot)
-    else this.#retire(slot, name)
+      this.#goOn(name, result) // IORING_CQE_F_MORE
+    else if ((name & 7) === 0) table.free(slot)
+    else this.#retire(slot, name, result)
     operation.complete(result, flags)
   }
 
-  #retire(slot: number, name: number): void {
+  #goOn(name: number, result: number): void {
+    this.#moreCount++
+    if ((name & 4) !== 0) this.#track(result) // SLOT_DESCRIPTOR
+  }
+
+  #retire(slot: number, name: number, result: number): void {
     if ((name & SLOT_BACKGROUND) !== 0) this.#control[WORD_BACKGROUND + this.index]!--
     if ((name & SLOT_KEPT) !== 0) this.#table.keep(slot)
     else this.#table.free(slot)
+    if ((name & SLOT_DESCRIPTOR) !== 0) this.#track(result)
+  }
+
+  /**
+   * Makes a descriptor the loop's to close. A terminated thread stops at any call: until it is tracked
+   * it is found in the queue, and no more by the time that its number can be another file's.
+   */
+  #track(result: number): void {
+    if (result < 0) return
+    this.#host.trackFd(result, true)
+    this.#publishHead()
+  }
+
+  // Both at once: from them the loop tells how much is in flight when a thread was terminated.
+  #publishHead(): void {
+    this.#control[WORD_MORE + this.index] = this.#moreCount
+    // ORDER: release, so that the kernel reuses an entry only after we have read it.
+    Atomics.store(this.#words, this.#layout.cqHead, this.#cqHead)
   }
 
   #drop(slot: number): void {

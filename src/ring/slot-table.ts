@@ -1,18 +1,22 @@
 import { assert } from '../base/index.ts'
+import { NAME_DESCRIPTOR } from '../kernel/index.ts'
 import type { Operation } from './operation.ts'
 
 /** What a slot is used for: the low bits of its name. */
 export const SLOT_KEPT = 1
 /** Does not keep the program alive. */
 export const SLOT_BACKGROUND = 2
+/** Its results, but for errors, are descriptors. */
+export const SLOT_DESCRIPTOR: number = NAME_DESCRIPTOR
+const USE_MASK: number = SLOT_KEPT | SLOT_BACKGROUND | SLOT_DESCRIPTOR
 
 /** The name of a slot that nothing is in flight in: names are never negative. */
 const IDLE = -1
-const GENERATION_STEP = 4
-const NAME_MASK = 0x7ffffffc
+const GENERATION_STEP = 8
+const NAME_MASK = 0x7ffffff8
 
 /**
- * Operations by slot. A slot's name, a generation and two bits of use, tells one request from all
+ * Operations by slot. A slot's name, a generation and three bits of use, tells one request from all
  * others that had the slot; together they are the `user_data` of the request.
  *
  * What changes with each request is in a typed array, not in the operations: these are of many
@@ -42,7 +46,7 @@ export class SlotTable {
 
   /** Begins a request in `slot`, and returns its name. */
   begin(slot: number, use: number): number {
-    const generation = (this.#generations[slot]! + 4) & 0x7ffffffc // GENERATION_STEP, NAME_MASK
+    const generation = (this.#generations[slot]! + 8) & 0x7ffffff8 // GENERATION_STEP, NAME_MASK
     this.#generations[slot] = generation
     const name = generation | use
     this.names[slot] = name
@@ -58,6 +62,14 @@ export class SlotTable {
   /** Ends the request, but keeps the slot for the next one of the same operation. */
   keep(slot: number): void {
     this.names[slot] = IDLE
+  }
+
+  /** Renames the request: it delivers no descriptor after all. */
+  deliverNothing(slot: number): number {
+    assert(this.names[slot] !== IDLE, 'a request that is renamed is in flight')
+    const name = this.names[slot]! & ~SLOT_DESCRIPTOR
+    this.names[slot] = name
+    return name
   }
 
   isIdle(slot: number): boolean {
@@ -79,11 +91,8 @@ export class SlotTable {
   #grow(): void {
     const oldSize = this.operations.length
     const size = Math.max(256, oldSize * 2)
-    assert(
-      GENERATION_STEP > (SLOT_KEPT | SLOT_BACKGROUND),
-      'a generation is beside the bits of use',
-    )
-    assert((NAME_MASK & (SLOT_KEPT | SLOT_BACKGROUND)) === 0, 'a generation has no bits of use')
+    assert(GENERATION_STEP > USE_MASK, 'a generation is beside the bits of use')
+    assert((NAME_MASK & USE_MASK) === 0, 'a generation has no bits of use')
     this.names = grown(this.names, size, IDLE)
     this.#generations = grown(this.#generations, size, 0)
     this.#free = new Int32Array(size)

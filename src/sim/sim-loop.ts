@@ -32,6 +32,7 @@ import {
   WORD_TURN_SEQUENCE,
 } from '../kernel/index.ts'
 import type { SimCore } from './core.ts'
+import { quiesce } from './quiesce.ts'
 
 const EDEADLK = 35
 /** Promises that are not ours may need some rounds of the host loop before they move ours. */
@@ -119,14 +120,29 @@ export class SimLoop implements LoopHost {
     else this.#trackedFds.delete(fd)
   }
 
+  openSocket(domain: number, type: number, protocol: number): number {
+    const fd = this.#kernel.openSocket(domain, type, protocol)
+    if (fd >= 0) this.#trackedFds.add(fd)
+    return fd
+  }
+
+  closeFd(fd: number): number {
+    if (this.#isClosed) return 0
+    this.#trackedFds.delete(fd)
+    return this.#kernel.closeFd(fd)
+  }
+
   detach(): void {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#core.isInTurn = false
     if (this.#immediate !== null) clearImmediate(this.#immediate)
     if (this.#timer !== null) clearTimeout(this.#timer)
+    for (const ring of this.#rings) quiesce(this.#kernel, ring, this.#trackedFds)
+    for (const fd of this.#trackedFds) {
+      assert(this.#kernel.closeFd(fd) === 0, 'a descriptor that is tracked is open')
+    }
     for (const { memory } of this.#rings) this.#kernel.closeRing(memory)
-    for (const fd of this.#trackedFds) this.#kernel.closeFd(fd)
   }
 
   #schedule(): void {

@@ -1,16 +1,20 @@
 import assert from 'node:assert/strict'
 import { NO_QUEUE } from '../../src/base/index.ts'
 import {
+  AF_INET,
   createLoopControl,
   ECANCELED,
   IORING_ENTER_GETEVENTS,
   type Kernel,
   type LoopHost,
+  SOCK_CLOEXEC,
+  SOCK_STREAM,
 } from '../../src/kernel/index.ts'
 import {
   encodeCancel,
   encodeMessageRing,
   encodeNop,
+  encodeSocket,
   encodeTimeout,
   Operation,
   Ring,
@@ -32,6 +36,8 @@ function nowhere(kernel: Kernel): LoopHost {
     reference() {},
     isHostDue: () => false,
     trackFd() {},
+    openSocket: () => -1,
+    closeFd: () => 0,
     detach() {},
   }
 }
@@ -50,12 +56,18 @@ class Recorded extends Operation {
   override run(): void {}
 }
 
-function createRing(kernel: Kernel, entryCount = 8): Ring & Disposable {
+interface RingParts {
+  readonly entryCount?: number
+  readonly host?: LoopHost
+}
+
+function createRing(kernel: Kernel, parts: RingParts = {}): Ring & Disposable {
+  const { entryCount = 8, host = nowhere(kernel) } = parts
   const control = createLoopControl()
   const options = {
     kernel,
     control,
-    host: nowhere(kernel),
+    host,
     index: 0,
     kind: 'deferred',
     entryCount,
@@ -90,7 +102,7 @@ contract('Ring hands each completion to its own operation', (kernel) => {
 })
 
 contract('Ring submits by itself when its queue is full', (kernel) => {
-  using ring = createRing(kernel, 8)
+  using ring = createRing(kernel)
   const operations = Array.from({ length: 100 }, () => new Recorded())
 
   for (const operation of operations) {
@@ -142,6 +154,58 @@ contract('Ring withdraws an entry that the kernel has not seen: it does nothing'
   turn(kernel, ring)
 
   assert.deepEqual(operation.results, [0])
+})
+
+/** Opens a socket; says whether that was tracked by the time it got it. */
+class Opening extends Recorded {
+  readonly #tracked: Set<number>
+  wasTracked = false
+
+  constructor(tracked: Set<number>) {
+    super()
+    this.#tracked = tracked
+  }
+
+  override complete(result: number): void {
+    this.wasTracked = this.#tracked.has(result)
+    super.complete(result)
+  }
+}
+
+function beginOpening(ring: Ring, tracked: Set<number>): Opening {
+  const operation = new Opening(tracked)
+  const args = { domain: AF_INET, type: SOCK_STREAM | SOCK_CLOEXEC, protocol: 0 }
+  encodeSocket(ring.sqes, ring.begin(), args)
+  ring.commitOpening(operation)
+  return operation
+}
+
+contract('Ring tracks a descriptor before its operation gets it', (kernel) => {
+  const tracked = new Set<number>()
+  const host = { ...nowhere(kernel), trackFd: (fd: number) => void tracked.add(fd) }
+  using ring = createRing(kernel, { host })
+  const operation = beginOpening(ring, tracked)
+
+  turn(kernel, ring)
+
+  const [fd] = operation.results
+  assert.ok(operation.wasTracked)
+  assert.deepEqual([...tracked], [fd])
+  assert.equal(kernel.closeFd(fd!), 0)
+})
+
+contract('Ring tracks nothing for an opening that was withdrawn', (kernel) => {
+  const tracked = new Set<number>()
+  const host = { ...nowhere(kernel), trackFd: (fd: number) => void tracked.add(fd) }
+  using ring = createRing(kernel, { host })
+  const operation = beginOpening(ring, tracked)
+
+  assert.equal(ring.withdraw(operation), true)
+  turn(kernel, ring)
+
+  assert.deepEqual(operation.results, [0])
+  assert.equal(tracked.size, 0)
+  assert.equal(ring.staleCount, 0)
 })
 
 contract('Ring cancels by name what the kernel has', (kernel) => {

@@ -2,7 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { NO_QUEUE } from '../../src/base/index.ts'
-import { SLOT_BACKGROUND, SLOT_KEPT, SlotTable } from '../../src/ring/slot-table.ts'
+import {
+  SLOT_BACKGROUND,
+  SLOT_DESCRIPTOR,
+  SLOT_KEPT,
+  SlotTable,
+} from '../../src/ring/slot-table.ts'
 import { CountingOperation } from '../executor/operations.ts'
 
 function operation(): CountingOperation {
@@ -64,6 +69,19 @@ test("a kept slot stays its operation's, with another name for each request", ()
   assert.equal(first & 3, SLOT_KEPT)
   assert.ok(table.holds(one))
   assert.equal(table.size, 1)
+})
+
+test('deliverNothing() gives the request another name, under which it is still in flight', () => {
+  const table = new SlotTable()
+  const one = operation()
+  one.slot = table.take(one)
+  const name = table.begin(one.slot, SLOT_DESCRIPTOR)
+
+  const renamed = table.deliverNothing(one.slot)
+
+  assert.equal(renamed, name & ~SLOT_DESCRIPTOR)
+  assert.equal(table.names[one.slot], renamed)
+  assert.ok(table.holds(one))
 })
 
 test('names say what their slot is used for, also after the generations have wrapped', () => {
