@@ -29,6 +29,7 @@ enum {
   WORD_TURN_SEQUENCE = 7,
   WORD_MORE = 8,        /* one word per ring */
   WORD_BACKGROUND = 11, /* one word per ring */
+  WORD_CLOSING = 34,    /* one word per ring */
 };
 /* ABI: the same block seen as doubles. */
 enum {
@@ -256,7 +257,8 @@ static void shut_down(struct loop *loop) {
   loop->closing = true;
   for (int i = 0; i < loop->ring_count; i++) {
     struct ring *ring = &loop->rings[i];
-    quiesce(ring, in_flight(loop, i) - (int32_t)unsubmitted(ring), &loop->tracked);
+    int32_t outstanding = in_flight(loop, i) - (int32_t)unsubmitted(ring);
+    quiesce(ring, outstanding, loop->words[WORD_CLOSING + i], &loop->tracked);
   }
   descriptors_close(&loop->tracked);
   for (int i = 0; i < loop->ring_count; i++) close_ring(&loop->rings[i]);

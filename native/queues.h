@@ -50,10 +50,11 @@ static inline long enter_ring(const struct ring *ring, uint32_t wait_count, doub
  * Ends a ring's use: nothing more is submitted, what is in flight is cancelled and awaited, so that no
  * request outlives its memory.
  *
- * `outstanding` counts the entries submitted whose last completion has not been reaped. Descriptors that
- * nobody has taken over are added to `owned`. Linux 5.19.
+ * `outstanding` counts the entries submitted whose last completion has not been reaped, `closing` the
+ * closes that have not, submitted or not. Descriptors that nobody has taken over, or that were about to be
+ * closed, are added to `owned`. Linux 5.19.
  */
-void quiesce(struct ring *ring, int32_t outstanding, struct descriptors *owned);
+void quiesce(struct ring *ring, int32_t outstanding, int32_t closing, struct descriptors *owned);
 
 /** Closes a ring, and takes it out of the thread's table of registered ones. */
 void close_ring(struct ring *ring);

@@ -6,13 +6,22 @@
 #include "queues.h"
 #include "uring.h"
 
-/* ABI: a bit of the upper half of `user_data`, shared with src/kernel/loop-control.ts. */
+/* ABI: bits of the upper half of `user_data`, shared with src/kernel/loop-control.ts. */
 #define NAME_DESCRIPTOR (1u << 2)
+#define NAME_CLOSE (1u << 3)
 
 enum { SQE_WORDS = 16, CQE_WORDS = 4 };
 static const double LIMIT_S = 1;
+/* How much of it closes get, which leave their descriptor open when they are cancelled. */
+static const double CLOSES_S = 0.5;
 /* A request that is just being tried again may escape a cancel: another follows after so long. */
 static const double STEP_NS = 50e6;
+
+/* What is still to be awaited. */
+struct awaited {
+  int32_t requests;
+  int32_t closes;
+};
 
 static double now_s(void) {
   struct timespec now;
@@ -20,9 +29,7 @@ static double now_s(void) {
   return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* Reaps everything; returns how many of them were the last of their request. */
-static int32_t collect(struct ring *ring, struct descriptors *owned) {
-  int32_t ended = 0;
+static void collect(struct ring *ring, struct awaited *awaited, struct descriptors *owned) {
   uint32_t head = *ring->cq_head;
   /* ORDER: acquire pairs with the kernel's release of the tail; entries before it are complete. */
   uint32_t tail = __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
@@ -30,11 +37,23 @@ static int32_t collect(struct ring *ring, struct descriptors *owned) {
     const uint32_t *cqe = ring->cqes + (head & ring->cq_mask) * CQE_WORDS;
     int32_t result = (int32_t)cqe[2];
     if ((cqe[1] & NAME_DESCRIPTOR) && result >= 0) descriptors_set(owned, (uint32_t)result, true);
-    if (!(cqe[3] & CQE_F_MORE)) ended++;
+    if (cqe[1] & NAME_CLOSE) awaited->closes--;
+    if (!(cqe[3] & CQE_F_MORE)) awaited->requests--;
   }
   /* ORDER: release, so that the kernel reuses an entry only after we have read it. */
   __atomic_store_n(ring->cq_head, head, __ATOMIC_RELEASE);
-  return ended;
+}
+
+/* Takes back what the kernel has not been told of; what that would have closed is still to be closed. */
+static void withdraw(struct ring *ring, struct awaited *awaited, struct descriptors *owned) {
+  uint32_t head = __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE);
+  for (uint32_t index = head; index != *ring->sq_tail; index++) {
+    const uint32_t *sqe = ring->sqes + (index & ring->sq_mask) * SQE_WORDS;
+    if (!(sqe[9] & NAME_CLOSE)) continue;
+    descriptors_set(owned, sqe[1], true);
+    awaited->closes--;
+  }
+  *ring->sq_tail = head;
 }
 
 /* By the ring itself: the register call that would do it is of Linux 6.0. */
@@ -47,19 +66,21 @@ static void push_cancel(struct ring *ring) {
   ++*ring->sq_tail;
 }
 
-void quiesce(struct ring *ring, int32_t outstanding, struct descriptors *owned) {
-  /* What the kernel has not been told of is taken back. */
-  *ring->sq_tail = __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE);
-  outstanding -= collect(ring, owned);
-  double limit_s = now_s() + LIMIT_S;
-  while (outstanding > 0 && now_s() < limit_s) {
-    if (!unsubmitted(ring)) {
+void quiesce(struct ring *ring, int32_t outstanding, int32_t closing, struct descriptors *owned) {
+  struct awaited awaited = {outstanding, closing};
+  withdraw(ring, &awaited, owned);
+  collect(ring, &awaited, owned);
+  double start_s = now_s();
+  for (double now = start_s; awaited.requests > 0 && now < start_s + LIMIT_S; now = now_s()) {
+    bool is_closing = awaited.closes > 0 && now < start_s + CLOSES_S;
+    if (!is_closing && !unsubmitted(ring)) {
       push_cancel(ring);
-      outstanding++;
+      awaited.requests++;
     }
-    long result = uring_enter(ring->fd, unsubmitted(ring), (uint32_t)outstanding,
+    int32_t wait_count = is_closing ? awaited.closes : awaited.requests;
+    long result = uring_enter(ring->fd, unsubmitted(ring), (uint32_t)wait_count,
                               ENTER_GETEVENTS | ring->enter_flags, STEP_NS);
-    outstanding -= collect(ring, owned);
+    collect(ring, &awaited, owned);
     if (!may_retry(result)) break;
   }
 }

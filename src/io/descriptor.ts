@@ -145,7 +145,7 @@ class CloseOperation extends AwaitedOperation<void> {
   start(): Promise<void> {
     const { main } = this.executor.reactor
     encodeClose(main.sqes, main.begin(), { fd: this.#fd, registered: false })
-    main.commit(this)
+    main.commitClosing(this)
     return this.promise
   }
 

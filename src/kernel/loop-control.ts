@@ -34,6 +34,11 @@ export const WORD_BACKGROUND = 11
 export const WORD_QUEUE = 14
 /** Sequence of the last stall that was reported, by this thread or by its watchdog. */
 export const WORD_STALL_REPORTED = 15
+/**
+ * Closes in flight: one word for each ring. At the end of a ring they are awaited rather than cancelled,
+ * which would leave their descriptors open.
+ */
+export const WORD_CLOSING = 34
 /** 1 while a watchdog is connected to this process's inspector. Written by the watchdog. */
 export const WORD_STALL_CAPTURING = 63
 
@@ -53,9 +58,11 @@ export const DOUBLE_ENTERS = 14
 export const DOUBLE_TURNS = 15
 export const DOUBLE_PARKS = 16
 
-// ABI: a bit of the upper half of `user_data`, shared with native/quiesce.c.
+// ABI: bits of the upper half of `user_data`, shared with native/quiesce.c.
 /** Results that are no errors are descriptors, which the loop closes where nobody has reaped them. */
 export const NAME_DESCRIPTOR = 4
+/** The entry closes a descriptor, which the loop does where it was not submitted. */
+export const NAME_CLOSE = 8
 
 const CONTROL_BYTES = 256
 

@@ -117,7 +117,7 @@ export function cancelOn(net: NetRing, operation: Operation): void {
 export function submitClose(net: NetRing, target: Target, closed: Waiter<void>): void {
   const { ring, executor } = net
   encodeClose(ring.sqes, ring.begin(), target)
-  ring.commit(new CloseOperation(closed))
+  ring.commitClosing(new CloseOperation(closed))
   // Not before, lest nobody knew of it; nor upon completion: then the number may be another file's.
   executor.reactor.host.trackFd(target.fd, false)
 }

@@ -27,11 +27,12 @@ import {
   SQE_WORDS,
   type SubmitRing,
   WORD_BACKGROUND,
+  WORD_CLOSING,
   WORD_MORE,
 } from '../kernel/index.ts'
 import type { Operation } from './operation.ts'
 import { refusedRing } from './refusal.ts'
-import { SLOT_BACKGROUND, SLOT_DESCRIPTOR, SLOT_KEPT, SlotTable } from './slot-table.ts'
+import { SLOT_BACKGROUND, SLOT_CLOSE, SLOT_DESCRIPTOR, SLOT_KEPT, SlotTable } from './slot-table.ts'
 import { encodeEntry, type OperationName, SQE_USER_DATA, type SqeWords } from './sqe.ts'
 
 /** How completions reach this thread. */
@@ -204,6 +205,15 @@ export class Ring {
     if (this.#control[5] === 0) this.#host.reference() // WORD_REFERENCED
   }
 
+  /** The same for an operation that closes a descriptor: from here on that is closed in any case. */
+  commitClosing(operation: Operation): void {
+    const slot = this.#table.take(operation)
+    operation.slot = slot
+    this.#publish(slot, this.#table.begin(slot, SLOT_CLOSE))
+    this.#control[WORD_CLOSING + this.index]!++
+    if (this.#control[5] === 0) this.#host.reference() // WORD_REFERENCED
+  }
+
   /** Reserves a slot for an operation that is submitted again and again, until {@link releaseSlot}. */
   reserveSlot(operation: Operation): number {
     const slot = this.#table.take(operation)
@@ -320,7 +330,7 @@ export class Ring {
     const operation = table.operations[slot]!
     if ((flags & 2) !== 0)
       this.#goOn(name, result) // IORING_CQE_F_MORE
-    else if ((name & 7) === 0) table.free(slot)
+    else if ((name & 15) === 0) table.free(slot)
     else this.#retire(slot, name, result)
     operation.complete(result, flags)
   }
@@ -332,6 +342,7 @@ export class Ring {
 
   #retire(slot: number, name: number, result: number): void {
     if ((name & SLOT_BACKGROUND) !== 0) this.#control[WORD_BACKGROUND + this.index]!--
+    if ((name & SLOT_CLOSE) !== 0) this.#control[WORD_CLOSING + this.index]!--
     if ((name & SLOT_KEPT) !== 0) this.#table.keep(slot)
     else this.#table.free(slot)
     if ((name & SLOT_DESCRIPTOR) !== 0) this.#track(result)

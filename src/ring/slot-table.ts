@@ -1,5 +1,5 @@
 import { assert } from '../base/index.ts'
-import { NAME_DESCRIPTOR } from '../kernel/index.ts'
+import { NAME_CLOSE, NAME_DESCRIPTOR } from '../kernel/index.ts'
 import type { Operation } from './operation.ts'
 
 /** What a slot is used for: the low bits of its name. */
@@ -8,15 +8,17 @@ export const SLOT_KEPT = 1
 export const SLOT_BACKGROUND = 2
 /** Its results, but for errors, are descriptors. */
 export const SLOT_DESCRIPTOR: number = NAME_DESCRIPTOR
-const USE_MASK: number = SLOT_KEPT | SLOT_BACKGROUND | SLOT_DESCRIPTOR
+/** It closes a descriptor. */
+export const SLOT_CLOSE: number = NAME_CLOSE
+const USE_MASK: number = SLOT_KEPT | SLOT_BACKGROUND | SLOT_DESCRIPTOR | SLOT_CLOSE
 
 /** The name of a slot that nothing is in flight in: names are never negative. */
 const IDLE = -1
-const GENERATION_STEP = 8
-const NAME_MASK = 0x7ffffff8
+const GENERATION_STEP = 16
+const NAME_MASK = 0x7ffffff0
 
 /**
- * Operations by slot. A slot's name, a generation and three bits of use, tells one request from all
+ * Operations by slot. A slot's name, a generation and four bits of use, tells one request from all
  * others that had the slot; together they are the `user_data` of the request.
  *
  * What changes with each request is in a typed array, not in the operations: these are of many
@@ -46,7 +48,7 @@ export class SlotTable {
 
   /** Begins a request in `slot`, and returns its name. */
   begin(slot: number, use: number): number {
-    const generation = (this.#generations[slot]! + 8) & 0x7ffffff8 // GENERATION_STEP, NAME_MASK
+    const generation = (this.#generations[slot]! + 16) & 0x7ffffff0 // GENERATION_STEP, NAME_MASK
     this.#generations[slot] = generation
     const name = generation | use
     this.names[slot] = name

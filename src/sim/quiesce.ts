@@ -3,14 +3,16 @@ import {
   IORING_ENTER_GETEVENTS,
   IORING_SQ_CQ_OVERFLOW,
   type Kernel,
+  NAME_CLOSE,
   NAME_DESCRIPTOR,
   type RingEntry,
   type RingMemory,
+  SQE_WORDS,
 } from '../kernel/index.ts'
 
 /**
- * What native/quiesce.c does with the queues of a ring that ends: descriptors that nobody has taken over are
- * added to `owned`.
+ * What native/quiesce.c does with the queues of a ring that ends: descriptors that nobody has taken over,
+ * or that were about to be closed, are added to `owned`.
  */
 export function quiesce(
   kernel: Kernel,
@@ -19,10 +21,20 @@ export function quiesce(
 ): void {
   const { memory, entry } = ring
   const { words, layout } = memory
+  withdraw(memory, owned)
   do {
     kernel.enter(entry.enterFd, 0, 0, entry.enterFlags | IORING_ENTER_GETEVENTS, -1)
     collect(memory, owned)
   } while (words[layout.sqFlags]! & IORING_SQ_CQ_OVERFLOW)
+}
+
+function withdraw({ words, sqes, layout }: RingMemory, owned: Set<number>): void {
+  const tail = words[layout.sqTail]!
+  for (let index = words[layout.sqHead]!; index !== tail; index = (index + 1) >>> 0) {
+    const base = (index & (layout.sqEntryCount - 1)) * SQE_WORDS
+    if ((sqes[base + 9]! & NAME_CLOSE) !== 0) owned.add(sqes[base + 1]!)
+  }
+  words[layout.sqTail] = words[layout.sqHead]!
 }
 
 function collect({ words, layout }: RingMemory, owned: Set<number>): void {

@@ -6,15 +6,24 @@
  */
 
 import assert from 'node:assert/strict'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { setImmediate as nextRound } from 'node:timers/promises'
 import { Prng } from '../../src/base/index.ts'
-import { executor, spawn, yieldNow } from '../../src/index.ts'
+import { attachExecutor, executor, spawn, yieldNow } from '../../src/index.ts'
+import { BufferedFile } from '../../src/io/index.ts'
 import { expire, nop, poll } from '../executor/operations.ts'
-import { assertNoLeak, holdings } from '../io/support.ts'
+import { assertNoLeak, holdings, makeFolder, mountFolder, needsRoot } from '../io/support.ts'
 import { runChild, success } from './child.ts'
+import { churnConnections, churnFiles } from './churn.ts'
 import { createPipe } from './pipe.ts'
 
 const LIMIT = { timeout: 30_000 }
+
+function fdCount(): number {
+  return readdirSync('/proc/self/fd').length
+}
 
 test('10,000 operations that are cancelled at any moment leave nothing', LIMIT, async (t) => {
   const pipes = Array.from({ length: 4 }, () => createPipe())
@@ -88,6 +97,52 @@ test('tasks that are cancelled with operations under way leave nothing', LIMIT, 
   await nop()
   assertNoLeak(before)
 })
+
+for (const [what, churn] of [
+  ['opens files', churnFiles],
+  ['makes connections', churnConnections],
+] as const) {
+  test(`an executor that is closed while it ${what} leaves no descriptor`, LIMIT, async (t) => {
+    const folder = makeFolder(t)
+    executor().close()
+    const before = fdCount()
+
+    for (let i = 0; i < 50; i++) {
+      const current = attachExecutor({ ringDepth: 64, ioMemoryBytes: 1 << 20 })
+      await churn(folder)
+      for (let rounds = i; rounds > 0; rounds--) await nextRound()
+      current.close()
+    }
+
+    assert.equal(fdCount(), before)
+  })
+}
+
+test(
+  'closes that the kernel puts off are not cancelled with an executor',
+  needsRoot(),
+  async (t) => {
+    // An overlay's files can be flushed, which closing them may have to wait for.
+    const layers = mountFolder(t, ['-t', 'tmpfs', 'tmpfs'])
+    for (const layer of ['lower', 'upper', 'work']) mkdirSync(join(layers, layer))
+    const [lower, upper, work] = ['lower', 'upper', 'work'].map((name) => join(layers, name))
+    const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`
+    const path = join(mountFolder(t, ['-t', 'overlay', '-o', options, 'overlay']), 'file')
+    writeFileSync(path, '')
+    executor().close()
+    const before = fdCount()
+
+    for (let round = 0; round < 40; round++) {
+      const current = attachExecutor({ ringDepth: 64, ioMemoryBytes: 1 << 20 })
+      const files = await Promise.all(Array.from({ length: 60 }, () => BufferedFile.open(path)))
+      for (const file of files) void file.close()
+      current.reactor.main.submit()
+      current.close()
+    }
+
+    assert.equal(fdCount(), before)
+  },
+)
 
 test('garbage collection does not disturb what is in flight', LIMIT, async () => {
   const program = `

@@ -3,28 +3,44 @@
  *
  * Proof that these can fail: without the cleanup hook of native/loop.c the process dies of SIGSEGV;
  * with a loop that does not leave on a failed callback the thread spins, and terminate() never ends;
- * without the closing of tracked descriptors the count of them grows.
+ * without the closing of tracked descriptors the count of them grows, and without that of descriptors
+ * in the completion queue, and of closes in the submission queue, by a dozen a thread.
  */
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { setImmediate as nextRound } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
+import { executor } from '../../src/index.ts'
+import { churnConnects } from './churn.ts'
 import { createPipe } from './pipe.ts'
 
 const LIMIT = { timeout: 30_000 }
+/** So many threads are terminated, each at another moment. */
+const THREADS = 12
 const pipe = createPipe()
-after(() => pipe.close())
+const folder = mkdtempSync(join(tmpdir(), 'percore-terminate-'))
+after(() => {
+  pipe.close()
+  rmSync(folder, { recursive: true })
+})
 
 async function start(mode: string): Promise<Worker> {
-  const workerData = { mode, fd: pipe.readFd }
+  return (await startReporting(mode)).worker
+}
+
+async function startReporting(mode: string): Promise<{ worker: Worker; report: unknown }> {
+  const workerData = { mode, fd: pipe.readFd, folder }
   const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData })
-  await Promise.race([
+  const [report] = await Promise.race([
     once(worker, 'message'),
     once(worker, 'error').then(([error]) => Promise.reject(error)),
   ])
-  return worker
+  return { worker, report }
 }
 
 function fdCount(): number {
@@ -52,6 +68,37 @@ test('terminate() closes the files of a thread', LIMIT, async () => {
   await worker.terminate()
 
   assert.ok(during >= before + 10)
+  assert.equal(fdCount(), before)
+})
+
+for (const mode of ['opening files', 'making connections']) {
+  test(`terminate() of threads that are ${mode} leaves no descriptor`, LIMIT, async () => {
+    await (await start(mode)).terminate()
+    const before = fdCount()
+
+    for (let i = 0; i < THREADS; i++) {
+      const worker = await start(mode)
+      for (let rounds = (i * 7) % 40; rounds > 0; rounds--) await nextRound()
+      await worker.terminate()
+    }
+
+    assert.equal(fdCount(), before)
+  })
+}
+
+test('terminate() of threads that others connect to leaves no descriptor', LIMIT, async () => {
+  executor()
+  await (await start('accepting connections')).terminate()
+  const before = fdCount()
+
+  for (let i = 0; i < THREADS; i++) {
+    const { worker, report: port } = await startReporting('accepting connections')
+    const connecting = churnConnects(port as number)
+    for (let rounds = (i * 7) % 40; rounds > 0; rounds--) await nextRound()
+    await worker.terminate()
+    await connecting
+  }
+
   assert.equal(fdCount(), before)
 })
 

@@ -13,9 +13,11 @@ import {
 } from '../../src/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { expire, MultishotPoll, nop, poll, read } from '../executor/operations.ts'
+import { churnAccepts, churnConnections, churnFiles } from './churn.ts'
 
-const { mode, fd } = workerData as { mode: string; fd: number }
-const modes: Record<string, () => void> = {
+const { mode, fd, folder } = workerData as { mode: string; fd: number; folder: string }
+/** What is not undefined is reported. */
+const modes: Record<string, () => unknown> = {
   pending,
   parked: () => void sleep(3_600_000),
   'parked beside a timer of Node': () => {
@@ -30,13 +32,16 @@ const modes: Record<string, () => void> = {
   'submitting no-ops': () => void spawn(submitForEver),
   'busy in one turn': () => void spawn(busyForEver),
   'holding files': holdFiles,
+  'opening files': () => churnFiles(folder),
+  'making connections': () => void churnConnections(),
+  'accepting connections': churnAccepts,
 }
 
 attachExecutor({ spinBeforeParkUs: mode === 'spinning before it parks' ? 60e6 : 0 })
 await nop()
-modes[mode]!()
+const report = await modes[mode]!()
 await nop()
-parentPort!.postMessage('ready')
+parentPort!.postMessage(report)
 if (mode === 'busy in one turn') await nop()
 
 function pending(): void {

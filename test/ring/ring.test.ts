@@ -24,7 +24,7 @@ test("a completion with another name than its slot's is counted and dropped", LI
   main.commit(victim)
   const name = main.sqes[base + 9]!
 
-  main.sqes[base + 9] = name + 8 // the name that the slot's next request would have
+  main.sqes[base + 9] = name + 16 // the name that the slot's next request would have
   await nop()
 
   assert.equal(main.staleCount, staleCount + 1)

@@ -3,7 +3,12 @@ import { test } from 'node:test'
 import { spawn } from '../../src/index.ts'
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
-import { type SimFaults, type Simulation, simulate } from '../../src/testing/index.ts'
+import {
+  type SimFaults,
+  type SimKernel,
+  type Simulation,
+  simulate,
+} from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
 
 const SEEDS = 45
@@ -49,6 +54,54 @@ test('files leave no descriptor and no buffer behind, whatever fails or is cance
 
   for (let seed = 0; seed < SEEDS; seed++) {
     await simulate({ seed, faults: faultsOf(seed), checkBuffers: true }, program)
+  }
+})
+
+function openForEver({ executor, kernel }: Simulation): void {
+  spawn(async () => {
+    while (!executor.isClosed) {
+      await BufferedFile.create(`/tmp/${kernel.prng.int(0, 9)}`)
+        .then((file) => file.close())
+        .catch(tolerate)
+    }
+  })
+}
+
+function connectForEver({ executor }: Simulation, port: number): void {
+  spawn(async () => {
+    while (!executor.isClosed) {
+      await TcpStream.connect({ host: '127.0.0.1', port })
+        .then((stream) => stream.close())
+        .catch(tolerate)
+    }
+  })
+}
+
+async function acceptForEver({ executor }: Simulation, listener: TcpListener): Promise<void> {
+  while (!executor.isClosed) {
+    const stream = await listener.accept().catch(tolerate)
+    void stream?.close()
+  }
+}
+
+test('a program that ends at any moment leaves no descriptor to its process', async () => {
+  for (let seed = 0; seed < SEEDS / 3; seed++) {
+    let machine: SimKernel | null = null
+    const program = async (simulation: Simulation): Promise<void> => {
+      machine = simulation.kernel
+      const listener = await TcpListener.bind({ port: 0, host: '127.0.0.1' })
+      spawn(() => acceptForEver(simulation, listener))
+      for (let loop = 0; loop < 4; loop++) {
+        openForEver(simulation)
+        connectForEver(simulation, listener.address.port)
+      }
+      await sleep(simulation.kernel.prng.int(0, 3))
+    }
+
+    const faults = { ...faultsOf(seed), cqOverflow: 0.2 }
+    await simulate({ seed, faults, checkDescriptors: false }, program)
+
+    assert.deepEqual(machine!.leftovers().descriptors, [], `seed ${seed}`)
   }
 })
 
