@@ -53,6 +53,12 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
     this.#binding = bindCancellation(this.executor, this, options, action)
   }
 
+  /** Undoes {@link bind}, of an operation that could not be submitted. */
+  protected unbind(): void {
+    this.#binding?.end()
+    this.#binding = null
+  }
+
   cancel(reason: unknown): void {
     const { reactor } = this.executor
     if (this.#cancellation !== null || reactor.ringOf(this) === null) return

@@ -1,4 +1,4 @@
-import { assert, type KernelErrorContext, RuntimeError } from '../base/index.ts'
+import { assert, KernelError, type KernelErrorContext, RuntimeError } from '../base/index.ts'
 import { AwaitedOperation, type Executor, Waiter } from '../executor/index.ts'
 import { encodeClose, type Ring, type Target } from '../ring/index.ts'
 
@@ -108,7 +108,8 @@ export class Descriptor {
   async #close(): Promise<void> {
     const { executor } = this
     try {
-      if (this.#inFlightCount > 0) {
+      // What is in flight when an executor is closed never ends for us.
+      if (this.#inFlightCount > 0 && !executor.isClosed) {
         this.#drained = new Waiter<void>(executor)
         await this.#drained.promise
       }
@@ -124,10 +125,18 @@ export class Descriptor {
   #closeNow(): Promise<void> {
     const { files, host } = this.executor.reactor
     files.remove(this.#index)
-    const closing = new CloseOperation(this.executor, this.#fd, this.path).start()
+    const operation = new CloseOperation(this.executor, this.#fd, this.path)
+    try {
+      operation.submit()
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error
+      // The ring takes no more, and nobody comes back to close it later: by a call, which may block.
+      operation.complete(host.closeFd(this.#fd), 0)
+      return operation.promise
+    }
     // Not before, lest nobody knew of it; nor upon completion: then the number may be another file's.
     host.trackFd(this.#fd, false)
-    return closing
+    return operation.promise
   }
 }
 
@@ -142,11 +151,10 @@ class CloseOperation extends AwaitedOperation<void> {
     this.#path = path
   }
 
-  start(): Promise<void> {
+  submit(): void {
     const { main } = this.executor.reactor
     encodeClose(main.sqes, main.begin(), { fd: this.#fd, registered: false })
     main.commitClosing(this)
-    return this.promise
   }
 
   protected override interpret(): void {}

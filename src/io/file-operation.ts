@@ -41,17 +41,25 @@ export abstract class FileOperation<T> extends AwaitedOperation<T> {
     this.prepare()
     try {
       this.bind(options, action)
+      this.#begin()
     } catch (error) {
+      this.unbind()
       this.unprepare()
       throw error
     }
-    return this.#begin()
+    return this.promise
   }
 
   /** The same, but nothing cancels it: for what puts things right again. */
   startShielded(): Promise<T> {
     this.prepare()
-    return this.#begin()
+    try {
+      this.#begin()
+    } catch (error) {
+      this.unprepare()
+      throw error
+    }
+    return this.promise
   }
 
   /** Takes what {@link finish} gives back; throwing refuses the operation. */
@@ -76,9 +84,9 @@ export abstract class FileOperation<T> extends AwaitedOperation<T> {
     this.descriptor.leave()
   }
 
-  #begin(): Promise<T> {
-    this.descriptor.enter()
+  // Counted once it is submitted, since the ring may refuse it; until the next reap nothing ends.
+  #begin(): void {
     this.submit()
-    return this.promise
+    this.descriptor.enter()
   }
 }

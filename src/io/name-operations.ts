@@ -35,15 +35,16 @@ abstract class NameOperation<T> extends AwaitedOperation<T> {
   }
 
   #start(bind: () => void): Promise<T> {
+    const { main } = this.executor.reactor
     try {
       this.lease()
       bind()
+      this.encode(main, main.begin())
     } catch (error) {
+      this.unbind()
       this.#release()
       throw error
     }
-    const { main } = this.executor.reactor
-    this.encode(main, main.begin())
     this.commit(main)
     return this.promise
   }

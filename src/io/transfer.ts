@@ -1,4 +1,4 @@
-import { alignDown } from '../base/index.ts'
+import { alignDown, KernelError } from '../base/index.ts'
 import type { WaitOptions } from '../executor/index.ts'
 import { EAGAIN, EINTR, EIO } from '../kernel/index.ts'
 import type { IoBuffer } from '../memory/index.ts'
@@ -88,7 +88,13 @@ export abstract class Transfer<T> extends FileOperation<T> implements TransferAr
       this.#end(outcome, flags)
       return
     }
-    this.submit()
+    try {
+      this.submit()
+    } catch (error) {
+      // The ring takes no more. Reaping has to go on, and whoever waits for this to be told.
+      if (!(error instanceof KernelError)) throw error
+      super.complete(error.errno, flags)
+    }
   }
 
   protected abstract count(movedBytes: number): void
