@@ -2,7 +2,7 @@ import type { KernelErrorContext } from '../base/index.ts'
 import { AwaitedOperation, type Executor, type WaitOptions } from '../executor/index.ts'
 import { kernelError, SHUT_WR, SOCK_CLOEXEC, SOCK_STREAM } from '../kernel/index.ts'
 import type { IoBuffer } from '../memory/index.ts'
-import { encodeConnect, encodeShutdown } from '../ring/index.ts'
+import { encodeConnect, encodeShutdown, type Ring } from '../ring/index.ts'
 import { domainOf, encodeAddress, formatAddress, type SocketAddress } from './address.ts'
 import type { NetRing } from './net-ring.ts'
 import { Socket } from './socket.ts'
@@ -43,13 +43,7 @@ export async function connectSocket(
 
 /** Sends the end of the stream, once all that was written before has been sent. */
 export function shutdownSending(socket: Socket, options: WaitOptions | undefined): Promise<void> {
-  const operation = new ShutdownOperation(socket)
-  operation.bind(options, 'shut down')
-  const { ring } = socket.net
-  encodeShutdown(ring.sqes, ring.begin(), { target: socket, how: SHUT_WR })
-  ring.commit(operation)
-  socket.otherCount++
-  return operation.promise
+  return new ShutdownOperation(socket).start(options, 'shut down')
 }
 
 function connect(socket: Socket, address: SocketAddress, options: WaitOptions): Promise<void> {
@@ -58,21 +52,7 @@ function connect(socket: Socket, address: SocketAddress, options: WaitOptions): 
   const buffer = net.executor.reactor.memory.allocate(bytes.length)
   buffer.bytes.set(bytes)
   const operation = new ConnectOperation(socket, address, buffer)
-  try {
-    operation.bind(options, `connect to ${formatAddress(address)}`)
-  } catch (error) {
-    buffer.release()
-    throw error
-  }
-  const { ring } = net
-  encodeConnect(ring.sqes, ring.begin(), {
-    target: socket,
-    address: buffer.address,
-    addressBytes: bytes.length,
-  })
-  ring.commit(operation)
-  socket.otherCount++
-  return operation.promise
+  return operation.start(options, `connect to ${formatAddress(address)}`)
 }
 
 abstract class SocketOperation extends AwaitedOperation<void> {
@@ -81,6 +61,24 @@ abstract class SocketOperation extends AwaitedOperation<void> {
   constructor(socket: Socket) {
     super(socket.net.executor)
     this.socket = socket
+  }
+
+  protected abstract encode(ring: Ring, base: number): void
+
+  /** Submits it; throwing leaves nothing behind. */
+  start(options: WaitOptions | undefined, action: string): Promise<void> {
+    const { ring } = this.socket.net
+    try {
+      this.bind(options, action)
+      this.encode(ring, ring.begin())
+    } catch (error) {
+      this.unbind()
+      this.finish()
+      throw error
+    }
+    ring.commit(this)
+    this.socket.otherCount++
+    return this.promise
   }
 
   override complete(result: number, flags: number): void {
@@ -102,6 +100,11 @@ class ConnectOperation extends SocketOperation {
     this.#buffer = buffer
   }
 
+  protected override encode(ring: Ring, base: number): void {
+    const { address, lengthBytes } = this.#buffer
+    encodeConnect(ring.sqes, base, { target: this.socket, address, addressBytes: lengthBytes })
+  }
+
   protected override describe(): KernelErrorContext {
     return { syscall: 'connect', address: formatAddress(this.#address) }
   }
@@ -112,6 +115,10 @@ class ConnectOperation extends SocketOperation {
 }
 
 class ShutdownOperation extends SocketOperation {
+  protected override encode(ring: Ring, base: number): void {
+    encodeShutdown(ring.sqes, base, { target: this.socket, how: SHUT_WR })
+  }
+
   protected override describe(): KernelErrorContext {
     return this.socket.describe('shutdown')
   }

@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { attachExecutor, createTaskQueue, executor, spawnInto } from '../../src/index.ts'
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
-import { ENOMEM, kernelError } from '../../src/kernel/index.ts'
+import { ENOMEM } from '../../src/kernel/index.ts'
 import type { IoBuffer } from '../../src/memory/index.ts'
-import type { Ring } from '../../src/ring/index.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { poll } from '../executor/operations.ts'
 import { createPipe } from '../hazards/pipe.ts'
+import { refuseEntry } from '../ring/refuse.ts'
 import { makeFolder } from './support.ts'
 
 /** More entries than any of the actions takes. */
@@ -47,20 +47,6 @@ const DIRECT: Readonly<Record<string, Action<DirectFile>>> = {
   'writeBytes()': (file, options) => file.writeBytes(new Uint8Array(5000), 10, options),
 }
 
-/** Makes `ring` refuse the entry begun `count` begins from now; says whether it came to that. */
-function refuse(t: TestContext, ring: Ring, count: number): () => boolean {
-  const begin = ring.begin.bind(ring)
-  let left = count
-  const mock = t.mock.method(ring, 'begin', () => {
-    if (left-- === 0) throw kernelError(-ENOMEM, { syscall: 'io_uring_enter' })
-    return begin()
-  })
-  return () => {
-    mock.mock.restore()
-    return left < 0
-  }
-}
-
 /** Does `action` again and again, with another of its entries refused each time. */
 async function refuseEach<F extends BufferedFile | DirectFile>(
   t: TestContext,
@@ -80,7 +66,7 @@ async function refuseEach<F extends BufferedFile | DirectFile>(
   const before = held()
   let refusedCount = 0
   for (; refusedCount < ENTRIES_MAX; refusedCount++) {
-    const wasRefused = refuse(t, reactor.main, refusedCount)
+    const wasRefused = refuseEntry(t, reactor.main, refusedCount)
     const outcome = await action(file, { signal, timeoutMs: 1e6 }, buffer).then(
       () => null,
       (error) => error,
@@ -128,7 +114,7 @@ test('open() whose entry is refused leaves nothing', async (t) => {
 test('close() whose entry is refused closes the file by a call', async (t) => {
   await simulate(OPTIONS, async ({ kernel }) => {
     const file = await BufferedFile.create('/tmp/file')
-    const wasRefused = refuse(t, executor().reactor.main, 0)
+    const wasRefused = refuseEntry(t, executor().reactor.main, 0)
 
     await file.close()
 
