@@ -175,7 +175,8 @@ export class SimRing extends Description {
   post(low: number, high: number, result: number, flags: number): void {
     const completion = { low, high, result, flags }
     this.postedCount++
-    if (this.isImmediate || this.#isEntered) this.#write(completion)
+    const isInline = this.#isEntered && !this.#isDeferred(completion)
+    if (this.isImmediate || isInline) this.#write(completion)
     else {
       this.#deferred.push(completion)
       if (this.#flags & IORING_SETUP_TASKRUN_FLAG) this.#words[SQ_FLAGS]! |= IORING_SQ_TASKRUN
@@ -191,6 +192,11 @@ export class SimRing extends Description {
     this.core.record(request, result, flags | IORING_CQE_F_MORE)
     this.post(request.userDataLow, request.userDataHigh, result, flags | IORING_CQE_F_MORE)
     return true
+  }
+
+  /** Whether an earlier completion of the same request waits: none may overtake it. */
+  #isDeferred({ low, high }: HeldCompletion): boolean {
+    return this.#deferred.some((other) => other.low === low && other.high === high)
   }
 
   #write(completion: HeldCompletion): void {

@@ -38,6 +38,7 @@ import {
 } from '../../src/kernel/index.ts'
 import { contract } from '../../src/testing/index.ts'
 import {
+  type Completion,
   connectEntry,
   connectPair,
   listenTcp,
@@ -188,6 +189,35 @@ contract('a multishot accept gives each connection a completion that says more',
   assert.equal(last.result, -ECANCELED)
   assert.equal(last.flags & IORING_CQE_F_MORE, 0)
   for (const fd of [...fds, listener.fd]) kernel.closeFd(fd)
+})
+
+contract('a multishot accept that is cancelled amid connections ends with its last', (kernel) => {
+  using ring = new TestRing(kernel)
+  using other = new TestRing(kernel)
+  const listener = listenTcp(kernel)
+  const client = openTcp(kernel)
+  const accept = { opcode: IORING_OP_ACCEPT, fd: listener.fd, ioPriority: IORING_ACCEPT_MULTISHOT }
+  ring.push({ ...accept, userData: 1 })
+  ring.submit()
+  assert.equal(other.run(connectEntry(other, client, listener.port)), 0)
+  // The ring is not entered meanwhile: what the accept has to say is held back.
+  for (const startNs = kernel.nowNs(); kernel.nowNs() < startNs + 1e6; );
+
+  ring.push({ opcode: IORING_OP_ASYNC_CANCEL, address: 1, userData: 3 })
+  const found: Completion[] = []
+  const collect = (): void => {
+    ring.submit()
+    found.push(...ring.reap().filter(({ userData }) => userData === 1))
+  }
+  const isLast = ({ flags }: Completion): boolean => (flags & IORING_CQE_F_MORE) === 0
+  while (!found.some(isLast)) collect()
+  // What came too late would come now.
+  collect()
+
+  assert.equal(found.findIndex(isLast), found.length - 1)
+  for (const { result } of found) if (result >= 0) kernel.closeFd(result)
+  kernel.closeFd(client)
+  kernel.closeFd(listener.fd)
 })
 
 contract('ACCEPT on a socket that does not listen completes with -EINVAL', (kernel) => {
