@@ -1,24 +1,8 @@
 /** Traffic that is cancelled at random, from a seed, and checks every byte. */
 import assert from 'node:assert/strict'
-import type { Prng } from '../../src/base/index.ts'
-import { yieldNow } from '../../src/executor/index.ts'
 import type { TcpStream } from '../../src/net/index.ts'
+import { type Cancels, STOPPED } from '../hazards/cancels.ts'
 import { assertPattern, pattern } from './support.ts'
-
-/** Why a wait was given up. */
-export const ABORTED: Error = new Error('aborted')
-
-/** A signal that is aborted some turns later, or not at all. */
-export function randomSignal(prng: Prng): AbortSignal | undefined {
-  if (prng.chance(0.4)) return undefined
-  const controller = new AbortController()
-  const delay = prng.int(0, 6)
-  void (async () => {
-    for (let turn = 0; turn < delay; turn++) await yieldNow()
-    controller.abort(ABORTED)
-  })()
-  return controller.signal
-}
 
 /**
  * Writes the pattern; what is withdrawn is written again. Ends when cut, or after so many calls.
@@ -27,17 +11,18 @@ export function randomSignal(prng: Prng): AbortSignal | undefined {
  */
 export async function writeRandomly(
   stream: TcpStream,
-  prng: Prng,
+  cancels: Cancels,
   callCount: number,
 ): Promise<number> {
+  const { prng } = cancels
   let position = 0
   for (let call = 0; call < callCount; call++) {
-    const size = prng.chance(0.05) ? prng.int(1, 400_000) : prng.int(1, 3000)
+    const size = prng.chance(0.02) ? prng.int(1, 300_000) : prng.int(1, 3000)
+    const data = pattern(position, size)
     try {
-      await stream.write(pattern(position, size), { signal: randomSignal(prng) })
-      position += size
+      const outcome = await cancels.attempt((signal) => stream.write(data, { signal }))
+      if (outcome !== STOPPED) position += size
     } catch (error) {
-      if (error === ABORTED) continue
       assert.equal((error as { code: string }).code, 'ERR_HANDLE_CLOSED')
       break
     }
@@ -47,17 +32,16 @@ export async function writeRandomly(
 }
 
 /** Reads to the end, giving up at random; every byte must be the pattern's. Returns their count. */
-export async function readRandomly(stream: TcpStream, prng: Prng): Promise<number> {
+export async function readRandomly(stream: TcpStream, cancels: Cancels): Promise<number> {
+  const { prng } = cancels
   let position = 0
   for (;;) {
-    try {
-      const chunk = await stream.read({ signal: randomSignal(prng), copy: prng.chance(0.3) })
-      if (chunk === null) break
-      assertPattern(chunk, position)
-      position += chunk.length
-    } catch (error) {
-      if (error !== ABORTED) throw error
-    }
+    const copy = prng.chance(0.3)
+    const chunk = await cancels.attempt((signal) => stream.read({ signal, copy }))
+    if (chunk === STOPPED) continue
+    if (chunk === null) break
+    assertPattern(chunk, position)
+    position += chunk.length
   }
   await stream.close()
   return position

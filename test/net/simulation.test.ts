@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Prng } from '../../src/base/index.ts'
 import { executor } from '../../src/executor/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
 import { configureNet, netRingFor } from '../../src/net/net-ring.ts'
 import { simulate } from '../../src/testing/index.ts'
+import { Cancels } from '../hazards/cancels.ts'
 import { readRandomly, writeRandomly } from './random-traffic.ts'
 
 /** All that Linux may do to a stream without ending it. */
@@ -22,7 +22,7 @@ const FAULTS = {
 }
 
 async function exchange(seed: number): Promise<void> {
-  const prng = new Prng(seed)
+  const cancels = new Cancels(seed)
   // Every other machine is short of buffers.
   if (seed % 2 === 1) configureNet(executor(), { entryCount: 8, bufferBytes: 512, initialCount: 1 })
   const listener = await TcpListener.bind({ port: 7000 })
@@ -36,8 +36,8 @@ async function exchange(seed: number): Promise<void> {
   await Promise.all(
     pairs.map(async ({ client, server }) => {
       const [written, read] = await Promise.all([
-        writeRandomly(client, new Prng(prng.uint32()), 20),
-        readRandomly(server, new Prng(prng.uint32())),
+        writeRandomly(client, cancels, 20),
+        readRandomly(server, cancels),
       ])
       assert.ok(read >= written, `${written} bytes were written, ${read} came`)
     }),
