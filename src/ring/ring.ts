@@ -287,12 +287,13 @@ export class Ring {
     if (words[layout.sqFlags]! & IORING_SQ_CQ_OVERFLOW) this.submit()
     // ORDER: acquire, pairs with the kernel's release of the tail; entries before it are complete.
     const tail = Atomics.load(words, layout.cqTail)
+    const cqes = this.#cqesIndex
+    const mask = this.#completionMask
     let count = 0
-    while (((tail - this.#cqHead) | 0) > 0) {
-      const head = this.#cqHead
+    for (let head = this.#cqHead; ((tail - head) | 0) > 0; head = this.#cqHead) {
       this.#cqHead = (head + 1) | 0
       count++
-      const base = this.#cqesIndex + ((head & this.#completionMask) << 2)
+      const base = cqes + ((head & mask) << 2)
       this.#dispatch(words[base]!, words[base + 1]!, words[base + 2]!, words[base + 3]!)
     }
     // What a reap from within has counted is not counted again.
@@ -328,9 +329,12 @@ export class Ring {
       return
     }
     const operation = table.operations[slot]!
+    const use = name & 15 // USE_MASK
     if ((flags & 2) !== 0)
       this.#goOn(name, result) // IORING_CQE_F_MORE
-    else if ((name & 15) === 0) table.free(slot)
+    else if (use === 0) table.end(slot, name)
+    else if (use === 1)
+      table.keep(slot, name) // SLOT_KEPT
     else this.#retire(slot, name, result)
     operation.complete(result, flags)
   }
@@ -343,8 +347,8 @@ export class Ring {
   #retire(slot: number, name: number, result: number): void {
     if ((name & SLOT_BACKGROUND) !== 0) this.#control[WORD_BACKGROUND + this.index]!--
     if ((name & SLOT_CLOSE) !== 0) this.#control[WORD_CLOSING + this.index]!--
-    if ((name & SLOT_KEPT) !== 0) this.#table.keep(slot)
-    else this.#table.free(slot)
+    if ((name & SLOT_KEPT) !== 0) this.#table.keep(slot, name)
+    else this.#table.end(slot, name)
     if ((name & SLOT_DESCRIPTOR) !== 0) this.#track(result)
   }
 

@@ -12,8 +12,6 @@ export const SLOT_DESCRIPTOR: number = NAME_DESCRIPTOR
 export const SLOT_CLOSE: number = NAME_CLOSE
 const USE_MASK: number = SLOT_KEPT | SLOT_BACKGROUND | SLOT_DESCRIPTOR | SLOT_CLOSE
 
-/** The name of a slot that nothing is in flight in: names are never negative. */
-const IDLE = -1
 const GENERATION_STEP = 16
 const NAME_MASK = 0x7ffffff0
 
@@ -27,9 +25,8 @@ const NAME_MASK = 0x7ffffff0
  */
 export class SlotTable {
   readonly operations: (Operation | null)[] = []
-  /** By slot: the name of the request in flight, or -1. */
+  /** By slot: the name of the request in flight, or, negative, the complement of the last one's. */
   names: Int32Array<ArrayBuffer> = new Int32Array(0)
-  #generations: Int32Array<ArrayBuffer> = new Int32Array(0)
   #free = new Int32Array(0)
   #freeCount = 0
 
@@ -48,40 +45,45 @@ export class SlotTable {
 
   /** Begins a request in `slot`, and returns its name. */
   begin(slot: number, use: number): number {
-    const generation = (this.#generations[slot]! + 16) & 0x7ffffff0 // GENERATION_STEP, NAME_MASK
-    this.#generations[slot] = generation
-    const name = generation | use
-    this.names[slot] = name
+    const { names } = this
+    const name = ((~names[slot]! + 16) & 0x7ffffff0) | use // GENERATION_STEP, NAME_MASK
+    names[slot] = name
     return name
   }
 
+  /** Ends the request of this name, and frees its slot. */
+  end(slot: number, name: number): void {
+    this.names[slot] = ~name
+    this.free(slot)
+  }
+
+  /** Frees a slot that nothing is in flight in. */
   free(slot: number): void {
-    this.names[slot] = -1 // IDLE
     this.operations[slot] = null
     this.#free[this.#freeCount++] = slot
   }
 
   /** Ends the request, but keeps the slot for the next one of the same operation. */
-  keep(slot: number): void {
-    this.names[slot] = IDLE
+  keep(slot: number, name: number): void {
+    this.names[slot] = ~name
   }
 
   /** Renames the request: it delivers no descriptor after all. */
   deliverNothing(slot: number): number {
-    assert(this.names[slot] !== IDLE, 'a request that is renamed is in flight')
+    assert(!this.isIdle(slot), 'a request that is renamed is in flight')
     const name = this.names[slot]! & ~SLOT_DESCRIPTOR
     this.names[slot] = name
     return name
   }
 
   isIdle(slot: number): boolean {
-    return this.names[slot] === IDLE
+    return this.names[slot]! < 0
   }
 
   /** Whether the operation's terminal completion is still to come. */
   holds(operation: Operation): boolean {
     const { slot } = operation
-    return this.operations[slot] === operation && this.names[slot] !== IDLE
+    return this.operations[slot] === operation && this.names[slot]! >= 0
   }
 
   *inFlight(): Iterable<Operation> {
@@ -95,17 +97,12 @@ export class SlotTable {
     const size = Math.max(256, oldSize * 2)
     assert(GENERATION_STEP > USE_MASK, 'a generation is beside the bits of use')
     assert((NAME_MASK & USE_MASK) === 0, 'a generation has no bits of use')
-    this.names = grown(this.names, size, IDLE)
-    this.#generations = grown(this.#generations, size, 0)
+    const names = new Int32Array(size).fill(-1)
+    names.set(this.names)
+    this.names = names
     this.#free = new Int32Array(size)
     // The last is handed out first, so low slots are used before high ones.
     for (let slot = size - 1; slot >= oldSize; slot--) this.#free[this.#freeCount++] = slot
     for (let slot = oldSize; slot < size; slot++) this.operations.push(null)
   }
-}
-
-function grown(values: Int32Array, size: number, filler: number): Int32Array<ArrayBuffer> {
-  const result = new Int32Array(size).fill(filler)
-  result.set(values)
-  return result
 }

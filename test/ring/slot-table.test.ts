@@ -23,7 +23,7 @@ test('SlotTable gives no slot twice, and no name twice, whatever is taken and fr
       for (const action of actions) {
         if (action === 0 && taken.length > 0) {
           const freed = taken.shift()!
-          table.free(freed.slot)
+          table.end(freed.slot, table.names[freed.slot]!)
           assert.ok(!table.holds(freed))
         } else {
           const one = operation()
@@ -60,7 +60,7 @@ test("a kept slot stays its operation's, with another name for each request", ()
   one.slot = table.take(one)
 
   const first = table.begin(one.slot, SLOT_KEPT)
-  table.keep(one.slot)
+  table.keep(one.slot, first)
   assert.ok(!table.holds(one))
   assert.ok(table.isIdle(one.slot))
   const second = table.begin(one.slot, SLOT_KEPT)
