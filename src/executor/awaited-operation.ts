@@ -82,22 +82,18 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
     } else if (result < 0) {
       rejectThrough(this.#resolve, this.failure(result))
     } else {
-      this.#settle(result)
+      let value: T
+      try {
+        value = this.interpret(result)
+      } catch (error) {
+        rejectThrough(this.#resolve, error)
+        return
+      }
+      this.#resolve(value)
     }
   }
 
   protected failure(result: number): KernelError {
     return kernelError(result, this.describe())
-  }
-
-  #settle(result: number): void {
-    let value: T
-    try {
-      value = this.interpret(result)
-    } catch (error) {
-      rejectThrough(this.#resolve, error)
-      return
-    }
-    this.#resolve(value)
   }
 }

@@ -41,7 +41,7 @@ export abstract class FileOperation<T> extends AwaitedOperation<T> {
     this.prepare()
     try {
       this.bind(options, action)
-      this.#begin()
+      this.begin()
     } catch (error) {
       this.unbind()
       this.unprepare()
@@ -54,7 +54,7 @@ export abstract class FileOperation<T> extends AwaitedOperation<T> {
   startShielded(): Promise<T> {
     this.prepare()
     try {
-      this.#begin()
+      this.begin()
     } catch (error) {
       this.unprepare()
       throw error
@@ -85,7 +85,7 @@ export abstract class FileOperation<T> extends AwaitedOperation<T> {
   }
 
   // Counted once it is submitted, since the ring may refuse it; until the next reap nothing ends.
-  #begin(): void {
+  protected begin(): void {
     this.submit()
     this.descriptor.enter()
   }

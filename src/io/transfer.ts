@@ -80,12 +80,12 @@ export abstract class Transfer<T> extends FileOperation<T> implements TransferAr
 
   override complete(result: number, flags: number): void {
     if (result === this.#leftBytes) {
-      this.#end(result, flags)
+      this.end(result, flags)
       return
     }
-    const outcome = this.isCancelled ? result : this.#judge(result)
+    const outcome = this.isCancelled ? result : this.judge(result)
     if (outcome !== MORE) {
-      this.#end(outcome, flags)
+      this.end(outcome, flags)
       return
     }
     try {
@@ -116,7 +116,7 @@ export abstract class Transfer<T> extends FileOperation<T> implements TransferAr
     this.buffer.unpin()
   }
 
-  #end(outcome: number, flags: number): void {
+  protected end(outcome: number, flags: number): void {
     if (outcome < 0) {
       super.complete(outcome, flags)
       return
@@ -126,18 +126,18 @@ export abstract class Transfer<T> extends FileOperation<T> implements TransferAr
     super.complete(totalBytes, flags)
   }
 
-  #judge(result: number): number {
+  protected judge(result: number): number {
     if (result < 0 && result !== -EAGAIN && result !== -EINTR) return result
     const outcome = result < 0 ? MORE : this.judgeShort(result, this.#alignmentBytes)
     if (outcome !== MORE) return outcome
     const movedBytes = alignDown(Math.max(0, result), this.#alignmentBytes)
     this.#idleCount = movedBytes > 0 ? 0 : this.#idleCount + 1
     if (this.#idleCount > RETRIES_MAX) return result < 0 ? result : -EIO
-    this.#advance(movedBytes)
+    this.advance(movedBytes)
     return MORE
   }
 
-  #advance(movedBytes: number): void {
+  protected advance(movedBytes: number): void {
     const { address, bufferIndex } = this.memory
     this.#leftBytes -= movedBytes
     this.#doneBytes += movedBytes
