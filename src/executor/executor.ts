@@ -10,6 +10,7 @@ import {
   WORD_TURN_SEQUENCE,
 } from '../kernel/index.ts'
 import { Reactor } from '../reactor/index.ts'
+import { CompletionChains } from './completion-chains.ts'
 import { currentContext } from './context.ts'
 import { currentOrNull, setCurrent } from './current.ts'
 import { type ExecutorOptions, validateOptions } from './executor-options.ts'
@@ -20,16 +21,18 @@ import { StallDetector, validateStallOptions } from './stall-detector.ts'
 import type { StallOptions } from './stall-report.ts'
 import { type ExecutorStats, readStats } from './stats.ts'
 import { Task, type TaskBody, TaskStart } from './task.ts'
-import { queueNotFound, TaskQueue, type TaskQueueOptions } from './task-queue.ts'
+import { queueNotFound, TaskQueue, type TaskQueueOptions, TURN_TARGET_NS } from './task-queue.ts'
 
 /** So often a turn goes on with what has become ready meanwhile, at the most. */
 const FOLLOW_UPS_MAX = 16
-/** After so many completions a turn settles what they have made runnable. */
-const COLLECTED_MAX = 1024
-/** One turn in so many tries what did not pay lately: a follow-up, which costs a microtask. */
+/** How many microtasks a follow-up waits for code to get to its next operation: async functions in between take three each. */
+const HOPS_MAX = 4
+/** After so many waiters the turn looks at the clock. */
+const UNTIMED_MAX = 16
+/** One turn in so many tries what did not pay lately: a follow-up, which costs microtasks. */
 const FOLLOW_UP_RETRY_INTERVAL = 16
-/** And submitting within the turn, which costs a system call. */
-const INLINE_RETRY_INTERVAL = 64
+/** One of these follow-ups in so many submits within the turn, which costs a system call. */
+const INLINE_RETRY_INTERVAL = 4
 const SETTLED: Promise<void> = Promise.resolve()
 
 /** Ready paths may answer at once this often in a turn; then they wait for the next. */
@@ -59,10 +62,13 @@ export class Executor {
   #urgentCount = 0
   #readyBudget = READY_BUDGET
   #followUpLeft = 0
+  #hopsLeft = 0
   #batchLeft = 0
+  #untimedCount = 0
   #followUpCount = 0
   readonly #followUps = new Guess(FOLLOW_UP_RETRY_INTERVAL)
   readonly #inline = new Guess(INLINE_RETRY_INTERVAL)
+  readonly #chains: CompletionChains
   #triesInline = false
   /** How often this turn has submitted, and how often the kernel completed something there and then. */
   #inlineTries = 0
@@ -82,6 +88,7 @@ export class Executor {
     this.#words = this.reactor.control.words
     this.#doubles = this.reactor.control.doubles
     this.preemption = new Preemption(this, checked.sliceNs)
+    this.#chains = new CompletionChains(this.reactor, this.#scheduler)
     this.defaultQueue = new TaskQueue(this, 'default', {})
     this.#queues.add(this.defaultQueue)
     this.#sliceNs = checked.sliceNs
@@ -272,12 +279,10 @@ export class Executor {
    * turn it is. Microtasks, and with them continuations, run as this returns.
    */
   #turn(): void {
-    const nowNs = this.#doubles[DOUBLE_NOW_NS]!
     if (this.#words[WORD_ENTER_ERROR] !== 0) this.#failEnter()
     this.#endTurn((this.#words[WORD_TURN_SEQUENCE]! - 2) | 0)
-    this.#judgeInline()
     this.reactor.reap()
-    this.#collectChained()
+    const nowNs = this.#chains.collect(this.#doubles[DOUBLE_NOW_NS]!)
     if (nowNs >= this.#doubles[DOUBLE_DEADLINE_NS]!) this.reactor.timers.expire(nowNs)
     if (nowNs >= this.#adjustNs) this.#adjustShares(nowNs)
     const queue = this.#scheduler.pick()
@@ -327,9 +332,11 @@ export class Executor {
     const count = this.#settle(queue, limit, first.runsUserCode)
     queue.endBatch(count)
     if (first.runsUserCode) return
-    this.#batchLeft = limit - count
-    // Where everything waits for a device or a peer it would be a microtask for nothing.
+    // Where everything waits for a device or a peer it would be microtasks for nothing.
     if (!this.#followUps.isWorthTrying()) return
+    this.#judgeInline()
+    this.#batchLeft = limit - count
+    this.#untimedCount = count
     this.#followUpLeft = FOLLOW_UPS_MAX
     this.#followUpSoon()
   }
@@ -352,49 +359,65 @@ export class Executor {
   /**
    * Lets a batch be followed by another in the same turn, behind the continuations of this one: leaving
    * JavaScript and coming back costs as much as settling a dozen waiters. No further than one batch
-   * may go: what settling costs is known from earlier turns.
+   * may go, by count and by the clock, and only while nobody else has anything to do.
    */
   #followUpSoon(): void {
     if (this.#batchLeft <= 0 || this.#followUpLeft === 0) return
     this.#followUpLeft--
+    this.#hopsLeft = HOPS_MAX
     SETTLED.then(this.#followUp)
   }
 
   readonly #followUp = (): void => {
     const queue = this.#running
-    if (queue === null || this.#isClosed) return
-    if (this.#scheduler.size > 0 || this.preemption.isDue) return
-    const isReady = queue.length > 0 || (this.#collectInline() > 0 && this.#scheduler.size === 0)
-    this.#followUps.record(isReady)
-    if (!isReady) return
-    if (queue.peek()?.runsUserCode !== false) return
+    if (queue === null || this.#isClosed || this.#mustEndTurn()) return
+    if (queue.length === 0) {
+      this.#collectInline()
+      if (this.#mustEndTurn()) return
+    }
+    if (queue.length > 0) {
+      this.#followUps.record(true)
+      this.#settleMore(queue)
+    } else if (--this.#hopsLeft > 0) {
+      SETTLED.then(this.#followUp)
+    } else {
+      this.#followUps.record(false)
+    }
+  }
+
+  #settleMore(queue: TaskQueue): void {
+    if (queue.peek()!.runsUserCode) return
     const count = this.#settle(queue, this.#batchLeft, false)
     queue.extendBatch(count)
     this.#followUpCount++
     this.#batchLeft -= count
+    this.#untimedCount += count
     this.#followUpSoon()
   }
 
-  /** Submits, and reaps what the kernel completed there and then; returns how much that was. */
-  #collectInline(): number {
-    const { main } = this.reactor
-    if (!this.#triesInline || main.unsubmittedCount === 0) return 0
-    this.#inlineTries++
-    main.submit()
-    const count = main.reap()
-    if (count > 0) this.#inlineHits++
-    return count
+  /** Whether somebody else is to be run, or looked at, before this turn goes on. */
+  #mustEndTurn(): boolean {
+    if (this.#scheduler.size > 0 || this.preemption.isDue) return true
+    if (this.reactor.hasUrgentCompletions) return true
+    if (this.#untimedCount < UNTIMED_MAX) return false
+    this.#untimedCount = 0
+    const nowNs = this.nowNs()
+    if (nowNs >= this.#doubles[DOUBLE_DEADLINE_NS]!) return true
+    return nowNs - this.#turnStartNs >= TURN_TARGET_NS
   }
 
-  /** Goes on with operations that submitted others as they completed, until a queue is runnable. */
-  #collectChained(): void {
-    let left = COLLECTED_MAX
-    for (let round = 0; round < FOLLOW_UPS_MAX && left > 0 && this.#scheduler.size === 0; round++) {
-      const count = this.#collectInline()
-      if (count === 0) return
-      left -= count
-      this.#followUpCount++
+  /** Submits, and reaps what the kernel completed there and then, if that is worth trying. */
+  #collectInline(): void {
+    const { main } = this.reactor
+    if (!this.#triesInline) return
+    if (main.unsubmittedCount > 0) {
+      this.#inlineTries++
+      main.submit()
+      // What the kernel did in there may have taken its time.
+      this.#untimedCount = UNTIMED_MAX
     }
+    // Also where that has been submitted already, as reads are while they are many.
+    if (main.reap() > 0) this.#inlineHits++
   }
 
   /**
@@ -403,7 +426,8 @@ export class Executor {
    * brings the same completions.
    */
   #judgeInline(): void {
-    if (this.#inlineTries > 0) this.#inline.record(this.#inlineHits > 1 || this.#batchLeft <= 0)
+    const hits = this.#inlineHits
+    if (this.#inlineTries > 0) this.#inline.record(hits > 1 || (hits > 0 && this.#batchLeft <= 0))
     this.#inlineTries = 0
     this.#inlineHits = 0
     this.#triesInline = this.#inline.isWorthTrying()

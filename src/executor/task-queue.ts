@@ -37,7 +37,7 @@ export interface TaskQueueStats {
 }
 
 /** A turn is aimed at this long, unless its tasks ask {@link needPreempt} themselves. */
-const TURN_TARGET_NS = 500_000
+export const TURN_TARGET_NS = 500_000
 const BATCH_MAX = 1024
 let lastNumber = -1
 

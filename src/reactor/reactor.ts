@@ -88,6 +88,11 @@ export class Reactor {
     return this.#latency !== null
   }
 
+  /** Whether operations of latency-sensitive queues have completed that nobody has looked at yet. */
+  get hasUrgentCompletions(): boolean {
+    return this.#latency?.hasCompletions === true
+  }
+
   /** Operations between submission and terminal completion, on all rings, but for our own polls. */
   get inFlightCount(): number {
     const all = this.main.inFlightCount + (this.#latency?.inFlightCount ?? 0)

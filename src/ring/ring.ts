@@ -149,6 +149,12 @@ export class Ring {
     return { words: this.#words, index: this.#layout.cqTail }
   }
 
+  /** Whether there is something to reap. */
+  get hasCompletions(): boolean {
+    // ORDER: acquire, as in reap().
+    return Atomics.load(this.#words, this.#layout.cqTail) !== this.#cqHead
+  }
+
   /** How far completions have been reaped: the tail, when all have. */
   get completionHead(): number {
     return this.#cqHead
@@ -209,8 +215,9 @@ export class Ring {
   commitClosing(operation: Operation): void {
     const slot = this.#table.take(operation)
     operation.slot = slot
-    this.#publish(slot, this.#table.begin(slot, SLOT_CLOSE))
+    // First, so that no close goes uncounted where the thread is terminated in between.
     this.#control[WORD_CLOSING + this.index]!++
+    this.#publish(slot, this.#table.begin(slot, SLOT_CLOSE))
     if (this.#control[5] === 0) this.#host.reference() // WORD_REFERENCED
   }
 
@@ -253,6 +260,7 @@ export class Ring {
   withdraw(operation: Operation): boolean {
     assert(this.holds(operation), 'an operation is withdrawn from its own ring')
     const { slot, generation } = this.nameOf(operation)
+    assert((generation & SLOT_CLOSE) === 0, 'what closes a descriptor is not withdrawn')
     const { sqes } = this
     // A search, since cancelling what was just begun is rare, and a record of it would cost always.
     for (
@@ -346,10 +354,13 @@ export class Ring {
 
   #retire(slot: number, name: number, result: number): void {
     if ((name & SLOT_BACKGROUND) !== 0) this.#control[WORD_BACKGROUND + this.index]!--
-    if ((name & SLOT_CLOSE) !== 0) this.#control[WORD_CLOSING + this.index]!--
     if ((name & SLOT_KEPT) !== 0) this.#table.keep(slot, name)
     else this.#table.end(slot, name)
     if ((name & SLOT_DESCRIPTOR) !== 0) this.#track(result)
+    if ((name & SLOT_CLOSE) === 0) return
+    // With the head, lest a terminated thread's close be counted twice.
+    this.#publishHead()
+    this.#control[WORD_CLOSING + this.index]!--
   }
 
   /**

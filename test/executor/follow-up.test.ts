@@ -6,13 +6,20 @@ import {
   createTaskQueue,
   executor,
   spawnInto,
+  type TaskQueueStats,
   yieldNow,
 } from '../../src/executor/index.ts'
 import { DOUBLE_TURNS } from '../../src/kernel/index.ts'
 import { encodeNop, Operation } from '../../src/ring/index.ts'
+import { sleep } from '../../src/time/index.ts'
 import { nop } from './operations.ts'
 
 const BUSY_MS = 1
+
+/** Rounds of the event loop so far: what a follow-up saves. */
+function rounds(): number {
+  return executor().reactor.control.doubles[DOUBLE_TURNS]!
+}
 
 test('a turn whose continuations are slow settles no more than its batch, follow-ups included', async () => {
   const queue = createTaskQueue('slow')
@@ -65,8 +72,66 @@ test('many operations that complete at once are followed up within the turn', as
   assert.ok(settledCount >= 12 * turnCount, `${settledCount} settled in ${turnCount} turns`)
 })
 
+test('operations behind async functions, or submitted early, are followed up as well', async () => {
+  const { main } = executor().reactor
+  const behind = async (): Promise<void> => {
+    await nop()
+  }
+  const early = async (): Promise<void> => {
+    const operation = nop()
+    main.submit()
+    await operation
+  }
+  for (const one of [behind, early]) {
+    const body = async (): Promise<void> => {
+      for (let index = 0; index < 200; index++) await one()
+    }
+    await body()
+    const roundsFrom = rounds()
+
+    await Promise.all(Array.from({ length: 8 }, body))
+
+    assert.ok(rounds() - roundsFrom <= 150, `200 batches in ${rounds() - roundsFrom} rounds`)
+  }
+})
+
+test('what did not pay for long is found to pay again, whatever went before', async () => {
+  for (let phase = 0; phase < 16; phase++) {
+    for (let index = 0; index < 20 + phase; index++) await sleep(0.01)
+    // Within as many turns as the rarest retry needs.
+    for (let index = 0; index < 200; index++) await nop()
+    const roundsFrom = rounds()
+
+    for (let index = 0; index < 200; index++) await nop()
+
+    const count = rounds() - roundsFrom
+    assert.ok(count <= 150, `200 operations in ${count} rounds, ${20 + phase} sleeps before`)
+  }
+})
+
+test('a turn whose continuations become slow is not followed up', async () => {
+  const queue = createTaskQueue('slower')
+  let slowFrom: TaskQueueStats | null = null
+  const body = async (): Promise<void> => {
+    for (let index = 0; index < 100; index++) await yieldNow()
+    slowFrom ??= queue.stats()
+    for (let index = 0; index < 3; index++) {
+      const untilMs = performance.now() + BUSY_MS
+      while (performance.now() < untilMs);
+      await yieldNow()
+    }
+  }
+
+  await Promise.all(Array.from({ length: 32 }, () => spawnInto(queue, body)))
+
+  const after = queue.stats()
+  const settledCount = after.settledCount - slowFrom!.settledCount
+  const turnCount = after.turnCount - slowFrom!.turnCount
+  assert.ok(settledCount <= 32 * (turnCount + 1), `${settledCount} settled in ${turnCount} turns`)
+})
+
 test('operations that submit others as they complete go on within the turn', async () => {
-  const { main, control } = executor().reactor
+  const { main } = executor().reactor
   let leftCount = 1000
   let finish = (): void => {}
   const done = new Promise<void>((resolve) => {
@@ -85,13 +150,13 @@ test('operations that submit others as they complete go on within the turn', asy
 
     override run(): void {}
   }
-  const turnsFrom = control.doubles[DOUBLE_TURNS]!
+  const roundsFrom = rounds()
 
   new Chained(NO_QUEUE).submit()
   await done
 
-  const turns = control.doubles[DOUBLE_TURNS]! - turnsFrom
-  assert.ok(turns <= 300, `1000 operations in ${turns} rounds of the event loop`)
+  const count = rounds() - roundsFrom
+  assert.ok(count <= 300, `1000 operations in ${count} rounds of the event loop`)
 })
 
 test('a closed executor makes no latency ring', () => {

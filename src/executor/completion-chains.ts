@@ -1,0 +1,54 @@
+import { DOUBLE_DEADLINE_NS } from '../kernel/index.ts'
+import type { Reactor } from '../reactor/index.ts'
+import { Guess } from './guess.ts'
+
+const ROUNDS_MAX = 16
+/** After so many completions it is the loop's turn again. */
+const COMPLETIONS_MAX = 1024
+/** And after so long. */
+const DURATION_NS_MAX = 500_000
+/** One chain in so many is tried while they do not pay. */
+const RETRY_INTERVAL = 64
+
+/**
+ * Goes on with operations that submit others as they complete, such as short reads, without leaving
+ * JavaScript: while they complete at once, nothing is runnable and nobody is due.
+ */
+export class CompletionChains {
+  readonly #reactor: Reactor
+  readonly #runnable: { readonly size: number }
+  readonly #guess = new Guess(RETRY_INTERVAL)
+
+  /** `runnable`: the task queues that wait for a turn. */
+  constructor(reactor: Reactor, runnable: { readonly size: number }) {
+    this.#reactor = reactor
+    this.#runnable = runnable
+  }
+
+  /** Returns the time when it is done: what the kernel did until then is no task queue's. */
+  collect(startNs: number): number {
+    const { main, kernel } = this.#reactor
+    if (this.#runnable.size > 0 || main.unsubmittedCount === 0) return startNs
+    if (!this.#guess.isWorthTrying()) return startNs
+    let nowNs = startNs
+    let hits = 0
+    let left = COMPLETIONS_MAX
+    while (hits < ROUNDS_MAX && left > 0 && main.unsubmittedCount > 0) {
+      main.submit()
+      const count = main.reap()
+      nowNs = kernel.nowNs()
+      if (count === 0) break
+      hits++
+      left -= count
+      if (this.#runnable.size > 0 || this.#isOver(nowNs, startNs)) break
+    }
+    this.#guess.record(hits > 1 || left <= 0)
+    return nowNs
+  }
+
+  #isOver(nowNs: number, startNs: number): boolean {
+    const { control, hasUrgentCompletions } = this.#reactor
+    if (hasUrgentCompletions || nowNs - startNs >= DURATION_NS_MAX) return true
+    return nowNs >= control.doubles[DOUBLE_DEADLINE_NS]!
+  }
+}

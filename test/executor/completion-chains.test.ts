@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { CompletionChains } from '../../src/executor/completion-chains.ts'
+import { createLoopControl, DOUBLE_DEADLINE_NS } from '../../src/kernel/index.ts'
+import type { Reactor } from '../../src/reactor/index.ts'
+
+const START_NS = 1_000_000
+
+/** A ring in which each operation submits another, a kernel that takes its time, and a clock. */
+class Machine {
+  readonly control = createLoopControl()
+  readonly runnable = { size: 0 }
+  readonly kernel = { nowNs: (): number => this.nowNs }
+  readonly main = {
+    unsubmittedCount: 1,
+    submit: (): void => {
+      this.nowNs += this.roundNs
+      this.roundCount++
+    },
+    reap: (): number => this.completionCount,
+  }
+  hasUrgentCompletions = false
+  nowNs = START_NS
+  roundNs = 1_000
+  roundCount = 0
+  completionCount = 1
+
+  readonly chains = new CompletionChains(this as unknown as Reactor, this.runnable)
+}
+
+test('collect() returns the time when it is done', () => {
+  const machine = new Machine()
+
+  assert.equal(machine.chains.collect(START_NS), machine.nowNs)
+  assert.equal(machine.roundCount, 16)
+})
+
+test('collect() ends after half a millisecond', () => {
+  const machine = new Machine()
+  machine.roundNs = 100_000
+
+  machine.chains.collect(START_NS)
+
+  assert.equal(machine.roundCount, 5)
+})
+
+test('collect() ends when a timer is due, or an urgent operation has completed', () => {
+  const machine = new Machine()
+  machine.control.doubles[DOUBLE_DEADLINE_NS] = START_NS + 2_500
+
+  machine.chains.collect(START_NS)
+  assert.equal(machine.roundCount, 3)
+  machine.hasUrgentCompletions = true
+  machine.chains.collect(START_NS)
+  assert.equal(machine.roundCount, 4)
+})
+
+test('collect() ends after a thousand completions', () => {
+  const machine = new Machine()
+  machine.completionCount = 600
+
+  machine.chains.collect(START_NS)
+
+  assert.equal(machine.roundCount, 2)
+})
+
+test('collect() does nothing while a queue is runnable, or nothing is to be submitted', () => {
+  const machine = new Machine()
+  machine.runnable.size = 1
+
+  assert.equal(machine.chains.collect(START_NS), START_NS)
+  machine.runnable.size = 0
+  machine.main.unsubmittedCount = 0
+  assert.equal(machine.chains.collect(START_NS), START_NS)
+  assert.equal(machine.roundCount, 0)
+})
