@@ -389,6 +389,7 @@ static napi_value loop_add_ring(napi_env env, napi_callback_info info) {
   ring->cq_mask = (uint32_t)description[9];
   ring->cqes = memory + description[10];
   loop->ring_count++;
+  descriptors_set(&loop->tracked, (uint32_t)ring->close_fd, false); /* it is closed with the ring */
   return submit;
 }
 
@@ -437,10 +438,26 @@ static napi_value loop_track_fd(napi_env env, napi_callback_info info) {
 }
 
 /**
+ * loopSetupRing(loop, entryCount, params: Uint32Array): number
+ *
+ * ringSetup and loopTrackFd in one, since a thread may be terminated between two calls; loopAddRing takes
+ * the descriptor over. The descriptor or -errno.
+ */
+static napi_value loop_setup_ring(napi_env env, napi_callback_info info) {
+  ARGS(3);
+  struct loop *loop = arg_loop(env, argv[0]);
+  if (!loop) return result_i32(env, -ECANCELED);
+  long fd = syscall(__NR_io_uring_setup, arg_u32(env, argv[1]), arg_view(env, argv[2], NULL));
+  int status = errno;
+  if (fd < 0) return result_i32(env, -status);
+  descriptors_set(&loop->tracked, (uint32_t)fd, true);
+  return result_i32(env, (int32_t)fd);
+}
+
+/**
  * loopOpenSocket(loop, domain, type, protocol): number
  *
- * socket(2) and loopTrackFd in one, since a thread may be terminated between two calls. The descriptor
- * or -errno.
+ * socket(2) and loopTrackFd in one, for the same reason. The descriptor or -errno.
  */
 static napi_value loop_open_socket(napi_env env, napi_callback_info info) {
   ARGS(4);
@@ -471,6 +488,7 @@ const struct export loop_exports[] = {
     {"loopHostFd", loop_host_fd},
     {"loopHostIsDue", loop_host_is_due},
     {"loopTrackFd", loop_track_fd},
+    {"loopSetupRing", loop_setup_ring},
     {"loopOpenSocket", loop_open_socket},
     {"loopCloseFd", loop_close_fd},
     {NULL, NULL},

@@ -32,6 +32,7 @@ export interface Addon {
   threadAffinity(mask: Uint8Array): number
   threadSetAffinity(mask: Uint8Array): number
   loopAttach(control: Int32Array, turn: () => void): NativeLoop
+  loopSetupRing(loop: NativeLoop, entryCount: number, params: Uint32Array): number
   loopAddRing(loop: NativeLoop, description: Int32Array): SubmitRing | number
   loopReference(loop: NativeLoop): void
   loopDetach(loop: NativeLoop): void

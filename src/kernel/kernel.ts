@@ -61,6 +61,8 @@ export type SubmitRing = () => number
 export interface LoopHost {
   /** The host loop's own poll descriptor, to be polled in the main ring; -1 where there is none. */
   readonly hostFd: number
+  /** {@link Kernel.setupRing}; until it is added the ring is closed should the environment end. */
+  setupRing(setup: RingSetup): RingMemory | number
   /** Lets the loop submit to, wait for and finally close a ring. The first is the one to park in. */
   addRing(memory: RingMemory, entry: RingEntry): SubmitRing
   /** Keeps the host loop alive from now on, while the control block says something is live. */

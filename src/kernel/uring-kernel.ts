@@ -52,27 +52,11 @@ export class UringKernel implements Kernel {
   readonly #addon: Addon = loadAddon()
 
   setupRing(setup: RingSetup): RingMemory | number {
-    const params = new Uint32Array(PARAMS_WORDS)
-    params[PARAMS_FLAGS] = setup.flags | IORING_SETUP_CQSIZE
-    params[PARAMS_CQ_ENTRIES] = setup.completionCount
-    const fd = this.#addon.ringSetup(setup.entryCount, params)
-    if (fd < 0) return fd
-    if (!(params[PARAMS_FEATURES]! & IORING_FEAT_SINGLE_MMAP)) return this.#abandon(fd, -ENOSYS)
-    const layout = readLayout(params)
-    const ringBytes =
-      4 *
-      Math.max(layout.cqes + layout.cqEntryCount * CQE_WORDS, layout.sqArray + layout.sqEntryCount)
-    const ring = this.#addon.ringMap(fd, IORING_OFF_SQ_RING, ringBytes)
-    if (typeof ring === 'number') return this.#abandon(fd, ring)
-    const entries = this.#addon.ringMap(fd, IORING_OFF_SQES, layout.sqEntryCount * SQE_WORDS * 4)
-    if (typeof entries === 'number') return this.#abandon(fd, entries)
-    return {
-      fd,
-      words: new Uint32Array(ring),
-      sqes: new Uint32Array(entries),
-      layout,
-      features: params[PARAMS_FEATURES]!,
-    }
+    const addon = this.#addon
+    return createRing(addon, setup, {
+      open: (entryCount, params) => addon.ringSetup(entryCount, params),
+      close: (fd) => addon.fdClose(fd),
+    })
   }
 
   enter(
@@ -159,11 +143,6 @@ export class UringKernel implements Kernel {
     return this.#addon.socketName(fd, peer ? 1 : 0, address)
   }
 
-  #abandon(fd: number, result: number): number {
-    this.#addon.fdClose(fd)
-    return result
-  }
-
   // Scattered small pages make the device gather a segment per page: a third of the bandwidth.
   #adviseHugePages(view: Uint8Array): void {
     const address = this.addressOf(view)
@@ -183,6 +162,14 @@ class UringLoopHost implements LoopHost {
     this.#addon = addon
     this.#loop = addon.loopAttach(control.words, turn)
     this.hostFd = addon.loopHostFd(this.#loop)
+  }
+
+  setupRing(setup: RingSetup): RingMemory | number {
+    assert(!this.#detached, 'a loop that was left gets no more rings')
+    return createRing(this.#addon, setup, {
+      open: (entryCount, params) => this.#addon.loopSetupRing(this.#loop, entryCount, params),
+      close: (fd) => this.closeFd(fd),
+    })
   }
 
   addRing(memory: RingMemory, entry: RingEntry): SubmitRing {
@@ -235,6 +222,42 @@ class UringLoopHost implements LoopHost {
     if (this.#detached) return
     this.#detached = true
     this.#addon.loopDetach(this.#loop)
+  }
+}
+
+/** How a ring's descriptor comes and goes. */
+interface RingOwner {
+  open(entryCount: number, params: Uint32Array): number
+  close(fd: number): number
+}
+
+function createRing(addon: Addon, setup: RingSetup, owner: RingOwner): RingMemory | number {
+  const params = new Uint32Array(PARAMS_WORDS)
+  params[PARAMS_FLAGS] = setup.flags | IORING_SETUP_CQSIZE
+  params[PARAMS_CQ_ENTRIES] = setup.completionCount
+  const fd = owner.open(setup.entryCount, params)
+  if (fd < 0) return fd
+  const memory = mapRing(addon, fd, params)
+  if (typeof memory === 'number') owner.close(fd)
+  return memory
+}
+
+function mapRing(addon: Addon, fd: number, params: Uint32Array): RingMemory | number {
+  if (!(params[PARAMS_FEATURES]! & IORING_FEAT_SINGLE_MMAP)) return -ENOSYS
+  const layout = readLayout(params)
+  const ringBytes =
+    4 *
+    Math.max(layout.cqes + layout.cqEntryCount * CQE_WORDS, layout.sqArray + layout.sqEntryCount)
+  const ring = addon.ringMap(fd, IORING_OFF_SQ_RING, ringBytes)
+  if (typeof ring === 'number') return ring
+  const entries = addon.ringMap(fd, IORING_OFF_SQES, layout.sqEntryCount * SQE_WORDS * 4)
+  if (typeof entries === 'number') return entries
+  return {
+    fd,
+    words: new Uint32Array(ring),
+    sqes: new Uint32Array(entries),
+    layout,
+    features: params[PARAMS_FEATURES]!,
   }
 }
 

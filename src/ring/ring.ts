@@ -111,7 +111,7 @@ export class Ring {
     this.#host = host
     this.index = index
     this.kind = kind
-    this.memory = setUp(kernel, kind, entryCount)
+    this.memory = setUp(host, kind, entryCount)
     this.sqes = this.memory.sqes
     const layout = this.memory.layout
     this.#layout = layout
@@ -419,7 +419,7 @@ export class Ring {
 }
 
 /** Asks for the best flags first, and drops those that this kernel does not know. */
-function setUp(kernel: Kernel, kind: RingKind, entryCount: number): RingMemory {
+function setUp(host: LoopHost, kind: RingKind, entryCount: number): RingMemory {
   const common = IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_TASKRUN_FLAG
   const single = IORING_SETUP_SINGLE_ISSUER
   const deferred = kind === 'deferred' ? IORING_SETUP_DEFER_TASKRUN : 0
@@ -439,21 +439,21 @@ function setUp(kernel: Kernel, kind: RingKind, entryCount: number): RingMemory {
         ]
   // A ring that locked memory is too short for may do with fewer entries.
   for (let count = entryCount; ; count /= 2) {
-    const result = trySetUp(kernel, attempts, count)
+    const result = trySetUp(host, attempts, count)
     if (typeof result !== 'number') return result
     if (result !== -ENOMEM || count <= ENTRY_COUNT_MIN) throw refusedRing(result)
   }
 }
 
 function trySetUp(
-  kernel: Kernel,
+  host: LoopHost,
   attempts: readonly number[],
   entryCount: number,
 ): RingMemory | number {
   let result: RingMemory | number = -EINVAL
   for (const flags of attempts) {
     const completionCount = entryCount * COMPLETIONS_PER_ENTRY
-    result = kernel.setupRing({ entryCount, completionCount, flags })
+    result = host.setupRing({ entryCount, completionCount, flags })
     if (result !== -EINVAL) break
   }
   return result

@@ -19,6 +19,7 @@ import {
   type LoopHost,
   type RingEntry,
   type RingMemory,
+  type RingSetup,
   type SubmitRing,
   WORD_ARMED,
   WORD_BACKGROUND,
@@ -96,6 +97,10 @@ export class SimLoop implements LoopHost {
     this.#turn = turn
     this.#events = events
     this.#schedule()
+  }
+
+  setupRing(setup: RingSetup): RingMemory | number {
+    return this.#kernel.setupRing(setup)
   }
 
   addRing(memory: RingMemory, entry: RingEntry): SubmitRing {

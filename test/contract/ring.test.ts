@@ -26,6 +26,7 @@ import { contract } from '../../src/testing/index.ts'
 function nowhere(kernel: Kernel): LoopHost {
   return {
     hostFd: -1,
+    setupRing: (setup) => kernel.setupRing(setup),
     addRing: ({ words, layout }, { enterFd, enterFlags }) => {
       const flags = enterFlags | IORING_ENTER_GETEVENTS
       return () => {

@@ -71,7 +71,7 @@ test('terminate() closes the files of a thread', LIMIT, async () => {
   assert.equal(fdCount(), before)
 })
 
-for (const mode of ['opening files', 'making connections']) {
+for (const mode of ['opening files', 'making connections', 'attaching executors']) {
   test(`terminate() of threads that are ${mode} leaves no descriptor`, LIMIT, async () => {
     await (await start(mode)).terminate()
     const before = fdCount()

@@ -35,6 +35,7 @@ const modes: Record<string, () => unknown> = {
   'opening files': () => churnFiles(folder),
   'making connections': () => void churnConnections(),
   'accepting connections': churnAccepts,
+  'attaching executors': () => void attachForEver(),
 }
 
 attachExecutor({ spinBeforeParkUs: mode === 'spinning before it parks' ? 60e6 : 0 })
@@ -72,6 +73,15 @@ function openFile(): number {
   const duplicate = executor().reactor.kernel.controlFd(opened, 1030, 0) // F_DUPFD_CLOEXEC
   closeSync(opened)
   return duplicate
+}
+
+async function attachForEver(): Promise<void> {
+  for (;;) {
+    executor().close()
+    attachExecutor({ ringDepth: 8, ioMemoryBytes: 64 * 1024 })
+    void executor().reactor.latency
+    await nop()
+  }
 }
 
 async function yieldForEver(): Promise<void> {

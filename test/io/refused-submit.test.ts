@@ -125,8 +125,8 @@ test('close() whose entry is refused closes the file by a call', async (t) => {
 
 test('a latency ring that can not be made does not hold close() up', async (t) => {
   const file = await BufferedFile.create(join(makeFolder(t), 'file'))
-  const { kernel } = executor().reactor
-  const refusal = t.mock.method(kernel, 'setupRing', () => -ENOMEM)
+  const { host } = executor().reactor
+  const refusal = t.mock.method(host, 'setupRing', () => -ENOMEM)
   const urgent = createTaskQueue('urgent', { latency: { maxMs: 2 } })
 
   await assert.rejects(async () => spawnInto(urgent, () => file.sync()), {
