@@ -1,6 +1,7 @@
 import { assert, KernelError, type KernelErrorContext, RuntimeError } from '../base/index.ts'
 import { AwaitedOperation, type Executor, Waiter } from '../executor/index.ts'
 import { encodeClose, type Ring, type Target } from '../ring/index.ts'
+import { Bursts } from './bursts.ts'
 
 /** Transfers of one file that did not fail; one is counted once, however many requests it took. */
 export interface TransferStats {
@@ -24,6 +25,7 @@ export class Descriptor {
   readBytes = 0
   writeCount = 0
   writeBytes = 0
+  readonly bursts: Bursts = new Bursts()
   /** Called once it is closed, or has failed to be. */
   onClosed: (() => void) | null = null
   #fd: number

@@ -90,7 +90,7 @@ export class Reactor {
 
   /** Whether operations of latency-sensitive queues have completed that nobody has looked at yet. */
   get hasUrgentCompletions(): boolean {
-    return this.#latency?.hasCompletions === true
+    return this.#latency !== null && this.#latency.readyCount > 0
   }
 
   /** Operations between submission and terminal completion, on all rings, but for our own polls. */

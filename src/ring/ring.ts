@@ -149,10 +149,10 @@ export class Ring {
     return { words: this.#words, index: this.#layout.cqTail }
   }
 
-  /** Whether there is something to reap. */
-  get hasCompletions(): boolean {
+  /** Completions that wait to be reaped. */
+  get readyCount(): number {
     // ORDER: acquire, as in reap().
-    return Atomics.load(this.#words, this.#layout.cqTail) !== this.#cqHead
+    return (Atomics.load(this.#words, this.#layout.cqTail) - this.#cqHead) | 0
   }
 
   /** How far completions have been reaped: the tail, when all have. */
