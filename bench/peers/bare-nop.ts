@@ -1,9 +1,9 @@
 /**
  * bare-nop STYLE(callbacks|await) BATCH OPS: no-ops by TypeScript alone, without a runtime around it.
  *
- * What the language costs beside C, hence what a runtime in it can reach at best: entries and
- * completions as words, one enter per batch, and for `await` one promise per no-op. It knows its
- * slots, keeps no loop alive, and lets nothing of Node's run.
+ * What the language costs beside C, hence about what a runtime in it can reach: entries and completions
+ * as words, one enter per batch (by the port's own call, which converts its arguments), and for `await`
+ * one promise per no-op. It knows its slots, keeps no loop alive, and lets nothing of Node's run.
  */
 
 import {

@@ -17,6 +17,7 @@ export interface ExecutorStats {
   readonly runtimeNs: number
   readonly parkedNs: number
   readonly spunNs: number
+  /** Rounds of the event loop, and batches that followed another within one. */
   readonly turnCount: number
   readonly parkCount: number
   /** Calls of io_uring_enter. */
