@@ -42,6 +42,8 @@ const STOPPING = 2
 /** It waits for a buffer to come back. */
 const STARVED = 4
 const AT_END = 8
+/** A receive is in flight. */
+const ARMED = 16
 /** Packs a length above a buffer's number, which is below this. */
 const BUFFER_FACTOR = 32_768
 
@@ -60,8 +62,6 @@ interface ReaderExtra {
  * the next read. Nothing is lost when a read is cancelled: what ends is the wait, not the operation.
  */
 export class Receiver extends Operation implements Cancellable, Starved {
-  /** Whether a receive is in flight. */
-  isArmed = false
   readonly #socket: Socket
   // The first chunk that waits to be read, then the others: buffer and length in one number.
   #headBuffer = NO_BUFFER
@@ -79,6 +79,11 @@ export class Receiver extends Operation implements Cancellable, Starved {
   constructor(socket: Socket) {
     super(NO_QUEUE)
     this.#socket = socket
+  }
+
+  /** Whether a receive is in flight. */
+  get isArmed(): boolean {
+    return (this.#state & ARMED) !== 0
   }
 
   /** Whether `data` is the chunk that was read last, and which buffer it is in. */
@@ -147,9 +152,8 @@ export class Receiver extends Operation implements Cancellable, Starved {
     if ((flags & IORING_CQE_F_MORE) !== 0) {
       if (this.#rest !== null) this.#stopIfFull()
     } else {
-      this.isArmed = false
       const wasStopping = (this.#state & STOPPING) !== 0
-      this.#state &= ~STOPPING
+      this.#state &= ~(ARMED | STOPPING)
       if (this.#socket.isClosing) this.#socket.ended()
       else if (result <= 0) this.#end(result, wasStopping)
     }
@@ -252,7 +256,7 @@ export class Receiver extends Operation implements Cancellable, Starved {
         : net.buffers.slice(buffer, start, this.#headEnd)
     if (want === READ_INTO) return this.#copyInto(into!, view)
     this.#shift()
-    if (!this.isArmed) this.#armIfLow()
+    this.#armIfLow()
     if (want === READ_COPY) {
       const copy = view.slice()
       net.release(buffer)
@@ -272,14 +276,14 @@ export class Receiver extends Operation implements Cancellable, Starved {
     const buffer = this.#headBuffer
     this.#shift()
     this.#socket.net.release(buffer)
-    if (!this.isArmed) this.#armIfLow()
+    this.#armIfLow()
     return lengthBytes
   }
 
   #arm(): void {
     const { net } = this.#socket
-    if (this.isArmed || (this.#state & STARVED) !== 0) return
-    this.isArmed = true
+    if ((this.#state & (ARMED | STARVED)) !== 0) return
+    this.#state |= ARMED
     const { ring } = net
     encodeReceiveSelect(ring.sqes, ring.begin(), {
       target: this.#socket,
@@ -290,7 +294,7 @@ export class Receiver extends Operation implements Cancellable, Starved {
   }
 
   #armIfLow(): void {
-    if ((this.#state & (AT_END | STARVED)) !== 0 || this.#failure !== null) return
+    if ((this.#state & (ARMED | AT_END | STARVED)) !== 0 || this.#failure !== null) return
     if ((this.#rest?.length ?? 0) < QUEUED_LOW && !this.#socket.net.isScarce) this.#arm()
   }
 

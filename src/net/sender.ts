@@ -42,6 +42,8 @@ const SENT_BYTES_MAX: number = 2 ** 30
 export class Sender extends Operation implements SendArgs {
   /** Whether a send is in flight. */
   isArmed = false
+  /** Bytes that the kernel has taken. */
+  sentBytes = 0
   readonly target: Socket
   readonly messageFlags: number = MSG_WAITALL | MSG_NOSIGNAL
   address = 0
@@ -157,7 +159,7 @@ export class Sender extends Operation implements SendArgs {
 
   /** Counts bytes as sent, in order; empty writes behind them are done as well. */
   #advance(lengthBytes: number): void {
-    this.target.bytesWritten += lengthBytes
+    this.sentBytes += lengthBytes
     let left = lengthBytes
     for (let write = this.#first; write !== null; write = this.#first) {
       const missing = write.lengthBytes - write.sentBytes

@@ -1,5 +1,6 @@
 import { assert, type KernelErrorContext, NO_QUEUE, RuntimeError } from '../base/index.ts'
 import { Waiter } from '../executor/index.ts'
+import { AF_INET } from '../kernel/index.ts'
 import { encodeCancel, encodeCancelFd, encodeClose, Operation, type Target } from '../ring/index.ts'
 import { decodeAddress, formatAddress, SOCKADDR_BYTES_MAX, type SocketAddress } from './address.ts'
 import type { NetRing } from './net-ring.ts'
@@ -15,15 +16,15 @@ import type { Sender } from './sender.ts'
  */
 export class Socket implements Target {
   readonly fd: number
-  readonly registered = false
   readonly net: NetRing
   receiver: Receiver | null = null
   sender: Sender | null = null
   /** Operations of neither side, such as a shutdown under way. */
   otherCount = 0
   bytesRead = 0
-  bytesWritten = 0
+  // An IPv4 host is kept as its 32 bits, signed, which V8 stores in place: idle connections are many.
   #remote: SocketAddress | number | null
+  #remotePort = 0
   #closed: Waiter<void> | null = null
   #isClosingFd = false
 
@@ -34,6 +35,15 @@ export class Socket implements Target {
     this.#remote = remote
   }
 
+  // On the prototype, where it costs an idle connection nothing.
+  get registered(): false {
+    return false
+  }
+
+  get bytesWritten(): number {
+    return this.sender === null ? 0 : this.sender.sentBytes
+  }
+
   get isClosing(): boolean {
     return this.#closed !== null
   }
@@ -41,15 +51,18 @@ export class Socket implements Target {
   /** Remembers who is on the other side, which the kernel forgets with a reset. */
   lookUpRemote(): void {
     const { kernel } = this.net.executor.reactor
-    const length = kernel.socketName(this.fd, true, scratch)
-    if (length < 0) return
-    const address = decodeAddress(scratch)
-    this.#remote = address.family === 'ipv4' ? packIpv4(scratch) : address
+    if (kernel.socketName(this.fd, true, scratch) < 0) return
+    if (isIpv4(scratch)) {
+      this.#remote = readHost(scratch)
+      this.#remotePort = scratch[2]! * 256 + scratch[3]!
+    } else {
+      this.#remote = decodeAddress(scratch)
+    }
   }
 
   get remoteAddress(): SocketAddress | null {
     const remote = this.#remote
-    return typeof remote === 'number' ? unpackIpv4(remote) : remote
+    return typeof remote === 'number' ? ipv4Address(remote, this.#remotePort) : remote
   }
 
   /** @throws {RuntimeError} `ERR_HANDLE_CLOSED` */
@@ -144,14 +157,15 @@ class CloseOperation extends Operation {
 
 const scratch = new Uint8Array(SOCKADDR_BYTES_MAX)
 
-// An idle connection keeps its peer's address as one number: the host's 32 bits and the port's 16.
-function packIpv4(bytes: Uint8Array): number {
-  const host = ((bytes[4]! * 256 + bytes[5]!) * 256 + bytes[6]!) * 256 + bytes[7]!
-  return host * 65_536 + bytes[2]! * 256 + bytes[3]!
+function isIpv4(bytes: Uint8Array): boolean {
+  return bytes[0]! + bytes[1]! * 256 === AF_INET
 }
 
-function unpackIpv4(packed: number): SocketAddress {
-  const host = Math.floor(packed / 65_536)
+function readHost(bytes: Uint8Array): number {
+  return (bytes[4]! << 24) | (bytes[5]! << 16) | (bytes[6]! << 8) | bytes[7]!
+}
+
+function ipv4Address(host: number, port: number): SocketAddress {
   const parts = [host >>> 24, (host >>> 16) & 255, (host >>> 8) & 255, host & 255]
-  return { host: parts.join('.'), port: packed % 65_536, family: 'ipv4' }
+  return { host: parts.join('.'), port, family: 'ipv4' }
 }
