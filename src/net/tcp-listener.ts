@@ -176,13 +176,19 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
    * @throws {RuntimeError} `ERR_HANDLE_CLOSED`
    */
   accept(options?: WaitOptions): Promise<TcpStream> {
+    try {
+      const stream = this.#takeReady(options)
+      if (stream !== null) return Promise.resolve(stream)
+    } catch (error) {
+      return Promise.reject(error)
+    }
     return this.#accept(new StreamWaiter(this.#net.executor), options)
   }
 
   /** Connection after connection, until the listener is closed. */
   [Symbol.asyncIterator](): AsyncIterator<TcpStream, undefined> {
     return {
-      next: () => this.#accept(new StepWaiter(this.#net.executor), undefined),
+      next: () => this.#next(),
       return: () => Promise.resolve({ value: undefined, done: true }),
     }
   }
@@ -212,6 +218,31 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     return this.close()
   }
 
+  #next(): Promise<IteratorResult<TcpStream, undefined>> {
+    try {
+      const stream = this.#takeReady(undefined)
+      if (stream !== null) return Promise.resolve({ value: stream, done: false })
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return this.#accept(new StepWaiter(this.#net.executor), undefined)
+  }
+
+  /**
+   * A connection that has come already, while the turn has budget: of many at once each would else leave
+   * a waiter and its turn behind.
+   *
+   * @throws as {@link checkCancellation} does, and what makes no stream of it.
+   */
+  #takeReady(options: WaitOptions | undefined): TcpStream | null {
+    const { executor: current } = this.#net
+    if (this.#ready.length === 0 || !current.takeReadyBudget()) return null
+    checkCancellation(current, options, 'accept')
+    const fd = this.#ready.shift()!
+    this.#armIfLow()
+    return this.#open(fd, current.currentQueue())
+  }
+
   #accept<T>(waiter: AcceptWaiter<T>, options: WaitOptions | undefined): Promise<T> {
     try {
       waiter.bindListed(this.#net.executor, options, 'accept')
@@ -222,8 +253,12 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     if (fd !== undefined) this.#grant(waiter as AcceptWaiter<unknown>, fd)
     else if (this.#failure !== null) waiter.end(this.#failure)
     else this.#waiters.push(waiter as AcceptWaiter<unknown>)
-    if (this.#ready.length <= READY_LOW && this.#failure === null) this.#arm()
+    this.#armIfLow()
     return waiter.promise
+  }
+
+  #armIfLow(): void {
+    if (this.#ready.length <= READY_LOW && this.#failure === null) this.#arm()
   }
 
   #arm(): void {
@@ -297,15 +332,23 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
   }
 
   #grant(waiter: AcceptWaiter<unknown>, fd: number): void {
+    try {
+      waiter.grant(this.#open(fd, waiter.queue))
+    } catch (error) {
+      waiter.fail(error)
+    }
+  }
+
+  /** @throws what the first socket of a ring needs and does not get; the descriptor is closed then. */
+  #open(fd: number, queue: TaskQueue): TcpStream {
     const { executor: current } = this.#net
     try {
-      const socket = new Socket(netRingFor(current, waiter.queue), fd, null)
+      const socket = new Socket(netRingFor(current, queue), fd, null)
       socket.lookUpRemote()
-      waiter.grant(new TcpStream(socket))
+      return new TcpStream(socket)
     } catch (error) {
-      // There was no memory for the first socket of a ring.
       current.reactor.host.closeFd(fd)
-      waiter.fail(error)
+      throw error
     }
   }
 }

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { executor } from '../../src/executor/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
-import { echoAll, holdings, pattern, readPattern } from './support.ts'
+import { echoAll, holdings, pattern, readPattern, until } from './support.ts'
 
 test('bind() refuses a port that is taken with EADDRINUSE, and leaves nothing behind', async () => {
   await using listener = await TcpListener.bind({ port: 0 })
@@ -86,6 +86,24 @@ test('accept() given up leaves the connection to the next caller', async () => {
 
   await using server = await second
   assert.deepEqual(server.remoteAddress, client.localAddress)
+})
+
+test('accept() that is refused leaves a connection that has come to the next caller', async () => {
+  await using listener = await TcpListener.bind({ port: 0 })
+  const before = holdings().fdCount
+  const first = listener.accept()
+  await using client = await TcpStream.connect({ port: listener.address.port })
+  await using other = await TcpStream.connect({ port: listener.address.port })
+  await using server = await first
+  await until(() => holdings().fdCount === before + 4)
+
+  const aborted = AbortSignal.abort(new Error('enough'))
+  await assert.rejects(listener.accept({ signal: aborted }), /enough/)
+  await assert.rejects(listener.accept({ timeoutMs: -1 }), RangeError)
+  await using next = await listener.accept()
+
+  assert.deepEqual(server.remoteAddress, client.localAddress)
+  assert.deepEqual(next.remoteAddress, other.localAddress)
 })
 
 test('accept() takes more connections than the list of unasked ones holds, in order', async () => {
