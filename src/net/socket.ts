@@ -4,8 +4,8 @@ import { AF_INET } from '../kernel/index.ts'
 import { encodeCancel, encodeCancelFd, encodeClose, Operation, type Target } from '../ring/index.ts'
 import { decodeAddress, formatAddress, SOCKADDR_BYTES_MAX, type SocketAddress } from './address.ts'
 import type { NetRing } from './net-ring.ts'
-import type { Receiver } from './receiver.ts'
-import type { Sender } from './sender.ts'
+import { Receiver } from './receiver.ts'
+import { Sender } from './sender.ts'
 
 /**
  * A descriptor, and the order in which it is closed: end what is in flight on it, then close.
@@ -26,7 +26,6 @@ export class Socket implements Target {
   #remote: SocketAddress | number | null
   #remotePort = 0
   #closed: Waiter<void> | null = null
-  #isClosingFd = false
 
   /** Takes over `fd`, which is tracked already. */
   constructor(net: NetRing, fd: number, remote: SocketAddress | null) {
@@ -78,6 +77,21 @@ export class Socket implements Target {
     return { syscall, fd: this.fd, ...(remote !== null && { address: formatAddress(remote) }) }
   }
 
+  /** The receiving side, from its first use on. */
+  receiving(): Receiver {
+    if (this.receiver === null) {
+      this.receiver = new Receiver(this)
+      if (this.isClosing) this.receiver.close(handleClosed('read'))
+    }
+    return this.receiver
+  }
+
+  /** The sending side, from its first use on. */
+  sending(): Sender {
+    this.sender ??= new Sender(this)
+    return this.sender
+  }
+
   /** Cancels one operation that this socket has in flight. */
   cancelOperation(operation: Operation): void {
     cancelOn(this.net, operation)
@@ -92,29 +106,30 @@ export class Socket implements Target {
     const reason = handleClosed('use a socket')
     this.receiver?.close(reason)
     this.sender?.close(reason)
-    if (this.#isBusy()) {
+    if (this.isBusy()) {
       encodeCancelFd(ring.sqes, ring.begin(), this.fd)
       ring.commitUnwatched()
     } else {
-      this.#closeFd(closed)
+      closeOnce(this, closed)
     }
     return closed.promise
   }
 
-  /** An operation on it has had its terminal completion. */
+  /** An operation on it has had its terminal completion; the last one leaves it to be closed. */
   ended(): void {
-    if (this.#closed !== null && !this.#isBusy()) this.#closeFd(this.#closed)
+    if (this.#closed !== null && !this.isBusy()) closeOnce(this, this.#closed)
   }
 
-  #isBusy(): boolean {
+  /** Whether an operation on it is in flight. Not private, since V8 marks what has private methods. */
+  isBusy(): boolean {
     return this.otherCount > 0 || this.receiver?.isArmed === true || this.sender?.isArmed === true
   }
+}
 
-  #closeFd(closed: Waiter<void>): void {
-    if (this.#isClosingFd) return
-    this.#isClosingFd = true
-    submitClose(this.net, this, closed)
-  }
+function closeOnce(socket: Socket, closed: Waiter<void>): void {
+  // The close is an operation that never ends: a busy socket is not closed again.
+  socket.otherCount++
+  submitClose(socket.net, socket, closed)
 }
 
 /** Cancels an operation in flight, for good: it is not withdrawn. */

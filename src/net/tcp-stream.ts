@@ -5,9 +5,8 @@ import type { IoBuffer } from '../memory/index.ts'
 import { type SocketAddress, validateEndpoint } from './address.ts'
 import { connectSocket, shutdownSending } from './connect.ts'
 import { netRingFor } from './net-ring.ts'
-import { READ_CHUNK, READ_COPY, READ_INTO, READ_STEP, Receiver } from './receiver.ts'
+import { READ_CHUNK, READ_COPY, READ_INTO, READ_STEP, type Receiver } from './receiver.ts'
 import { remainingOptions, resolveHost } from './resolve.ts'
-import { Sender } from './sender.ts'
 import { handleClosed, type Socket } from './socket.ts'
 import {
   getIntOption,
@@ -117,7 +116,7 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
       return Promise.reject(wrongType('read', 'copy', 'a boolean', copy))
     }
     const want = copy === true ? READ_COPY : READ_CHUNK
-    return this.#read(want, options, null) as Promise<Uint8Array<ArrayBuffer> | null>
+    return readFrom(this.#socket, want, options, null) as Promise<Uint8Array<ArrayBuffer> | null>
   }
 
   /**
@@ -135,12 +134,12 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
         new RangeError('Cannot read as target must not be empty: it has 0 bytes'),
       )
     }
-    return this.#read(READ_INTO, options, target) as Promise<number>
+    return readFrom(this.#socket, READ_INTO, options, target) as Promise<number>
   }
 
   /** Chunk by chunk until the end of the stream; leaving the loop does not close the stream. */
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array<ArrayBuffer>, undefined> {
-    return new ChunkIterator(this.#receiving())
+    return new ChunkIterator(this.#socket.receiving())
   }
 
   /**
@@ -155,7 +154,7 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
    */
   write(data: Uint8Array | IoBuffer, options?: WaitOptions): Promise<void> {
     if (this.#socket.isClosing) return Promise.reject(handleClosed('write'))
-    return this.#sending().write(data, this.#socket.receiver, options)
+    return this.#socket.sending().write(data, this.#socket.receiver, options)
   }
 
   /**
@@ -173,7 +172,7 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
     if (socket.isClosing) throw handleClosed(action)
     const current = socket.net.executor
     const startNs = current.nowNs()
-    const sender = this.#sending()
+    const sender = this.#socket.sending()
     checkCancellation(current, options, action)
     const drained = sender.drained(options, action)
     sender.refuse(handleClosed('write'))
@@ -231,7 +230,7 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
   /** Sends small writes at once (true, as streams are made), or lets the kernel gather them. */
   setNoDelay(enabled: boolean): void {
     validateBoolean('set no-delay', 'enabled', enabled)
-    setNoDelay(this.#kernel('set an option'), this.#socket.fd, enabled)
+    setNoDelay(openKernel(this.#socket, 'set an option'), this.#socket.fd, enabled)
   }
 
   /** Probes an idle peer; `delayMs`, rounded up to a second, before the first probe. */
@@ -239,7 +238,7 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
     validateBoolean('set keep-alive', 'enabled', enabled)
     validateInteger('set keep-alive', 'delayMs', delayMs, { min: 0, max: 32_767_000 })
     const seconds = Math.ceil(delayMs / 1000)
-    setKeepAlive(this.#kernel('set an option'), this.#socket.fd, enabled, seconds)
+    setKeepAlive(openKernel(this.#socket, 'set an option'), this.#socket.fd, enabled, seconds)
   }
 
   /** How long the kernel goes on sending after a close, in seconds; null for its own choice. */
@@ -247,55 +246,35 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
     if (seconds !== null) {
       validateInteger('set linger', 'seconds', seconds, { min: 0, max: 32_767 })
     }
-    setLinger(this.#kernel('set an option'), this.#socket.fd, seconds)
+    setLinger(openKernel(this.#socket, 'set an option'), this.#socket.fd, seconds)
   }
 
   /** What the kernel holds for the reader; it doubles the value, for its own bookkeeping. */
   setReceiveBufferBytes(bytes: number): void {
-    this.#setBuffer(SO_RCVBUF, bytes)
+    setBuffer(this.#socket, SO_RCVBUF, bytes)
   }
 
   /** What the kernel holds for the peer; it doubles the value, for its own bookkeeping. */
   setSendBufferBytes(bytes: number): void {
-    this.#setBuffer(SO_SNDBUF, bytes)
+    setBuffer(this.#socket, SO_SNDBUF, bytes)
   }
 
   receiveBufferBytes(): number {
-    return getIntOption(this.#kernel('get an option'), this.#socket.fd, SOL_SOCKET, SO_RCVBUF)
+    return getIntOption(
+      openKernel(this.#socket, 'get an option'),
+      this.#socket.fd,
+      SOL_SOCKET,
+      SO_RCVBUF,
+    )
   }
 
   sendBufferBytes(): number {
-    return getIntOption(this.#kernel('get an option'), this.#socket.fd, SOL_SOCKET, SO_SNDBUF)
-  }
-
-  #read(want: number, options: WaitOptions | undefined, into: Uint8Array | null): Promise<unknown> {
-    if (this.#socket.isClosing) return Promise.reject(handleClosed('read'))
-    return this.#receiving().read(want, options, into)
-  }
-
-  #receiving(): Receiver {
-    const socket = this.#socket
-    if (socket.receiver === null) {
-      socket.receiver = new Receiver(socket)
-      if (socket.isClosing) socket.receiver.close(handleClosed('read'))
-    }
-    return socket.receiver
-  }
-
-  #sending(): Sender {
-    const socket = this.#socket
-    socket.sender ??= new Sender(socket)
-    return socket.sender
-  }
-
-  #setBuffer(option: number, bytes: number): void {
-    validateInteger('set a buffer size', 'bytes', bytes, { min: 1, max: 2 ** 30 })
-    setIntOption(this.#kernel('set an option'), this.#socket.fd, SOL_SOCKET, option, bytes)
-  }
-
-  #kernel(action: string): Socket['net']['executor']['reactor']['kernel'] {
-    if (this.#socket.isClosing) throw handleClosed(action)
-    return this.#socket.net.executor.reactor.kernel
+    return getIntOption(
+      openKernel(this.#socket, 'get an option'),
+      this.#socket.fd,
+      SOL_SOCKET,
+      SO_SNDBUF,
+    )
   }
 }
 
@@ -316,6 +295,31 @@ class ChunkIterator implements AsyncIterator<Uint8Array<ArrayBuffer>, undefined>
   return(): Promise<IteratorResult<Uint8Array<ArrayBuffer>, undefined>> {
     return Promise.resolve({ value: undefined, done: true })
   }
+}
+
+// Functions, not private methods: V8 gives an object that has any a word more.
+
+function readFrom(
+  socket: Socket,
+  want: number,
+  options: WaitOptions | undefined,
+  into: Uint8Array | null,
+): Promise<unknown> {
+  if (socket.isClosing) return Promise.reject(handleClosed('read'))
+  return socket.receiving().read(want, options, into)
+}
+
+function setBuffer(socket: Socket, option: number, bytes: number): void {
+  validateInteger('set a buffer size', 'bytes', bytes, { min: 1, max: 2 ** 30 })
+  setIntOption(openKernel(socket, 'set an option'), socket.fd, SOL_SOCKET, option, bytes)
+}
+
+function openKernel(
+  socket: Socket,
+  action: string,
+): Socket['net']['executor']['reactor']['kernel'] {
+  if (socket.isClosing) throw handleClosed(action)
+  return socket.net.executor.reactor.kernel
 }
 
 /** Whether another address of the same host may answer. */
