@@ -12,8 +12,8 @@ export abstract class Runnable {
   /** The queue it settles in: that of the work that waits for it. */
   home: RunQueue
 
-  /** Whether {@link run} calls user code at once, rather than settling a promise. */
-  readonly runsUserCode: boolean
+  /** Whether {@link run} calls user code at once, rather than settling a promise; fixed while queued. */
+  runsUserCode: boolean
 
   constructor(home: RunQueue, runsUserCode = false) {
     this.home = home
