@@ -20,6 +20,7 @@ import {
   kernelError,
 } from '../kernel/index.ts'
 import { encodeReceiveSelect, NO_BUFFER, Operation } from '../ring/index.ts'
+import type { Consumption } from './consumption.ts'
 import type { Starved } from './net-ring.ts'
 import type { Socket } from './socket.ts'
 
@@ -29,13 +30,18 @@ export const READ_CHUNK = 1
 export const READ_STEP = 2
 export const READ_COPY = 3
 export const READ_INTO = 4
+/** Every chunk, one after another. */
+const CONSUME = 5
 
 /** A stream that nobody reads keeps about so many chunks; then it stops receiving. */
 const QUEUED_MAX = 16
 /** It receives again when this few are left. */
 const QUEUED_LOW = 4
 // What state it is in; bits.
-/** The reader's answer is certain, and a turn of its queue will give it. */
+/**
+ * The reader's answer is certain, and a turn of its queue will give it; or a consumer has a chunk.
+ * In either case the reader is not to be queued.
+ */
 const SETTLING = 1
 /** The operation was asked to end, as too much waits to be read. */
 const STOPPING = 2
@@ -47,10 +53,13 @@ const ARMED = 16
 /** Packs a length above a buffer's number, which is below this. */
 const BUFFER_FACTOR = 32_768
 
+type Resolve = (value: unknown) => void
+
 /** What few readers need. */
 interface ReaderExtra {
   binding: CancellationBinding | null
   readonly into: Uint8Array | null
+  /** Whether it ends with a reason: a cancellation, or the failure of a consumer. */
   isCancelled: boolean
   cancelReason: unknown
 }
@@ -72,8 +81,8 @@ export class Receiver extends Operation implements Cancellable, Starved {
   #state = 0
   #failure: Error | null = null
   #want = NOTHING
-  // Its other end is not kept, as idle connections are many: see reject().
-  #resolve: ((value: unknown) => void) | null = null
+  // Of a promise one end is kept, as idle connections are many: see reject().
+  #reader: Resolve | Consumption | null = null
   #extra: ReaderExtra | null = null
 
   constructor(socket: Socket) {
@@ -96,7 +105,7 @@ export class Receiver extends Operation implements Cancellable, Starved {
   /** Reads the next chunk as `want` says; `into` for {@link READ_INTO} alone. */
   read(want: number, options: WaitOptions | undefined, into: Uint8Array | null): Promise<unknown> {
     const { executor } = this.#socket.net
-    if (this.#want !== NOTHING) return Promise.reject(readPending())
+    if (this.#want !== NOTHING) return Promise.reject(alreadyRead('read'))
     this.#releaseLease()
     const isReady = this.#isReady()
     if (isReady && executor.takeReadyBudget()) {
@@ -108,12 +117,12 @@ export class Receiver extends Operation implements Cancellable, Starved {
       }
     }
     try {
-      this.#bind(options, into)
+      this.#bind(options, into, 'read')
     } catch (error) {
       return Promise.reject(error)
     }
     const promise = newPromise<unknown>()
-    this.#resolve = takeResolve<unknown>()
+    this.#reader = takeResolve<unknown>()
     this.#want = want
     this.home = executor.currentQueue()
     if (isReady) this.#settleLater()
@@ -121,12 +130,52 @@ export class Receiver extends Operation implements Cancellable, Starved {
     return promise
   }
 
+  /**
+   * Hands every chunk to a consumer, each in a turn of the current queue.
+   *
+   * @throws {RuntimeError} `ERR_STILL_HELD`, `ERR_EXECUTOR_CLOSED`; as {@link bindCancellation} does.
+   */
+  consume(consumption: Consumption, options: WaitOptions | undefined): void {
+    const { executor } = this.#socket.net
+    if (this.#want !== NOTHING) throw alreadyRead('consume')
+    executor.assertOpen('consume')
+    this.#bind(options, null, 'consume')
+    this.#releaseLease()
+    this.#reader = consumption
+    this.#want = CONSUME
+    this.runsUserCode = true
+    this.home = executor.currentQueue()
+    if (this.#isReady()) this.#settleLater()
+    else this.#arm()
+  }
+
+  /** The consumer is done with its chunk. */
+  goOn(): void {
+    // What is pending then stays so.
+    if (this.#socket.net.executor.isClosed) return
+    this.#releaseLease()
+    this.#state &= ~SETTLING
+    if (this.#extra?.isCancelled === true || this.#isReady()) this.#settleLater()
+    else this.#arm()
+  }
+
+  /** The consumer failed, which ends the consumption. */
+  fail(failure: unknown): void {
+    this.#extra ??= { binding: null, into: null, isCancelled: false, cancelReason: null }
+    this.#extra.isCancelled = true
+    this.#extra.cancelReason = failure
+    this.goOn()
+  }
+
   cancel(reason: unknown): void {
-    if (this.#want === NOTHING || (this.#state & SETTLING) !== 0) return
+    const isSettling = (this.#state & SETTLING) !== 0
+    // A consumer that has a chunk keeps it, and is told when it is done.
+    if (this.#want === NOTHING || (isSettling && this.#want !== CONSUME)) return
     const extra = this.#extra!
+    if (extra.isCancelled) return
     extra.isCancelled = true
     extra.cancelReason = reason
-    this.#settleLater()
+    if (!isSettling) this.#settleLater()
   }
 
   feed(): void {
@@ -164,14 +213,13 @@ export class Receiver extends Operation implements Cancellable, Starved {
 
   override run(): void {
     const want = this.#want
-    const resolve = this.#resolve!
-    const extra = this.#extra
-    this.#want = NOTHING
-    this.#resolve = null
-    this.#state &= ~SETTLING
+    if (want === CONSUME) {
+      this.#deliver(this.#reader as Consumption)
+      return
+    }
+    const resolve = this.#reader as Resolve
+    const extra = this.#endRead()
     if (extra !== null) {
-      this.#extra = null
-      extra.binding?.end()
       if (extra.isCancelled) {
         reject(resolve, extra.cancelReason)
         return
@@ -184,9 +232,47 @@ export class Receiver extends Operation implements Cancellable, Starved {
     }
   }
 
+  /** Gives a consumer its next chunk, or tells it the end. */
+  #deliver(consumption: Consumption): void {
+    const extra = this.#extra
+    if (extra?.isCancelled === true) {
+      this.#endConsumption(consumption, extra.cancelReason)
+      return
+    }
+    if (this.#headBuffer === NO_BUFFER) {
+      // Who closes the stream does not want to be told that it failed.
+      this.#endConsumption(consumption, this.#socket.isClosing ? null : this.#failure)
+      return
+    }
+    try {
+      const chunk = this.#take(READ_CHUNK, null) as Uint8Array<ArrayBuffer>
+      if (consumption.take(chunk, this)) this.goOn()
+    } catch (error) {
+      this.#endConsumption(consumption, error)
+    }
+  }
+
+  #endConsumption(consumption: Consumption, error: unknown): void {
+    this.#releaseLease()
+    this.runsUserCode = false
+    this.#endRead()
+    consumption.end(error)
+  }
+
+  /** There is no reader any more; returns what was particular to the one there was. */
+  #endRead(): ReaderExtra | null {
+    const extra = this.#extra
+    this.#want = NOTHING
+    this.#reader = null
+    this.#extra = null
+    this.#state &= ~SETTLING
+    if (extra !== null) extra.binding?.end()
+    return extra
+  }
+
   /** @throws as {@link bindCancellation} does. */
-  #bind(options: WaitOptions | undefined, into: Uint8Array | null): void {
-    const binding = bindCancellation(this.#socket.net.executor, this, options, 'read')
+  #bind(options: WaitOptions | undefined, into: Uint8Array | null, action: string): void {
+    const binding = bindCancellation(this.#socket.net.executor, this, options, action)
     if (binding === null && into === null) return
     this.#extra = { binding, into, isCancelled: false, cancelReason: null }
   }
@@ -321,10 +407,10 @@ export class Receiver extends Operation implements Cancellable, Starved {
   }
 }
 
-function readPending(): RuntimeError {
+function alreadyRead(action: string): RuntimeError {
   return new RuntimeError(
     'ERR_STILL_HELD',
-    'Cannot read as a stream must have one reader at a time: a read is pending',
+    `Cannot ${action} as a stream must have one reader at a time: it has one`,
   )
 }
 
@@ -336,6 +422,6 @@ function targetGone(): RuntimeError {
 }
 
 // Through the one end that is kept, which takes two microtasks more.
-function reject(resolve: (value: unknown) => void, reason: unknown): void {
+function reject(resolve: Resolve, reason: unknown): void {
   resolve(Promise.reject(reason))
 }

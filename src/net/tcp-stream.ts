@@ -4,6 +4,7 @@ import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from '../kernel/index.ts'
 import type { IoBuffer } from '../memory/index.ts'
 import { type SocketAddress, validateEndpoint } from './address.ts'
 import { connectSocket, shutdownSending } from './connect.ts'
+import { Consumption, type StreamConsumer, validateConsumer } from './consumption.ts'
 import { netRingFor } from './net-ring.ts'
 import { READ_CHUNK, READ_COPY, READ_INTO, READ_STEP, type Receiver } from './receiver.ts'
 import { remainingOptions, resolveHost } from './resolve.ts'
@@ -38,7 +39,7 @@ export interface ReadOptions extends WaitOptions {
  * iteration step on the same stream, or its close; then the memory is used again, for any stream. Ask
  * for `{ copy: true }`, or copy, what is to be kept longer. There is one reader at a time. A read
  * that is cancelled or times out loses no data. A stream that nobody reads stops receiving after some
- * 16 chunks, so that its peer has to wait.
+ * 16 chunks, so that its peer has to wait. Many idle streams are best read by {@link consume}.
  *
  * **Writing.** {@link write} resolves when the kernel has taken all bytes; until then the data must
  * not be changed. Writes go out in the order of the calls, small ones that wait together. Chunks of
@@ -140,6 +141,52 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
   /** Chunk by chunk until the end of the stream; leaving the loop does not close the stream. */
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array<ArrayBuffer>, undefined> {
     return new ChunkIterator(this.#socket.receiving())
+  }
+
+  /**
+   * Hands every chunk to `consumer`, one at a time, until the end of the stream: for services with
+   * many connections that are mostly idle. A stream that waits so holds neither a promise nor a
+   * suspended function, and less than half of the memory.
+   *
+   * The consumer is called in turns of the caller's task queue, as work of the caller's task and in its
+   * asynchronous context, never before this returns. Each turn of the stream is one chunk, so that one
+   * which always has data lets others go on. Until `onEnd` the consumer is the stream's reader, and
+   * other reads are refused.
+   *
+   * It ends, and `onEnd` is called, at the end of the stream, by its close, with a failure, and when the
+   * signal is aborted, `timeoutMs` from now have passed or the task is cancelled; in any case once the
+   * chunk that is being taken is done with. What has come and was not handed over is the next
+   * reader's. Like leaving a loop, ending does not close the stream.
+   *
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`; `ERR_STILL_HELD` while the stream has a reader;
+   * `ERR_EXECUTOR_CLOSED`.
+   * @throws The signal's reason if it is aborted; `ERR_TASK_CANCELLED` if the task is.
+   * @throws {TypeError | RangeError} for arguments of the wrong kind.
+   *
+   * @example Echo to whoever may come
+   * ```ts run
+   * import { type StreamConsumer, TcpListener, TcpStream } from 'percore/net'
+   *
+   * const echo: StreamConsumer = {
+   *   onChunk: (chunk, stream) => stream.write(chunk),
+   *   onEnd: (_error, stream) => stream.close(),
+   * }
+   *
+   * async function listen(listener: TcpListener): Promise<void> {
+   *   for await (const stream of listener) stream.consume(echo)
+   * }
+   *
+   * await using listener = await TcpListener.bind({ port: 0 })
+   * void listen(listener)
+   * await using client = await TcpStream.connect({ port: listener.address.port })
+   * await client.write(new Uint8Array([1, 2, 3]))
+   * console.log(await client.read())
+   * ```
+   */
+  consume(consumer: StreamConsumer, options?: WaitOptions): void {
+    validateConsumer('consume', consumer)
+    if (this.#socket.isClosing) throw handleClosed('consume')
+    this.#socket.receiving().consume(new Consumption(this, consumer), options)
   }
 
   /**

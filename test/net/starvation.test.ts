@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { executor } from '../../src/executor/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
 import { configureNet, netRingFor } from '../../src/net/net-ring.ts'
+import { hold, Recorder } from './recorder.ts'
 import { echoAll, holdings, Pair, pattern, readPattern, until } from './support.ts'
 
 // Four buffers of 1 KiB for everybody: the kernel has none most of the time.
@@ -62,4 +63,42 @@ test('a read given up while it waits for a buffer leaves the turn to the next', 
   await pairs[5]!.server.close()
   await readPattern(pairs[4]!.server, 100)
   for (const pair of pairs) await pair[Symbol.asyncDispose]()
+})
+
+test('a consumer without a buffer waits in the kernel until one comes back', async () => {
+  const pairs = await Promise.all(Array.from({ length: 5 }, () => Pair.open()))
+  const gate = hold()
+  const recorders = pairs.map(() => new Recorder(() => gate.promise))
+
+  for (const [index, { server }] of pairs.entries()) server.consume(recorders[index]!)
+  for (const pair of pairs) await pair.client.write(pattern(0, 100))
+  await until(() => netRingFor(executor(), executor().defaultQueue).starvedCount === 1)
+  const countMeanwhile = recorders.filter(({ chunkCount }) => chunkCount === 1).length
+  gate.release()
+  await until(() => recorders.every(({ chunkCount }) => chunkCount === 1))
+
+  for (const pair of pairs) await pair[Symbol.asyncDispose]()
+  for (const recorder of recorders) assert.equal(await recorder.ended, null)
+  assert.deepEqual([countMeanwhile, holdings().bufferCount], [4, 0])
+})
+
+test('consumers that run out of buffers lose nothing', async () => {
+  await using listener = await TcpListener.bind({ port: 0 })
+  const serving = (async () => {
+    for await (const stream of listener) {
+      stream.consume({ onChunk: (chunk) => stream.write(chunk), onEnd: () => stream.close() })
+    }
+  })()
+  const size = 40_000
+  const visit = async (): Promise<void> => {
+    await using stream = await TcpStream.connect({ port: listener.address.port })
+    const sent = stream.write(pattern(0, size))
+    await readPattern(stream, size)
+    await sent
+  }
+
+  await Promise.all(Array.from({ length: 12 }, visit))
+
+  await listener.close()
+  await serving
 })

@@ -1,0 +1,120 @@
+import { AsyncResource } from 'node:async_hooks'
+import { validateFunction, wrongType } from '../base/index.ts'
+import type { Receiver } from './receiver.ts'
+import type { TcpStream } from './tcp-stream.ts'
+
+/**
+ * Who takes the chunks of a stream; see {@link TcpStream.consume}. One may serve any number of streams.
+ *
+ * Its methods are looked up at each call, and called as methods: `this` is the consumer.
+ */
+export interface StreamConsumer {
+  /**
+   * Takes a chunk; the next one waits until it is done.
+   *
+   * The chunk is valid until this returns or, if it returns a promise, until that has settled; no
+   * longer than until the close. A failure, thrown or rejected, ends the consumption.
+   */
+  onChunk(chunk: Uint8Array<ArrayBuffer>, stream: TcpStream): unknown
+
+  /**
+   * Told once that no more chunks will come, when the last one is done with.
+   *
+   * `error` is null at the end of the stream, and when the stream was closed here; else it is why the
+   * consumption ended: a {@link KernelError} such as `ECONNRESET`, the failure of {@link onChunk}, or
+   * the reason of a cancellation. Nobody else is told of it. The stream is free for another reader,
+   * and not closed yet. A failure of this is an unhandled rejection.
+   */
+  onEnd(error: unknown, stream: TcpStream): unknown
+}
+
+/** @throws {TypeError} unless `consumer` has both methods. */
+export function validateConsumer(action: string, consumer: unknown): void {
+  if (typeof consumer !== 'object' || consumer === null) {
+    throw wrongType(action, 'consumer', 'an object with onChunk and onEnd', consumer)
+  }
+  const { onChunk, onEnd } = consumer as Partial<StreamConsumer>
+  validateFunction(action, 'consumer.onChunk', onChunk)
+  validateFunction(action, 'consumer.onEnd', onEnd)
+}
+
+/** Nobody is to be told when one is collected. */
+const RESOURCE_OPTIONS = { requireManualDestroy: true }
+
+/**
+ * A stream and its consumer, which is called in the asynchronous context of who began it: in the name
+ * of the same task, with the same values in every AsyncLocalStorage.
+ *
+ * All that an idle stream holds for its consumer: no promise, no closure.
+ */
+export class Consumption extends AsyncResource {
+  readonly #stream: TcpStream
+  readonly #consumer: StreamConsumer
+
+  constructor(stream: TcpStream, consumer: StreamConsumer) {
+    super('PercoreConsumption', RESOURCE_OPTIONS)
+    this.#stream = stream
+    this.#consumer = consumer
+  }
+
+  /**
+   * Calls the consumer; true if it is done, else `receiver` is told later.
+   *
+   * @throws what the consumer throws.
+   */
+  take(chunk: Uint8Array<ArrayBuffer>, receiver: Receiver): boolean {
+    const consumer = this.#consumer
+    const result = this.runInAsyncScope(consumer.onChunk, consumer, chunk, this.#stream)
+    if (!isPromiseLike(result)) return true
+    const wait = idleWaits.pop() ?? new ConsumerWait()
+    wait.begin(result, receiver)
+    return false
+  }
+
+  end(error: unknown): void {
+    const consumer = this.#consumer
+    try {
+      this.runInAsyncScope(consumer.onEnd, consumer, error, this.#stream)
+    } catch (failure) {
+      // As if it were asynchronous, rather than out of the turn, whose other work must go on.
+      void Promise.reject(failure)
+    }
+  }
+}
+
+/** How many are kept for reuse: consumers that take longer are seldom more. */
+const IDLE_WAITS_MAX = 256
+const idleWaits: ConsumerWait[] = []
+
+/** Waits for the promise of a consumer; used again for others, so that a chunk costs no closure. */
+class ConsumerWait {
+  #receiver: Receiver | null = null
+  readonly #onDone: () => void
+  readonly #onFailure: (failure: unknown) => void
+
+  constructor() {
+    this.#onDone = () => this.#finish().goOn()
+    this.#onFailure = (failure) => this.#finish().fail(failure)
+  }
+
+  begin(result: PromiseLike<unknown>, receiver: Receiver): void {
+    this.#receiver = receiver
+    // A promise of its own kind settles once; others' might call twice, the second time for another.
+    Promise.resolve(result).then(this.#onDone, this.#onFailure)
+  }
+
+  #finish(): Receiver {
+    const receiver = this.#receiver!
+    this.#receiver = null
+    if (idleWaits.length < IDLE_WAITS_MAX) idleWaits.push(this)
+    return receiver
+  }
+}
+
+function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as PromiseLike<unknown>).then === 'function'
+  )
+}
