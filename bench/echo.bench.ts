@@ -21,6 +21,11 @@ const MEMORY_UNIT = 'B/connection'
 
 /** How the server waits: parked in the kernel, polling, or holding idle connections. */
 type Mode = 'park' | 'spin' | 'idle'
+/**
+ * How percore's server serves a connection: `for await` and `await`, or a consumer that all share, like the
+ * listeners of the `node:net` server.
+ */
+type Style = 'await' | 'handler'
 type Measure = (command: Command) => Promise<Sample>
 
 /** Ping-pong at several widths, the spinning round trip, and the price of an idle connection. */
@@ -30,7 +35,8 @@ export const echoBenchmark: Benchmark = {
   cases: (plan) => [
     ...[1, 64, 256].map((connections) => throughputCase(plan, connections)),
     spinCase(plan),
-    idleCase(plan),
+    idleCase(plan, 'handler'),
+    idleCase(plan, 'await'),
   ],
 }
 
@@ -70,30 +76,36 @@ function spinCase(plan: Plan): Case {
   }
 }
 
-function idleCase(plan: Plan): Case {
+/** What the server's resident memory grows by, garbage of accepting included, per connection. */
+function idleCase(plan: Plan, style: Style): Case {
   const connections = plan.smoke ? 200 : 10_000
   return {
-    params: { mode: 'idle', connections },
+    params: { mode: 'idle', style, connections },
     metrics: [{ unit: MEMORY_UNIT, better: 'less' }],
     open: async () => {
       if (descriptorCountMax() < connections + 100) {
         throw new Unavailable(`needs ulimit -n of more than ${connections + 100}`)
       }
       const measure = (command: Command): Promise<Sample> => measureIdle(plan, command, connections)
-      return await scriptSides(plan, { mode: 'idle', connections, measure })
+      return await scriptSides(plan, { mode: 'idle', style, connections, measure })
     },
   }
 }
 
 async function scriptSides(
   plan: Plan,
-  options: { readonly mode: Mode; readonly connections: number; readonly measure: Measure },
+  options: {
+    readonly mode: Mode
+    readonly connections: number
+    readonly measure: Measure
+    readonly style?: Style
+  },
 ): Promise<readonly Side[]> {
   const reason = missingCompiler()
   if (reason !== undefined) throw new Unavailable(`the client is in C, and ${reason}`)
-  const { mode, connections, measure } = options
+  const { mode, connections, measure, style = 'await' } = options
   const cpu = plan.serverCpu
-  const args = [mode, connections, SIZE_BYTES]
+  const args = [mode, connections, SIZE_BYTES, style]
   return [
     {
       name: 'percore',

@@ -1,21 +1,32 @@
 /**
- * echo MODE CONNECTIONS SIZE: a percore echo server, `park`ed, `spin`ning or `idle`.
+ * echo MODE CONNECTIONS SIZE [STYLE]: a percore echo server, `park`ed, `spin`ning or `idle`.
  *
- * Prints its port; ends when its input closes.
+ * It serves a connection by a loop (`await`, unless told) or by a consumer (`handler`). Prints its
+ * port; ends when its input closes.
  */
 
 import { writeSync } from 'node:fs'
 import { attachExecutor } from '../../src/index.ts'
-import { TcpListener, type TcpStream } from '../../src/net/index.ts'
+import { type StreamConsumer, TcpListener, type TcpStream } from '../../src/net/index.ts'
 
 const SPIN_US = 1_000_000
 
+const echo: StreamConsumer = {
+  onChunk: (chunk, stream) => stream.write(chunk),
+  // A peer that resets ends its own connection only.
+  onEnd: (_error, stream) => stream.close(),
+}
+
 attachExecutor({ name: 'echo', spinBeforeParkUs: process.argv[2] === 'spin' ? SPIN_US : 0 })
+const isConsumed = process.argv[5] === 'handler'
 const listener = await TcpListener.bind({ host: '127.0.0.1', port: 0, backlog: 4096 })
 writeSync(1, `${listener.address.port}\n`)
 process.stdin.resume()
 process.stdin.on('end', () => process.exit(0))
-for await (const stream of listener) void serve(stream)
+for await (const stream of listener) {
+  if (isConsumed) stream.consume(echo)
+  else void serve(stream)
+}
 
 async function serve(stream: TcpStream): Promise<void> {
   try {
