@@ -1,6 +1,7 @@
 import type { Executor, TaskQueue } from '../executor/index.ts'
 import type { IoBuffer } from '../memory/index.ts'
 import { BufferRing, type Ring } from '../ring/index.ts'
+import { Inbox } from './inbox.ts'
 
 /** Somebody who could not receive as there was no buffer. */
 export interface Starved {
@@ -27,6 +28,7 @@ const GROUP_ID = 0
 /** Sizes that data to be sent is copied into, and how many of each are kept for reuse. */
 const BOUNCE_BYTES: readonly number[] = [4 * 1024, 64 * 1024, 256 * 1024]
 const BOUNCE_KEPT: readonly number[] = [64, 16, 4]
+const INBOXES_KEPT = 1024
 
 /** What is received into, and sent from, on one ring of one executor. */
 export class NetRing {
@@ -37,6 +39,7 @@ export class NetRing {
   isMultishot: boolean
   readonly #starved: Starved[] = []
   readonly #bounces: IoBuffer[][] = BOUNCE_BYTES.map(() => [])
+  readonly #inboxes: Inbox[] = []
   /** Whether there was no memory for more buffers, when last tried. */
   #isAtLimit = false
 
@@ -96,6 +99,15 @@ export class NetRing {
     let size = 0
     while (size < BOUNCE_BYTES.length - 1 && BOUNCE_BYTES[size]! < lengthBytes) size++
     return this.#bounces[size]!.pop() ?? this.executor.reactor.memory.allocate(BOUNCE_BYTES[size]!)
+  }
+
+  /** Where chunks wait; used again for other streams. */
+  takeInbox(): Inbox {
+    return this.#inboxes.pop() ?? new Inbox()
+  }
+
+  keepInbox(inbox: Inbox): void {
+    if (this.#inboxes.length < INBOXES_KEPT) this.#inboxes.push(inbox)
   }
 
   returnBounce(bounce: IoBuffer): void {

@@ -21,6 +21,7 @@ import {
 } from '../kernel/index.ts'
 import { encodeReceiveSelect, NO_BUFFER, Operation } from '../ring/index.ts'
 import type { Consumption } from './consumption.ts'
+import type { Inbox } from './inbox.ts'
 import type { Starved } from './net-ring.ts'
 import type { Socket } from './socket.ts'
 
@@ -50,8 +51,6 @@ const STARVED = 4
 const AT_END = 8
 /** A receive is in flight. */
 const ARMED = 16
-/** Packs a length above a buffer's number, which is below this. */
-const BUFFER_FACTOR = 32_768
 
 type Resolve = (value: unknown) => void
 
@@ -72,12 +71,8 @@ interface ReaderExtra {
  */
 export class Receiver extends Operation implements Cancellable, Starved {
   readonly #socket: Socket
-  // The first chunk that waits to be read, then the others: buffer and length in one number.
-  #headBuffer = NO_BUFFER
-  #headStart = 0
-  #headEnd = 0
-  #rest: number[] | null = null
-  #lease = NO_BUFFER
+  /** Null while no chunk waits and none is lent. */
+  #inbox: Inbox | null = null
   #state = 0
   #failure: Error | null = null
   #want = NOTHING
@@ -97,7 +92,7 @@ export class Receiver extends Operation implements Cancellable, Starved {
 
   /** Whether `data` is the chunk that was read last, and which buffer it is in. */
   leasedBuffer(data: Uint8Array): number {
-    const buffer = this.#lease
+    const buffer = this.#inbox === null ? NO_BUFFER : this.#inbox.lentBuffer
     if (buffer === NO_BUFFER) return NO_BUFFER
     return this.#socket.net.buffers.lastView(buffer) === data ? buffer : NO_BUFFER
   }
@@ -186,10 +181,10 @@ export class Receiver extends Operation implements Cancellable, Starved {
   close(reason: RuntimeError): void {
     this.#failure = reason
     this.#releaseLease()
-    while (this.#headBuffer !== NO_BUFFER) {
-      const buffer = this.#headBuffer
-      this.#shift()
-      this.#socket.net.release(buffer)
+    const inbox = this.#inbox
+    if (inbox !== null) {
+      while (inbox.hasChunk) this.#socket.net.release(inbox.shift())
+      this.#leaveIfFree(inbox)
     }
     if ((this.#state & STARVED) !== 0) this.#socket.net.forget(this)
     this.#state &= ~STARVED
@@ -199,7 +194,7 @@ export class Receiver extends Operation implements Cancellable, Starved {
   override complete(result: number, flags: number): void {
     if ((flags & IORING_CQE_F_BUFFER) !== 0) this.#put(flags >>> IORING_CQE_BUFFER_SHIFT, result)
     if ((flags & IORING_CQE_F_MORE) !== 0) {
-      if (this.#rest !== null) this.#stopIfFull()
+      if (this.#inbox !== null) this.#stopIfFull(this.#inbox)
     } else {
       const wasStopping = (this.#state & STOPPING) !== 0
       this.#state &= ~(ARMED | STOPPING)
@@ -239,7 +234,7 @@ export class Receiver extends Operation implements Cancellable, Starved {
       this.#endConsumption(consumption, extra.cancelReason)
       return
     }
-    if (this.#headBuffer === NO_BUFFER) {
+    if (this.#inbox?.hasChunk !== true) {
       // Who closes the stream does not want to be told that it failed.
       this.#endConsumption(consumption, this.#socket.isClosing ? null : this.#failure)
       return
@@ -279,14 +274,22 @@ export class Receiver extends Operation implements Cancellable, Starved {
 
   /** Gives the chunk that was read last back. */
   #releaseLease(): void {
-    const buffer = this.#lease
-    if (buffer === NO_BUFFER) return
-    this.#lease = NO_BUFFER
+    const inbox = this.#inbox
+    if (inbox === null || inbox.lentBuffer === NO_BUFFER) return
+    const buffer = inbox.lentBuffer
+    inbox.lentBuffer = NO_BUFFER
+    this.#leaveIfFree(inbox)
     this.#socket.net.release(buffer)
   }
 
+  #leaveIfFree(inbox: Inbox): void {
+    if (!inbox.isFree) return
+    this.#inbox = null
+    this.#socket.net.keepInbox(inbox)
+  }
+
   #isReady(): boolean {
-    return this.#headBuffer !== NO_BUFFER || (this.#state & AT_END) !== 0 || this.#failure !== null
+    return this.#inbox?.hasChunk === true || (this.#state & AT_END) !== 0 || this.#failure !== null
   }
 
   #settleLater(): void {
@@ -302,25 +305,8 @@ export class Receiver extends Operation implements Cancellable, Starved {
       return
     }
     this.#socket.bytesRead += lengthBytes
-    if (this.#headBuffer === NO_BUFFER) {
-      this.#headBuffer = buffer
-      this.#headStart = 0
-      this.#headEnd = lengthBytes
-    } else {
-      this.#rest ??= []
-      this.#rest.push(lengthBytes * BUFFER_FACTOR + buffer)
-    }
-  }
-
-  #shift(): void {
-    const next = this.#rest?.shift()
-    this.#headStart = 0
-    if (next === undefined) {
-      this.#headBuffer = NO_BUFFER
-      return
-    }
-    this.#headBuffer = next % BUFFER_FACTOR
-    this.#headEnd = Math.floor(next / BUFFER_FACTOR)
+    this.#inbox ??= net.takeInbox()
+    this.#inbox.put(buffer, lengthBytes)
   }
 
   /**
@@ -329,38 +315,39 @@ export class Receiver extends Operation implements Cancellable, Starved {
    * @throws the failure that ended the stream; `ERR_BUFFER_RELEASED`, and keeps the data.
    */
   #take(want: number, into: Uint8Array | null): unknown {
-    const { net } = this.#socket
-    const buffer = this.#headBuffer
-    if (buffer === NO_BUFFER) {
+    const inbox = this.#inbox
+    if (inbox?.hasChunk !== true) {
       if (this.#failure !== null) throw this.#failure
       return want === READ_STEP ? { value: undefined, done: true } : want === READ_INTO ? 0 : null
     }
-    const start = this.#headStart
+    const { net } = this.#socket
+    const { buffer, startBytes, endBytes } = inbox
     const view =
-      start === 0
-        ? net.buffers.view(buffer, this.#headEnd)
-        : net.buffers.slice(buffer, start, this.#headEnd)
-    if (want === READ_INTO) return this.#copyInto(into!, view)
-    this.#shift()
+      startBytes === 0
+        ? net.buffers.view(buffer, endBytes)
+        : net.buffers.slice(buffer, startBytes, endBytes)
+    if (want === READ_INTO) return this.#copyInto(into!, view, inbox)
+    inbox.shift()
     this.#armIfLow()
     if (want === READ_COPY) {
       const copy = view.slice()
+      this.#leaveIfFree(inbox)
       net.release(buffer)
       return copy
     }
-    this.#lease = buffer
+    inbox.lentBuffer = buffer
     return want === READ_STEP ? { value: view, done: false } : view
   }
 
-  #copyInto(into: Uint8Array, view: Uint8Array): number {
+  #copyInto(into: Uint8Array, view: Uint8Array, inbox: Inbox): number {
     // It was not empty when the read began: its memory was transferred, or made smaller.
     if (into.length === 0) throw targetGone()
     const lengthBytes = Math.min(into.length, view.length)
     into.set(view.subarray(0, lengthBytes))
-    this.#headStart += lengthBytes
-    if (this.#headStart < this.#headEnd) return lengthBytes
-    const buffer = this.#headBuffer
-    this.#shift()
+    inbox.startBytes += lengthBytes
+    if (inbox.startBytes < inbox.endBytes) return lengthBytes
+    const buffer = inbox.shift()
+    this.#leaveIfFree(inbox)
     this.#socket.net.release(buffer)
     this.#armIfLow()
     return lengthBytes
@@ -381,13 +368,13 @@ export class Receiver extends Operation implements Cancellable, Starved {
 
   #armIfLow(): void {
     if ((this.#state & (ARMED | AT_END | STARVED)) !== 0 || this.#failure !== null) return
-    if ((this.#rest?.length ?? 0) < QUEUED_LOW && !this.#socket.net.isScarce) this.#arm()
+    if ((this.#inbox?.restCount ?? 0) < QUEUED_LOW && !this.#socket.net.isScarce) this.#arm()
   }
 
-  #stopIfFull(): void {
-    if ((this.#state & STOPPING) !== 0) return
+  #stopIfFull({ restCount }: Inbox): void {
+    if (restCount === 0 || (this.#state & STOPPING) !== 0) return
     const limit = this.#socket.net.isScarce ? 1 : QUEUED_MAX
-    if (this.#rest!.length < limit) return
+    if (restCount < limit) return
     this.#state |= STOPPING
     this.#socket.cancelOperation(this)
   }
