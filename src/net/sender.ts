@@ -50,7 +50,6 @@ export class Sender extends Operation implements SendArgs {
   lengthBytes = 0
   #first: PendingWrite | null = null
   #last: PendingWrite | null = null
-  #spare: PendingWrite | null = null
   #bounce: IoBuffer | null = null
   #failure: Error | null = null
   #isCancelling = false
@@ -68,10 +67,11 @@ export class Sender extends Operation implements SendArgs {
     options: WaitOptions | undefined,
   ): Promise<void> {
     const { executor } = this.target.net
-    const write = this.#spare ?? new PendingWrite(this)
+    let write: PendingWrite
     try {
       if (this.#failure !== null) throw this.#failure
-      write.take(data, receiver, options)
+      write = idleWrites.pop() ?? new PendingWrite()
+      write.take(this, data, receiver, options)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -80,7 +80,6 @@ export class Sender extends Operation implements SendArgs {
       write.abandon()
       return answerDone(executor)
     }
-    this.#spare = null
     const promise = write.begin(executor.currentQueue())
     if (this.#last === null) this.#first = write
     else this.#last.following = write
@@ -107,11 +106,6 @@ export class Sender extends Operation implements SendArgs {
   /** Fails every write from now on. */
   refuse(reason: Error): void {
     this.#failure ??= reason
-  }
-
-  /** @internal */
-  recycle(write: PendingWrite): void {
-    this.#spare = write
   }
 
   /** @internal Stops a write: at once if none of it is with the kernel, else as soon as can be. */
@@ -288,16 +282,15 @@ class PendingWrite extends Runnable implements Cancellable {
   following: PendingWrite | null = null
   isCancelled = false
   cancelReason: unknown = null
-  readonly #sender: Sender
+  #sender: Sender | null = null
   #buffer = NO_BUFFER
   #pinned: IoBuffer | null = null
   #writer: Deferred<void> | null = null
   #binding: CancellationBinding | null = null
   #failure: unknown = null
 
-  constructor(sender: Sender) {
+  constructor() {
     super(NO_QUEUE)
-    this.#sender = sender
   }
 
   /** Whether the memory of its data was transferred, or made smaller, since it was given. */
@@ -307,12 +300,14 @@ class PendingWrite extends Runnable implements Cancellable {
 
   /** @throws {TypeError} for data of the wrong kind; as {@link bindCancellation} does. */
   take(
+    sender: Sender,
     data: Uint8Array | IoBuffer,
     receiver: Receiver | null,
     options: WaitOptions | undefined,
   ): void {
-    const { net } = this.#sender.target
+    const { net } = sender.target
     const { buffers } = net
+    this.#sender = sender
     if (data instanceof Uint8Array) {
       const leased = receiver === null ? NO_BUFFER : receiver.leasedBuffer(data)
       const buffer = leased === NO_BUFFER ? buffers.locate(data) : leased
@@ -348,7 +343,7 @@ class PendingWrite extends Runnable implements Cancellable {
     if (this.isCancelled || this.#writer === null || this.data === NO_DATA) return
     this.isCancelled = true
     this.cancelReason = reason
-    this.#sender.cancelWrite(this)
+    this.#sender!.cancelWrite(this)
   }
 
   /** Ends it: `failure` is null if all was sent. The memory is the writer's again. */
@@ -363,6 +358,7 @@ class PendingWrite extends Runnable implements Cancellable {
     this.#letGo()
     this.#binding?.end()
     this.#binding = null
+    this.#keep()
   }
 
   override run(): void {
@@ -372,14 +368,21 @@ class PendingWrite extends Runnable implements Cancellable {
     this.#binding = null
     this.#writer = null
     this.#failure = null
-    this.#sender.recycle(this)
+    this.#keep()
     if (failure === null) writer.resolve()
     else writer.reject(failure)
   }
 
+  // Nobody knows it any more: neither a sender nor what could cancel it.
+  #keep(): void {
+    this.#sender = null
+    this.home = NO_QUEUE
+    if (idleWrites.length < IDLE_WRITES_MAX) idleWrites.push(this)
+  }
+
   #letGo(): void {
     if (this.#buffer !== NO_BUFFER) {
-      this.#sender.target.net.release(this.#buffer)
+      this.#sender!.target.net.release(this.#buffer)
       this.#buffer = NO_BUFFER
     }
     this.#pinned?.unpin()
@@ -396,6 +399,9 @@ class PendingWrite extends Runnable implements Cancellable {
 }
 
 const NO_DATA = new Uint8Array(0)
+/** For the next writes of any stream of this thread, as most streams are idle most of the time. */
+const idleWrites: PendingWrite[] = []
+const IDLE_WRITES_MAX = 1024
 /** Who gives up lets nobody else go on. */
 const NOBODY: WaitListOwner = { waiterLeft(): void {} }
 
