@@ -101,6 +101,11 @@ export class Receiver extends Operation implements Cancellable, Starved {
   read(want: number, options: WaitOptions | undefined, into: Uint8Array | null): Promise<unknown> {
     const { executor } = this.#socket.net
     if (this.#want !== NOTHING) return Promise.reject(alreadyRead('read'))
+    try {
+      executor.assertOpen('read')
+    } catch (error) {
+      return Promise.reject(error)
+    }
     this.#releaseLease()
     const isReady = this.#isReady()
     if (isReady && executor.takeReadyBudget()) {
@@ -156,9 +161,7 @@ export class Receiver extends Operation implements Cancellable, Starved {
 
   /** The consumer failed, which ends the consumption. */
   fail(failure: unknown): void {
-    this.#extra ??= { binding: null, into: null, isCancelled: false, cancelReason: null }
-    this.#extra.isCancelled = true
-    this.#extra.cancelReason = failure
+    this.#endWith(failure)
     this.goOn()
   }
 
@@ -166,10 +169,8 @@ export class Receiver extends Operation implements Cancellable, Starved {
     const isSettling = (this.#state & SETTLING) !== 0
     // A consumer that has a chunk keeps it, and is told when it is done.
     if (this.#want === NOTHING || (isSettling && this.#want !== CONSUME)) return
-    const extra = this.#extra!
-    if (extra.isCancelled) return
-    extra.isCancelled = true
-    extra.cancelReason = reason
+    if (this.#extra!.isCancelled) return
+    this.#endWith(reason)
     if (!isSettling) this.#settleLater()
   }
 
@@ -356,14 +357,34 @@ export class Receiver extends Operation implements Cancellable, Starved {
   #arm(): void {
     const { net } = this.#socket
     if ((this.#state & (ARMED | STARVED)) !== 0) return
-    this.#state |= ARMED
     const { ring } = net
-    encodeReceiveSelect(ring.sqes, ring.begin(), {
+    let base: number
+    try {
+      base = ring.begin()
+    } catch (error) {
+      this.#refuse(error)
+      return
+    }
+    this.#state |= ARMED
+    encodeReceiveSelect(ring.sqes, base, {
       target: this.#socket,
       bufferGroup: net.buffers.groupId,
       multishot: net.isMultishot,
     })
     ring.commit(this)
+  }
+
+  /** The ring takes no more for now: who waits is told, and the next read tries again. */
+  #refuse(reason: unknown): void {
+    if (this.#want === NOTHING) return
+    this.#endWith(reason)
+    if ((this.#state & SETTLING) === 0) this.#settleLater()
+  }
+
+  #endWith(reason: unknown): void {
+    this.#extra ??= { binding: null, into: null, isCancelled: false, cancelReason: null }
+    this.#extra.isCancelled = true
+    this.#extra.cancelReason = reason
   }
 
   #armIfLow(): void {

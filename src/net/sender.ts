@@ -70,6 +70,7 @@ export class Sender extends Operation implements SendArgs {
     let write: PendingWrite
     try {
       if (this.#failure !== null) throw this.#failure
+      executor.assertOpen('write')
       write = idleWrites.pop() ?? new PendingWrite()
       write.take(this, data, receiver, options)
     } catch (error) {
@@ -194,6 +195,12 @@ export class Sender extends Operation implements SendArgs {
     }
   }
 
+  /** Fails all that waits, since the next send cannot be made; a write that is cut ends the sending side. */
+  #fail(first: PendingWrite, reason: Error): void {
+    if (first.sentBytes > 0) this.#failure = writeCut(reason)
+    this.#failAll(reason)
+  }
+
   #failAll(reason: Error): void {
     let write = this.#first
     this.#first = null
@@ -215,6 +222,14 @@ export class Sender extends Operation implements SendArgs {
   #start(): void {
     const first = this.#first!
     const left = first.lengthBytes - first.sentBytes
+    const { ring } = this.target.net
+    let base: number
+    try {
+      base = ring.begin()
+    } catch (error) {
+      this.#fail(first, error as Error)
+      return
+    }
     const isSmall = left < COALESCED_BYTES_MAX && first.following !== null
     if (first.address !== 0 && !isSmall) {
       first.isStaged = true
@@ -223,8 +238,7 @@ export class Sender extends Operation implements SendArgs {
     } else if (!this.#gather(first, left)) {
       return
     }
-    const { ring } = this.target.net
-    encodeSend(ring.sqes, ring.begin(), this)
+    encodeSend(ring.sqes, base, this)
     ring.commit(this)
     this.isArmed = true
   }
@@ -243,8 +257,7 @@ export class Sender extends Operation implements SendArgs {
         first.following === null ? wanted : Math.min(wanted, COPIED_BYTES_MAX),
       )
     } catch (error) {
-      if (first.sentBytes > 0) this.#failure = writeCut(error)
-      this.#failAll(error as Error)
+      this.#fail(first, error as Error)
       return false
     }
     const { bytes } = bounce

@@ -1,10 +1,18 @@
 import { assert, type KernelErrorContext, NO_QUEUE, RuntimeError } from '../base/index.ts'
 import { Waiter } from '../executor/index.ts'
 import { AF_INET } from '../kernel/index.ts'
-import { encodeCancel, encodeCancelFd, encodeClose, Operation, type Target } from '../ring/index.ts'
+import {
+  encodeCancel,
+  encodeCancelFd,
+  encodeClose,
+  Operation,
+  type OperationName,
+  type Target,
+} from '../ring/index.ts'
 import { decodeAddress, formatAddress, SOCKADDR_BYTES_MAX, type SocketAddress } from './address.ts'
 import type { NetRing } from './net-ring.ts'
 import { Receiver } from './receiver.ts'
+import { RetryTimer } from './retry-timer.ts'
 import { Sender } from './sender.ts'
 
 /**
@@ -100,19 +108,31 @@ export class Socket implements Target {
   /** Closes it, and resolves when the descriptor is gone; again is the same promise. */
   close(): Promise<void> {
     if (this.#closed !== null) return this.#closed.promise
-    const { executor, ring } = this.net
+    const { executor } = this.net
+    // It has closed its descriptors.
+    if (executor.isClosed) return Promise.resolve()
     const closed = new Waiter<void>(executor)
     this.#closed = closed
     const reason = handleClosed('use a socket')
     this.receiver?.close(reason)
     this.sender?.close(reason)
-    if (this.isBusy()) {
+    if (this.isBusy()) this.cancelAll()
+    else closeOnce(this, closed)
+    return closed.promise
+  }
+
+  /** Cancels what is in flight on it: now or, if the ring refuses, soon. */
+  cancelAll(): void {
+    // By name where it is late: once nothing is in flight the descriptor's number may be another's.
+    const { net, receiver, sender } = this
+    const { ring } = net
+    try {
       encodeCancelFd(ring.sqes, ring.begin(), this.fd)
       ring.commitUnwatched()
-    } else {
-      closeOnce(this, closed)
+    } catch {
+      if (receiver?.isArmed === true) cancelOn(net, receiver)
+      if (sender?.isArmed === true) cancelOn(net, sender)
     }
-    return closed.promise
   }
 
   /** An operation on it has had its terminal completion; the last one leaves it to be closed. */
@@ -132,22 +152,46 @@ function closeOnce(socket: Socket, closed: Waiter<void>): void {
   submitClose(socket.net, socket, closed)
 }
 
-/** Cancels an operation in flight, for good: it is not withdrawn. */
+/**
+ * Cancels an operation in flight, for good: it is not withdrawn. Where the ring refuses it is tried
+ * again until it does not.
+ */
 export function cancelOn(net: NetRing, operation: Operation): void {
-  const { ring } = net
   // Before there is room for the entry it may end, and its slot be another's.
-  const name = ring.nameOf(operation)
-  encodeCancel(ring.sqes, ring.begin(), name)
+  cancelByName(net, net.ring.nameOf(operation))
+}
+
+function cancelByName(net: NetRing, name: OperationName): void {
+  const { ring, executor } = net
+  if (ring.isClosed) return
+  let base: number
+  try {
+    base = ring.begin()
+  } catch {
+    new RetryTimer(() => cancelByName(net, name)).schedule(executor)
+    return
+  }
+  encodeCancel(ring.sqes, base, name)
   ring.commitUnwatched()
 }
 
 /** Closes a descriptor by way of the ring; `closed` is granted when it is gone. */
 export function submitClose(net: NetRing, target: Target, closed: Waiter<void>): void {
   const { ring, executor } = net
-  encodeClose(ring.sqes, ring.begin(), target)
+  const { host } = executor.reactor
+  let base: number
+  try {
+    base = ring.begin()
+  } catch {
+    // The ring takes no more, and nobody comes back to close it later: by a call, which may block.
+    host.closeFd(target.fd)
+    closed.fulfil()
+    return
+  }
+  encodeClose(ring.sqes, base, target)
   ring.commitClosing(new CloseOperation(closed))
   // Not before, lest nobody knew of it; nor upon completion: then the number may be another file's.
-  executor.reactor.host.trackFd(target.fd, false)
+  host.trackFd(target.fd, false)
 }
 
 export function handleClosed(action: string): RuntimeError {

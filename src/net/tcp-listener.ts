@@ -1,7 +1,6 @@
 import {
   assert,
   NO_QUEUE,
-  NS_PER_MS,
   RuntimeError,
   validateBoolean,
   validateInteger,
@@ -34,7 +33,6 @@ import {
   SO_REUSEPORT,
   SOL_SOCKET,
 } from '../kernel/index.ts'
-import { Timer } from '../reactor/index.ts'
 import { encodeAccept, Operation, type Target } from '../ring/index.ts'
 import {
   decodeAddress,
@@ -47,6 +45,7 @@ import {
 import { openTcpSocket } from './connect.ts'
 import { type NetRing, netRingFor } from './net-ring.ts'
 import { resolveHost } from './resolve.ts'
+import { RetryTimer } from './retry-timer.ts'
 import { cancelOn, handleClosed, Socket, submitClose } from './socket.ts'
 import { setIntOption, setNoDelay } from './socket-options.ts'
 import { TcpStream } from './tcp-stream.ts'
@@ -71,7 +70,6 @@ export interface ListenOptions extends WaitOptions {
 const READY_MAX = 128
 const READY_LOW = 32
 /** How long to leave the kernel alone after it could not accept, for want of descriptors or memory. */
-const RETRY_NS: number = 100 * NS_PER_MS
 const FATAL: readonly number[] = [EBADF, ECANCELED, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP]
 const HARMLESS: readonly number[] = [EAGAIN, EINTR, ECONNABORTED]
 /** Who gives up lets nobody else go on. */
@@ -177,6 +175,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
    */
   accept(options?: WaitOptions): Promise<TcpStream> {
     try {
+      this.#net.executor.assertOpen('accept')
       const stream = this.#takeReady(options)
       if (stream !== null) return Promise.resolve(stream)
     } catch (error) {
@@ -200,6 +199,8 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
   close(): Promise<void> {
     if (this.#closed !== null) return this.#closed.promise
     const { executor: current } = this.#net
+    // It has closed its descriptors.
+    if (current.isClosed) return Promise.resolve()
     this.#closed = new Waiter<void>(current)
     this.#failure = handleClosed('accept')
     current.reactor.timers.disarm(this.#retry)
@@ -220,6 +221,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
 
   #next(): Promise<IteratorResult<TcpStream, undefined>> {
     try {
+      this.#net.executor.assertOpen('accept')
       const stream = this.#takeReady(undefined)
       if (stream !== null) return Promise.resolve({ value: stream, done: false })
     } catch (error) {
@@ -263,9 +265,17 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
 
   #arm(): void {
     if (this.#isArmed || this.#retry.isArmed) return
-    this.#isArmed = true
     const { ring } = this.#net
-    encodeAccept(ring.sqes, ring.begin(), { target: this.#target, multishot: true })
+    let base: number
+    try {
+      base = ring.begin()
+    } catch (error) {
+      // Also while reaping, where nobody could catch it.
+      this.#tellOne(error as Error)
+      return
+    }
+    this.#isArmed = true
+    encodeAccept(ring.sqes, base, { target: this.#target, multishot: true })
     ring.commitOpening(this.#operation)
   }
 
@@ -289,7 +299,6 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
   /** The kernel could not accept: one caller is told, and the next try has to wait. */
   #fail(result: number): void {
     if (HARMLESS.includes(-result)) return
-    const { executor: current } = this.#net
     const error = kernelError(result, {
       syscall: 'accept',
       fd: this.#target.fd,
@@ -300,7 +309,12 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
       this.#endWaiters()
       return
     }
-    current.reactor.timers.arm(this.#retry, current.nowNs() + RETRY_NS)
+    this.#tellOne(error)
+  }
+
+  /** Fails one of those who wait, who has not been told yet; the next try comes later. */
+  #tellOne(error: Error): void {
+    this.#retry.schedule(this.#net.executor)
     let waiter = this.#waiters.first
     while (waiter !== null && !waiter.isTold) waiter = waiter.behind as AcceptWaiter<unknown> | null
     if (waiter === null) return
@@ -436,21 +450,6 @@ class AcceptOperation extends Operation {
 
   override complete(result: number, flags: number): void {
     this.#onAccepted(result, flags)
-  }
-
-  override run(): void {}
-}
-
-class RetryTimer extends Timer {
-  readonly #onExpiry: () => void
-
-  constructor(onExpiry: () => void) {
-    super(NO_QUEUE)
-    this.#onExpiry = onExpiry
-  }
-
-  override expire(): void {
-    this.#onExpiry()
   }
 
   override run(): void {}

@@ -8,10 +8,22 @@ import type { Ring } from '../../src/ring/index.ts'
  * What it returns ends that, and says whether it came to it.
  */
 export function refuseEntry(t: TestContext, ring: Ring, count: number): () => boolean {
+  return refuseEntries(t, ring, count, 1)
+}
+
+/** The same of several in a row. */
+export function refuseEntries(
+  t: TestContext,
+  ring: Ring,
+  count: number,
+  refusedCount: number,
+): () => boolean {
   const begin = ring.begin.bind(ring)
   let left = count
   const mock = t.mock.method(ring, 'begin', () => {
-    if (left-- === 0) throw kernelError(-ENOMEM, { syscall: 'io_uring_enter' })
+    const isRefused = left <= 0 && left > -refusedCount
+    left--
+    if (isRefused) throw kernelError(-ENOMEM, { syscall: 'io_uring_enter' })
     return begin()
   })
   return () => {
