@@ -72,7 +72,10 @@ function spinCase(plan: Plan): Case {
   return {
     params: { mode: 'spin', connections: 1, size: SIZE_BYTES },
     metrics: [{ unit: ROUND_TRIP_UNIT, better: 'less' }],
-    open: () => scriptSides(plan, { mode: 'spin', connections: 1, measure }),
+    open: async () => [
+      ...(await scriptSides(plan, { mode: 'spin', connections: 1, measure })),
+      programSide(plan, { name: 'uring', args: ['spin'], measure }),
+    ],
   }
 }
 
@@ -118,12 +121,16 @@ async function scriptSides(
 
 function programSide(
   plan: Plan,
-  options: { readonly name: 'epoll' | 'uring'; readonly measure: Measure },
+  options: {
+    readonly name: 'epoll' | 'uring'
+    readonly args?: readonly string[]
+    readonly measure: Measure
+  },
 ): Side {
-  const { name, measure } = options
+  const { name, args = [], measure } = options
   return {
     name,
-    run: () => measure({ program: buildPeer(`echo-${name}`), args: [], cpu: plan.serverCpu }),
+    run: () => measure({ program: buildPeer(`echo-${name}`), args, cpu: plan.serverCpu }),
   }
 }
 

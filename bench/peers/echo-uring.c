@@ -188,7 +188,9 @@ static void reap(void) {
   atomic_store_explicit(ring.cq_head, head, memory_order_release);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  /* Spinning it asks without waiting, again and again. */
+  uint32_t wait_count = argc > 1 && strcmp(argv[1], "spin") == 0 ? 0 : 1;
   signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
   ring_open(&ring, ENTRIES, CQ_ENTRIES);
@@ -197,7 +199,7 @@ int main(void) {
   exit_when_stdin_closes();
   arm_accept(listener);
   for (;;) {
-    ring_enter(&ring, 1);
+    ring_enter(&ring, wait_count);
     uint16_t before = buffer_tail;
     reap();
     if (buffer_tail != before) {

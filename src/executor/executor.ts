@@ -25,7 +25,10 @@ import { queueNotFound, TaskQueue, type TaskQueueOptions, TURN_TARGET_NS } from 
 
 /** So often a turn goes on with what has become ready meanwhile, at the most. */
 const FOLLOW_UPS_MAX = 16
-/** How many microtasks a follow-up waits for code to get to its next operation: async functions in between take three each. */
+/**
+ * A follow-up waits so many microtasks for code to get to its next operation: an async function in
+ * between takes three.
+ */
 const HOPS_MAX = 4
 /** After so many waiters the turn looks at the clock. */
 const UNTIMED_MAX = 16

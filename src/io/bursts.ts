@@ -6,7 +6,7 @@ import type { Ring } from '../ring/index.ts'
  * quarter more CPU, waiting for the end of the turn a sixth of the throughput.
  */
 const COUNT_MIN = 4
-/** Where requests complete within the call that submits them nothing runs dry, and calls are all they cost. */
+/** Where requests complete within the call that submits them nothing runs dry: there calls are the cost. */
 const COUNT_MAX = 32
 
 /** How many reads of a file are submitted with one system call, by where they complete. */

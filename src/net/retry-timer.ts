@@ -4,7 +4,7 @@ import { Timer } from '../reactor/index.ts'
 
 const RETRY_NS: number = 100 * NS_PER_MS
 
-/** Tries something again that the system refused for now; runs in a look at the timers, hence no user code. */
+/** Tries again what the system refused for now; called as timers are looked at, so it runs no user code. */
 export class RetryTimer extends Timer {
   readonly #onExpiry: () => void
 
