@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type TestContext, test } from 'node:test'
-import { nextDueMs, PERIOD_MS, percentile } from '../../src/cli/tour/measures.ts'
+import { nextDueMs, PERIOD_MS, percentile, remainingMs } from '../../src/cli/tour/measures.ts'
 import { formatFigure, ratioOf, type Step } from '../../src/cli/tour/report.ts'
 import { EPERM } from '../../src/kernel/index.ts'
 import { buildRefuser, commandLine, makeFolder, needsCompiler, percore } from './support.ts'
@@ -97,6 +97,11 @@ test('tour refuses a folder that does not exist with code 2', (t) => {
 
   assert.equal(status, 2)
   assert.match(stderr, /^Cannot write the file of the tour/m)
+})
+
+test('remainingMs() is never negative', () => {
+  assert.equal(remainingMs(100, 99.5), 0.5)
+  assert.equal(remainingMs(100, 100.5), 0)
 })
 
 test('nextDueMs() skips periods that were missed', () => {

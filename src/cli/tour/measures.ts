@@ -84,6 +84,11 @@ export function nextDueMs(lastDueMs: number, nowMs: number): number {
   return lastDueMs + (missedCount + 1) * PERIOD_MS
 }
 
+/** How long to wait for that; it may have come between two looks at the clock. */
+export function remainingMs(dueMs: number, nowMs: number): number {
+  return Math.max(0, dueMs - nowMs)
+}
+
 /** Fills a block with words that tell which it is. */
 export function fillBlock(words: Uint32Array, start: number, block: number): void {
   for (let index = 0; index < BLOCK_WORDS; index++) words[start + index] = wordAt(block, index)

@@ -16,6 +16,7 @@ import {
   percentile,
   type Rate,
   type ReadArgs,
+  remainingMs,
   type StartDelayArgs,
   type StartDelayResult,
   workOneUnit,
@@ -141,7 +142,7 @@ function startOnTime(endMs: number): Promise<number[]> {
         return
       }
       dueMs = nextDueMs(dueMs, performance.now())
-      setTimeout(start, dueMs - performance.now())
+      setTimeout(start, remainingMs(dueMs, performance.now()))
     }
     const start = (): void => {
       // A timer of Node's may come a fraction of a millisecond early.

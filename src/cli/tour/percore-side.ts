@@ -19,6 +19,7 @@ import {
   percentile,
   type Rate,
   type ReadArgs,
+  remainingMs,
   type SharesArgs,
   type SharesResult,
   type StartDelayArgs,
@@ -180,7 +181,7 @@ async function startOnTime(clock: { readonly untilMs: number }): Promise<number[
   let dueMs = performance.now()
   while (performance.now() < clock.untilMs) {
     dueMs = nextDueMs(dueMs, performance.now())
-    await sleep(dueMs - performance.now())
+    await sleep(remainingMs(dueMs, performance.now()))
     delaysMs.push(performance.now() - dueMs)
   }
   return delaysMs
