@@ -329,19 +329,20 @@ static struct loop *arg_loop(napi_env env, napi_value value) {
 }
 
 /*
- * submit(): number — what loopAddRing returns: enters its ring, without waiting.
+ * submit(): number | undefined — what loopAddRing returns: enters its ring, without waiting.
  *
- * No arguments to read, since it runs within turns. Returns the count consumed or -errno. Not to be
- * called once the loop is detached.
+ * No arguments to read, and no result to make, since it runs within turns; -errno where it failed. Not
+ * to be called once the loop is detached.
  */
 static napi_value submit_ring(napi_env env, napi_callback_info info) {
   void *ring;
   OK(napi_get_cb_info(env, info, NULL, NULL, NULL, &ring));
-  return result_i32(env, (int32_t)enter_ring(ring, 0, -1));
+  long result = enter_ring(ring, 0, -1);
+  return result < 0 ? result_i32(env, (int32_t)result) : NULL;
 }
 
 /**
- * loopAddRing(loop, description: Int32Array): (() => number) | number
+ * loopAddRing(loop, description: Int32Array): (() => number | undefined) | number
  *
  * Lets the loop submit to, wait for and, at the end, close a ring. `description` holds: the
  * descriptor, the one to enter with, enter flags, wait flags, then word indexes into the ring's

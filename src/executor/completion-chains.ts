@@ -2,10 +2,7 @@ import { DOUBLE_DEADLINE_NS } from '../kernel/index.ts'
 import type { Reactor } from '../reactor/index.ts'
 import { Guess } from './guess.ts'
 
-const ROUNDS_MAX = 16
-/** After so many completions it is the loop's turn again. */
-const COMPLETIONS_MAX = 1024
-/** And after so long. */
+/** After so long it is the loop's turn again. */
 const DURATION_NS_MAX = 500_000
 /** One chain in so many is tried while they do not pay. */
 const RETRY_INTERVAL = 64
@@ -32,17 +29,16 @@ export class CompletionChains {
     if (!this.#guess.isWorthTrying()) return startNs
     let nowNs = startNs
     let hits = 0
-    let left = COMPLETIONS_MAX
-    while (hits < ROUNDS_MAX && left > 0 && main.unsubmittedCount > 0) {
+    let isOver = false
+    while (!isOver && this.#runnable.size === 0 && main.unsubmittedCount > 0) {
       main.submit()
       const count = main.reap()
       nowNs = kernel.nowNs()
       if (count === 0) break
       hits++
-      left -= count
-      if (this.#runnable.size > 0 || this.#isOver(nowNs, startNs)) break
+      isOver = this.#isOver(nowNs, startNs)
     }
-    this.#guess.record(hits > 1 || left <= 0)
+    this.#guess.record(hits > 1 || isOver)
     return nowNs
   }
 

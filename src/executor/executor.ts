@@ -23,15 +23,15 @@ import { type ExecutorStats, readStats } from './stats.ts'
 import { Task, type TaskBody, TaskStart } from './task.ts'
 import { queueNotFound, TaskQueue, type TaskQueueOptions, TURN_TARGET_NS } from './task-queue.ts'
 
-/** So often a turn goes on with what has become ready meanwhile, at the most. */
-const FOLLOW_UPS_MAX = 16
 /**
  * A follow-up waits so many microtasks for code to get to its next operation: an async function in
  * between takes three.
  */
 const HOPS_MAX = 4
-/** After so many waiters the turn looks at the clock. */
+/** After so many waiters the turn looks at the clock, */
 const UNTIMED_MAX = 16
+/** as which a system call counts that completes something: it does the work of a disk. */
+const SUBMIT_COST = 4
 /** One turn in so many tries what did not pay lately: a follow-up, which costs microtasks. */
 const FOLLOW_UP_RETRY_INTERVAL = 16
 /** One of these follow-ups in so many submits within the turn, which costs a system call. */
@@ -64,7 +64,6 @@ export class Executor {
   #turnStartNs = 0
   #urgentCount = 0
   #readyBudget = READY_BUDGET
-  #followUpLeft = 0
   #hopsLeft = 0
   #batchLeft = 0
   #untimedCount = 0
@@ -340,7 +339,6 @@ export class Executor {
     this.#judgeInline()
     this.#batchLeft = limit - count
     this.#untimedCount = count
-    this.#followUpLeft = FOLLOW_UPS_MAX
     this.#followUpSoon()
   }
 
@@ -365,8 +363,7 @@ export class Executor {
    * may go, by count and by the clock, and only while nobody else has anything to do.
    */
   #followUpSoon(): void {
-    if (this.#batchLeft <= 0 || this.#followUpLeft === 0) return
-    this.#followUpLeft--
+    if (this.#batchLeft <= 0) return
     this.#hopsLeft = HOPS_MAX
     SETTLED.then(this.#followUp)
   }
@@ -416,8 +413,8 @@ export class Executor {
     if (main.unsubmittedCount > 0) {
       this.#inlineTries++
       main.submit()
-      // What the kernel did in there may have taken its time.
-      this.#untimedCount = UNTIMED_MAX
+      // What the kernel did in there takes longer than settling.
+      this.#untimedCount += SUBMIT_COST
     }
     // Also where that has been submitted already, as reads are while they are many.
     if (main.reap() > 0) this.#inlineHits++

@@ -52,10 +52,10 @@ export interface RingEntry {
 }
 
 /**
- * Submits what waits in one ring, and collects what only this thread can; never waits. Returns the
- * count consumed, or `-errno`. The same as {@link Kernel.enter}, without arguments to convert.
+ * Submits what waits in one ring, and collects what only this thread can; never waits. Returns
+ * `-errno` where the kernel refused. The same as {@link Kernel.enter}, without numbers to convert.
  */
-export type SubmitRing = () => number
+export type SubmitRing = () => number | undefined
 
 /** An executor's place in the event loop of its thread. */
 export interface LoopHost {

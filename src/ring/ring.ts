@@ -279,9 +279,12 @@ export class Ring {
     return false
   }
 
-  /** Submits what is waiting now rather than at the end of the turn. Does not block. */
+  /**
+   * Submits what is waiting now rather than at the end of the turn. Does not block. Returns 0, or
+   * `-errno` where the kernel took nothing.
+   */
   submit(): number {
-    return this.#isClosed ? 0 : this.#submit()
+    return this.#isClosed ? 0 : (this.#submit() ?? 0)
   }
 
   /**

@@ -106,7 +106,10 @@ export class SimLoop implements LoopHost {
   addRing(memory: RingMemory, entry: RingEntry): SubmitRing {
     const ring = { memory, entry }
     this.#rings.push(ring)
-    return () => this.#enterRing(ring, 0, -1)
+    return () => {
+      const result = this.#enterRing(ring, 0, -1)
+      return result < 0 ? result : undefined
+    }
   }
 
   reference(): void {
