@@ -14,29 +14,14 @@ import { CompletionChains } from './completion-chains.ts'
 import { currentContext } from './context.ts'
 import { currentOrNull, setCurrent } from './current.ts'
 import { type ExecutorOptions, validateOptions } from './executor-options.ts'
-import { Guess } from './guess.ts'
+import { FollowUps } from './follow-ups.ts'
 import { Preemption } from './preempt.ts'
 import { Scheduler } from './scheduler.ts'
 import { StallDetector, validateStallOptions } from './stall-detector.ts'
 import type { StallOptions } from './stall-report.ts'
 import { type ExecutorStats, readStats } from './stats.ts'
 import { Task, type TaskBody, TaskStart } from './task.ts'
-import { queueNotFound, TaskQueue, type TaskQueueOptions, TURN_TARGET_NS } from './task-queue.ts'
-
-/**
- * A follow-up waits so many microtasks for code to get to its next operation: an async function in
- * between takes three.
- */
-const HOPS_MAX = 4
-/** After so many waiters the turn looks at the clock, */
-const UNTIMED_MAX = 16
-/** as which a system call counts that completes something: it does the work of a disk. */
-const SUBMIT_COST = 4
-/** One turn in so many tries what did not pay lately: a follow-up, which costs microtasks. */
-const FOLLOW_UP_RETRY_INTERVAL = 16
-/** One of these follow-ups in so many submits within the turn, which costs a system call. */
-const INLINE_RETRY_INTERVAL = 4
-const SETTLED: Promise<void> = Promise.resolve()
+import { queueNotFound, TaskQueue, type TaskQueueOptions } from './task-queue.ts'
 
 /** Ready paths may answer at once this often in a turn; then they wait for the next. */
 const READY_BUDGET = 256
@@ -53,6 +38,8 @@ export class Executor {
   readonly defaultQueue: TaskQueue
   /** @internal */
   readonly preemption: Preemption
+  /** @internal How the turn goes on behind the continuations of its first batch. */
+  readonly followUps: FollowUps
   /** @internal The smallest latency class among the queues, or Infinity. */
   latencyNsMin = Number.POSITIVE_INFINITY
 
@@ -64,17 +51,7 @@ export class Executor {
   #turnStartNs = 0
   #urgentCount = 0
   #readyBudget = READY_BUDGET
-  #hopsLeft = 0
-  #batchLeft = 0
-  #untimedCount = 0
-  #followUpCount = 0
-  readonly #followUps = new Guess(FOLLOW_UP_RETRY_INTERVAL)
-  readonly #inline = new Guess(INLINE_RETRY_INTERVAL)
   readonly #chains: CompletionChains
-  #triesInline = false
-  /** How often this turn has submitted, and how often the kernel completed something there and then. */
-  #inlineTries = 0
-  #inlineHits = 0
   #taskCount = 0
   /** When a manager of shares is to be asked next. */
   #adjustNs = Number.POSITIVE_INFINITY
@@ -91,6 +68,7 @@ export class Executor {
     this.#doubles = this.reactor.control.doubles
     this.preemption = new Preemption(this, checked.sliceNs)
     this.#chains = new CompletionChains(this.reactor, this.#scheduler)
+    this.followUps = new FollowUps(this, this.#scheduler)
     this.defaultQueue = new TaskQueue(this, 'default', {})
     this.#queues.add(this.defaultQueue)
     this.#sliceNs = checked.sliceNs
@@ -152,7 +130,7 @@ export class Executor {
   }
 
   stats(): ExecutorStats {
-    return readStats(this, this.#taskCount, this.#followUpCount)
+    return readStats(this, this.#taskCount, this.followUps.count)
   }
 
   /**
@@ -228,6 +206,7 @@ export class Executor {
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.followUps.end()
     this.#stalls?.stop()
     this.#stalls = null
     this.reactor.close()
@@ -312,6 +291,7 @@ export class Executor {
     const queue = this.#running
     if (queue === null) return
     this.#running = null
+    this.followUps.end()
     const elapsedNs = this.#doubles[DOUBLE_TURN_END_NS]! - this.#turnStartNs
     queue.charge(elapsedNs)
     if (queue.length > 0) {
@@ -331,20 +311,16 @@ export class Executor {
     const limit = queue.beginBatch()
     const first = queue.peek()
     assert(first !== null, 'a runnable queue has a waiter')
-    const count = this.#settle(queue, limit, first.runsUserCode)
+    const count = this.settle(queue, limit, first.runsUserCode)
     queue.endBatch(count)
-    if (first.runsUserCode) return
-    // Where everything waits for a device or a peer it would be microtasks for nothing.
-    if (!this.#followUps.isWorthTrying()) return
-    this.#judgeInline()
-    this.#batchLeft = limit - count
-    this.#untimedCount = count
-    this.#followUpSoon()
+    if (!first.runsUserCode) this.followUps.begin(queue, count, limit - count, nowNs)
   }
 
-  // Promises settled run on when the turn returns, tasks start at once: one batch has one kind, or
-  // tasks would overtake.
-  #settle(queue: TaskQueue, limit: number, runsUserCode: boolean): number {
+  /**
+   * @internal Settles up to `limit` waiters of the queue whose turn it is, of one kind: promises settled
+   * run on when the turn returns, tasks start at once, so tasks would overtake.
+   */
+  settle(queue: TaskQueue, limit: number, runsUserCode: boolean): number {
     const { preemption } = this
     let count = 0
     for (let next = queue.peek(); next !== null; next = queue.peek()) {
@@ -355,82 +331,6 @@ export class Executor {
       count++
     }
     return count
-  }
-
-  /**
-   * Lets a batch be followed by another in the same turn, behind the continuations of this one: leaving
-   * JavaScript and coming back costs as much as settling a dozen waiters. No further than one batch
-   * may go, by count and by the clock, and only while nobody else has anything to do.
-   */
-  #followUpSoon(): void {
-    if (this.#batchLeft <= 0) return
-    this.#hopsLeft = HOPS_MAX
-    SETTLED.then(this.#followUp)
-  }
-
-  readonly #followUp = (): void => {
-    const queue = this.#running
-    if (queue === null || this.#isClosed || this.#mustEndTurn()) return
-    if (queue.length === 0) {
-      this.#collectInline()
-      if (this.#mustEndTurn()) return
-    }
-    if (queue.length > 0) {
-      this.#followUps.record(true)
-      this.#settleMore(queue)
-    } else if (--this.#hopsLeft > 0) {
-      SETTLED.then(this.#followUp)
-    } else {
-      this.#followUps.record(false)
-    }
-  }
-
-  #settleMore(queue: TaskQueue): void {
-    if (queue.peek()!.runsUserCode) return
-    const count = this.#settle(queue, this.#batchLeft, false)
-    queue.extendBatch(count)
-    this.#followUpCount++
-    this.#batchLeft -= count
-    this.#untimedCount += count
-    this.#followUpSoon()
-  }
-
-  /** Whether somebody else is to be run, or looked at, before this turn goes on. */
-  #mustEndTurn(): boolean {
-    if (this.#scheduler.size > 0 || this.preemption.isDue) return true
-    if (this.reactor.hasUrgentCompletions) return true
-    if (this.#untimedCount < UNTIMED_MAX) return false
-    this.#untimedCount = 0
-    const nowNs = this.nowNs()
-    if (nowNs >= this.#doubles[DOUBLE_DEADLINE_NS]!) return true
-    return nowNs - this.#turnStartNs >= TURN_TARGET_NS
-  }
-
-  /** Submits, and reaps what the kernel completed there and then, if that is worth trying. */
-  #collectInline(): void {
-    const { main } = this.reactor
-    if (!this.#triesInline) return
-    if (main.unsubmittedCount > 0) {
-      this.#inlineTries++
-      main.submit()
-      // What the kernel did in there takes longer than settling.
-      this.#untimedCount += SUBMIT_COST
-    }
-    // Also where that has been submitted already, as reads are while they are many.
-    if (main.reap() > 0) this.#inlineHits++
-  }
-
-  /**
-   * Whether submitting within turns pays: where each completion makes for another submission, which
-   * completes at once as well. Otherwise the thread submits with the call that it parks in, which
-   * brings the same completions.
-   */
-  #judgeInline(): void {
-    const hits = this.#inlineHits
-    if (this.#inlineTries > 0) this.#inline.record(hits > 1 || (hits > 0 && this.#batchLeft <= 0))
-    this.#inlineTries = 0
-    this.#inlineHits = 0
-    this.#triesInline = this.#inline.isWorthTrying()
   }
 
   #failEnter(): never {

@@ -1,0 +1,139 @@
+import { DOUBLE_DEADLINE_NS } from '../kernel/index.ts'
+import type { Executor } from './executor.ts'
+import { Guess } from './guess.ts'
+import { type TaskQueue, TURN_TARGET_NS } from './task-queue.ts'
+
+/**
+ * A follow-up waits so many microtasks for code to get to its next operation: an async function in
+ * between takes three.
+ */
+const HOPS_MAX = 4
+/** After so many waiters the turn looks at the clock, */
+const UNTIMED_MAX = 16
+/** as which a system call counts that completes something: it does the work of a disk. */
+const SUBMIT_COST = 4
+/** One turn in so many tries what did not pay lately: a follow-up, which costs microtasks. */
+const FOLLOW_UP_RETRY_INTERVAL = 16
+/** One of these follow-ups in so many submits within the turn, which costs a system call. */
+const INLINE_RETRY_INTERVAL = 4
+const SETTLED: Promise<void> = Promise.resolve()
+
+/**
+ * Lets a batch be followed by another in the same turn, behind the continuations of this one: leaving
+ * JavaScript and coming back costs as much as settling a dozen waiters. No further than one batch
+ * may go, by count and by the clock, and only while nobody else has anything to do.
+ */
+export class FollowUps {
+  /** Batches that followed another. */
+  count = 0
+  readonly #executor: Executor
+  readonly #runnable: { readonly size: number }
+  readonly #doubles: Float64Array
+  readonly #followUps = new Guess(FOLLOW_UP_RETRY_INTERVAL)
+  readonly #inline = new Guess(INLINE_RETRY_INTERVAL)
+  /** Whose turn it is, or null if it is not to be followed up. */
+  #queue: TaskQueue | null = null
+  #turnStartNs = 0
+  #hopsLeft = 0
+  #batchLeft = 0
+  #untimedCount = 0
+  #triesInline = false
+  /** How often this turn has submitted, and how often the kernel completed something there and then. */
+  #inlineTries = 0
+  #inlineHits = 0
+
+  /** `runnable`: the task queues that wait for a turn. */
+  constructor(executor: Executor, runnable: { readonly size: number }) {
+    this.#executor = executor
+    this.#runnable = runnable
+    this.#doubles = executor.reactor.control.doubles
+  }
+
+  /** The turn of `queue` has settled so many, and may settle as many more. */
+  begin(queue: TaskQueue, settledCount: number, leftCount: number, turnStartNs: number): void {
+    // Where everything waits for a device or a peer it would be microtasks for nothing.
+    if (!this.#followUps.isWorthTrying()) return
+    this.#judgeInline()
+    this.#queue = queue
+    this.#turnStartNs = turnStartNs
+    this.#batchLeft = leftCount
+    this.#untimedCount = settledCount
+    this.#followUpSoon()
+  }
+
+  /** The turn is over. */
+  end(): void {
+    this.#queue = null
+  }
+
+  #followUpSoon(): void {
+    if (this.#batchLeft <= 0) return
+    this.#hopsLeft = HOPS_MAX
+    SETTLED.then(this.#followUp)
+  }
+
+  readonly #followUp = (): void => {
+    const queue = this.#queue
+    if (queue === null || this.#mustEndTurn()) return
+    if (queue.length === 0) {
+      this.#collectInline()
+      if (this.#mustEndTurn()) return
+    }
+    if (queue.length > 0) {
+      this.#followUps.record(true)
+      this.#settleMore(queue)
+    } else if (--this.#hopsLeft > 0) {
+      SETTLED.then(this.#followUp)
+    } else {
+      this.#followUps.record(false)
+    }
+  }
+
+  #settleMore(queue: TaskQueue): void {
+    if (queue.peek()!.runsUserCode) return
+    const count = this.#executor.settle(queue, this.#batchLeft, false)
+    queue.extendBatch(count)
+    this.count++
+    this.#batchLeft -= count
+    this.#untimedCount += count
+    this.#followUpSoon()
+  }
+
+  /** Whether somebody else is to be run, or looked at, before this turn goes on. */
+  #mustEndTurn(): boolean {
+    const { preemption, reactor } = this.#executor
+    if (this.#runnable.size > 0 || preemption.isDue || reactor.hasUrgentCompletions) return true
+    if (this.#untimedCount < UNTIMED_MAX) return false
+    this.#untimedCount = 0
+    const nowNs = this.#executor.nowNs()
+    if (nowNs >= this.#doubles[DOUBLE_DEADLINE_NS]!) return true
+    return nowNs - this.#turnStartNs >= TURN_TARGET_NS
+  }
+
+  /** Submits, and reaps what the kernel completed there and then, if that is worth trying. */
+  #collectInline(): void {
+    const { main } = this.#executor.reactor
+    if (!this.#triesInline) return
+    if (main.unsubmittedCount > 0) {
+      this.#inlineTries++
+      main.submit()
+      // What the kernel did in there takes longer than settling.
+      this.#untimedCount += SUBMIT_COST
+    }
+    // Also where that has been submitted already, as reads are while they are many.
+    if (main.reap() > 0) this.#inlineHits++
+  }
+
+  /**
+   * Whether submitting within turns pays: where each completion makes for another submission, which
+   * completes at once as well. Otherwise the thread submits with the call that it parks in, which
+   * brings the same completions.
+   */
+  #judgeInline(): void {
+    const hits = this.#inlineHits
+    if (this.#inlineTries > 0) this.#inline.record(hits > 1 || (hits > 0 && this.#batchLeft <= 0))
+    this.#inlineTries = 0
+    this.#inlineHits = 0
+    this.#triesInline = this.#inline.isWorthTrying()
+  }
+}
