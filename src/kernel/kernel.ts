@@ -37,6 +37,8 @@ export interface RingMemory {
   /** The submission entries, {@link SQE_WORDS} words each. */
   readonly sqes: Uint32Array<ArrayBuffer>
   readonly layout: RingLayout
+  /** `IORING_SETUP_…`, as the kernel accepted them. */
+  readonly setupFlags: number
   /** `IORING_FEAT_…` */
   readonly features: number
 }

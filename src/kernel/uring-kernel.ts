@@ -257,6 +257,7 @@ function mapRing(addon: Addon, fd: number, params: Uint32Array): RingMemory | nu
     words: new Uint32Array(ring),
     sqes: new Uint32Array(entries),
     layout,
+    setupFlags: params[PARAMS_FLAGS]!,
     features: params[PARAMS_FEATURES]!,
   }
 }

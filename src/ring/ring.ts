@@ -87,6 +87,11 @@ export class Ring {
   readonly #host: LoopHost
   readonly #words: Int32Array
   readonly #layout: RingLayout
+  /**
+   * Whether the kernel touches the completion queue in system calls of this thread only, not from
+   * workers of its own: then plain loads and stores are in order, and fences are time lost.
+   */
+  readonly #isSequential: boolean
   readonly #entryMask: number
   readonly #completionMask: number
   readonly #sqTailIndex: number
@@ -115,6 +120,7 @@ export class Ring {
     this.sqes = this.memory.sqes
     const layout = this.memory.layout
     this.#layout = layout
+    this.#isSequential = (this.memory.setupFlags & IORING_SETUP_DEFER_TASKRUN) !== 0
     this.#words = new Int32Array(this.memory.words.buffer)
     this.#entryMask = (layout.sqEntryCount - 1) | 0
     this.#completionMask = (layout.cqEntryCount - 1) | 0
@@ -151,8 +157,7 @@ export class Ring {
 
   /** Completions that wait to be reaped. */
   get readyCount(): number {
-    // ORDER: acquire, as in reap().
-    return (Atomics.load(this.#words, this.#layout.cqTail) - this.#cqHead) | 0
+    return (this.#loadTail() - this.#cqHead) | 0
   }
 
   /** How far completions have been reaped: the tail, when all have. */
@@ -230,7 +235,6 @@ export class Ring {
 
   /** Gives the entry begun to the operation that `slot` was reserved for; it must not be in flight. */
   commitReserved(slot: number): void {
-    assert(this.#table.isIdle(slot), 'an operation is in flight once')
     this.#publish(slot, this.#table.begin(slot, 1)) // SLOT_KEPT
     if (this.#control[5] === 0) this.#host.reference() // WORD_REFERENCED
   }
@@ -296,8 +300,7 @@ export class Ring {
     const words = this.#words
     const layout = this.#layout
     if (words[layout.sqFlags]! & IORING_SQ_CQ_OVERFLOW) this.submit()
-    // ORDER: acquire, pairs with the kernel's release of the tail; entries before it are complete.
-    const tail = Atomics.load(words, layout.cqTail)
+    const tail = this.#loadTail()
     const cqes = this.#cqesIndex
     const mask = this.#completionMask
     let count = 0
@@ -380,7 +383,15 @@ export class Ring {
   #publishHead(): void {
     this.#control[WORD_MORE + this.index] = this.#moreCount
     // ORDER: release, so that the kernel reuses an entry only after we have read it.
-    Atomics.store(this.#words, this.#layout.cqHead, this.#cqHead)
+    if (this.#isSequential) this.#words[this.#layout.cqHead] = this.#cqHead
+    else Atomics.store(this.#words, this.#layout.cqHead, this.#cqHead)
+  }
+
+  #loadTail(): number {
+    // ORDER: acquire, pairs with the kernel's release of the tail; entries before it are complete.
+    return this.#isSequential
+      ? this.#words[this.#layout.cqTail]!
+      : Atomics.load(this.#words, this.#layout.cqTail)
   }
 
   #drop(slot: number): void {

@@ -1,4 +1,4 @@
-import { assert } from '../base/index.ts'
+import { assert, unreachable } from '../base/index.ts'
 import { NAME_CLOSE, NAME_DESCRIPTOR } from '../kernel/index.ts'
 import type { Operation } from './operation.ts'
 
@@ -43,10 +43,12 @@ export class SlotTable {
     return slot
   }
 
-  /** Begins a request in `slot`, and returns its name. */
+  /** Begins a request in `slot`, where none may be in flight, and returns its name. */
   begin(slot: number, use: number): number {
     const { names } = this
-    const name = ((~names[slot]! + 16) & 0x7ffffff0) | use // GENERATION_STEP, NAME_MASK
+    const last = ~names[slot]!
+    if (last < 0) unreachable('an operation is in flight once')
+    const name = ((last + 16) & 0x7ffffff0) | use // GENERATION_STEP, NAME_MASK
     names[slot] = name
     return name
   }

@@ -98,6 +98,7 @@ export class SimRing extends Description {
       words: new Uint32Array(words),
       sqes: new Uint32Array(sqes),
       layout,
+      setupFlags: flags,
       features: FEATURES,
     }
   }

@@ -88,10 +88,23 @@ test('names say what their slot is used for, also after the generations have wra
   const table = new SlotTable()
   const one = operation()
   one.slot = table.take(one)
+  table.names[one.slot] = ~0x7fffffe0 // the one before the last
 
-  for (let i = 0; i < 10; i++) {
+  for (let i = 0; i < 4; i++) {
     const name = table.begin(one.slot, SLOT_BACKGROUND)
     assert.equal(name & 3, SLOT_BACKGROUND)
     assert.ok(name >= 0)
+    table.keep(one.slot, name)
   }
+})
+
+test('begin() refuses a slot that a request is in flight in', () => {
+  const table = new SlotTable()
+  const one = operation()
+  one.slot = table.take(one)
+  const name = table.begin(one.slot, SLOT_KEPT)
+
+  assert.throws(() => table.begin(one.slot, SLOT_KEPT), { code: 'ERR_ASSERTION' })
+  table.keep(one.slot, name)
+  table.begin(one.slot, SLOT_KEPT)
 })
