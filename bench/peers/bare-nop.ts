@@ -6,28 +6,18 @@
  * one promise per no-op. It knows its slots, keeps no loop alive, and lets nothing of Node's run.
  */
 
-import {
-  IORING_ENTER_GETEVENTS,
-  IORING_ENTER_REGISTERED_RING,
-  IORING_REGISTER_RING_FDS,
-  IORING_SETUP_DEFER_TASKRUN,
-  IORING_SETUP_NO_SQARRAY,
-  IORING_SETUP_SINGLE_ISSUER,
-  IORING_SETUP_SUBMIT_ALL,
-  UringKernel,
-} from '../../src/kernel/index.ts'
+import { enterRing, registerRing, setUpRing } from './bare-ring.ts'
 
 const [style, batchText, countText] = process.argv.slice(2)
 const batchCount = Number(batchText)
 const operationCount = Number(countText)
-const kernel = new UringKernel()
-const memory = setUp()
+const memory = setUpRing(Math.max(1024, batchCount))
 const entryMask = memory.layout.sqEntryCount - 1
 const completionMask = memory.layout.cqEntryCount - 1
 const words = new Int32Array(memory.words.buffer)
 const { sqes } = memory
 const { sqTail, cqHead, cqTail, cqes } = memory.layout
-const enterFd = registerRing()
+const enterFd = registerRing(memory)
 const SETTLED = Promise.resolve()
 const resolves: ((result: number) => void)[] = []
 let tail = 0
@@ -113,27 +103,6 @@ function writeNop(slot: number): void {
 
 function enter(): void {
   words[sqTail] = tail
-  const flags = IORING_ENTER_GETEVENTS | IORING_ENTER_REGISTERED_RING
-  const result = kernel.enter(enterFd, unsubmittedCount, unsubmittedCount, flags, -1)
-  if (result < unsubmittedCount) throw new Error(`Cannot go on: entering the ring gave ${result}`)
+  enterRing(enterFd, unsubmittedCount)
   unsubmittedCount = 0
-}
-
-function setUp(): Exclude<ReturnType<UringKernel['setupRing']>, number> {
-  const entryCount = Math.max(1024, batchCount)
-  const flags =
-    IORING_SETUP_SUBMIT_ALL |
-    IORING_SETUP_SINGLE_ISSUER |
-    IORING_SETUP_DEFER_TASKRUN |
-    IORING_SETUP_NO_SQARRAY
-  const result = kernel.setupRing({ entryCount, completionCount: entryCount * 2, flags })
-  if (typeof result === 'number') throw new Error(`Cannot set up a ring: ${result}`)
-  return result
-}
-
-function registerRing(): number {
-  const update = Int32Array.of(-1, 0, memory.fd, 0)
-  const result = kernel.register(memory.fd, IORING_REGISTER_RING_FDS, update, 1)
-  if (result !== 1) throw new Error(`Cannot register a ring: ${result}`)
-  return update[0]!
 }
