@@ -64,7 +64,8 @@ export class Preemption {
     if (tick !== null) {
       const { completionHead, unsubmittedCount } = reactor.latency
       // A tick that the kernel refused for now does not come: the next question must ask again.
-      this.seen = unsubmittedCount > 0 ? (completionHead - 1) | 0 : completionHead
+      const isComing = reactor.latency.holds(tick) && unsubmittedCount === 0
+      this.seen = isComing ? completionHead : (completionHead - 1) | 0
     }
     return this.isDue
   }
@@ -105,8 +106,10 @@ class Tick extends Operation {
 
   arm(ring: Ring, ns: number): void {
     if (ring.holds(this)) return
+    const base = ring.tryBegin()
+    if (base < 0) return
     writeTimespec(this.#timespec, 0, ns)
-    encodeTimeout(ring.sqes, ring.begin(), { timespecAddress: this.#address, absolute: false })
+    encodeTimeout(ring.sqes, base, { timespecAddress: this.#address, absolute: false })
     ring.commitBackground(this)
     ring.submit()
   }

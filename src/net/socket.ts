@@ -1,18 +1,10 @@
 import { assert, type KernelErrorContext, NO_QUEUE, RuntimeError } from '../base/index.ts'
 import { Waiter } from '../executor/index.ts'
 import { AF_INET } from '../kernel/index.ts'
-import {
-  encodeCancel,
-  encodeCancelFd,
-  encodeClose,
-  Operation,
-  type OperationName,
-  type Target,
-} from '../ring/index.ts'
+import { encodeCancelFd, encodeClose, Operation, type Target } from '../ring/index.ts'
 import { decodeAddress, formatAddress, SOCKADDR_BYTES_MAX, type SocketAddress } from './address.ts'
 import type { NetRing } from './net-ring.ts'
 import { Receiver } from './receiver.ts'
-import { RetryTimer } from './retry-timer.ts'
 import { Sender } from './sender.ts'
 
 /**
@@ -55,6 +47,11 @@ export class Socket implements Target {
     return this.#closed !== null
   }
 
+  /** Whether it is closed, or will be; an executor that was closed has closed its descriptors. */
+  get isClosed(): boolean {
+    return this.isClosing || this.net.executor.isClosed
+  }
+
   /** Remembers who is on the other side, which the kernel forgets with a reset. */
   lookUpRemote(): void {
     const { kernel } = this.net.executor.reactor
@@ -74,7 +71,7 @@ export class Socket implements Target {
 
   /** @throws {RuntimeError} `ERR_HANDLE_CLOSED` */
   get localAddress(): SocketAddress {
-    if (this.isClosing) throw handleClosed('read a local address')
+    if (this.isClosed) throw handleClosed('read a local address')
     const length = this.net.executor.reactor.kernel.socketName(this.fd, false, scratch)
     assert(length >= 0, 'an open socket has a local address')
     return decodeAddress(scratch)
@@ -152,27 +149,10 @@ function closeOnce(socket: Socket, closed: Waiter<void>): void {
   submitClose(socket.net, socket, closed)
 }
 
-/**
- * Cancels an operation in flight, for good: it is not withdrawn. Where the ring refuses it is tried
- * again until it does not.
- */
-export function cancelOn(net: NetRing, operation: Operation): void {
+/** Cancels an operation in flight, for good: it is not withdrawn. */
+export function cancelOn({ ring, executor }: NetRing, operation: Operation): void {
   // Before there is room for the entry it may end, and its slot be another's.
-  cancelByName(net, net.ring.nameOf(operation))
-}
-
-function cancelByName(net: NetRing, name: OperationName): void {
-  const { ring, executor } = net
-  if (ring.isClosed) return
-  let base: number
-  try {
-    base = ring.begin()
-  } catch {
-    new RetryTimer(() => cancelByName(net, name)).schedule(executor)
-    return
-  }
-  encodeCancel(ring.sqes, base, name)
-  ring.commitUnwatched()
+  executor.reactor.cancelByName(ring, ring.nameOf(operation))
 }
 
 /** Closes a descriptor by way of the ring; `closed` is granted when it is gone. */

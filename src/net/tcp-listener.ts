@@ -33,6 +33,7 @@ import {
   SO_REUSEPORT,
   SOL_SOCKET,
 } from '../kernel/index.ts'
+import { RetryTimer } from '../reactor/index.ts'
 import { encodeAccept, Operation, type Target } from '../ring/index.ts'
 import {
   decodeAddress,
@@ -45,7 +46,6 @@ import {
 import { openTcpSocket } from './connect.ts'
 import { type NetRing, netRingFor } from './net-ring.ts'
 import { resolveHost } from './resolve.ts'
-import { RetryTimer } from './retry-timer.ts'
 import { cancelOn, handleClosed, Socket, submitClose } from './socket.ts'
 import { setIntOption, setNoDelay } from './socket-options.ts'
 import { TcpStream } from './tcp-stream.ts'
@@ -314,7 +314,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
 
   /** Fails one of those who wait, who has not been told yet; the next try comes later. */
   #tellOne(error: Error): void {
-    this.#retry.schedule(this.#net.executor)
+    this.#retry.schedule(this.#net.executor.reactor)
     let waiter = this.#waiters.first
     while (waiter !== null && !waiter.isTold) waiter = waiter.behind as AcceptWaiter<unknown> | null
     if (waiter === null) return

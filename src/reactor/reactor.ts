@@ -11,8 +11,9 @@ import {
   WORD_HOST_READY,
 } from '../kernel/index.ts'
 import { IoMemory } from '../memory/index.ts'
-import { encodeCancel, encodePoll, Operation, Ring } from '../ring/index.ts'
+import { encodeCancel, encodePoll, Operation, type OperationName, Ring } from '../ring/index.ts'
 import { RegisteredFiles } from './registered-files.ts'
+import { RetryTimer } from './retry-timer.ts'
 import { Timers } from './timers.ts'
 
 export interface ReactorOptions {
@@ -133,18 +134,28 @@ export class Reactor {
     if (ring === null || ring.isClosed) return false
     if (ring.withdraw(operation)) return true
     // Before there is room for the entry it may end, and its slot be another's.
-    const name = ring.nameOf(operation)
-    encodeCancel(ring.sqes, ring.begin(), name)
-    ring.commitUnwatched()
+    this.cancelByName(ring, ring.nameOf(operation))
     return false
+  }
+
+  /** Asks the kernel to cancel what is in flight; where the ring refuses, again until it does not. */
+  cancelByName(ring: Ring, name: OperationName): void {
+    if (ring.isClosed) return
+    const base = ring.tryBegin()
+    if (base < 0) {
+      new RetryTimer(() => this.cancelByName(ring, name)).schedule(this)
+      return
+    }
+    encodeCancel(ring.sqes, base, name)
+    ring.commitUnwatched()
   }
 
   /** Makes events of the host loop and of the latency ring wake a parked thread. */
   arm(): void {
     if (this.control.words[WORD_ARMED] === 1 || this.main.isClosed) return
-    this.#hostPoll.arm(this.main)
-    this.#latencyPoll?.arm(this.main)
-    this.control.words[WORD_ARMED] = 1
+    const isArmed = this.#hostPoll.arm(this.main) && this.#latencyPoll?.arm(this.main) !== false
+    // A thread that is not armed does not park: the next turn tries again.
+    if (isArmed) this.control.words[WORD_ARMED] = 1
   }
 
   /**
@@ -206,11 +217,15 @@ class ReadinessPoll extends Operation {
     this.#isHost = isHost
   }
 
-  arm(ring: Ring): void {
-    if (ring.holds(this) || this.#fd < 0) return
+  /** False where the ring refuses for now. */
+  arm(ring: Ring): boolean {
+    if (ring.holds(this) || this.#fd < 0) return true
+    const base = ring.tryBegin()
+    if (base < 0) return false
     const target = { fd: this.#fd, registered: false }
-    encodePoll(ring.sqes, ring.begin(), { target, events: POLLIN, multishot: false })
+    encodePoll(ring.sqes, base, { target, events: POLLIN, multishot: false })
     ring.commitBackground(this)
+    return true
   }
 
   override complete(): void {

@@ -1,4 +1,4 @@
-import { assert, RuntimeError } from '../base/index.ts'
+import { assert, KernelError, RuntimeError } from '../base/index.ts'
 import {
   EAGAIN,
   EBUSY,
@@ -187,6 +187,16 @@ export class Ring {
   begin(): number {
     if (this.#sqTail === this.#roomTail) this.#findRoom()
     return (this.#sqTail & this.#entryMask) << 4 // words of an entry: 16
+  }
+
+  /** The same, or -1 where the kernel takes no more for now. */
+  tryBegin(): number {
+    try {
+      return this.begin()
+    } catch (error) {
+      if (error instanceof KernelError) return -1
+      throw error
+    }
   }
 
   /** Gives the entry begun to `operation`, to be submitted with this turn's. */

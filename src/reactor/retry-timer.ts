@@ -1,6 +1,6 @@
 import { NO_QUEUE, NS_PER_MS } from '../base/index.ts'
-import type { Executor } from '../executor/index.ts'
-import { Timer } from '../reactor/index.ts'
+import type { Kernel } from '../kernel/index.ts'
+import { Timer, type Timers } from './timers.ts'
 
 const RETRY_NS: number = 100 * NS_PER_MS
 
@@ -13,8 +13,8 @@ export class RetryTimer extends Timer {
     this.#onExpiry = onExpiry
   }
 
-  schedule(executor: Executor): void {
-    if (!this.isArmed) executor.reactor.timers.arm(this, executor.nowNs() + RETRY_NS)
+  schedule({ timers, kernel }: { readonly timers: Timers; readonly kernel: Kernel }): void {
+    if (!this.isArmed) timers.arm(this, kernel.nowNs() + RETRY_NS)
   }
 
   override expire(): void {
