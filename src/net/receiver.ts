@@ -1,4 +1,4 @@
-import { NO_QUEUE, RuntimeError } from '../base/index.ts'
+import { KernelError, NO_QUEUE, RuntimeError } from '../base/index.ts'
 import {
   bindCancellation,
   type Cancellable,
@@ -19,6 +19,7 @@ import {
   IORING_CQE_F_MORE,
   kernelError,
 } from '../kernel/index.ts'
+import { RetryTimer } from '../reactor/index.ts'
 import { encodeReceiveSelect, NO_BUFFER, Operation } from '../ring/index.ts'
 import type { Consumption } from './consumption.ts'
 import type { Inbox } from './inbox.ts'
@@ -176,6 +177,11 @@ export class Receiver extends Operation implements Cancellable, Starved {
 
   feed(): void {
     this.#state &= ~STARVED
+    this.rearm()
+  }
+
+  /** Receives, if somebody waits for that. */
+  rearm(): void {
     if (this.#want !== NOTHING && (this.#state & SETTLING) === 0 && !this.#isReady()) this.#arm()
   }
 
@@ -374,11 +380,16 @@ export class Receiver extends Operation implements Cancellable, Starved {
     ring.commit(this)
   }
 
-  /** The ring takes no more for now: who waits is told, and the next read tries again. */
+  /** The ring takes no more for now: a reader is told, and tries again; for a consumer we do. */
   #refuse(reason: unknown): void {
-    if (this.#want === NOTHING) return
+    // Who has an answer to come has not waited for this one.
+    if (this.#want === NOTHING || (this.#state & SETTLING) !== 0) return
+    if (this.#want === CONSUME && reason instanceof KernelError) {
+      new RetryTimer(() => this.rearm()).schedule(this.#socket.net.executor.reactor)
+      return
+    }
     this.#endWith(reason)
-    if ((this.#state & SETTLING) === 0) this.#settleLater()
+    this.#settleLater()
   }
 
   #endWith(reason: unknown): void {

@@ -3,8 +3,11 @@ import { getEventListeners } from 'node:events'
 import { test } from 'node:test'
 import { executor, yieldNow } from '../../src/executor/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
+import { configureNet } from '../../src/net/net-ring.ts'
 import { simulate } from '../../src/testing/index.ts'
+import { sleep } from '../../src/time/index.ts'
 import { refuseEntries, refuseEntry } from '../ring/refuse.ts'
+import { Recorder } from './recorder.ts'
 
 test('connect() and shutdown() whose entry is refused leave nothing', async (t) => {
   await simulate(1, async ({ kernel }) => {
@@ -72,20 +75,74 @@ test('reads and writes whose entry is refused reject, and the next ones go on', 
   })
 })
 
-test('a consumer whose receive is refused is told, and the stream is free for another', async (t) => {
+test('a consumer whose receive is refused gets its chunks all the same', async (t) => {
   await simulate(1, async () => {
     const { client, server, listener } = await connected()
     const wasRefused = refuseEntry(t, executor().reactor.main, 0)
+    const recorder = new Recorder()
 
-    const error = await new Promise((resolve) => {
-      server.consume({ onChunk() {}, onEnd: resolve })
-    })
+    server.consume(recorder)
+    await client.write(new Uint8Array([4]))
+    await client.close()
 
     assert.ok(wasRefused())
-    assert.equal((error as { code: string }).code, 'ENOMEM')
-    await client.write(new Uint8Array([4]))
-    assert.deepEqual(await server.read({ copy: true }), new Uint8Array([4]))
-    await Promise.all([client.close(), server.close(), listener.close()])
+    assert.equal(await recorder.ended, null)
+    assert.equal(recorder.lengthBytes, 1)
+    await Promise.all([server.close(), listener.close()])
+  })
+})
+
+test('a consumer that has chunks goes on though the receive of more is refused', async (t) => {
+  await simulate(1, async () => {
+    configureNet(executor(), {
+      multishot: false,
+      entryCount: 16,
+      bufferBytes: 512,
+      initialCount: 8,
+    })
+    const { client, server, listener } = await connected()
+    let wasRefused = (): boolean => false
+    const recorder = new Recorder(() => {
+      // What is received ahead, beside the chunk that waits: the receive of the third.
+      if (recorder.chunkCount === 1) wasRefused = refuseEntry(t, executor().reactor.main, 0)
+    })
+
+    await client.write(new Uint8Array(2000))
+    server.consume(recorder)
+    await client.close()
+
+    assert.equal(await recorder.ended, null)
+    assert.equal(recorder.lengthBytes, 2000)
+    assert.ok(wasRefused())
+    await Promise.all([server.close(), listener.close()])
+  })
+})
+
+test('connects whose cancelling is refused end as soon as it is not', async (t) => {
+  await simulate(1, async () => {
+    const listener = await TcpListener.bind({ port: 7000, backlog: 1 })
+    const { main } = executor().reactor
+    const first = await TcpStream.connect({ port: 7000 })
+    const controller = new AbortController()
+    const reason = new Error('no more')
+    const waiting = [{ signal: controller.signal }, { timeoutMs: 50 }, { timeoutMs: 50 }].map(
+      (wait) => TcpStream.connect({ port: 7000, ...wait }),
+    )
+    const ended = Promise.allSettled(waiting)
+    await sleep(40)
+
+    const restore = refuseEntries(t, main, 0, 3)
+    controller.abort(reason)
+    const outcomes = await ended
+
+    assert.ok(restore())
+    assert.deepEqual(
+      outcomes.map(
+        (outcome) => outcome.status === 'rejected' && (outcome.reason.code ?? outcome.reason),
+      ),
+      [reason, 'ERR_TASK_TIMEOUT', 'ERR_TASK_TIMEOUT'],
+    )
+    await Promise.all([first.close(), listener.close()])
   })
 })
 
@@ -116,6 +173,10 @@ test('sockets of a closed executor refuse, and close at once', async () => {
     await assert.rejects(server.read(), { code: 'ERR_EXECUTOR_CLOSED' })
     await assert.rejects(client.write(new Uint8Array(1)), { code: 'ERR_EXECUTOR_CLOSED' })
     await assert.rejects(listener.accept(), { code: 'ERR_EXECUTOR_CLOSED' })
+    assert.throws(() => client.localAddress, { code: 'ERR_HANDLE_CLOSED' })
+    assert.throws(() => client.setNoDelay(true), { code: 'ERR_HANDLE_CLOSED' })
+    await server.reset()
+    assert.ok(client.isClosed && server.isClosed)
     await Promise.all([client.close(), server.close(), listener.close()])
   })
 })
