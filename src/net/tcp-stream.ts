@@ -241,8 +241,8 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
 
   /** Closes it at once and drops what is unsent; the peer's reads fail with `ECONNRESET`. */
   reset(): Promise<void> {
-    const { isClosing, fd, net } = this.#socket
-    if (!isClosing) setLinger(net.executor.reactor.kernel, fd, 0)
+    const { isClosed, fd, net } = this.#socket
+    if (!isClosed) setLinger(net.executor.reactor.kernel, fd, 0)
     return this.#socket.close()
   }
 
@@ -250,8 +250,9 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
     return this.close()
   }
 
+  /** Whether it was closed here, by itself or with its executor; not whether the peer has gone. */
   get isClosed(): boolean {
-    return this.#socket.isClosing
+    return this.#socket.isClosed
   }
 
   /** @throws {RuntimeError} `ERR_HANDLE_CLOSED` */
@@ -365,7 +366,7 @@ function openKernel(
   socket: Socket,
   action: string,
 ): Socket['net']['executor']['reactor']['kernel'] {
-  if (socket.isClosing) throw handleClosed(action)
+  if (socket.isClosed) throw handleClosed(action)
   return socket.net.executor.reactor.kernel
 }
 
