@@ -84,6 +84,7 @@ export class Sender extends Operation implements SendArgs {
     const promise = write.begin(executor.currentQueue())
     if (this.#last === null) this.#first = write
     else this.#last.following = write
+    write.preceding = this.#last
     this.#last = write
     if (!this.isArmed) this.#start()
     return promise
@@ -112,7 +113,7 @@ export class Sender extends Operation implements SendArgs {
   /** @internal Stops a write: at once if none of it is with the kernel, else as soon as can be. */
   cancelWrite(write: PendingWrite): void {
     if (!write.isStaged) {
-      this.#dropCancelled()
+      this.#drop(write)
     } else if (!this.#isCancelling) {
       this.#isCancelling = true
       this.target.cancelOperation(this)
@@ -164,35 +165,37 @@ export class Sender extends Operation implements SendArgs {
         return
       }
       left -= missing
-      this.#first = write.following
-      if (this.#first === null) this.#last = null
+      this.#unlink(write)
       write.finish(null)
     }
   }
 
-  /** Takes off what was cancelled or lost; one that was cut in the middle ends the sending side. */
+  /** Takes off what was cancelled or lost, while nothing is with the kernel. */
   #dropCancelled(): void {
-    let before: PendingWrite | null = null
     let next: PendingWrite | null
     for (let write = this.#first; write !== null; write = next) {
       next = write.following
-      if (!this.isArmed) write.isStaged = false
-      if (write.isStaged || !(write.isCancelled || write.isLost)) {
-        before = write
-        continue
-      }
-      const isCut = write.sentBytes > 0
-      const reason = write.isCancelled ? write.cancelReason : dataGone()
-      if (before === null) this.#first = next
-      else before.following = next
-      if (this.#last === write) this.#last = before
-      write.finish(reason)
-      if (isCut) {
-        this.#failure = writeCut(reason)
-        this.#failAll(this.#failure)
-        return
-      }
+      write.isStaged = false
+      if (write.isCancelled || write.isLost) this.#drop(write)
     }
+  }
+
+  /** Takes one off that was cancelled or lost; if it is cut in the middle, that ends the sending side. */
+  #drop(write: PendingWrite): void {
+    const isCut = write.sentBytes > 0
+    const reason = write.isCancelled ? write.cancelReason : dataGone()
+    this.#unlink(write)
+    write.finish(reason)
+    if (!isCut) return
+    this.#failure = writeCut(reason)
+    this.#failAll(this.#failure)
+  }
+
+  #unlink({ preceding, following }: PendingWrite): void {
+    if (preceding === null) this.#first = following
+    else preceding.following = following
+    if (following === null) this.#last = preceding
+    else following.preceding = preceding
   }
 
   /** Fails all that waits, since the next send cannot be made; a write that is cut ends the sending side. */
@@ -292,6 +295,7 @@ class PendingWrite extends Runnable implements Cancellable {
   sentBytes = 0
   /** Whether some of it is with the kernel. */
   isStaged = false
+  preceding: PendingWrite | null = null
   following: PendingWrite | null = null
   isCancelled = false
   cancelReason: unknown = null
@@ -405,6 +409,7 @@ class PendingWrite extends Runnable implements Cancellable {
     this.address = 0
     this.sentBytes = 0
     this.isStaged = false
+    this.preceding = null
     this.following = null
     this.isCancelled = false
     this.cancelReason = null
