@@ -4,6 +4,8 @@ import { parseArgs } from 'node:util'
 export interface Flag {
   readonly type: 'boolean' | 'string'
   readonly summary: string
+  /** One letter that stands for it, too. */
+  readonly short?: string
   /** What a string stands for: `DIR`. */
   readonly placeholder?: string
 }
@@ -32,7 +34,7 @@ export interface Command<F extends Flags = Flags> {
 /** A command line that cannot be understood: one sentence and a list, exit code 2. */
 export class UsageError extends Error {}
 
-const HELP_FLAG: Flag = { type: 'boolean', summary: 'print this' }
+const HELP_FLAG: Flag = { type: 'boolean', short: 'h', summary: 'print this' }
 
 /** Runs `command` with its arguments, or prints its help. */
 export async function runCommand(command: Command, args: readonly string[]): Promise<number> {
@@ -46,7 +48,10 @@ export async function runCommand(command: Command, args: readonly string[]): Pro
 
 function readFlags(command: Command, args: readonly string[]): FlagValues<Flags> {
   const options = Object.fromEntries(
-    Object.entries(withHelp(command)).map(([name, { type }]) => [name, { type }]),
+    Object.entries(withHelp(command)).map(([name, { type, short }]) => [
+      name,
+      short === undefined ? { type } : { type, short },
+    ]),
   )
   try {
     return parseArgs({ args: [...args], options, allowPositionals: false }).values

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The `percore` command. */
 
-import { type Command, formatTerms, runCommand, UsageError } from './command.ts'
+import { type Command, describeCommand, formatTerms, runCommand, UsageError } from './command.ts'
 import { doctor } from './doctor.ts'
 import { tour } from './tour.ts'
 import { readVersion } from './version.ts'
@@ -9,21 +9,27 @@ import { readVersion } from './version.ts'
 /** Every command, in the order of the help: to add one, add it here. */
 const COMMANDS: readonly Command[] = [doctor, tour]
 
-process.stdout.on('error', endQuietly)
+process.stdout.on('error', endOutput)
+// Progress and refusals that nobody reads any more stop nothing.
+process.stderr.on('error', () => {})
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(args: readonly string[]): Promise<number> {
   const [name, ...rest] = args
   try {
     if (name === undefined) throw new UsageError(describeAll())
-    if (name === '--help' || name === '-h' || name === 'help') return print(describeAll())
+    if (name === '--help' || name === '-h' || name === 'help') return print(describe(rest[0]))
     if (name === '--version' || name === '-v') return print(`${readVersion()}\n`)
     return await runCommand(findCommand(name), rest)
   } catch (error) {
-    if (!(error instanceof UsageError)) throw error
+    if (!(error instanceof UsageError || isFolderGone(error))) throw error
     process.stderr.write(`${error.message}\n`)
     return 2
   }
+}
+
+function describe(name: string | undefined): string {
+  return name === undefined ? describeAll() : describeCommand(findCommand(name))
 }
 
 function findCommand(name: string): Command {
@@ -62,8 +68,16 @@ function print(text: string): number {
   return 0
 }
 
+/** Whether the folder that the shell is in was removed; Node's sentence says no more than a code. */
+function isFolderGone(error: unknown): error is Error {
+  if (!(error instanceof Error) || !('syscall' in error) || error.syscall !== 'uv_cwd') return false
+  error.message = 'Cannot run percore here as the working folder must exist: it was removed'
+  return true
+}
+
 /** A reader that has seen enough, `head` say, is no failure of ours. */
-function endQuietly(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error
-  process.exit(0)
+function endOutput(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit(0)
+  process.stderr.write(`Cannot write the output: ${error.message}\n`)
+  process.exit(1)
 }

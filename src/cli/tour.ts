@@ -59,6 +59,9 @@ export const tour: Command<typeof FLAGS> = {
   flags: FLAGS,
 
   async main({ json, dir, quick = false }) {
+    if (dir === '') {
+      throw new UsageError('Cannot run percore tour as --dir must name a folder: it is empty')
+    }
     const fromMs = performance.now()
     const loadBefore = loadavg()[0] ?? 0
     const progress = createProgress(process.stderr)
@@ -80,12 +83,12 @@ export const tour: Command<typeof FLAGS> = {
   },
 }
 
-/** Null if a side failed: a full disk, say. */
+/** Null if a side failed, on a full disk say, or there is no file for it. */
 async function tryRun<T>(run: () => Promise<T>): Promise<T | null> {
   try {
     return await run()
   } catch (error) {
-    if (!(error instanceof SideError)) throw error
+    if (!(error instanceof SideError || error instanceof PlaceError)) throw error
     process.stderr.write(`${wrap(`Cannot finish the tour: ${error.message}`)}\n`)
     return null
   }

@@ -115,6 +115,8 @@ export class TaskQueue extends RunQueue implements Schedulable {
   /**
    * Removes the queue: nothing more can be spawned into it.
    *
+   * What its code has begun and left behind, such as a consumption of a stream, is still settled in it.
+   *
    * @throws {RuntimeError} `ERR_QUEUE_ACTIVE` while it has tasks or waiters; `ERR_QUEUE_NOT_FOUND` if it
    * was removed before; `ERR_UNSUPPORTED` for the default queue.
    */

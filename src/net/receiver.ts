@@ -250,7 +250,7 @@ export class Receiver extends Operation implements Cancellable, Starved {
       const chunk = this.#take(READ_CHUNK, null) as Uint8Array<ArrayBuffer>
       if (consumption.take(chunk, this)) this.goOn()
     } catch (error) {
-      this.#endConsumption(consumption, error)
+      if (!this.#socket.net.executor.isClosed) this.#endConsumption(consumption, error)
     }
   }
 

@@ -1,12 +1,21 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, rmdirSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type TestContext, test } from 'node:test'
 import { nextDueMs, PERIOD_MS, percentile, remainingMs } from '../../src/cli/tour/measures.ts'
+import { choosePlace, createFile, PlaceError } from '../../src/cli/tour/place.ts'
 import { formatFigure, ratioOf, type Step } from '../../src/cli/tour/report.ts'
 import { EPERM } from '../../src/kernel/index.ts'
 import { buildRefuser, commandLine, makeFolder, needsCompiler, percore } from './support.ts'
@@ -64,6 +73,37 @@ test('tour removes its file when it is interrupted', async (t) => {
   assert.deepEqual(readdirSync(folder), [])
 })
 
+test('tour says which side was killed, and removes its file', async (t) => {
+  const folder = makeFolder(t)
+  const [program = '', ...args] = commandLine(['tour', '--dir', folder])
+  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  const exited = once(child, 'exit')
+  let written = ''
+  for await (const line of createInterface(child.stderr)) {
+    written += `${line} `
+    // It has nothing to do yet: percore's side is measured first.
+    if (line.startsWith('Writing')) killChild(child.pid!, 'node-side')
+  }
+
+  assert.deepEqual(await exited, [1, null])
+  assert.match(written, /Cannot finish the tour: the node side of the tour ended early: SIGKILL/)
+  assert.deepEqual(readdirSync(folder), [])
+})
+
+test('tours on one volume do not take each other for themselves, whatever their numbers', (t) => {
+  const folder = makeFolder(t)
+
+  const first = choosePlace(folder, 1)
+  const remove = createFile(first)
+  const second = choosePlace(folder, 1)
+
+  assert.notEqual(first.path, second.path)
+  assert.throws(() => createFile(first), PlaceError)
+  assert.equal(existsSync(first.path), true)
+  remove()
+  assert.equal(existsSync(first.path), false)
+})
+
 test('tour goes on through the page cache, with a note, where direct I/O is refused', (t) => {
   const folder = mountRamfs(t)
   if (folder === null) return t.skip('needs root, and ramfs')
@@ -92,11 +132,17 @@ test('tour exits with 1 and says why where io_uring is refused', needsCompiler()
   assert.deepEqual(readdirSync(data), [])
 })
 
-test('tour refuses a folder that does not exist with code 2', (t) => {
-  const { stderr, status } = percore(['tour', '--quick', '--dir', join(makeFolder(t), 'none')])
+test('tour refuses what is no folder with code 2', (t) => {
+  const folder = makeFolder(t)
+  const file = join(folder, 'file')
+  writeFileSync(file, '', { mode: 0o755 })
 
-  assert.equal(status, 2)
-  assert.match(stderr, /^Cannot write the file of the tour/m)
+  for (const path of [join(folder, 'none'), file]) {
+    const { stderr, status } = percore(['tour', '--quick', '--dir', path])
+
+    assert.equal(status, 2)
+    assert.match(stderr, /^Cannot write the file of the tour/m)
+  }
 })
 
 test('remainingMs() is never negative', () => {
@@ -128,6 +174,19 @@ test('formatFigure() keeps three digits that mean something', () => {
   assert.equal(formatFigure(2, ': 1'), '2.00 : 1')
   assert.equal(formatFigure(0.05678, 'ms'), '0.0568 ms')
 })
+
+/** Kills the child of `parent` that runs `script`. */
+function killChild(parent: number, script: string): void {
+  const read = (pid: string, name: string): string => readFileSync(`/proc/${pid}/${name}`, 'utf8')
+  for (const pid of readdirSync('/proc')) {
+    try {
+      const isChild = new RegExp(`^PPid:\\s${parent}$`, 'm').test(read(pid, 'status'))
+      if (isChild && read(pid, 'cmdline').includes(script)) process.kill(Number(pid), 'SIGKILL')
+    } catch {
+      // No process, or one that has just ended.
+    }
+  }
+}
 
 /** A file system in memory that has no direct I/O. */
 function mountRamfs(t: TestContext): string | null {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { wrap } from '../../src/cli/style.ts'
-import { percore } from './support.ts'
+import { commandLine, makeFolder, percore } from './support.ts'
 
 test('percore --help lists the commands', () => {
   const { stdout, status } = percore(['--help'])
@@ -43,6 +44,39 @@ for (const [name, flags] of [
   })
 }
 
+test('the help of a command can be had by -h, and by help', () => {
+  const { stdout, status } = percore(['doctor', '--help'])
+
+  assert.equal(status, 0)
+  assert.equal(percore(['doctor', '-h']).stdout, stdout)
+  assert.equal(percore(['help', 'doctor']).stdout, stdout)
+})
+
+test('percore refuses a working folder that was removed with a sentence and code 2', (t) => {
+  const folder = makeFolder(t)
+  const command = commandLine(['doctor']).map((word) => `'${word}'`)
+
+  const { stderr, status } = spawnSync(
+    'sh',
+    ['-c', `cd '${folder}' && rmdir '${folder}' && exec ${command.join(' ')}`],
+    { encoding: 'utf8' },
+  )
+
+  assert.equal(stderr, 'Cannot run percore here as the working folder must exist: it was removed\n')
+  assert.equal(status, 2)
+})
+
+test('percore says that its output can not be written, with code 1', () => {
+  const command = commandLine(['--help']).map((word) => `'${word}'`)
+
+  const { stderr, status } = spawnSync('sh', ['-c', `exec ${command.join(' ')} >/dev/full`], {
+    encoding: 'utf8',
+  })
+
+  assert.match(stderr, /^Cannot write the output: ENOSPC/)
+  assert.equal(status, 1)
+})
+
 test('percore refuses an unknown command with a sentence, the commands and code 2', () => {
   const { stdout, stderr, status } = percore(['doktor'])
 
@@ -66,6 +100,7 @@ test('percore refuses an argument that no command takes with code 2', () => {
 
 test('percore refuses an option without its value with code 2', () => {
   assert.equal(percore(['tour', '--dir']).status, 2)
+  assert.equal(percore(['tour', '--dir=']).status, 2)
 })
 
 test('wrap() breaks at spaces, and keeps long words whole', () => {

@@ -1,4 +1,4 @@
-import { formatBytes } from '../../base/index.ts'
+import { formatBytes, KernelError } from '../../base/index.ts'
 import { DirectFile } from '../../io/index.ts'
 import type { Finding, Section } from './finding.ts'
 import { findMount, findQueue, isInMemory, type Mount, refusalOfDirect } from './mount.ts'
@@ -86,11 +86,14 @@ async function roundTrip({ folder }: Mount): Promise<Finding> {
     const text = `percore wrote and read back a block with direct I/O; positions and lengths must be multiples of ${formatBytes(alignmentBytes)}.`
     return { id, state: 'ok', text, data: { alignmentBytes } }
   } catch (error) {
+    const isFull = error instanceof KernelError && ['ENOSPC', 'EDQUOT'].includes(error.code)
     return {
       id,
       state: 'could be better',
       text: `percore could not write and read back a block with direct I/O: ${String(error)}.`,
-      change: "Open files with fallback: 'buffered', or keep them on ext4, xfs or btrfs",
+      change: isFull
+        ? 'Free some space there, or run it in another folder: df -h shows what is left'
+        : "Open files with fallback: 'buffered', or keep them on ext4, xfs or btrfs",
       data: { error: String(error) },
     }
   }

@@ -1,4 +1,13 @@
-import { constants as access, accessSync, closeSync, existsSync, openSync, rmSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import {
+  constants as access,
+  accessSync,
+  closeSync,
+  existsSync,
+  openSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { formatBytes } from '../../base/index.ts'
@@ -32,22 +41,30 @@ export function choosePlace(asked: string | undefined, sizeBytes: number): Place
   const chosen = usable.find(isGood) ?? usable[0]
   if (chosen === undefined) throw new PlaceError(refuse(folders, sizeBytes))
   const mount = findMount(chosen)
-  return { path: join(chosen, `percore-tour-${process.pid}`), mount, notes: noteOn(chosen, mount) }
+  // Not the process's number alone, which two containers on one volume may share.
+  const name = `percore-tour-${process.pid}-${randomBytes(4).toString('hex')}`
+  return { path: join(chosen, name), mount, notes: noteOn(chosen, mount) }
 }
 
 /**
  * Creates the file, and removes it at the end, however that comes; call the result to remove it now.
  *
  * Created here rather than by who writes it, so that it can't appear after it was removed.
+ *
+ * @throws {PlaceError}
  */
 export function createFile({ path }: Place): () => void {
   const remove = (): void => rmSync(path, { force: true })
   const interrupted = (signal: NodeJS.Signals): void => {
     process.exit(128 + constants.signals[signal])
   }
+  try {
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch (error) {
+    throw new PlaceError(`its file could not be made: ${(error as Error).message}`)
+  }
   process.on('exit', remove)
   for (const signal of SIGNALS) process.on(signal, interrupted)
-  closeSync(openSync(path, 'wx', 0o600))
   return () => {
     remove()
     process.off('exit', remove)
@@ -58,7 +75,7 @@ export function createFile({ path }: Place): () => void {
 function isWritable(folder: string): boolean {
   try {
     accessSync(folder, access.W_OK | access.X_OK)
-    return true
+    return statSync(folder).isDirectory()
   } catch {
     return false
   }

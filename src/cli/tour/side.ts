@@ -23,6 +23,8 @@ export class Side implements Disposable {
   readonly #child: ChildProcess
   readonly #pending = new Map<number, Pending>()
   #id = 0
+  /** Why it measures no more. */
+  #end: SideError | null = null
 
   constructor(name: SideName) {
     this.name = name
@@ -30,12 +32,8 @@ export class Side implements Disposable {
     const path = fileURLToPath(new URL(`./${name}-side.${extension}`, import.meta.url))
     this.#child = fork(path, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
     this.#child.on('message', (answer: Answer) => this.#settle(answer))
-    this.#child.on('error', (error) => this.#fail(error))
-    this.#child.on('exit', (code, signal) => {
-      this.#fail(
-        new SideError(`the ${name} side of the tour ended early: ${signal ?? `exit ${code}`}`),
-      )
-    })
+    this.#child.on('error', (error) => this.#fail(error.message))
+    this.#child.on('exit', (code, signal) => this.#fail(signal ?? `exit ${code}`))
   }
 
   /** Measures one thing, once. */
@@ -43,11 +41,12 @@ export class Side implements Disposable {
     name: K,
     args: Parameters<Measures[K]>[0],
   ): Promise<Awaited<ReturnType<Measures[K]>>> {
+    if (this.#end !== null) return Promise.reject(this.#end)
     const order: Order = { id: this.#id++, name, args }
     return new Promise((resolve, reject) => {
       this.#pending.set(order.id, { resolve: resolve as (value: unknown) => void, reject })
       this.#child.send(order, (error) => {
-        if (error !== null) this.#fail(error)
+        if (error !== null) this.#fail(error.message)
       })
     })
   }
@@ -64,8 +63,9 @@ export class Side implements Disposable {
     else pending?.resolve(answer.value)
   }
 
-  #fail(error: Error): void {
-    for (const { reject } of this.#pending.values()) reject(error)
+  #fail(reason: string): void {
+    this.#end ??= new SideError(`the ${this.name} side of the tour ended early: ${reason}`)
+    for (const { reject } of this.#pending.values()) reject(this.#end)
     this.#pending.clear()
   }
 }
