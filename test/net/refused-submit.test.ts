@@ -7,7 +7,7 @@ import { configureNet } from '../../src/net/net-ring.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { refuseEntries, refuseEntry } from '../ring/refuse.ts'
-import { Recorder } from './recorder.ts'
+import { Recorder, rounds } from './recorder.ts'
 
 test('connect() and shutdown() whose entry is refused leave nothing', async (t) => {
   await simulate(1, async ({ kernel }) => {
@@ -178,6 +178,23 @@ test('sockets of a closed executor refuse, and close at once', async () => {
     await server.reset()
     assert.ok(client.isClosed && server.isClosed)
     await Promise.all([client.close(), server.close(), listener.close()])
+  })
+})
+
+test('a consumer that closes the executor is told nothing more', async () => {
+  await simulate({ seed: 1, checkDescriptors: false }, async ({ executor: current }) => {
+    const { client, server } = await connected()
+    const recorder = new Recorder(() => {
+      current.close()
+      throw new Error('after the end')
+    })
+
+    server.consume(recorder)
+    await client.write(new Uint8Array(1))
+    await rounds()
+
+    assert.equal(recorder.chunkCount, 1)
+    assert.equal(recorder.endCount, 0)
   })
 })
 
