@@ -10,12 +10,26 @@
 
 #include "napi.h"
 
-/** clockNow(clock): number — clock_gettime(2) in nanoseconds; exact to about 0.1 us for an uptime of years. */
-static napi_value clock_now(napi_env env, napi_callback_info info) {
-  ARGS(1);
+/* readClock(): void — what clockReader returns. No number to make: it is read within turns. */
+static napi_value read_clock(napi_env env, napi_callback_info info) {
+  void *target;
+  OK(napi_get_cb_info(env, info, NULL, NULL, NULL, &target));
   struct timespec now;
-  clock_gettime((clockid_t)arg_i32(env, argv[0]), &now);
-  return result_f64(env, (double)now.tv_sec * 1e9 + (double)now.tv_nsec);
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  *(double *)target = (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+  return NULL;
+}
+
+/**
+ * clockReader(target: Float64Array): () => void
+ *
+ * Returns a function that writes the nanoseconds of CLOCK_MONOTONIC into `target`, which must be kept.
+ */
+static napi_value clock_reader(napi_env env, napi_callback_info info) {
+  ARGS(1);
+  napi_value reader = NULL; /* it stays so in a worker being terminated */
+  napi_create_function(env, "readClock", NAPI_AUTO_LENGTH, read_clock, arg_view(env, argv[0], NULL), &reader);
+  return reader;
 }
 
 /** fdClose(fd): number — close(2); 0 or -errno. */
@@ -89,7 +103,7 @@ static napi_value thread_set_affinity(napi_env env, napi_callback_info info) {
 }
 
 const struct export system_exports[] = {
-    {"clockNow", clock_now},
+    {"clockReader", clock_reader},
     {"fdClose", fd_close},
     {"fdControl", fd_control},
     {"fdFileSystem", fd_file_system},

@@ -221,7 +221,6 @@ export const SHUT_RDWR = 2
 
 // clocks, limits, madvise
 export const CLOCK_REALTIME = 0
-export const CLOCK_MONOTONIC = 1
 export const RLIMIT_NOFILE = 7
 export const RLIMIT_MEMLOCK = 8
 export const MADV_HUGEPAGE = 14

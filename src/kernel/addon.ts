@@ -21,7 +21,7 @@ export interface Addon {
   socketSetOption(fd: number, level: number, name: number, value: Uint8Array): number
   socketGetOption(fd: number, level: number, name: number, value: Uint8Array): number
   socketName(fd: number, peer: number, address: Uint8Array): number
-  clockNow(clock: number): number
+  clockReader(target: Float64Array): () => void
   fdClose(fd: number): number
   fdControl(fd: number, command: number, argument: number): number
   fdFileSystem(fd: number): number

@@ -1,6 +1,5 @@
 import { assert } from '../base/index.ts'
 import {
-  CLOCK_MONOTONIC,
   CQE_WORDS,
   IORING_FEAT_SINGLE_MMAP,
   IORING_OFF_SQ_RING,
@@ -50,6 +49,8 @@ declare const WebAssembly: {
 export class UringKernel implements Kernel {
   readonly name = 'uring'
   readonly #addon: Addon = loadAddon()
+  readonly #clock = new Float64Array(1)
+  readonly #readClock: () => void = this.#addon.clockReader(this.#clock)
 
   setupRing(setup: RingSetup): RingMemory | number {
     const addon = this.#addon
@@ -96,7 +97,8 @@ export class UringKernel implements Kernel {
   }
 
   nowNs(): number {
-    return this.#addon.clockNow(CLOCK_MONOTONIC)
+    this.#readClock()
+    return this.#clock[0]!
   }
 
   attachLoop(control: LoopControl, turn: () => void): LoopHost {
