@@ -88,8 +88,9 @@ export class Ring {
   readonly #words: Int32Array
   readonly #layout: RingLayout
   /**
-   * Whether the kernel touches the completion queue in system calls of this thread only, not from
-   * workers of its own: then plain loads and stores are in order, and fences are time lost.
+   * Whether the kernel touches the completion queue in system calls of this thread only: then plain
+   * loads and stores are in order, and fences are time lost. By DEFER_TASKRUN, on kernels whose worker
+   * threads keep to it: Linux 6.3, hence all that know NO_SQARRAY.
    */
   readonly #isSequential: boolean
   readonly #entryMask: number
@@ -120,7 +121,8 @@ export class Ring {
     this.sqes = this.memory.sqes
     const layout = this.memory.layout
     this.#layout = layout
-    this.#isSequential = (this.memory.setupFlags & IORING_SETUP_DEFER_TASKRUN) !== 0
+    const sequential = IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_NO_SQARRAY
+    this.#isSequential = (this.memory.setupFlags & sequential) === sequential
     this.#words = new Int32Array(this.memory.words.buffer)
     this.#entryMask = (layout.sqEntryCount - 1) | 0
     this.#completionMask = (layout.cqEntryCount - 1) | 0
