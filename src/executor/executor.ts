@@ -21,10 +21,12 @@ import { StallDetector, validateStallOptions } from './stall-detector.ts'
 import type { StallOptions } from './stall-report.ts'
 import { type ExecutorStats, readStats } from './stats.ts'
 import { Task, type TaskBody, TaskStart } from './task.ts'
-import { queueNotFound, TaskQueue, type TaskQueueOptions } from './task-queue.ts'
+import { queueNotFound, TaskQueue, type TaskQueueOptions, TURN_TARGET_NS } from './task-queue.ts'
 
 /** Ready paths may answer at once this often in a turn; then they wait for the next. */
 const READY_BUDGET = 256
+/** And after each so many, less one, the clock is looked at. */
+const READY_UNTIMED_MASK = 7
 
 /**
  * The tasks of one thread, and who runs next.
@@ -177,15 +179,22 @@ export class Executor {
   /**
    * Takes one piece of the turn's budget for answers that need no waiting.
    *
-   * When it is used up, what is ready has to wait for a later turn all the same: else a loop over ready
-   * data would be a chain of microtasks that never lets anybody else run.
+   * When it is used up, by count or by the clock, what is ready has to wait for a later turn all the
+   * same: else a loop over ready data would be a chain of microtasks that never lets anybody else run.
    *
    * Source: tokio's cooperative budget.
    */
   takeReadyBudget(): boolean {
     if (this.#readyBudget === 0) return false
     this.#readyBudget--
+    if ((this.#readyBudget & READY_UNTIMED_MASK) === 0 && this.#isTurnOver()) this.#readyBudget = 0
     return true
+  }
+
+  /** Whether a turn goes on that has taken its time; between turns the host runs code of its own. */
+  #isTurnOver(): boolean {
+    if ((this.#words[WORD_TURN_SEQUENCE]! & 1) === 0) return false
+    return this.nowNs() - this.#turnStartNs >= TURN_TARGET_NS
   }
 
   /** @throws {RuntimeError} `ERR_EXECUTOR_CLOSED` */
@@ -325,7 +334,7 @@ export class Executor {
     let count = 0
     for (let next = queue.peek(); next !== null; next = queue.peek()) {
       if (next.runsUserCode !== runsUserCode || count === limit) break
-      if (runsUserCode && preemption.isDue) break
+      if (runsUserCode && (preemption.isDue || this.#isClosed)) break
       queue.pop()
       next.run()
       count++

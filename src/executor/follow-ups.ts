@@ -8,10 +8,10 @@ import { type TaskQueue, TURN_TARGET_NS } from './task-queue.ts'
  * between takes three.
  */
 const HOPS_MAX = 4
-/** After so many waiters the turn looks at the clock, */
-const UNTIMED_MAX = 16
-/** as which a system call counts that completes something: it does the work of a disk. */
-const SUBMIT_COST = 4
+/** A turn looks at the clock after what took so long, by what its waiters have cost lately; */
+const UNTIMED_NS = 8_000
+/** and after so many at the latest, since the next ones may be of another kind. */
+const UNTIMED_MAX = 8
 /** One turn in so many tries what did not pay lately: a follow-up, which costs microtasks. */
 const FOLLOW_UP_RETRY_INTERVAL = 16
 /** One of these follow-ups in so many submits within the turn, which costs a system call. */
@@ -37,6 +37,7 @@ export class FollowUps {
   #hopsLeft = 0
   #batchLeft = 0
   #untimedCount = 0
+  #untimedMax = UNTIMED_MAX
   #triesInline = false
   /** How often this turn has submitted, and how often the kernel completed something there and then. */
   #inlineTries = 0
@@ -51,6 +52,7 @@ export class FollowUps {
 
   /** The turn of `queue` has settled so many, and may settle as many more. */
   begin(queue: TaskQueue, settledCount: number, leftCount: number, turnStartNs: number): void {
+    this.#untimedMax = Math.min(UNTIMED_MAX, UNTIMED_NS / queue.settleCostNs)
     // Where everything waits for a device or a peer it would be microtasks for nothing.
     if (!this.#followUps.isWorthTrying()) return
     this.#judgeInline()
@@ -91,6 +93,8 @@ export class FollowUps {
 
   #settleMore(queue: TaskQueue): void {
     if (queue.peek()!.runsUserCode) return
+    // Nobody else is there to go first.
+    queue.hasYielded = false
     const count = this.#executor.settle(queue, this.#batchLeft, false)
     queue.extendBatch(count)
     this.count++
@@ -103,7 +107,7 @@ export class FollowUps {
   #mustEndTurn(): boolean {
     const { preemption, reactor } = this.#executor
     if (this.#runnable.size > 0 || preemption.isDue || reactor.hasUrgentCompletions) return true
-    if (this.#untimedCount < UNTIMED_MAX) return false
+    if (this.#untimedCount < this.#untimedMax) return false
     this.#untimedCount = 0
     const nowNs = this.#executor.nowNs()
     if (nowNs >= this.#doubles[DOUBLE_DEADLINE_NS]!) return true
@@ -117,8 +121,8 @@ export class FollowUps {
     if (main.unsubmittedCount > 0) {
       this.#inlineTries++
       main.submit()
-      // What the kernel did in there takes longer than settling.
-      this.#untimedCount += SUBMIT_COST
+      // What the kernel did in there may have taken its time.
+      this.#untimedCount = UNTIMED_MAX
     }
     // Also where that has been submitted already, as reads are while they are many.
     if (main.reap() > 0) this.#inlineHits++

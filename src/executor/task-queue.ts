@@ -67,8 +67,8 @@ export class TaskQueue extends RunQueue implements Schedulable {
   #runtimeNs = 0
   #turnCount = 0
   #settledCount = 0
-  /** What settling one waiter cost lately, its continuation included. */
-  #settleCostNs = 1000
+  /** @internal What settling one waiter cost lately, its continuation included. */
+  settleCostNs = 1000
   #batchCount = 0
 
   /** @internal */
@@ -142,7 +142,7 @@ export class TaskQueue extends RunQueue implements Schedulable {
   beginBatch(): number {
     this.#turnCount++
     this.#batchCount = 0
-    const limit = Math.floor(TURN_TARGET_NS / this.#settleCostNs)
+    const limit = Math.floor(TURN_TARGET_NS / this.settleCostNs)
     return limit < 1 ? 1 : limit > BATCH_MAX ? BATCH_MAX : limit
   }
 
@@ -163,7 +163,7 @@ export class TaskQueue extends RunQueue implements Schedulable {
     this.#runtimeNs += elapsedNs
     this.virtualRuntime += (elapsedNs * SHARES_DEFAULT) / this.currentShares.value
     if (this.#batchCount > 0) {
-      this.#settleCostNs += (elapsedNs / this.#batchCount - this.#settleCostNs) / 8
+      this.settleCostNs += (elapsedNs / this.#batchCount - this.settleCostNs) / 8
     }
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, test } from 'node:test'
+import { setImmediate as nextImmediate } from 'node:timers/promises'
 import { AwaitedOperation, currentOrNull } from '../../src/executor/index.ts'
 import {
   attachExecutor,
@@ -102,6 +103,22 @@ test('what is asked of a closed executor is ERR_EXECUTOR_CLOSED', LIMIT, async (
   assert.throws(() => closed.spawnInto(defaultQueue, () => {}), { code: 'ERR_EXECUTOR_CLOSED' })
   assert.throws(() => closed.assertOpen('act'), { code: 'ERR_EXECUTOR_CLOSED' })
   assert.throws(() => new Nop(closed).start(), { code: 'ERR_EXECUTOR_CLOSED' })
+})
+
+test('close() keeps tasks that were spawned before from starting', LIMIT, async () => {
+  const current = executor()
+  const started: number[] = []
+
+  for (let index = 0; index < 3; index++) {
+    void spawn(() => {
+      started.push(index)
+      current.close()
+    })
+  }
+  await nextImmediate()
+  await nextImmediate()
+
+  assert.deepEqual(started, [0])
 })
 
 test('close() twice is close() once', () => {

@@ -8,9 +8,11 @@ import {
   spawnInto,
   type TaskQueueStats,
   yieldNow,
+  yieldQueue,
 } from '../../src/executor/index.ts'
 import { DOUBLE_TURNS } from '../../src/kernel/index.ts'
 import { encodeNop, Operation } from '../../src/ring/index.ts'
+import { Semaphore } from '../../src/sync/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { nop } from './operations.ts'
 
@@ -128,6 +130,50 @@ test('a turn whose continuations become slow is not followed up', async () => {
   const settledCount = after.settledCount - slowFrom!.settledCount
   const turnCount = after.turnCount - slowFrom!.turnCount
   assert.ok(settledCount <= 32 * (turnCount + 1), `${settledCount} settled in ${turnCount} turns`)
+})
+
+/** How many pieces of work a queue does before Node gets its turn; each ends with an `await` of `rest`. */
+async function piecesBeforeHost(rest: () => Promise<unknown>): Promise<number> {
+  const queue = createTaskQueue('uneven')
+  let pieceCount = 0
+  const hostCount = await spawnInto(queue, async () => {
+    // What is cheap lets the turn look at the clock seldom.
+    for (let index = 0; index < 5_000; index++) await rest()
+    let seenCount = Number.POSITIVE_INFINITY
+    setImmediate(() => {
+      seenCount = pieceCount
+    })
+    while (seenCount > pieceCount && pieceCount < 100) {
+      const untilMs = performance.now() + 2 * BUSY_MS
+      while (performance.now() < untilMs);
+      pieceCount++
+      await rest()
+    }
+    return seenCount
+  })
+  queue.remove()
+  return hostCount
+}
+
+test('pieces of work that become long end the turn soon', async () => {
+  const permit = new Semaphore(1)
+  const take = async (): Promise<void> => (await permit.acquire()).release()
+
+  // Ten are those until the turn looks at the clock, and what was decided before.
+  assert.ok((await piecesBeforeHost(yieldNow)) <= 10)
+  assert.ok((await piecesBeforeHost(take)) <= 10)
+})
+
+test('a yieldQueue() that was answered counts no more', async () => {
+  const queue = createTaskQueue('yielding')
+  await spawnInto(queue, async () => {
+    for (let index = 0; index < 20; index++) {
+      await yieldNow()
+      await yieldQueue()
+      assert.equal(queue.hasYielded, false)
+    }
+  })
+  queue.remove()
 })
 
 test('operations that submit others as they complete go on within the turn', async () => {
