@@ -21,7 +21,7 @@ interface Cancellation {
  *
  * Cancelling is an attempt: the promise settles with the terminal completion, not before, since
  * memory and descriptors are the kernel's until then. What a cancelled operation delivered all the
- * same is undone by {@link discard}.
+ * same is undone by {@link discard}, or delivered if it {@link isIrrevocable}.
  */
 export abstract class AwaitedOperation<T> extends Operation implements Cancellable {
   readonly promise: Promise<T>
@@ -47,6 +47,11 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
   protected finish(): void {}
   /** Undoes what a cancelled operation still delivered, such as closing a descriptor. */
   protected discard(_result: number): void {}
+
+  /** Whether what it delivered can't be had again, so that it is of use also to who has cancelled it. */
+  protected get isIrrevocable(): boolean {
+    return false
+  }
 
   /** Lets a signal, a time limit or its task cancel it. Throws as {@link bindCancellation} does. */
   bind(options: WaitOptions | undefined, action: string): void {
@@ -75,7 +80,7 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
     this.finish()
     const { result } = this
     const cancellation = this.#cancellation
-    if (cancellation !== null) {
+    if (cancellation !== null && !(result > 0 && this.isIrrevocable)) {
       // A withdrawn one delivered nothing: its 0 is no descriptor.
       if (result >= 0 && !cancellation.isWithdrawn) this.discard(result)
       rejectThrough(this.#resolve, cancellation.reason)

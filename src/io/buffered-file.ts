@@ -78,6 +78,9 @@ export class BufferedFile extends BaseFile {
   /**
    * Reads into memory of its own; the result is shorter than asked for only where the file ends.
    *
+   * A pipe or a terminal gives what comes first; what it has given is delivered even if the read was
+   * cancelled meanwhile.
+   *
    * @throws {RuntimeError} `ERR_HANDLE_CLOSED`, `ERR_OUT_OF_MEMORY`; {@link KernelError} as `read(2)`.
    */
   read(

@@ -34,6 +34,10 @@ export class ReadCopy extends Read<Uint8Array<ArrayBuffer>> {
     }
   }
 
+  protected override get isIrrevocable(): boolean {
+    return !this.#isSeekable
+  }
+
   protected override judgeShort(movedBytes: number, alignmentBytes: number): number {
     return this.#isSeekable ? super.judgeShort(movedBytes, alignmentBytes) : movedBytes
   }

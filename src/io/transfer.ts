@@ -122,7 +122,7 @@ export abstract class Transfer<T> extends FileOperation<T> implements TransferAr
       return
     }
     const totalBytes = this.#doneBytes + outcome
-    if (!this.isCancelled) this.count(totalBytes)
+    if (!this.isCancelled || this.isIrrevocable) this.count(totalBytes)
     super.complete(totalBytes, flags)
   }
 
@@ -149,9 +149,9 @@ export abstract class Transfer<T> extends FileOperation<T> implements TransferAr
 
 /** Reads until the memory is full or the file ends. */
 export abstract class Read<T> extends Transfer<T> {
-  // A read undoes nothing by being too late to cancel.
+  // A read of a file undoes nothing by being too late to cancel; what a pipe gives it takes.
   protected override get submitsEarly(): boolean {
-    return true
+    return !this.isIrrevocable
   }
 
   get action(): string {
@@ -187,6 +187,10 @@ export class ReadInto extends Read<number> {
 
 /** Reads once, whatever comes: for pipes and terminals, where waiting for more may be for ever. */
 export class ReadOnce extends ReadInto {
+  protected override get isIrrevocable(): boolean {
+    return true
+  }
+
   protected override judgeShort(movedBytes: number): number {
     return movedBytes
   }

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { executor } from '../../src/index.ts'
+import { executor, type WaitOptions } from '../../src/index.ts'
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
 import { assertNoLeak, holdings, makeFolder, mountFolder, needsRoot, pattern } from './support.ts'
 
@@ -196,6 +196,45 @@ test('a pipe is read as it comes and written to its end', async (t) => {
   assert.equal(Buffer.from(some).toString(), 'some')
   assert.deepEqual(new Uint8Array(Buffer.concat(received)), pattern(200_000, 8))
   assert.equal(end.length, 0)
+})
+
+test('a read of a pipe that is cancelled too late resolves with what it took', async (t) => {
+  const path = join(makeFolder(t), 'pipe')
+  assert.equal(spawnSync('mkfifo', [path]).status, 0)
+  await using file = await BufferedFile.open(path, { read: true, write: true })
+  const { main } = executor().reactor
+  using buffer = executor().reactor.memory.allocate(4096)
+  const reads: ((options: WaitOptions) => Promise<Uint8Array>)[] = [
+    (options) => file.read(0, 2, options),
+    async (options) => buffer.bytes.subarray(0, await file.readInto(buffer, 0, options)),
+  ]
+  for (const read of reads) {
+    const controller = new AbortController()
+    const reading = read({ signal: controller.signal })
+    main.submit()
+
+    writeFileSync(path, 'ab')
+    // Brings the completion, which nobody has looked at when the read is cancelled.
+    main.submit()
+    controller.abort()
+
+    assert.equal(Buffer.from(await reading).toString(), 'ab')
+  }
+})
+
+test('reads of a pipe that are cancelled at once take nothing, however many', async (t) => {
+  const path = join(makeFolder(t), 'pipe')
+  assert.equal(spawnSync('mkfifo', [path]).status, 0)
+  await using file = await BufferedFile.open(path, { read: true, write: true })
+  await file.write(new TextEncoder().encode('abcdefgh'), 0)
+  const controller = new AbortController()
+
+  const reads = Array.from({ length: 40 }, () => file.read(0, 2, { signal: controller.signal }))
+  controller.abort()
+  const outcomes = await Promise.allSettled(reads)
+
+  assert.ok(outcomes.every(({ status }) => status === 'rejected'))
+  assert.equal(Buffer.from(await file.read(0, 10)).toString(), 'abcdefgh')
 })
 
 test('a read of an empty pipe can be cancelled', async (t) => {
