@@ -65,8 +65,11 @@ export interface LoopHost {
   readonly hostFd: number
   /** {@link Kernel.setupRing}; until it is added the ring is closed should the environment end. */
   setupRing(setup: RingSetup): RingMemory | number
-  /** Lets the loop submit to, wait for and finally close a ring. The first is the one to park in. */
-  addRing(memory: RingMemory, entry: RingEntry): SubmitRing
+  /**
+   * Lets the loop submit to, wait for and finally close a ring. The first is the one to park in. Returns
+   * `-errno` where there is no memory for it; the ring is the caller's still.
+   */
+  addRing(memory: RingMemory, entry: RingEntry): SubmitRing | number
   /** Keeps the host loop alive from now on, while the control block says something is live. */
   reference(): void
   /** Whether the host loop has timers, immediates or closings to run now. */

@@ -3,19 +3,9 @@ import {
   EAGAIN,
   EBUSY,
   EINTR,
-  EINVAL,
-  ENOMEM,
-  IORING_ENTER_NO_IOWAIT,
-  IORING_ENTER_REGISTERED_RING,
-  IORING_FEAT_NO_IOWAIT,
   IORING_OP_NOP,
-  IORING_REGISTER_RING_FDS,
-  IORING_SETUP_CLAMP,
   IORING_SETUP_DEFER_TASKRUN,
   IORING_SETUP_NO_SQARRAY,
-  IORING_SETUP_SINGLE_ISSUER,
-  IORING_SETUP_SUBMIT_ALL,
-  IORING_SETUP_TASKRUN_FLAG,
   IORING_SQ_CQ_OVERFLOW,
   type Kernel,
   kernelError,
@@ -32,15 +22,9 @@ import {
 } from '../kernel/index.ts'
 import type { Operation } from './operation.ts'
 import { refusedRing } from './refusal.ts'
+import { dropRing, type RingKind, registerRingFd, setUpRing } from './set-up.ts'
 import { SLOT_BACKGROUND, SLOT_CLOSE, SLOT_DESCRIPTOR, SLOT_KEPT, SlotTable } from './slot-table.ts'
 import { encodeEntry, type OperationName, SQE_USER_DATA, type SqeWords } from './sqe.ts'
-
-/** How completions reach this thread. */
-export type RingKind =
-  /** When asked for: cheapest, for everything that may wait for the end of a turn. */
-  | 'deferred'
-  /** By themselves, even while JavaScript is busy: the word that {@link needPreempt} looks at. */
-  | 'immediate'
 
 export interface RingOptions {
   readonly kernel: Kernel
@@ -56,11 +40,7 @@ export interface RingOptions {
 
 /** Marks completions that nobody waits for. */
 const NO_SLOT = -1
-/** Completions may come faster than turns; four times the submissions before overflow. */
-const COMPLETIONS_PER_ENTRY = 4
 const SUBMIT_TRIES_MAX = 10_000
-/** Below this a ring is not tried. */
-const ENTRY_COUNT_MIN = 128
 
 /**
  * One io_uring: entries out, completions in. Belongs to the thread that made it.
@@ -117,7 +97,7 @@ export class Ring {
     this.#host = host
     this.index = index
     this.kind = kind
-    this.memory = setUp(host, kind, entryCount)
+    this.memory = setUpRing(host, kind, entryCount)
     this.sqes = this.memory.sqes
     const layout = this.memory.layout
     this.#layout = layout
@@ -132,7 +112,12 @@ export class Ring {
       for (let i = 0; i < layout.sqEntryCount; i++) this.#words[layout.sqArray + i] = i
     }
     this.entry = registerRingFd(kernel, this.memory)
-    this.#submit = host.addRing(this.memory, this.entry)
+    const submit = host.addRing(this.memory, this.entry)
+    if (typeof submit === 'number') {
+      dropRing(kernel, host, this.memory, this.entry)
+      throw refusedRing(submit)
+    }
+    this.#submit = submit
   }
 
   /** Operations between submission and terminal completion. */
@@ -442,55 +427,4 @@ export class Ring {
     }
     throw kernelError(-EBUSY, { syscall: 'io_uring_enter', fd: this.memory.fd })
   }
-}
-
-/** Asks for the best flags first, and drops those that this kernel does not know. */
-function setUp(host: LoopHost, kind: RingKind, entryCount: number): RingMemory {
-  const common = IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_TASKRUN_FLAG
-  const single = IORING_SETUP_SINGLE_ISSUER
-  const deferred = kind === 'deferred' ? IORING_SETUP_DEFER_TASKRUN : 0
-  const immediate = IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | single
-  const attempts =
-    kind === 'deferred'
-      ? [
-          common | single | deferred | IORING_SETUP_NO_SQARRAY, // Linux 6.6
-          common | single | deferred, // Linux 6.1
-          IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | single, // Linux 6.0
-          IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL, // Linux 5.19
-        ]
-      : [
-          immediate | IORING_SETUP_NO_SQARRAY,
-          immediate,
-          IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL,
-        ]
-  // A ring that locked memory is too short for may do with fewer entries.
-  for (let count = entryCount; ; count /= 2) {
-    const result = trySetUp(host, attempts, count)
-    if (typeof result !== 'number') return result
-    if (result !== -ENOMEM || count <= ENTRY_COUNT_MIN) throw refusedRing(result)
-  }
-}
-
-function trySetUp(
-  host: LoopHost,
-  attempts: readonly number[],
-  entryCount: number,
-): RingMemory | number {
-  let result: RingMemory | number = -EINVAL
-  for (const flags of attempts) {
-    const completionCount = entryCount * COMPLETIONS_PER_ENTRY
-    result = host.setupRing({ entryCount, completionCount, flags })
-    if (result !== -EINVAL) break
-  }
-  return result
-}
-
-/** Entering by a registered index spares the kernel a look-up per call (Linux 5.18). */
-function registerRingFd(kernel: Kernel, memory: RingMemory): RingEntry {
-  const waitFlags = memory.features & IORING_FEAT_NO_IOWAIT ? IORING_ENTER_NO_IOWAIT : 0
-  // ABI: struct io_uring_rsrc_update: offset (-1: any), reserved, data.
-  const update = Int32Array.of(-1, 0, memory.fd, 0)
-  const registered = kernel.register(memory.fd, IORING_REGISTER_RING_FDS, update, 1)
-  if (registered !== 1) return { enterFd: memory.fd, enterFlags: 0, waitFlags }
-  return { enterFd: update[0]!, enterFlags: IORING_ENTER_REGISTERED_RING, waitFlags }
 }

@@ -1,9 +1,11 @@
 /** A ring that takes nothing for a moment: neither the loop nor who asks for the time stops over it. */
 
 import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { createTaskQueue, executor, needPreempt, spawnInto } from '../../src/executor/index.ts'
+import { ENOMEM } from '../../src/kernel/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { refuseEntries } from '../ring/refuse.ts'
 
@@ -16,6 +18,24 @@ test('events of Node arrive although the poll for them was refused', async (t) =
 
   assert.ok(wasRefused())
   await readFile(import.meta.filename)
+})
+
+test('a ring that the loop has no memory for leaves neither descriptor nor registered place', async (t) => {
+  const { host } = executor().reactor
+  const urgent = createTaskQueue('unserved', { latency: { maxMs: 1 } })
+  const refusal = t.mock.method(host, 'addRing', () => -ENOMEM)
+  const descriptorCount = (): number => readdirSync('/proc/self/fd').length
+  const before = descriptorCount()
+
+  // More often than a thread may have rings registered.
+  for (let count = 0; count < 20; count++) {
+    assert.throws(() => executor().reactor.latency, { code: 'ERR_MEMLOCK_LIMIT' })
+  }
+
+  assert.equal(descriptorCount(), before)
+  refusal.mock.restore()
+  await spawnInto(urgent, () => sleep(0.1))
+  assert.notEqual(executor().reactor.latency.entry.enterFlags, 0)
 })
 
 test('needPreempt() says when a slice is over although its tick was refused', async (t) => {
