@@ -28,8 +28,10 @@ export interface RegisteredFilesStats {
 export class RegisteredFiles {
   readonly #kernel: Kernel
   readonly #main: Ring
-  /** The second ring, while its table equals the first one's. */
+  /** The second ring, if it has a table; */
   #second: Ring | null = null
+  /** and whether that equals the first one's: else new files are used by descriptor there. */
+  #isInStep = true
   #fds: Int32Array | null = null
   /** What the kernel reads while an update runs; kept, so that its address is known. */
   readonly #descriptor = new Int32Array(1)
@@ -59,8 +61,9 @@ export class RegisteredFiles {
       return -1
     }
     fds[index] = fd
-    // A ring whose table differs is used by descriptor from then on.
-    if (this.#second !== null && !this.#update(this.#second, index, fd)) this.#second = null
+    if (this.#second !== null && this.#isInStep) {
+      this.#isInStep = this.#update(this.#second, index, fd)
+    }
     return index
   }
 
@@ -68,6 +71,7 @@ export class RegisteredFiles {
   remove(index: number): void {
     if (index === -1 || this.#fds === null) return
     this.#fds[index] = -1
+    // In step or not: a file that stays in a table stays open.
     if (this.#second !== null) this.#update(this.#second, index, -1)
     // A slot that could not be emptied would lend its old file to the next: it stays out of use.
     if (this.#update(this.#main, index, -1)) this.#free.push(index)
@@ -75,7 +79,8 @@ export class RegisteredFiles {
 
   /** How `ring` names the file with this descriptor and index. */
   target(ring: Ring, fd: number, index: number): Target {
-    const isKnown = index !== -1 && (ring === this.#main || ring === this.#second)
+    const isKnown =
+      index !== -1 && (ring === this.#main || (ring === this.#second && this.#isInStep))
     return isKnown ? { fd: index, registered: true } : { fd, registered: false }
   }
 
@@ -85,9 +90,9 @@ export class RegisteredFiles {
     this.#second = ring
     if (fds === null) return
     if (!createTable(this.#kernel, ring, fds.length)) this.#second = null
-    for (let index = 0; index < fds.length && this.#second !== null; index++) {
+    for (let index = 0; index < fds.length && this.#second !== null && this.#isInStep; index++) {
       const fd = fds[index]!
-      if (fd !== -1 && !this.#update(ring, index, fd)) this.#second = null
+      if (fd !== -1) this.#isInStep = this.#update(ring, index, fd)
     }
   }
 
