@@ -8,6 +8,7 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmdirSync,
@@ -27,6 +28,8 @@ const MIB = 1024 * 1024
 const FILE_SYSTEM_BYTES = 64 * MIB
 const ZRAM_ADD = '/sys/class/zram-control/hot_add'
 const ZRAM_REMOVE = '/sys/class/zram-control/hot_remove'
+/** Where a run mounts its device: the number of its process, and that of the device. */
+const LEFTOVER = /^percore-bench-(\d+)-zram(\d+)$/
 
 /** Something to read at random, of whole blocks that `fillBlock` wrote. */
 export interface Storage {
@@ -64,16 +67,28 @@ export function openMemoryFile(sizeBytes: number): Storage {
   if (process.getuid?.() !== 0) throw new Unavailable('a block device in memory needs root')
   if (!existsSync(ZRAM_ADD)) throw new Unavailable('the kernel has no zram')
   if (freemem() < sizeBytes * 2) throw new Unavailable('there is too little memory')
+  removeLeftovers()
   const device = addMemoryDevice(sizeBytes + FILE_SYSTEM_BYTES)
-  // Named after the device, which no other run has.
-  const folder = join(tmpdir(), `percore-bench-${basename(device)}`)
-  mkdirSync(folder, { recursive: true })
+  const folder = join(tmpdir(), `percore-bench-${process.pid}-${basename(device)}`)
+  mkdirSync(folder)
   onExit(() => rmdirSync(folder))
   runTool('mkfs.ext4', ['-q', '-O', '^has_journal', device])
   runTool('mount', [device, folder])
   onExit(() => runTool('umount', [folder]))
   memoryFile = openFile(folder, sizeBytes)
   return memoryFile
+}
+
+/** Removes the devices of runs that were killed: each holds as much memory as it was filled with. */
+function removeLeftovers(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const [, pid, index] = LEFTOVER.exec(name) ?? []
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue
+    const folder = join(tmpdir(), name)
+    // One that is not mounted there is not ours any more.
+    if (spawnSync('umount', [folder]).status === 0) writeFileSync(ZRAM_REMOVE, String(index))
+    rmdirSync(folder)
+  }
 }
 
 function addMemoryDevice(sizeBytes: number): string {
