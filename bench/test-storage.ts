@@ -85,9 +85,13 @@ function removeLeftovers(): void {
     const [, pid, index] = LEFTOVER.exec(name) ?? []
     if (pid === undefined || existsSync(`/proc/${pid}`)) continue
     const folder = join(tmpdir(), name)
-    // One that is not mounted there is not ours any more.
-    if (spawnSync('umount', [folder]).status === 0) writeFileSync(ZRAM_REMOVE, String(index))
-    rmdirSync(folder)
+    try {
+      // One that is not mounted there is not ours any more.
+      if (spawnSync('umount', [folder]).status === 0) writeFileSync(ZRAM_REMOVE, String(index))
+      rmdirSync(folder)
+    } catch {
+      // A side that was left running still reads it: another time.
+    }
   }
 }
 
