@@ -154,8 +154,8 @@ export class Reactor {
   arm(): void {
     if (this.control.words[WORD_ARMED] === 1 || this.main.isClosed) return
     const isArmed = this.#hostPoll.arm(this.main) && this.#latencyPoll?.arm(this.main) !== false
-    // A thread that is not armed does not park: the next turn tries again.
-    if (isArmed) this.control.words[WORD_ARMED] = 1
+    // A thread that is not armed does not park: the host looks for itself, and the next turn tries again.
+    this.control.words[isArmed ? WORD_ARMED : WORD_HOST_READY] = 1
   }
 
   /**
