@@ -5,18 +5,24 @@ import { readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { createTaskQueue, executor, needPreempt, spawnInto } from '../../src/executor/index.ts'
-import { ENOMEM } from '../../src/kernel/index.ts'
+import { ENOMEM, kernelError } from '../../src/kernel/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { refuseEntries } from '../ring/refuse.ts'
 
 test('events of Node arrive although the poll for them was refused', async (t) => {
   const { main } = executor().reactor
   await sleep(1)
-  const wasRefused = refuseEntries(t, main, 0, 3)
+  const begin = main.begin.bind(main)
+  let refusedCount = 0
+  t.mock.method(main, 'begin', () => {
+    if (refusedCount === 3) return begin()
+    refusedCount++
+    throw kernelError(-ENOMEM, { syscall: 'io_uring_enter' })
+  })
 
-  await readFile(import.meta.filename)
+  // It is armed again after an event that came while the thread was parked, which not each does.
+  while (refusedCount < 3) await readFile(import.meta.filename)
 
-  assert.ok(wasRefused())
   await readFile(import.meta.filename)
 })
 
