@@ -8,15 +8,18 @@ export interface Deferred<T> {
 let lastResolve: (value: never) => void
 let lastReject: (reason: unknown) => void
 
-// One function for every promise, where a closure each would be garbage each.
-function capture(resolve: (value: never) => void, reject: (reason: unknown) => void): void {
+/** What the constructor of every promise is given, where a closure each would be garbage each. */
+export function captureEnds(
+  resolve: (value: never) => void,
+  reject: (reason: unknown) => void,
+): void {
   lastResolve = resolve
   lastReject = reject
 }
 
 /** A new promise; its ends are in {@link takeResolve} and {@link takeReject} until the next call. */
 export function newPromise<T>(): Promise<T> {
-  return new Promise<T>(capture as never)
+  return new Promise<T>(captureEnds as never)
 }
 
 export function takeResolve<T>(): (value: T | PromiseLike<T>) => void {

@@ -2,7 +2,7 @@ import type { AsyncResource } from 'node:async_hooks'
 import { Runnable, RuntimeError } from '../base/index.ts'
 import type { Cancellable } from './cancellation.ts'
 import { captureContext, currentContext } from './context.ts'
-import { newPromise, takeReject, takeResolve } from './deferred.ts'
+import { captureEnds, takeReject, takeResolve } from './deferred.ts'
 import type { TaskQueue } from './task-queue.ts'
 
 /** What a task runs. It gets the task, for its signal and its name. */
@@ -11,12 +11,12 @@ export type TaskBody<T> = (task: Task<T>) => T | PromiseLike<T>
 export type TaskState = 'queued' | 'running' | 'fulfilled' | 'rejected' | 'cancelled'
 
 /**
- * A spawned async function: awaitable, cancellable, failing alone.
+ * A spawned async function: a promise of its result, cancellable, failing alone.
  *
  * A failure goes to whoever awaits the task; if nobody does, Node reports it as an unhandled
  * rejection. It never reaches other tasks. Made by {@link spawn} and {@link spawnInto}.
  */
-export class Task<T> implements PromiseLike<T> {
+export class Task<T> extends Promise<T> {
   readonly name: string
   readonly queue: TaskQueue
   /** @internal Why it was cancelled, else null. */
@@ -24,7 +24,6 @@ export class Task<T> implements PromiseLike<T> {
   #state: TaskState = 'queued'
   #controller: AbortController | null = null
   #pending: Set<Cancellable> | null = null
-  readonly #promise: Promise<T>
   readonly #resolve: (value: T | PromiseLike<T>) => void
   readonly #reject: (reason: unknown) => void
   #value: T | undefined
@@ -32,9 +31,9 @@ export class Task<T> implements PromiseLike<T> {
 
   /** @internal */
   constructor(queue: TaskQueue, name: string) {
+    super(captureEnds)
     this.queue = queue
     this.name = name
-    this.#promise = newPromise<T>()
     this.#resolve = takeResolve<T>()
     this.#reject = takeReject()
     queue.taskCount++
@@ -57,20 +56,6 @@ export class Task<T> implements PromiseLike<T> {
     this.#controller ??= new AbortController()
     if (this.cancelReason !== null) this.#controller.abort(this.cancelReason)
     return this.#controller.signal
-  }
-
-  // biome-ignore format: one signature, as in PromiseLike
-  // biome-ignore lint/suspicious/noThenProperty: a task is awaited like the promise it stands for
-  then<A = T, B = never>(onFulfilled?: ((value: T) => A | PromiseLike<A>) | null, onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<A | B> {
-    return this.#promise.then(onFulfilled, onRejected)
-  }
-
-  catch<B = never>(onRejected: (reason: unknown) => B | PromiseLike<B>): Promise<T | B> {
-    return this.#promise.catch(onRejected)
-  }
-
-  finally(onFinally: () => void): Promise<T> {
-    return this.#promise.finally(onFinally)
   }
 
   /**
@@ -147,7 +132,7 @@ export class Task<T> implements PromiseLike<T> {
     this.#end(reason !== null && isCausedBy(error, reason) ? 'cancelled' : 'rejected')
     this.#reject(error)
     // Who cancels a task does not want to be told that it was.
-    if (this.#state === 'cancelled') this.#promise.catch(ignore)
+    if (this.#state === 'cancelled') this.catch(ignore)
   }
 
   /** @internal Cancels without waiting for the end. */
@@ -174,6 +159,10 @@ export class Task<T> implements PromiseLike<T> {
     if (this.#onEnd !== null) for (const callback of this.#onEnd) callback()
   }
 }
+
+// Then `await` takes a task for the promise that it is, rather than wrapping it in two more; and what
+// is derived from it, by then() say, is no task.
+Object.defineProperty(Task.prototype, 'constructor', { value: Promise })
 
 /** A task about to start. */
 export class TaskStart<T> extends Runnable {

@@ -294,3 +294,14 @@ test('a task runs in the queue that it was spawned into', async () => {
   assert.ok(seen.every((one) => one === queue))
   assert.equal(currentTaskQueue(), executor().defaultQueue)
 })
+
+test('a task is a promise, and what is derived from it is a plain one', async () => {
+  const task = spawn(() => 1)
+
+  assert.ok(task instanceof Promise)
+  assert.equal(Promise.resolve(task), task, 'await wraps it in no other')
+  const derived = task.then((value) => value + 1)
+  assert.equal(Object.getPrototypeOf(derived), Promise.prototype)
+  assert.equal(await derived, 2)
+  assert.deepEqual(await Promise.all([task, task.finally(() => {})]), [1, 1])
+})
