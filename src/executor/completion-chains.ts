@@ -1,9 +1,8 @@
 import { DOUBLE_DEADLINE_NS } from '../kernel/index.ts'
 import type { Reactor } from '../reactor/index.ts'
 import { Guess } from './guess.ts'
+import { TURN_TARGET_NS } from './task-queue.ts'
 
-/** After so long it is the loop's turn again. */
-const DURATION_NS_MAX = 500_000
 /** One chain in so many is tried while they do not pay. */
 const RETRY_INTERVAL = 64
 
@@ -44,7 +43,7 @@ export class CompletionChains {
 
   #isOver(nowNs: number, startNs: number): boolean {
     const { control, hasUrgentCompletions } = this.#reactor
-    if (hasUrgentCompletions || nowNs - startNs >= DURATION_NS_MAX) return true
+    if (hasUrgentCompletions || nowNs - startNs >= TURN_TARGET_NS) return true
     return nowNs >= control.doubles[DOUBLE_DEADLINE_NS]!
   }
 }

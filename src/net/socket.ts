@@ -123,13 +123,14 @@ export class Socket implements Target {
     // By name where it is late: once nothing is in flight the descriptor's number may be another's.
     const { net, receiver, sender } = this
     const { ring } = net
-    try {
-      encodeCancelFd(ring.sqes, ring.begin(), this.fd)
-      ring.commitUnwatched()
-    } catch {
+    const base = ring.tryBegin()
+    if (base < 0) {
       if (receiver?.isArmed === true) cancelOn(net, receiver)
       if (sender?.isArmed === true) cancelOn(net, sender)
+      return
     }
+    encodeCancelFd(ring.sqes, base, this.fd)
+    ring.commitUnwatched()
   }
 
   /** An operation on it has had its terminal completion; the last one leaves it to be closed. */
@@ -159,10 +160,8 @@ export function cancelOn({ ring, executor }: NetRing, operation: Operation): voi
 export function submitClose(net: NetRing, target: Target, closed: Waiter<void>): void {
   const { ring, executor } = net
   const { host } = executor.reactor
-  let base: number
-  try {
-    base = ring.begin()
-  } catch {
+  const base = ring.isClosed ? -1 : ring.tryBegin()
+  if (base < 0) {
     // The ring takes no more, and nobody comes back to close it later: by a call, which may block.
     host.closeFd(target.fd)
     closed.fulfil()
