@@ -2,11 +2,12 @@
  * bare-nop STYLE(callbacks|await) BATCH OPS: no-ops by TypeScript alone, without a runtime around it.
  *
  * What the language costs beside C, hence about what a runtime in it can reach: entries and completions
- * as words, one enter per batch (by the port's own call, which converts its arguments), and for `await`
- * one promise per no-op. It knows its slots, keeps no loop alive, and lets nothing of Node's run.
+ * as words, one enter per batch, no fences, and for `await` one promise per no-op. It knows its slots,
+ * keeps no loop alive, and lets nothing of Node's run.
  */
 
-import { enterRing, registerRing, setUpRing } from './bare-ring.ts'
+import { warmUp } from '../warm-up.ts'
+import { setUpRing, submitterOf } from './bare-ring.ts'
 
 const [style, batchText, countText] = process.argv.slice(2)
 const batchCount = Number(batchText)
@@ -17,16 +18,16 @@ const completionMask = memory.layout.cqEntryCount - 1
 const words = new Int32Array(memory.words.buffer)
 const { sqes } = memory
 const { sqTail, cqHead, cqTail, cqes } = memory.layout
-const enterFd = registerRing(memory)
+const submit = submitterOf(memory)
 const SETTLED = Promise.resolve()
 const resolves: ((result: number) => void)[] = []
 let tail = 0
 let head = 0
-let unsubmittedCount = 0
+let hasWritten = false
 let isOver = false
 
 const run = style === 'callbacks' ? runCallbacks : runAwaits
-await run(Math.max(batchCount, Math.ceil(operationCount / 4)))
+await warmUp(run, operationCount, batchCount)
 const from = process.hrtime.bigint()
 await run(operationCount)
 const elapsedNs = Number(process.hrtime.bigint() - from)
@@ -35,21 +36,22 @@ process.exit(0)
 
 async function runCallbacks(count: number): Promise<void> {
   // The batch that a run writes last is the next one's first.
-  if (unsubmittedCount === 0) for (let slot = 0; slot < batchCount; slot++) writeNop(slot)
+  if (!hasWritten) for (let slot = 0; slot < batchCount; slot++) writeNop(slot)
+  hasWritten = true
   for (let left = count; left > 0; left -= resubmitAll());
 }
 
 /** Submits, and writes a no-op again for every completion; how many there were. */
 function resubmitAll(): number {
   enter()
-  const end = Atomics.load(words, cqTail)
+  const end = words[cqTail]!
   const count = (end - head) | 0
   for (; head !== end; head = (head + 1) | 0) {
     const base = cqes + ((head & completionMask) << 2)
     if (words[base + 2] !== 0) throw new Error('Cannot go on: a no-op failed')
     writeNop(words[base]!)
   }
-  Atomics.store(words, cqHead, head)
+  words[cqHead] = head
   return count
 }
 
@@ -79,12 +81,12 @@ function submitNop(slot: number): Promise<number> {
 function settleAll(): void {
   if (isOver) return
   enter()
-  const end = Atomics.load(words, cqTail)
+  const end = words[cqTail]!
   for (; head !== end; head = (head + 1) | 0) {
     const base = cqes + ((head & completionMask) << 2)
     resolves[words[base]!]!(words[base + 2]!)
   }
-  Atomics.store(words, cqHead, head)
+  words[cqHead] = head
   SETTLED.then(settleAll)
 }
 
@@ -98,11 +100,9 @@ function writeNop(slot: number): void {
   sqes[base + 9] = 0
   sqes[base + 10] = 0
   tail = (tail + 1) | 0
-  unsubmittedCount++
 }
 
 function enter(): void {
   words[sqTail] = tail
-  enterRing(enterFd, unsubmittedCount)
-  unsubmittedCount = 0
+  submit()
 }

@@ -15,7 +15,7 @@ import {
   IOSQE_FIXED_FILE,
 } from '../../src/kernel/index.ts'
 import { BLOCK_BYTES, checkBlock } from '../block-data.ts'
-import { enterRing, kernel, registerRing, setUpRing } from './bare-ring.ts'
+import { kernel, setUpRing, submitterOf } from './bare-ring.ts'
 
 const BUFFER_BYTES = 2 * 1024 * 1024
 const CHECK_COUNT = 64
@@ -29,11 +29,11 @@ const blockCount = sizeBytes / BLOCK_BYTES
 
 const memory = setUpRing(64)
 const { sqes, layout } = memory
-const { sqTail, cqHead, cqes } = layout
+const { sqTail, cqHead, cqTail, cqes } = layout
 const words = new Int32Array(memory.words.buffer)
 const entryMask = layout.sqEntryCount - 1
 const completionMask = layout.cqEntryCount - 1
-const enterFd = registerRing(memory)
+const submit = submitterOf(memory)
 const buffer = kernel.allocate(BUFFER_BYTES)
 const address = kernel.addressOf(buffer)
 register(IORING_REGISTER_BUFFERS, Uint32Array.of(address, address / 2 ** 32, BUFFER_BYTES, 0))
@@ -85,7 +85,8 @@ function readInto(offsetBytes: number): Promise<number> {
   sqes[base + 6] = BLOCK_BYTES
   tail = (tail + 1) | 0
   words[sqTail] = tail
-  enterRing(enterFd, 1)
+  submit()
+  if (words[cqTail] === head) throw new Error('Cannot go on: a read did not end within the call')
   const result = words[cqes + ((head & completionMask) << 2) + 2]!
   head = (head + 1) | 0
   words[cqHead] = head

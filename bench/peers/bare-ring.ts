@@ -1,7 +1,7 @@
 /** A ring by TypeScript alone: what the bare sides have in common. */
 
 import {
-  IORING_ENTER_GETEVENTS,
+  createLoopControl,
   IORING_ENTER_REGISTERED_RING,
   IORING_REGISTER_RING_FDS,
   IORING_SETUP_DEFER_TASKRUN,
@@ -11,8 +11,6 @@ import {
   type RingMemory,
   UringKernel,
 } from '../../src/kernel/index.ts'
-
-const ENTER_FLAGS = IORING_ENTER_GETEVENTS | IORING_ENTER_REGISTERED_RING
 
 export const kernel: UringKernel = new UringKernel()
 
@@ -28,16 +26,20 @@ export function setUpRing(entryCount: number): RingMemory {
   return result
 }
 
-/** Registers the descriptor of a ring; returns its index, for {@link enterRing}. */
-export function registerRing(memory: RingMemory): number {
+/** Returns what submits all entries written, and brings what they complete at once: the port's leanest call. */
+export function submitterOf(memory: RingMemory): () => void {
   const update = Int32Array.of(-1, 0, memory.fd, 0)
   const result = kernel.register(memory.fd, IORING_REGISTER_RING_FDS, update, 1)
   if (result !== 1) throw new Error(`Cannot register a ring: ${result}`)
-  return update[0]!
-}
-
-/** Submits so many entries and waits for as many completions, by the port's own call. */
-export function enterRing(enterFd: number, count: number): void {
-  const result = kernel.enter(enterFd, count, count, ENTER_FLAGS, -1)
-  if (result < count) throw new Error(`Cannot go on: entering the ring gave ${result}`)
+  const entry = {
+    enterFd: update[0]!,
+    enterFlags: IORING_ENTER_REGISTERED_RING,
+    waitFlags: 0,
+  }
+  const submit = kernel.attachLoop(createLoopControl(), () => {}).addRing(memory, entry)
+  if (typeof submit === 'number') throw new Error(`Cannot add a ring: ${submit}`)
+  return () => {
+    const error = submit()
+    if (error !== undefined) throw new Error(`Cannot go on: entering the ring gave ${error}`)
+  }
 }

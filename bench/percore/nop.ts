@@ -8,6 +8,7 @@
 
 import { AwaitedOperation, type Executor, executor } from '../../src/executor/index.ts'
 import { encodeNop, Operation, type Ring } from '../../src/ring/index.ts'
+import { warmUp } from '../warm-up.ts'
 
 const [style, batchText, countText] = process.argv.slice(2)
 const batchCount = Number(batchText)
@@ -93,8 +94,8 @@ async function awaitNops(count: number): Promise<void> {
 
 const run = style === 'await' ? runAwaits : runRepeated
 // Both warm up on awaits: they compile the paths that both use, and age the objects that stay.
-await runAwaits(Math.max(batchCount, Math.ceil(operationCount / 4)))
-await run(Math.max(batchCount, Math.ceil(operationCount / 4)))
+await warmUp(runAwaits, operationCount / 4, batchCount)
+await warmUp(run, operationCount, batchCount)
 const before = current.stats()
 const from = process.hrtime.bigint()
 await run(operationCount)
