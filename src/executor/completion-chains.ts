@@ -1,6 +1,7 @@
 import { DOUBLE_DEADLINE_NS } from '../kernel/index.ts'
 import type { Reactor } from '../reactor/index.ts'
 import { Guess } from './guess.ts'
+import { untimedCountFor } from './pace.ts'
 import { TURN_TARGET_NS } from './task-queue.ts'
 
 /** One chain in so many is tried while they do not pay. */
@@ -14,6 +15,8 @@ export class CompletionChains {
   readonly #reactor: Reactor
   readonly #runnable: { readonly size: number }
   readonly #guess = new Guess(RETRY_INTERVAL)
+  /** After so many rounds the clock is looked at. */
+  #untimedMax = 0
 
   /** `runnable`: the task queues that wait for a turn. */
   constructor(reactor: Reactor, runnable: { readonly size: number }) {
@@ -26,19 +29,25 @@ export class CompletionChains {
     const { main, kernel } = this.#reactor
     if (this.#runnable.size > 0 || main.unsubmittedCount === 0) return startNs
     if (!this.#guess.isWorthTrying()) return startNs
-    let nowNs = startNs
+    let timedNs = startNs
+    let untimedCount = 0
     let hits = 0
     let isOver = false
     while (!isOver && this.#runnable.size === 0 && main.unsubmittedCount > 0) {
       main.submit()
-      const count = main.reap()
-      nowNs = kernel.nowNs()
-      if (count === 0) break
+      untimedCount++
+      if (main.reap() === 0) break
       hits++
-      isOver = this.#isOver(nowNs, startNs)
+      if (untimedCount >= this.#untimedMax) {
+        const nowNs = kernel.nowNs()
+        this.#untimedMax = untimedCountFor((nowNs - timedNs) / untimedCount)
+        timedNs = nowNs
+        untimedCount = 0
+      }
+      isOver = this.#isOver(timedNs, startNs)
     }
     this.#guess.record(hits > 1 || isOver)
-    return nowNs
+    return untimedCount === 0 ? timedNs : kernel.nowNs()
   }
 
   #isOver(nowNs: number, startNs: number): boolean {

@@ -1,6 +1,7 @@
 import { DOUBLE_DEADLINE_NS } from '../kernel/index.ts'
 import type { Executor } from './executor.ts'
 import { Guess } from './guess.ts'
+import { untimedCountFor } from './pace.ts'
 import { type TaskQueue, TURN_TARGET_NS } from './task-queue.ts'
 
 /**
@@ -8,10 +9,6 @@ import { type TaskQueue, TURN_TARGET_NS } from './task-queue.ts'
  * between takes three.
  */
 const HOPS_MAX = 4
-/** A turn looks at the clock after what took so long, by what its waiters have cost lately; */
-const UNTIMED_NS = 8_000
-/** and after so many at the latest, since the next ones may be of another kind. */
-const UNTIMED_MAX = 8
 /** One turn in so many tries what did not pay lately: a follow-up, which costs microtasks. */
 const FOLLOW_UP_RETRY_INTERVAL = 16
 /** One of these follow-ups in so many submits within the turn, which costs a system call. */
@@ -37,7 +34,7 @@ export class FollowUps {
   #hopsLeft = 0
   #batchLeft = 0
   #untimedCount = 0
-  #untimedMax = UNTIMED_MAX
+  #untimedMax = 0
   #triesInline = false
   /** How often this turn has submitted, and how often the kernel completed something there and then. */
   #inlineTries = 0
@@ -52,7 +49,7 @@ export class FollowUps {
 
   /** The turn of `queue` has settled so many, and may settle as many more. */
   begin(queue: TaskQueue, settledCount: number, leftCount: number, turnStartNs: number): void {
-    this.#untimedMax = Math.min(UNTIMED_MAX, UNTIMED_NS / queue.settleCostNs)
+    this.#untimedMax = untimedCountFor(queue.settleCostNs)
     // Where everything waits for a device or a peer it would be microtasks for nothing.
     if (!this.#followUps.isWorthTrying()) return
     this.#judgeInline()
@@ -121,8 +118,6 @@ export class FollowUps {
     if (main.unsubmittedCount > 0) {
       this.#inlineTries++
       main.submit()
-      // What the kernel did in there may have taken its time.
-      this.#untimedCount = UNTIMED_MAX
     }
     // Also where that has been submitted already, as reads are while they are many.
     if (main.reap() > 0) this.#inlineHits++
