@@ -1,5 +1,5 @@
 import type { AsyncResource } from 'node:async_hooks'
-import { Runnable, RuntimeError } from '../base/index.ts'
+import { isPromiseLike, Runnable, RuntimeError } from '../base/index.ts'
 import type { Cancellable } from './cancellation.ts'
 import { captureContext, currentContext } from './context.ts'
 import { captureEnds, takeReject, takeResolve } from './deferred.ts'
@@ -101,24 +101,24 @@ export class Task<T> extends Promise<T> {
     let isPending: boolean
     try {
       result = resource.runInAsyncScope(body, undefined, this)
-      isPending = isPromiseLike(result)
+      isPending = isPromiseLike<T>(result)
+      if (isPending) this.#follow(resource, result as PromiseLike<T>)
     } catch (error) {
       this.#fail(error)
       return
     }
-    if (!isPending) {
-      this.#succeed(result as T)
-    } else if (result instanceof Promise) {
-      result.then(this.#succeed, this.#fail)
-    } else {
-      // Others' promises may throw, or settle twice: ours then does so once.
-      const adopted = resource.runInAsyncScope(
-        adoptThenable<T>,
-        undefined,
-        result as PromiseLike<T>,
-      )
-      adopted.then(this.#succeed, this.#fail)
+    if (!isPending) this.#succeed(result as T)
+  }
+
+  #follow(resource: AsyncResource, result: PromiseLike<T>): void {
+    if ((result as unknown) === this) {
+      throw new TypeError('Cannot end a task as its body must not return the task itself')
     }
+    // Others' promises may begin their work in then(), throw there, or settle twice.
+    const promise = isPlainPromise(result)
+      ? result
+      : resource.runInAsyncScope(adoptThenable<T>, undefined, result)
+    promise.then(this.#succeed, this.#fail)
   }
 
   readonly #succeed = (value: T): void => {
@@ -182,15 +182,17 @@ export class TaskStart<T> extends Runnable {
   }
 }
 
+// Promise.resolve() would return a promise as it is, whatever it makes of then().
 function adoptThenable<T>(thenable: PromiseLike<T>): Promise<T> {
-  return Promise.resolve(thenable)
+  return new Promise((resolve) => resolve(thenable))
 }
 
-function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+/** Whether it is one of the language's own, tasks included, which settle once and run nothing. */
+function isPlainPromise<T>(value: PromiseLike<T>): value is Promise<T> {
   return (
-    typeof value === 'object' &&
-    value !== null &&
-    typeof (value as PromiseLike<T>).then === 'function'
+    value instanceof Promise &&
+    value.constructor === Promise &&
+    value.then === Promise.prototype.then
   )
 }
 
@@ -202,9 +204,13 @@ export function isCausedBy(error: unknown, reason: unknown): boolean {
   // Anything else could be a cause by chance.
   if (typeof reason !== 'object' || reason === null) return false
   let cause = error
-  for (let i = 0; i < CAUSES_MAX && cause instanceof Error; i++) {
-    cause = cause.cause
-    if (cause === reason) return true
+  try {
+    for (let i = 0; i < CAUSES_MAX && cause instanceof Error; i++) {
+      cause = cause.cause
+      if (cause === reason) return true
+    }
+  } catch {
+    // What can't be asked has no causes.
   }
   return false
 }

@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import { validateFunction, wrongType } from '../base/index.ts'
+import { isPromiseLike, validateFunction, wrongType } from '../base/index.ts'
 import type { Receiver } from './receiver.ts'
 import type { TcpStream } from './tcp-stream.ts'
 
@@ -109,12 +109,4 @@ class ConsumerWait {
     if (idleWaits.length < IDLE_WAITS_MAX) idleWaits.push(this)
     return receiver
   }
-}
-
-function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    typeof (value as PromiseLike<unknown>).then === 'function'
-  )
 }

@@ -1,4 +1,4 @@
-import { NS_PER_MS, validateDurationMs, wrongType } from '../base/index.ts'
+import { isPromiseLike, NS_PER_MS, validateDurationMs, wrongType } from '../base/index.ts'
 import {
   bindCancellation,
   type Cancellable,
@@ -62,7 +62,7 @@ export function timeout<T>(
 
 /** Nobody waits for it any more, also not for its failure. */
 function abandon(work: PromiseLike<unknown>): void {
-  work.then(undefined, ignore)
+  Promise.resolve(work).then(undefined, ignore)
   if (work instanceof Task) void work.cancel()
 }
 
@@ -94,19 +94,21 @@ class BoundedWork<T> extends Timer implements Cancellable {
   }
 
   start(work: PromiseLike<T> | ((signal: AbortSignal) => T | PromiseLike<T>)): void {
+    try {
+      this.#begin(work)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #begin(work: PromiseLike<T> | ((signal: AbortSignal) => T | PromiseLike<T>)): void {
     if (work instanceof Task) this.#task = work as Task<T>
     if (typeof work !== 'function') {
       work.then(this.#succeed, this.#fail)
       return
     }
     this.#controller = new AbortController()
-    let result: T | PromiseLike<T>
-    try {
-      result = work(this.#controller.signal)
-    } catch (error) {
-      this.#fail(error)
-      return
-    }
+    const result = work(this.#controller.signal)
     if (isPromiseLike<T>(result)) result.then(this.#succeed, this.#fail)
     else this.#succeed(result)
   }
@@ -156,12 +158,4 @@ function dispose(value: unknown): void {
   if (typeof value !== 'object' || value === null) return
   if (Symbol.asyncDispose in value) void (value as AsyncDisposable)[Symbol.asyncDispose]()
   else if (Symbol.dispose in value) (value as Disposable)[Symbol.dispose]()
-}
-
-function isPromiseLike<T>(value: unknown): value is PromiseLike<T> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    typeof (value as PromiseLike<T>).then === 'function'
-  )
 }

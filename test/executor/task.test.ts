@@ -81,6 +81,89 @@ test('a thenable that throws, or settles twice, ends its task once', async () =>
   queue.remove()
 })
 
+test('what comes of a promise of another kind is work of the task, and ends it once', async () => {
+  const queue = createTaskQueue('kinds')
+  const work = async (): Promise<string> => {
+    const { name } = currentTaskQueue()
+    await sleep(LONG_MS)
+    return name
+  }
+  let startedIn = ''
+  class Lazy extends Promise<never> {
+    // biome-ignore lint/suspicious/noThenProperty: where such promises begin their work
+    override then(...ends: unknown[]): Promise<never> {
+      startedIn = currentTaskQueue().name
+      return work().then(...(ends as [])) as Promise<never>
+    }
+  }
+  class Thrower extends Promise<never> {
+    // biome-ignore lint/suspicious/noThenProperty: what other libraries return
+    override then(): Promise<never> {
+      throw new Error('then')
+    }
+  }
+  class Twice extends Promise<number> {
+    // biome-ignore lint/suspicious/noThenProperty: what other libraries return
+    override then(...ends: unknown[]): Promise<never> {
+      const [resolve, reject] = ends as [(value: number) => void, (error: Error) => void]
+      resolve(1)
+      resolve(2)
+      reject(new Error('late'))
+      return new Promise(() => {})
+    }
+  }
+  const open = { resolve: (_value: number): void => {} }
+  const callable = Object.assign(() => {}, {
+    // biome-ignore lint/suspicious/noThenProperty: what other libraries return
+    then: (resolve: (value: number) => void) => {
+      open.resolve = resolve
+    },
+  })
+  const pending = (): void => {}
+  const run = (body: (own: unknown) => unknown): Task<number> =>
+    spawnInto(queue, body as () => Promise<number>)
+
+  const lazy = run(() => new Lazy(pending))
+  await sleep(1)
+  assert.equal(startedIn, 'kinds')
+  await lazy.cancel()
+  assert.equal(lazy.state, 'cancelled')
+  await assert.rejects(async () => run(() => new Thrower(pending)), { message: 'then' })
+  await assert.rejects(async () => run(() => new Proxy(Promise.resolve(1), {})), TypeError)
+  assert.equal(await run(() => new Twice(pending)), 1)
+  const called = run(() => callable)
+  await sleep(1)
+  assert.equal(called.isDone, false)
+  open.resolve(7)
+  assert.equal(await called, 7)
+  await assert.rejects(async () => run((own) => own), TypeError)
+
+  assert.equal(queue.stats().taskCount, 0)
+  queue.remove()
+})
+
+test('a cancelled task ends whatever it fails with', async () => {
+  const queue = createTaskQueue('causes')
+  const failure = new Error('no')
+  Object.defineProperty(failure, 'cause', {
+    get: () => {
+      throw new Error('cause')
+    },
+  })
+  const task = spawnInto(queue, async () => {
+    await sleep(LONG_MS).catch(() => {
+      throw failure
+    })
+  })
+  await yieldNow()
+
+  await task.cancel()
+
+  await assert.rejects(async () => task, failure)
+  assert.equal(task.state, 'rejected')
+  queue.remove()
+})
+
 test('a task goes from queued to running to fulfilled', async () => {
   const states: string[] = []
 

@@ -25,6 +25,26 @@ test('timeout() resolves as the work does, and leaves no timer', async () => {
   assert.equal(timers.size, sizeBefore)
 })
 
+test('timeout() of a promise whose then() throws rejects once, and leaves no timer', async () => {
+  const { timers } = executor().reactor
+  const sizeBefore = timers.size
+  const thrower = {
+    // biome-ignore lint/suspicious/noThenProperty: what other libraries return
+    then: (): never => {
+      throw new Error('then')
+    },
+  }
+
+  await assert.rejects(timeout(LONG_MS, thrower), { message: 'then' })
+  await assert.rejects(
+    timeout(LONG_MS, () => thrower),
+    { message: 'then' },
+  )
+  await assert.rejects(timeout(-1, thrower), RangeError)
+
+  assert.equal(timers.size, sizeBefore)
+})
+
 test('timeout() rejects as the work does, and leaves no timer', async () => {
   const { timers } = executor().reactor
   const sizeBefore = timers.size
