@@ -15,8 +15,6 @@ export class CompletionChains {
   readonly #reactor: Reactor
   readonly #runnable: { readonly size: number }
   readonly #guess = new Guess(RETRY_INTERVAL)
-  /** After so many rounds the clock is looked at. */
-  #untimedMax = 0
 
   /** `runnable`: the task queues that wait for a turn. */
   constructor(reactor: Reactor, runnable: { readonly size: number }) {
@@ -30,6 +28,8 @@ export class CompletionChains {
     if (this.#runnable.size > 0 || main.unsubmittedCount === 0) return startNs
     if (!this.#guess.isWorthTrying()) return startNs
     let timedNs = startNs
+    // After so many rounds the clock is looked at: first after one, to learn how long they take.
+    let untimedMax = 1
     let untimedCount = 0
     let hits = 0
     let isOver = false
@@ -38,9 +38,9 @@ export class CompletionChains {
       untimedCount++
       if (main.reap() === 0) break
       hits++
-      if (untimedCount >= this.#untimedMax) {
+      if (untimedCount >= untimedMax) {
         const nowNs = kernel.nowNs()
-        this.#untimedMax = untimedCountFor((nowNs - timedNs) / untimedCount)
+        untimedMax = untimedCountFor((nowNs - timedNs) / untimedCount)
         timedNs = nowNs
         untimedCount = 0
       }

@@ -152,10 +152,14 @@ export class Reactor {
 
   /** Makes events of the host loop and of the latency ring wake a parked thread. */
   arm(): void {
-    if (this.control.words[WORD_ARMED] === 1 || this.main.isClosed) return
-    const isArmed = this.#hostPoll.arm(this.main) && this.#latencyPoll?.arm(this.main) !== false
+    const { words } = this.control
+    if (words[WORD_ARMED] === 1 || this.main.isClosed) return
+    // First, since making room may bring the completion of a poll, which takes that back.
+    words[WORD_ARMED] = 1
+    if (this.#hostPoll.arm(this.main) && this.#latencyPoll?.arm(this.main) !== false) return
     // A thread that is not armed does not park: the host looks for itself, and the next turn tries again.
-    this.control.words[isArmed ? WORD_ARMED : WORD_HOST_READY] = 1
+    words[WORD_ARMED] = 0
+    words[WORD_HOST_READY] = 1
   }
 
   /**
@@ -164,7 +168,8 @@ export class Reactor {
    */
   registerMemory(): void {
     if (this.#isMemoryRegistered || this.#memoryRegistrationError !== 0) return
-    if (!this.#registerMemoryWith(this.main)) return
+    this.#memoryRegistrationError = this.#registerMemoryWith(this.main)
+    if (this.#memoryRegistrationError !== 0) return
     this.#isMemoryRegistered = true
     if (this.#latency !== null) this.#registerMemoryWith(this.#latency)
     this.memory.primary.bufferIndex = 0
@@ -188,7 +193,8 @@ export class Reactor {
     })
   }
 
-  #registerMemoryWith(ring: Ring): boolean {
+  /** Returns 0, or why that is refused: a negative error number. */
+  #registerMemoryWith(ring: Ring): number {
     const { address, memory } = this.memory.primary
     // ABI: struct iovec, as four words.
     const vector = Uint32Array.of(
@@ -198,9 +204,8 @@ export class Reactor {
       memory.length / 2 ** 32,
     )
     const result = this.kernel.register(ring.memory.fd, IORING_REGISTER_BUFFERS, vector, 1)
-    if (result < 0) this.#memoryRegistrationError = result
     ring.hasRegisteredBuffers = result >= 0
-    return result >= 0
+    return Math.min(0, result)
   }
 }
 

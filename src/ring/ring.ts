@@ -40,7 +40,10 @@ export interface RingOptions {
 
 /** Marks completions that nobody waits for. */
 const NO_SLOT = -1
+/** How often the kernel is asked to make room before that is an error; */
 const SUBMIT_TRIES_MAX = 10_000
+/** and where somebody can wait, and asks again later. */
+const SUBMIT_TRIES_FEW = 4
 
 /**
  * One io_uring: entries out, completions in. Belongs to the thread that made it.
@@ -172,13 +175,14 @@ export class Ring {
    * @throws {RuntimeError} `ERR_EXECUTOR_CLOSED`
    */
   begin(): number {
-    if (this.#sqTail === this.#roomTail) this.#findRoom()
+    if (this.#sqTail === this.#roomTail) this.#findRoom(SUBMIT_TRIES_MAX)
     return (this.#sqTail & this.#entryMask) << 4 // words of an entry: 16
   }
 
   /** The same, or -1 where the kernel takes no more for now. */
   tryBegin(): number {
     try {
+      if (this.#sqTail === this.#roomTail) this.#findRoom(SUBMIT_TRIES_FEW)
       return this.begin()
     } catch (error) {
       if (error instanceof KernelError) return -1
@@ -407,16 +411,16 @@ export class Ring {
     this.#words[this.#sqTailIndex] = this.#sqTail
   }
 
-  #findRoom(): void {
+  #findRoom(triesMax: number): void {
     this.assertOpen()
     this.#submissionCount = this.submissionCount
     this.#countedTail = this.#sqTail
-    if (this.unsubmittedCount > this.#entryMask) this.#makeRoom()
+    if (this.unsubmittedCount > this.#entryMask) this.#makeRoom(triesMax)
     this.#roomTail = (this.#words[this.#layout.sqHead]! + this.#entryMask + 1) | 0
   }
 
-  #makeRoom(): void {
-    for (let tries = 0; tries < SUBMIT_TRIES_MAX; tries++) {
+  #makeRoom(triesMax: number): void {
+    for (let tries = 0; tries < triesMax; tries++) {
       const result = this.submit()
       if (this.unsubmittedCount <= this.#entryMask) return
       if (result < 0 && result !== -EBUSY && result !== -EAGAIN && result !== -EINTR) {

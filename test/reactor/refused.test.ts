@@ -5,7 +5,8 @@ import { readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { createTaskQueue, executor, needPreempt, spawnInto } from '../../src/executor/index.ts'
-import { ENOMEM, kernelError } from '../../src/kernel/index.ts'
+import { EAGAIN, ENOMEM, kernelError, WORD_ARMED } from '../../src/kernel/index.ts'
+import { encodeNop } from '../../src/ring/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { refuseEntries } from '../ring/refuse.ts'
 
@@ -58,4 +59,41 @@ test('needPreempt() says when a slice is over although its tick was refused', as
   })
 
   assert.ok(isRefused())
+})
+
+test('a poll that completes while room is made for it is armed again', async (t) => {
+  const { reactor } = executor()
+  const { main, control } = reactor
+  const tryBegin = main.tryBegin.bind(main)
+  const mock = t.mock.method(main, 'tryBegin', () => {
+    const base = tryBegin()
+    // As a completion does that the ring reaps to make room.
+    control.words[WORD_ARMED] = 0
+    return base
+  })
+  const arm = reactor.arm.bind(reactor)
+  let isArmed = 1
+  t.mock.method(reactor, 'arm', () => {
+    const triesBefore = mock.mock.callCount()
+    arm()
+    if (mock.mock.callCount() > triesBefore) isArmed = control.words[WORD_ARMED]!
+  })
+
+  while (mock.mock.callCount() === 0) await readFile(import.meta.filename)
+
+  assert.equal(isArmed, 0)
+})
+
+test('who can wait for room asks the kernel a few times only', (t) => {
+  const { main } = executor().reactor
+  const submit = t.mock.method(main, 'submit', () => -EAGAIN)
+  while (main.unsubmittedCount < main.memory.layout.sqEntryCount) {
+    encodeNop(main.sqes, main.begin())
+    main.commitUnwatched()
+  }
+
+  assert.equal(main.tryBegin(), -1)
+  assert.ok(submit.mock.callCount() < 10)
+  submit.mock.restore()
+  assert.notEqual(main.tryBegin(), -1)
 })
