@@ -13,7 +13,7 @@ import type { Executor } from './executor.ts'
 /** That an operation was asked to stop, and whether the kernel never saw it. */
 interface Cancellation {
   readonly reason: unknown
-  readonly isWithdrawn: boolean
+  isWithdrawn: boolean
 }
 
 /**
@@ -48,8 +48,11 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
   /** Undoes what a cancelled operation still delivered, such as closing a descriptor. */
   protected discard(_result: number): void {}
 
-  /** Whether what it delivered can't be had again, so that it is of use also to who has cancelled it. */
-  protected get isIrrevocable(): boolean {
+  /**
+   * Whether this outcome is delivered even to who has cancelled it: what came can't be had again, or what
+   * was done would be done twice.
+   */
+  protected isIrrevocable(_result: number): boolean {
     return false
   }
 
@@ -67,7 +70,10 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
   cancel(reason: unknown): void {
     const { reactor } = this.executor
     if (this.#cancellation !== null || reactor.ringOf(this) === null) return
-    this.#cancellation = { reason, isWithdrawn: reactor.cancel(this) }
+    // First, since making room for the request may bring a completion, which is to know.
+    const cancellation = { reason, isWithdrawn: false }
+    this.#cancellation = cancellation
+    cancellation.isWithdrawn = reactor.cancel(this)
   }
 
   /** Whether it was asked to stop, so that its result is of interest to nobody. */
@@ -80,7 +86,7 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
     this.finish()
     const { result } = this
     const cancellation = this.#cancellation
-    if (cancellation !== null && !(result > 0 && this.isIrrevocable)) {
+    if (cancellation !== null && !this.isIrrevocable(result)) {
       // A withdrawn one delivered nothing: its 0 is no descriptor.
       if (result >= 0 && !cancellation.isWithdrawn) this.discard(result)
       rejectThrough(this.#resolve, cancellation.reason)

@@ -78,8 +78,8 @@ export class BufferedFile extends BaseFile {
   /**
    * Reads into memory of its own; the result is shorter than asked for only where the file ends.
    *
-   * A pipe or a terminal gives what comes first; what it has given is delivered even if the read was
-   * cancelled meanwhile.
+   * A pipe or a terminal gives what comes first, 256 KiB at most; what it has given is delivered even if
+   * the read was cancelled meanwhile.
    *
    * @throws {RuntimeError} `ERR_HANDLE_CLOSED`, `ERR_OUT_OF_MEMORY`; {@link KernelError} as `read(2)`.
    */
@@ -129,7 +129,8 @@ export class BufferedFile extends BaseFile {
   /**
    * Writes all of the data at a position; resolves with its length. It must not change meanwhile. An
    * `IoBuffer` is written from without a copy. A short write goes on by itself. It waits for those of
-   * this executor who truncate, allocate, punch or append there.
+   * this executor who truncate, allocate, punch or append there. What a pipe has taken in whole when it
+   * is cancelled counts as written.
    *
    * @throws {RuntimeError} `ERR_UNSUPPORTED` on a file opened for appending, where the kernel would
    * ignore the position; `ERR_HANDLE_CLOSED`, `ERR_BUFFER_RELEASED`; {@link KernelError} as
@@ -156,6 +157,9 @@ export class BufferedFile extends BaseFile {
    * length. Appends of this executor come one after the other; those of other threads and programs
    * may come between pieces of large ones.
    *
+   * One that was cancelled too late resolves all the same, so that whoever tries again does not append it
+   * twice. One that is stopped between the pieces of more than 256 KiB rejects, and leaves a part.
+   *
    * @throws {RuntimeError} `ERR_UNSUPPORTED` unless the file was opened with `append`; else as
    * {@link write}.
    */
@@ -176,8 +180,7 @@ export class BufferedFile extends BaseFile {
     try {
       const hold = await this.ranges.acquire(range, action, steps.next())
       try {
-        // The kernel looks for the end itself, whatever the position.
-        return await this.#writeAll(data, 0, { lengthBytes, hold: null }, steps.next())
+        return await this.#writeAll(data, NO_POSITION, { lengthBytes, hold: null }, steps.next())
       } finally {
         this.ranges.release(hold)
       }
@@ -233,7 +236,7 @@ export class BufferedFile extends BaseFile {
         const readBytes = await this.#readPiece(buffer, askedBytes, at, steps.next())
         take(buffer.bytes.subarray(0, readBytes))
         doneBytes += readBytes
-        if (readBytes < askedBytes) break
+        if (readBytes < askedBytes || !this.#isSeekable) break
       } while (doneBytes < lengthBytes)
     } finally {
       descriptor.leave()
@@ -331,7 +334,8 @@ export class BufferedFile extends BaseFile {
       for (let doneBytes = 0; doneBytes < lengthBytes; doneBytes += PIECE_BYTES) {
         const pieceBytes = Math.min(lengthBytes - doneBytes, PIECE_BYTES)
         copyPiece(data, doneBytes, buffer.bytes.subarray(0, pieceBytes))
-        const piece = this.#pieceOf(buffer, pieceBytes, offsetBytes + doneBytes)
+        const at = offsetBytes === NO_POSITION ? NO_POSITION : offsetBytes + doneBytes
+        const piece = this.#pieceOf(buffer, pieceBytes, at)
         await piece.start(steps.next())
       }
       return lengthBytes

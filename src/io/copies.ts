@@ -10,7 +10,7 @@ export interface Place {
   readonly isSeekable: boolean
 }
 
-/** Pipes and terminals have no positions. */
+/** Pipes and terminals have no positions; appending needs none, since the kernel looks for the end itself. */
 export const NO_POSITION = -1
 
 /** Reads one piece, by way of I/O memory of its own, into a new array. */
@@ -34,8 +34,13 @@ export class ReadCopy extends Read<Uint8Array<ArrayBuffer>> {
     }
   }
 
-  protected override get isIrrevocable(): boolean {
-    return !this.#isSeekable
+  // What a pipe gives it has no more.
+  protected override isIrrevocable(result: number): boolean {
+    return !this.#isSeekable && result > 0
+  }
+
+  protected override get submitsEarly(): boolean {
+    return this.#isSeekable
   }
 
   protected override judgeShort(movedBytes: number, alignmentBytes: number): number {

@@ -54,12 +54,12 @@ export class Descriptor {
 
   /** The number, or -1 once it is closed. */
   get fd(): number {
-    return this.#fd
+    return this.executor.isClosed ? -1 : this.#fd
   }
 
-  /** Whether closing has begun. */
+  /** Whether closing has begun; an executor that was closed has closed its descriptors. */
   get isClosed(): boolean {
-    return this.#closing !== null || this.#isClosed
+    return this.#closing !== null || this.#isClosed || this.executor.isClosed
   }
 
   get inFlightCount(): number {
@@ -102,7 +102,9 @@ export class Descriptor {
 
   /** Closes it after what is in flight; again is nothing. Rejects if the kernel reports an error. */
   close(): Promise<void> {
-    if (this.#isClosed) return Promise.resolve()
+    // What was begun before its executor was closed never ends, but the descriptor is gone.
+    if (this.#isClosed || (this.#closing !== null && this.executor.isClosed))
+      return Promise.resolve()
     this.#closing ??= this.#close()
     return this.#closing
   }

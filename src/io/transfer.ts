@@ -78,6 +78,11 @@ export abstract class Transfer<T> extends FileOperation<T> implements TransferAr
     return this.result > 0 ? this.result : this.#doneBytes
   }
 
+  /** How much is to be moved in all. */
+  protected get wholeBytes(): number {
+    return this.#doneBytes + this.#leftBytes
+  }
+
   override complete(result: number, flags: number): void {
     if (result === this.#leftBytes) {
       this.end(result, flags)
@@ -122,7 +127,7 @@ export abstract class Transfer<T> extends FileOperation<T> implements TransferAr
       return
     }
     const totalBytes = this.#doneBytes + outcome
-    if (!this.isCancelled || this.isIrrevocable) this.count(totalBytes)
+    if (!this.isCancelled || this.isIrrevocable(totalBytes)) this.count(totalBytes)
     super.complete(totalBytes, flags)
   }
 
@@ -149,9 +154,9 @@ export abstract class Transfer<T> extends FileOperation<T> implements TransferAr
 
 /** Reads until the memory is full or the file ends. */
 export abstract class Read<T> extends Transfer<T> {
-  // A read of a file undoes nothing by being too late to cancel; what a pipe gives it takes.
+  // Too late to cancel it changes nothing.
   protected override get submitsEarly(): boolean {
-    return !this.isIrrevocable
+    return true
   }
 
   get action(): string {
@@ -187,8 +192,13 @@ export class ReadInto extends Read<number> {
 
 /** Reads once, whatever comes: for pipes and terminals, where waiting for more may be for ever. */
 export class ReadOnce extends ReadInto {
-  protected override get isIrrevocable(): boolean {
-    return true
+  // What a pipe gives it has no more.
+  protected override isIrrevocable(result: number): boolean {
+    return result > 0
+  }
+
+  protected override get submitsEarly(): boolean {
+    return false
   }
 
   protected override judgeShort(movedBytes: number): number {
@@ -219,6 +229,11 @@ export class WriteFrom extends Transfer<number> {
 
   get syscall(): string {
     return 'write'
+  }
+
+  // What is appended, or in a pipe, would be there twice if it was written again.
+  protected override isIrrevocable(result: number): boolean {
+    return this.offsetBytes < 0 && result > 0 && result === this.wholeBytes
   }
 
   protected override encode(ring: Ring, base: number): void {

@@ -234,7 +234,78 @@ test('reads of a pipe that are cancelled at once take nothing, however many', as
   const outcomes = await Promise.allSettled(reads)
 
   assert.ok(outcomes.every(({ status }) => status === 'rejected'))
+  assert.equal(file.stats().readCount, 0)
   assert.equal(Buffer.from(await file.read(0, 10)).toString(), 'abcdefgh')
+})
+
+test('a long read of a pipe ends with what comes first', async (t) => {
+  const path = join(makeFolder(t), 'pipe')
+  assert.equal(spawnSync('mkfifo', [path]).status, 0)
+  await using file = await BufferedFile.open(path, { read: true, write: true })
+  const F_SETPIPE_SZ = 1031
+  executor().reactor.kernel.controlFd(file.fd, F_SETPIPE_SZ, 2 ** 20)
+  const piece = pattern(262_144, 3)
+  const target = new Uint8Array(600_000)
+
+  await file.write(piece, 0)
+  assert.deepEqual(await file.read(0, 600_000), piece)
+  await file.write(piece, 0)
+  assert.equal(await file.readInto(target, 0), piece.length)
+  assert.deepEqual(target.subarray(0, piece.length), piece)
+})
+
+test('a write to a pipe that is cancelled too late counts as written', async (t) => {
+  const path = join(makeFolder(t), 'pipe')
+  assert.equal(spawnSync('mkfifo', [path]).status, 0)
+  await using file = await BufferedFile.open(path, { read: true, write: true })
+  const controller = new AbortController()
+  const writing = file.write(new TextEncoder().encode('abc'), 0, { signal: controller.signal })
+  executor().reactor.main.submit()
+  controller.abort()
+
+  assert.equal(await writing, 3)
+  assert.equal(Buffer.from(await file.read(0, 10)).toString(), 'abc')
+  assert.deepEqual(file.stats(), { readCount: 1, readBytes: 3, writeCount: 1, writeBytes: 3 })
+})
+
+test('a cancel finds the request that a short completion has just made', async (t) => {
+  const path = join(makeFolder(t), 'pipe')
+  assert.equal(spawnSync('mkfifo', [path]).status, 0)
+  await using file = await BufferedFile.open(path, { read: true, write: true })
+  const { main } = executor().reactor
+  const controller = new AbortController()
+  const writing = file.write(new Uint8Array(131_072), 0, { signal: controller.signal })
+  // A half fits.
+  main.submit()
+  const tryBegin = main.tryBegin.bind(main)
+  t.mock.method(main, 'tryBegin', () => {
+    // As the ring does to make room.
+    main.reap()
+    return tryBegin()
+  })
+
+  controller.abort()
+
+  await assert.rejects(writing, { name: 'AbortError' })
+})
+
+test('who appends again what was cancelled does not append it twice', async (t) => {
+  const path = join(makeFolder(t), 'file')
+  await using file = await BufferedFile.open(path, { append: true, create: true })
+  const line = new TextEncoder().encode('line\n')
+  const counts = { fulfilled: 0, rejected: 0 }
+
+  for (let index = 0; index < 400; index++) {
+    const controller = new AbortController()
+    const appending = file.append(line, { signal: controller.signal })
+    for (let left = index % 4; left > 0; left--) await new Promise(setImmediate)
+    controller.abort()
+    const [{ status }] = await Promise.allSettled([appending])
+    counts[status]++
+  }
+
+  assert.equal(readFileSync(path).length, counts.fulfilled * line.length)
+  assert.ok(counts.rejected > 0 && counts.fulfilled > 0, JSON.stringify(counts))
 })
 
 test('a read of an empty pipe can be cancelled', async (t) => {

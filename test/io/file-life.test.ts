@@ -319,6 +319,24 @@ test('a file outlives its executor as a closed one', async (t) => {
   assert.deepEqual(result, ['ERR_EXECUTOR_CLOSED', -1, true])
 })
 
+test('a file whose closing had begun is closed with its executor', async (t) => {
+  const path = join(makeFolder(t), 'file')
+
+  const result = runLimited({
+    limit: ':',
+    args: [path],
+    script: `
+      const [closing, open] = [await io.BufferedFile.create(args[0]), await io.BufferedFile.open(args[0])]
+      void closing.close()
+      core.executor().close()
+      console.log(JSON.stringify([closing.isClosed, open.isClosed, closing.fd, open.fd]))
+      await closing.close()
+      await open.close()`,
+  })
+
+  assert.deepEqual(result, [true, true, -1, -1])
+})
+
 test('a program ends with a file open, and with an operation it does not await', async (t) => {
   const path = join(makeFolder(t), 'file')
 
