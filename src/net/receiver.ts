@@ -11,6 +11,7 @@ import {
 import {
   EAGAIN,
   ECANCELED,
+  ECONNRESET,
   EINTR,
   EINVAL,
   ENOBUFS,
@@ -414,7 +415,10 @@ export class Receiver extends Operation implements Cancellable, Starved {
   #end(result: number, wasStopping: boolean): void {
     const { net } = this.#socket
     if (result === 0) {
-      this.#state |= AT_END
+      // The kernel tells of a reset once: whom it told first, it was not the peer that ended the stream.
+      if (this.#socket.sender?.sawReset === true)
+        this.#failure = kernelError(-ECONNRESET, this.#socket.describe('recv'))
+      else this.#state |= AT_END
     } else if (result === -ENOBUFS) {
       const isWanted = this.#want !== NOTHING && !this.#isReady() && (this.#state & SETTLING) === 0
       if (isWanted && !net.findBuffer(this)) this.#state |= STARVED

@@ -11,14 +11,7 @@ import {
   type WaitListOwner,
   type WaitOptions,
 } from '../executor/index.ts'
-import {
-  EAGAIN,
-  ECANCELED,
-  EINTR,
-  kernelError,
-  MSG_NOSIGNAL,
-  MSG_WAITALL,
-} from '../kernel/index.ts'
+import { EAGAIN, ECANCELED, ECONNRESET, EINTR, kernelError, MSG_NOSIGNAL } from '../kernel/index.ts'
 import { IoBuffer } from '../memory/index.ts'
 import { encodeSend, NO_BUFFER, Operation, type SendArgs } from '../ring/index.ts'
 import type { Receiver } from './receiver.ts'
@@ -44,8 +37,11 @@ export class Sender extends Operation implements SendArgs {
   isArmed = false
   /** Bytes that the kernel has taken. */
   sentBytes = 0
+  /** Whether it was told that the peer has reset the connection. */
+  sawReset = false
   readonly target: Socket
-  readonly messageFlags: number = MSG_WAITALL | MSG_NOSIGNAL
+  // Not MSG_WAITALL: an error after a part of the data would then be lost, with the count as the result.
+  readonly messageFlags: number = MSG_NOSIGNAL
   address = 0
   lengthBytes = 0
   #first: PendingWrite | null = null
@@ -134,6 +130,7 @@ export class Sender extends Operation implements SendArgs {
       this.#bounce = null
     }
     this.#advance(result > 0 ? result : 0)
+    if (result === -ECONNRESET) this.sawReset = true
     if (this.target.isClosing) {
       this.#failAll(this.#failure!)
       this.target.ended()

@@ -162,8 +162,9 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     }
   }
 
+  /** Whether it was closed, by itself or with its executor. */
   get isClosed(): boolean {
-    return this.#closed !== null
+    return this.#closed !== null || this.#net.executor.isClosed
   }
 
   /**

@@ -218,6 +218,7 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
     const socket = this.#socket
     if (socket.isClosing) throw handleClosed(action)
     const current = socket.net.executor
+    current.assertOpen(action)
     const startNs = current.nowNs()
     const sender = this.#socket.sending()
     checkCancellation(current, options, action)

@@ -168,6 +168,7 @@ test('close() whose entries are refused closes all the same', async (t) => {
 test('sockets of a closed executor refuse, and close at once', async () => {
   await simulate({ seed: 1, checkDescriptors: false }, async ({ executor: current }) => {
     const { client, server, listener } = await connected()
+    void client.write(new Uint8Array(2 ** 24))
     current.close()
 
     await assert.rejects(server.read(), { code: 'ERR_EXECUTOR_CLOSED' })
@@ -176,7 +177,8 @@ test('sockets of a closed executor refuse, and close at once', async () => {
     assert.throws(() => client.localAddress, { code: 'ERR_HANDLE_CLOSED' })
     assert.throws(() => client.setNoDelay(true), { code: 'ERR_HANDLE_CLOSED' })
     await server.reset()
-    assert.ok(client.isClosed && server.isClosed)
+    await assert.rejects(client.shutdown(), { code: 'ERR_EXECUTOR_CLOSED' })
+    assert.ok(client.isClosed && server.isClosed && listener.isClosed)
     await Promise.all([client.close(), server.close(), listener.close()])
   })
 })
