@@ -30,6 +30,7 @@ function install(): void {
     ['SIGINT', 2],
     ['SIGTERM', 15],
     ['SIGHUP', 1],
+    ['SIGQUIT', 3],
   ] as const) {
     process.on(signal, () => process.exit(128 + number))
   }

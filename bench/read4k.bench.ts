@@ -41,8 +41,8 @@ function readCase(plan: Plan, device: (typeof DEVICES)[number], depth: number): 
       return [
         scriptSide(plan, { name: 'percore', script: 'percore/read4k', storage, depth }),
         fioSide(plan, { name: 'fio', storage, depth, batchCount: 1 }),
-        // How near to fio the language itself comes, without a runtime.
-        ...(depth === 1
+        // How near to fio the language itself comes, without a runtime, where reads end within the call.
+        ...(device === 'ram' && depth === 1
           ? [scriptSide(plan, { name: 'bare', script: 'peers/bare-read4k', storage, depth })]
           : []),
         // What fio does at its best where reads complete within the call that submits them.

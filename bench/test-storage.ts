@@ -6,6 +6,7 @@ import {
   constants,
   existsSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -86,13 +87,23 @@ function removeLeftovers(): void {
     if (pid === undefined || existsSync(`/proc/${pid}`)) continue
     const folder = join(tmpdir(), name)
     try {
-      // One that is not mounted there is not ours any more.
-      if (spawnSync('umount', [folder]).status === 0) writeFileSync(ZRAM_REMOVE, String(index))
+      // Anyone can name something so: only root's own folder, with that very device on it, is a leftover.
+      const { uid } = lstatSync(folder)
+      if (uid !== 0 || !isMountedOn(folder, `/dev/zram${index}`)) continue
+      if (spawnSync('umount', [folder]).status !== 0) continue
+      writeFileSync(ZRAM_REMOVE, String(index))
       rmdirSync(folder)
     } catch {
       // A side that was left running still reads it: another time.
     }
   }
+}
+
+/** Whether the folder, which must be no link, is where that device is mounted. */
+function isMountedOn(folder: string, device: string): boolean {
+  return readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .some((line) => line.startsWith(`${device} ${folder} `))
 }
 
 function addMemoryDevice(sizeBytes: number): string {

@@ -18,14 +18,27 @@ async function main(args: readonly string[]): Promise<number> {
   const [name, ...rest] = args
   try {
     if (name === undefined) throw new UsageError(describeAll())
-    if (name === '--help' || name === '-h' || name === 'help') return print(describe(rest[0]))
-    if (name === '--version' || name === '-v') return print(`${readVersion()}\n`)
+    if (name === '--help' || name === '-h' || name === 'help') {
+      refuseMore(name, rest, 1)
+      return print(describe(rest[0]))
+    }
+    if (name === '--version' || name === '-v') {
+      refuseMore(name, rest, 0)
+      return print(`${readVersion()}\n`)
+    }
     return await runCommand(findCommand(name), rest)
   } catch (error) {
     if (!(error instanceof UsageError || isFolderGone(error))) throw error
     process.stderr.write(`${error.message}\n`)
     return 2
   }
+}
+
+function refuseMore(name: string, rest: readonly string[], countMax: number): void {
+  if (rest.length <= countMax) return
+  throw new UsageError(
+    `Cannot run percore ${name} as nothing may follow${countMax > 0 ? ' its command' : ''}: '${rest[countMax]}' does`,
+  )
 }
 
 function describe(name: string | undefined): string {
@@ -52,8 +65,8 @@ function describeAll(): string {
     '',
     'Options',
     formatTerms([
-      ['--help', 'print this; percore COMMAND --help prints that of a command'],
-      ['--version', 'print the version'],
+      ['--help, -h', 'print this; percore help COMMAND prints that of a command'],
+      ['--version, -v', 'print the version'],
     ]),
     '',
   ].join('\n')

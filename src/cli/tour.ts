@@ -72,8 +72,8 @@ export const tour: Command<typeof FLAGS> = {
       return refuse(examination, json === true)
     }
     const pace = quick ? QUICK : FULL
-    const place = askForPlace(dir, pace)
-    const steps = await tryRun(() => runSteps(place, pace, progress))
+    const { place, remove } = openPlace(dir, pace)
+    const steps = await tryRun(() => runSteps({ place, remove }, pace, progress))
     if (steps === null) return 1
     const elapsedSeconds = (performance.now() - fromMs) / 1_000
     const result = { examination, place, steps, isQuick: quick, loadBefore, elapsedSeconds }
@@ -83,28 +83,38 @@ export const tour: Command<typeof FLAGS> = {
   },
 }
 
-/** Null if a side failed, on a full disk say, or there is no file for it. */
+/** Null if a side failed, on a full disk say. */
 async function tryRun<T>(run: () => Promise<T>): Promise<T | null> {
   try {
     return await run()
   } catch (error) {
-    if (!(error instanceof SideError || error instanceof PlaceError)) throw error
+    if (!(error instanceof SideError)) throw error
     process.stderr.write(`${wrap(`Cannot finish the tour: ${error.message}`)}\n`)
     return null
   }
 }
 
-function askForPlace(dir: string | undefined, pace: Pace): Place {
+/** Where the file is, and how to remove it. */
+interface OpenPlace {
+  readonly place: Place
+  readonly remove: () => void
+}
+
+function openPlace(dir: string | undefined, pace: Pace): OpenPlace {
   try {
-    return choosePlace(dir, pace.fileBytes)
+    const place = choosePlace(dir, pace.fileBytes)
+    return { place, remove: createFile(place) }
   } catch (error) {
     if (!(error instanceof PlaceError)) throw error
-    throw new UsageError(error.message)
+    throw new UsageError(wrap(error.message))
   }
 }
 
-async function runSteps(place: Place, pace: Pace, progress: Progress): Promise<readonly Step[]> {
-  const remove = createFile(place)
+async function runSteps(
+  { place, remove }: OpenPlace,
+  pace: Pace,
+  progress: Progress,
+): Promise<readonly Step[]> {
   const percore = new Side('percore')
   const node = new Side('node')
   const bench: Bench = { percore, node, pace, progress }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Finding, Section } from '../../src/cli/doctor/finding.ts'
+import { findMount } from '../../src/cli/doctor/mount.ts'
 import { parseList } from '../../src/cli/doctor/read.ts'
 import { EPERM } from '../../src/kernel/index.ts'
 import { buildRefuser, makeFolder, needsCompiler, type Outcome, percore } from './support.ts'
@@ -132,6 +133,14 @@ test('doctor says what to do where the platform is not Linux', () => {
   const finding = findingOf(parse(outcome), 'node', 'native-layer')
   assert.equal(finding?.state, 'broken')
   assert.match(finding?.change ?? '', /container|virtual machine/)
+})
+
+test('findMount() does without the links of a folder below one that is not ours to search', () => {
+  // The kernel's answer for it is another error, but as little of a path.
+  const mount = findMount('/nowhere/to/be found')
+
+  assert.equal(mount.folder, '/nowhere/to/be found')
+  assert.equal(mount.mountPoint, '/')
 })
 
 test('parseList() reads ranges and single numbers', () => {

@@ -58,20 +58,25 @@ test('tour prints plain lines of at most 100 columns when nothing is a terminal'
   assert.match(stderr, /^Writing /m)
 })
 
-test('tour removes its file when it is interrupted', async (t) => {
-  const folder = makeFolder(t)
-  const [program = '', ...args] = commandLine(['tour', '--dir', folder])
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
-  const exited = once(child, 'exit')
-  for await (const line of createInterface(child.stderr)) {
-    if (line.startsWith('Writing')) break
-  }
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGQUIT', 131],
+] as const) {
+  test(`tour removes its file when it gets ${signal}`, async (t) => {
+    const folder = makeFolder(t)
+    const [program = '', ...args] = commandLine(['tour', '--dir', folder])
+    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+    const exited = once(child, 'exit')
+    for await (const line of createInterface(child.stderr)) {
+      if (line.startsWith('Writing')) break
+    }
 
-  child.kill('SIGINT')
+    child.kill(signal)
 
-  assert.deepEqual(await exited, [130, null])
-  assert.deepEqual(readdirSync(folder), [])
-})
+    assert.deepEqual(await exited, [code, null])
+    assert.deepEqual(readdirSync(folder), [])
+  })
+}
 
 test('tour says which side was killed, and removes its file', async (t) => {
   const folder = makeFolder(t)
@@ -137,11 +142,11 @@ test('tour refuses what is no folder with code 2', (t) => {
   const file = join(folder, 'file')
   writeFileSync(file, '', { mode: 0o755 })
 
-  for (const path of [join(folder, 'none'), file]) {
+  for (const path of [join(folder, 'none'), file, '/proc']) {
     const { stderr, status } = percore(['tour', '--quick', '--dir', path])
 
     assert.equal(status, 2)
-    assert.match(stderr, /^Cannot write the file of the tour/m)
+    assert.match(stderr, /^Cannot (write|make) the file of the tour/m)
   }
 })
 

@@ -52,6 +52,19 @@ test('the help of a command can be had by -h, and by help', () => {
   assert.equal(percore(['help', 'doctor']).stdout, stdout)
 })
 
+test('help and --version take no more than they use', () => {
+  for (const args of [
+    ['help', 'tour', 'extra'],
+    ['--version', 'extra'],
+  ]) {
+    const { stderr, stdout, status } = percore(args)
+
+    assert.match(stderr, /^Cannot run percore .* as nothing may follow.*: 'extra' does\n$/)
+    assert.equal(stdout, '')
+    assert.equal(status, 2)
+  }
+})
+
 test('percore refuses a working folder that was removed with a sentence and code 2', (t) => {
   const folder = makeFolder(t)
   const command = commandLine(['doctor']).map((word) => `'${word}'`)

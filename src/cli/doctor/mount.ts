@@ -1,5 +1,6 @@
+import { randomBytes } from 'node:crypto'
 import { closeSync, openSync, readlinkSync, realpathSync, rmSync, statfsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { O_CREAT, O_DIRECT, O_EXCL, O_RDWR, O_TMPFILE } from '../../kernel/index.ts'
 import { readText } from './read.ts'
 
@@ -21,7 +22,7 @@ const IN_MEMORY = ['tmpfs', 'ramfs', 'devtmpfs', 'hugetlbfs']
 
 /** The mount that holds a folder. */
 export function findMount(path: string): Mount {
-  const folder = realpathSync(path)
+  const folder = withoutLinks(path)
   let found: Mount = { folder, mountPoint: '/', type: 'unknown', source: 'unknown', device: '' }
   for (const line of (readText('/proc/self/mountinfo') ?? '').split('\n')) {
     const mount = parseMount(folder, line)
@@ -29,6 +30,15 @@ export function findMount(path: string): Mount {
     if (mount !== undefined && mount.mountPoint.length >= found.mountPoint.length) found = mount
   }
   return found
+}
+
+// A folder can be ours though those above it are not: then its links can't be followed.
+function withoutLinks(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return resolve(path)
+  }
 }
 
 export function isInMemory(mount: Mount): boolean {
@@ -46,7 +56,8 @@ export function refusalOfDirect(folder: string): string | null {
   const refusal = tryOpen(() => openSync(folder, O_TMPFILE | O_RDWR | O_DIRECT, 0o600))
   // File systems without nameless files answer so; they may have direct I/O all the same.
   if (refusal !== 'EOPNOTSUPP' && refusal !== 'EISDIR') return refusal
-  const path = join(folder, `.percore-${process.pid}`)
+  // Not the process's number, which two containers on one volume may share.
+  const path = join(folder, `.percore-${randomBytes(8).toString('hex')}`)
   try {
     return tryOpen(() => openSync(path, O_CREAT | O_EXCL | O_RDWR | O_DIRECT, 0o600))
   } finally {

@@ -21,7 +21,7 @@ export interface Place {
   readonly notes: readonly string[]
 }
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const
 
 /** Nowhere to write: one sentence, for the user. */
 export class PlaceError extends Error {}
@@ -61,7 +61,7 @@ export function createFile({ path }: Place): () => void {
   try {
     closeSync(openSync(path, 'wx', 0o600))
   } catch (error) {
-    throw new PlaceError(`its file could not be made: ${(error as Error).message}`)
+    throw new PlaceError(`Cannot make the file of the tour: ${(error as Error).message}`)
   }
   process.on('exit', remove)
   for (const signal of SIGNALS) process.on(signal, interrupted)
