@@ -7,7 +7,7 @@ export {
 } from './errors.ts'
 export { Heap, type HeapEntry } from './heap.ts'
 export { Prng } from './prng.ts'
-export { isPromiseLike } from './promise-like.ts'
+export { adoptPromise, isPlainPromise, isPromiseLike } from './promise-like.ts'
 export { NO_QUEUE, Runnable, RunQueue } from './run-queue.ts'
 export {
   alignDown,

@@ -1,11 +1,20 @@
 import type { AsyncResource } from 'node:async_hooks'
-import { isPromiseLike, Runnable, RuntimeError } from '../base/index.ts'
+import {
+  adoptPromise,
+  isPlainPromise,
+  isPromiseLike,
+  Runnable,
+  RuntimeError,
+} from '../base/index.ts'
 import type { Cancellable } from './cancellation.ts'
 import { captureContext, currentContext } from './context.ts'
 import { captureEnds, takeReject, takeResolve } from './deferred.ts'
 import type { TaskQueue } from './task-queue.ts'
 
-/** What a task runs. It gets the task, for its signal and its name. */
+/**
+ * What a task runs. It gets the task, for its signal and its name; to wait for the task itself would be
+ * for ever.
+ */
 export type TaskBody<T> = (task: Task<T>) => T | PromiseLike<T>
 
 export type TaskState = 'queued' | 'running' | 'fulfilled' | 'rejected' | 'cancelled'
@@ -114,10 +123,10 @@ export class Task<T> extends Promise<T> {
     if ((result as unknown) === this) {
       throw new TypeError('Cannot end a task as its body must not return the task itself')
     }
-    // Others' promises may begin their work in then(), throw there, or settle twice.
+    // What others begin in then() is the task's work.
     const promise = isPlainPromise(result)
       ? result
-      : resource.runInAsyncScope(adoptThenable<T>, undefined, result)
+      : resource.runInAsyncScope(adoptPromise<T>, undefined, result)
     promise.then(this.#succeed, this.#fail)
   }
 
@@ -180,20 +189,6 @@ export class TaskStart<T> extends Runnable {
   override run(): void {
     this.#task.start(this.#resource, this.#body)
   }
-}
-
-// Promise.resolve() would return a promise as it is, whatever it makes of then().
-function adoptThenable<T>(thenable: PromiseLike<T>): Promise<T> {
-  return new Promise((resolve) => resolve(thenable))
-}
-
-/** Whether it is one of the language's own, tasks included, which settle once and run nothing. */
-function isPlainPromise<T>(value: PromiseLike<T>): value is Promise<T> {
-  return (
-    value instanceof Promise &&
-    value.constructor === Promise &&
-    value.then === Promise.prototype.then
-  )
 }
 
 const CAUSES_MAX = 16

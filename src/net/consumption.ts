@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import { isPromiseLike, validateFunction, wrongType } from '../base/index.ts'
+import { adoptPromise, isPromiseLike, validateFunction, wrongType } from '../base/index.ts'
 import type { Receiver } from './receiver.ts'
 import type { TcpStream } from './tcp-stream.ts'
 
@@ -99,8 +99,8 @@ class ConsumerWait {
 
   begin(result: PromiseLike<unknown>, receiver: Receiver): void {
     this.#receiver = receiver
-    // A promise of its own kind settles once; others' might call twice, the second time for another.
-    Promise.resolve(result).then(this.#onDone, this.#onFailure)
+    // Once, since the second call of another's promise would be for another stream.
+    adoptPromise(result).then(this.#onDone, this.#onFailure)
   }
 
   #finish(): Receiver {

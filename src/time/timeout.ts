@@ -1,4 +1,10 @@
-import { isPromiseLike, NS_PER_MS, validateDurationMs, wrongType } from '../base/index.ts'
+import {
+  adoptPromise,
+  isPromiseLike,
+  NS_PER_MS,
+  validateDurationMs,
+  wrongType,
+} from '../base/index.ts'
 import {
   bindCancellation,
   type Cancellable,
@@ -55,15 +61,15 @@ export function timeout<T>(
     bounded.start(work)
     return bounded.promise
   } catch (error) {
-    if (isPromiseLike(work)) abandon(work)
+    abandon(work)
     return Promise.reject(error)
   }
 }
 
 /** Nobody waits for it any more, also not for its failure. */
-function abandon(work: PromiseLike<unknown>): void {
-  Promise.resolve(work).then(undefined, ignore)
+function abandon(work: unknown): void {
   if (work instanceof Task) void work.cancel()
+  if (typeof work !== 'function') new Promise((resolve) => resolve(work)).catch(ignore)
 }
 
 function ignore(): void {}
@@ -104,12 +110,12 @@ class BoundedWork<T> extends Timer implements Cancellable {
   #begin(work: PromiseLike<T> | ((signal: AbortSignal) => T | PromiseLike<T>)): void {
     if (work instanceof Task) this.#task = work as Task<T>
     if (typeof work !== 'function') {
-      work.then(this.#succeed, this.#fail)
+      adoptPromise(work).then(this.#succeed, this.#fail)
       return
     }
     this.#controller = new AbortController()
     const result = work(this.#controller.signal)
-    if (isPromiseLike<T>(result)) result.then(this.#succeed, this.#fail)
+    if (isPromiseLike<T>(result)) adoptPromise(result).then(this.#succeed, this.#fail)
     else this.#succeed(result)
   }
 

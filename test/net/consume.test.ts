@@ -177,6 +177,38 @@ test('a consumer that is slow makes its peer wait, and loses nothing', async () 
   assert.equal(recorder.lengthBytes, size)
 })
 
+test('a promise that settles twice goes on with its own stream, and once', async () => {
+  await using first = await Pair.open()
+  await using second = await Pair.open()
+  let settle = (): void => {}
+  const twice = Object.assign(Promise.resolve(), {
+    // biome-ignore lint/suspicious/noThenProperty: what other libraries return
+    then: (resolve: () => void) => {
+      settle = resolve
+    },
+  })
+  const gate = hold()
+  const firstRecorder = new Recorder(() => twice)
+  const secondRecorder = new Recorder(() => gate.promise)
+  first.server.consume(firstRecorder)
+  second.server.consume(secondRecorder)
+  await first.client.write(new Uint8Array(1))
+  await until(() => firstRecorder.chunkCount === 1)
+  await nextRound()
+  settle()
+  await second.client.write(new Uint8Array(1))
+  await until(() => secondRecorder.chunkCount === 1)
+  await second.client.write(new Uint8Array(1))
+
+  settle()
+  await until(() => second.server.bytesRead === 2)
+  await nextRound()
+
+  assert.equal(secondRecorder.chunkCount, 1)
+  gate.release()
+  await until(() => secondRecorder.chunkCount === 2)
+})
+
 test('a chunk stays as it is until the promise has settled, then its buffer goes back', async () => {
   await using pair = await Pair.open()
   await using other = await Pair.open()

@@ -41,8 +41,34 @@ test('timeout() of a promise whose then() throws rejects once, and leaves no tim
     { message: 'then' },
   )
   await assert.rejects(timeout(-1, thrower), RangeError)
+  const getter = {
+    // biome-ignore lint/suspicious/noThenProperty: what other libraries return
+    get then(): never {
+      throw new Error('get')
+    },
+  }
+  await assert.rejects(timeout(LONG_MS, getter as never), { message: 'get' })
+  const own = Object.assign(Promise.resolve(), thrower)
+  await assert.rejects(timeout(-1, own), RangeError)
 
   assert.equal(timers.size, sizeBefore)
+})
+
+test('timeout() keeps what work that settles twice has delivered', async () => {
+  let disposedCount = 0
+  const resource = { [Symbol.dispose]: () => disposedCount++ }
+  const twice = {
+    // biome-ignore lint/suspicious/noThenProperty: what other libraries return
+    then: (resolve: (value: unknown) => void) => {
+      resolve(resource)
+      resolve(resource)
+    },
+  }
+
+  assert.equal(await timeout(LONG_MS, () => twice as never), resource)
+  await settle()
+
+  assert.equal(disposedCount, 0)
 })
 
 test('timeout() rejects as the work does, and leaves no timer', async () => {
