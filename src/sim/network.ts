@@ -164,8 +164,9 @@ export class Network {
   reset(description: Description | null): void {
     if (!(description instanceof SimSocket) || description.state !== 'connected') return
     const { peer } = description
-    this.#break(description, 0)
-    if (peer !== null) this.#break(peer, ECONNRESET)
+    this.#break(description)
+    description.error = 0
+    if (peer !== null) this.#break(peer)
   }
 
   /** The last descriptor of a socket is gone. */
@@ -176,7 +177,7 @@ export class Network {
     if (socket.state === 'connected' && peer !== null) {
       const isUnread = (socket.incoming?.arrivedBytes ?? 0) > 0
       const isAborted = socket.optionValues.get(`${SOL_SOCKET}:${SO_LINGER}`) === 1
-      if (isUnread || isAborted) this.#later(socket.outgoing!, () => this.#break(peer, ECONNRESET))
+      if (isUnread || isAborted) this.#later(socket.outgoing!, () => this.#break(peer))
       else this.#end(socket)
       peer.peer = null
     }
@@ -248,18 +249,18 @@ export class Network {
   /** Data has come to an end that is closed. */
   #refuse(sender: SimSocket, outgoing: ByteStream): void {
     outgoing.clear()
-    if (sender.state !== 'connected' || sender.error !== 0) return
-    this.#break(sender, sender.incoming?.hasEnded ? EPIPE : ECONNRESET)
+    // The answer does not overtake what was sent before it.
+    this.#later(sender.incoming!, () => {
+      if (sender.state === 'connected' && sender.error === 0) this.#break(sender)
+    })
   }
 
-  #break(socket: SimSocket, error: number): void {
-    socket.error = error
+  /** The peer's reset has come. What arrived before it can still be read, the end of the stream included. */
+  #break(socket: SimSocket): void {
+    socket.error = socket.incoming?.hasEnded ? EPIPE : ECONNRESET
+    socket.isReadShut = true
     socket.isWriteShut = true
     socket.peer = null
-    if (socket.incoming !== null) {
-      socket.incoming.clear()
-      socket.incoming.hasEnded = true
-    }
     this.#core.notify(socket)
   }
 

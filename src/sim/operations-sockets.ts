@@ -256,10 +256,11 @@ function receiveInto(
     if (request.doneBytes === memory.length) return request.doneBytes
     if (incoming.arrivedBytes > 0) return receiveInto(core, request, socket, memory)
   }
-  if (memory.length === 0) return 0
+  // The end goes before an error that came after it.
+  if (memory.length === 0 || incoming.hasEnded) return request.doneBytes
   if (request.doneBytes > 0 && socket.error !== 0) return request.doneBytes
   if (socket.error !== 0) return core.network.takeError(socket)
-  if (incoming.hasEnded || socket.isReadShut) return request.doneBytes
+  if (socket.isReadShut) return request.doneBytes
   return pending(request, socket)
 }
 
