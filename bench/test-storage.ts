@@ -11,6 +11,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmdirSync,
   statSync,
@@ -82,10 +83,12 @@ export function openMemoryFile(sizeBytes: number): Storage {
 
 /** Removes the devices of runs that were killed: each holds as much memory as it was filled with. */
 function removeLeftovers(): void {
-  for (const name of readdirSync(tmpdir())) {
+  // Mounts are listed by what links lead to.
+  const parent = realpathSync(tmpdir())
+  for (const name of readdirSync(parent)) {
     const [, pid, index] = LEFTOVER.exec(name) ?? []
     if (pid === undefined || existsSync(`/proc/${pid}`)) continue
-    const folder = join(tmpdir(), name)
+    const folder = join(parent, name)
     try {
       // Anyone can name something so: only root's own folder, with that very device on it, is a leftover.
       const { uid } = lstatSync(folder)

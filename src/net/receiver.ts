@@ -11,7 +11,6 @@ import {
 import {
   EAGAIN,
   ECANCELED,
-  ECONNRESET,
   EINTR,
   EINVAL,
   ENOBUFS,
@@ -415,10 +414,10 @@ export class Receiver extends Operation implements Cancellable, Starved {
   #end(result: number, wasStopping: boolean): void {
     const { net } = this.#socket
     if (result === 0) {
-      // The kernel tells of a reset once: whom it told first, it was not the peer that ended the stream.
-      if (this.#socket.sender?.sawReset === true)
-        this.#failure = kernelError(-ECONNRESET, this.#socket.describe('recv'))
-      else this.#state |= AT_END
+      // If the sender was told that the connection is broken, this is not the peer's end of the stream.
+      const brokenBy = this.#socket.sender?.brokenBy ?? 0
+      if (brokenBy === 0) this.#state |= AT_END
+      else this.#failure = kernelError(brokenBy, this.#socket.describe('recv'))
     } else if (result === -ENOBUFS) {
       const isWanted = this.#want !== NOTHING && !this.#isReady() && (this.#state & SETTLING) === 0
       if (isWanted && !net.findBuffer(this)) this.#state |= STARVED

@@ -11,7 +11,18 @@ import {
   type WaitListOwner,
   type WaitOptions,
 } from '../executor/index.ts'
-import { EAGAIN, ECANCELED, ECONNRESET, EINTR, kernelError, MSG_NOSIGNAL } from '../kernel/index.ts'
+import {
+  EAGAIN,
+  ECANCELED,
+  ECONNABORTED,
+  ECONNRESET,
+  EHOSTUNREACH,
+  EINTR,
+  ENETUNREACH,
+  ETIMEDOUT,
+  kernelError,
+  MSG_NOSIGNAL,
+} from '../kernel/index.ts'
 import { IoBuffer } from '../memory/index.ts'
 import { encodeSend, NO_BUFFER, Operation, type SendArgs } from '../ring/index.ts'
 import type { Receiver } from './receiver.ts'
@@ -23,6 +34,14 @@ const COALESCED_BYTES_MAX = 4 * 1024
 const GATHERED_BYTES_MAX = 64 * 1024
 /** How much of one large write is copied at a time. */
 const COPIED_BYTES_MAX = 256 * 1024
+/** Errors that end a connection of which no end has come; the kernel tells of one once. */
+const BREAKS: ReadonlySet<number> = new Set([
+  -ECONNABORTED,
+  -ECONNRESET,
+  -EHOSTUNREACH,
+  -ENETUNREACH,
+  -ETIMEDOUT,
+])
 /** What one send is asked for at most; its count must fit the result. */
 const SENT_BYTES_MAX: number = 2 ** 30
 
@@ -37,8 +56,8 @@ export class Sender extends Operation implements SendArgs {
   isArmed = false
   /** Bytes that the kernel has taken. */
   sentBytes = 0
-  /** Whether it was told that the peer has reset the connection. */
-  sawReset = false
+  /** With which of {@link BREAKS} it was told that the connection is broken, or 0. */
+  brokenBy = 0
   readonly target: Socket
   // Not MSG_WAITALL: an error after a part of the data would then be lost, with the count as the result.
   readonly messageFlags: number = MSG_NOSIGNAL
@@ -125,23 +144,25 @@ export class Sender extends Operation implements SendArgs {
   override complete(result: number): void {
     this.isArmed = false
     this.#isCancelling = false
-    if (this.#bounce !== null) {
-      this.target.net.returnBounce(this.#bounce)
-      this.#bounce = null
-    }
-    this.#advance(result > 0 ? result : 0)
-    if (result === -ECONNRESET) this.sawReset = true
+    const sentBytes = result > 0 ? result : 0
+    this.address += sentBytes
+    this.lengthBytes -= sentBytes
+    this.#advance(sentBytes)
+    if (BREAKS.has(result)) this.brokenBy = result
     if (this.target.isClosing) {
+      this.#returnBounce()
       this.#failAll(this.#failure!)
       this.target.ended()
       return
     }
     if (result < 0 && result !== -EINTR && result !== -EAGAIN && result !== -ECANCELED) {
+      this.#returnBounce()
       this.#failure = kernelError(result, this.target.describe('send'))
       this.#failAll(this.#failure)
       return
     }
-    this.#dropCancelled()
+    // What a short send has left is sent from where it was copied to, if all of it is still wanted.
+    if (this.#dropCancelled() || this.lengthBytes === 0) this.#returnBounce()
     // What was dropped may have stood before empty writes.
     this.#advance(0)
     if (this.#first !== null) this.#start()
@@ -167,14 +188,24 @@ export class Sender extends Operation implements SendArgs {
     }
   }
 
-  /** Takes off what was cancelled or lost, while nothing is with the kernel. */
-  #dropCancelled(): void {
+  /** Takes off what was cancelled or lost, while nothing is with the kernel; whether there was any. */
+  #dropCancelled(): boolean {
+    let hasDropped = false
     let next: PendingWrite | null
     for (let write = this.#first; write !== null; write = next) {
       next = write.following
       write.isStaged = false
-      if (write.isCancelled || write.isLost) this.#drop(write)
+      if (!write.isCancelled && !write.isLost) continue
+      this.#drop(write)
+      hasDropped = true
     }
+    return hasDropped
+  }
+
+  #returnBounce(): void {
+    if (this.#bounce === null) return
+    this.target.net.returnBounce(this.#bounce)
+    this.#bounce = null
   }
 
   /** Takes one off that was cancelled or lost; if it is cut in the middle, that ends the sending side. */
@@ -197,6 +228,7 @@ export class Sender extends Operation implements SendArgs {
 
   /** Fails all that waits, since the next send cannot be made; a write that is cut ends the sending side. */
   #fail(first: PendingWrite, reason: Error): void {
+    this.#returnBounce()
     if (first.sentBytes > 0) this.#failure = writeCut(reason)
     this.#failAll(reason)
   }
@@ -231,7 +263,9 @@ export class Sender extends Operation implements SendArgs {
       return
     }
     const isSmall = left < COALESCED_BYTES_MAX && first.following !== null
-    if (first.address !== 0 && !isSmall) {
+    if (this.#bounce !== null) {
+      this.#stageRest(first)
+    } else if (first.address !== 0 && !isSmall) {
       first.isStaged = true
       this.address = first.address + first.sentBytes
       this.lengthBytes = left < SENT_BYTES_MAX ? left : SENT_BYTES_MAX
@@ -241,6 +275,16 @@ export class Sender extends Operation implements SendArgs {
     encodeSend(ring.sqes, base, this)
     ring.commit(this)
     this.isArmed = true
+  }
+
+  /** Marks the writes whose bytes are left in the bounce buffer. */
+  #stageRest(first: PendingWrite): void {
+    let left = this.lengthBytes
+    for (let write: PendingWrite | null = first; write !== null && left > 0; ) {
+      write.isStaged = true
+      left -= write.lengthBytes - write.sentBytes
+      write = write.following
+    }
   }
 
   /** Copies what the next send takes; false if there is no memory for it, and all has failed. */
