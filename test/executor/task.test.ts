@@ -112,7 +112,7 @@ test('what comes of a promise of another kind is work of the task, and ends it o
       return new Promise(() => {})
     }
   }
-  const open = { resolve: (_value: number): void => {} }
+  const open: { resolve: ((value: number) => void) | null } = { resolve: null }
   const callable = Object.assign(() => {}, {
     // biome-ignore lint/suspicious/noThenProperty: what other libraries return
     then: (resolve: (value: number) => void) => {
@@ -124,7 +124,7 @@ test('what comes of a promise of another kind is work of the task, and ends it o
     spawnInto(queue, body as () => Promise<number>)
 
   const lazy = run(() => new Lazy(pending))
-  await sleep(1)
+  while (startedIn === '') await yieldNow()
   assert.equal(startedIn, 'kinds')
   await lazy.cancel()
   assert.equal(lazy.state, 'cancelled')
@@ -132,7 +132,7 @@ test('what comes of a promise of another kind is work of the task, and ends it o
   await assert.rejects(async () => run(() => new Proxy(Promise.resolve(1), {})), TypeError)
   assert.equal(await run(() => new Twice(pending)), 1)
   const called = run(() => callable)
-  await sleep(1)
+  while (open.resolve === null) await yieldNow()
   assert.equal(called.isDone, false)
   open.resolve(7)
   assert.equal(await called, 7)
@@ -155,7 +155,7 @@ test('a cancelled task ends whatever it fails with', async () => {
       throw failure
     })
   })
-  await yieldNow()
+  while (task.state === 'queued') await yieldNow()
 
   await task.cancel()
 

@@ -299,6 +299,8 @@ test('who appends again what was cancelled does not append it twice', async (t) 
     const controller = new AbortController()
     const appending = file.append(line, { signal: controller.signal })
     for (let left = index % 4; left > 0; left--) await new Promise(setImmediate)
+    // Some are done in any case, however slow the machine.
+    if (index % 20 === 0) await appending
     controller.abort()
     const [{ status }] = await Promise.allSettled([appending])
     counts[status]++
