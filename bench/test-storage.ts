@@ -11,7 +11,6 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  realpathSync,
   renameSync,
   rmdirSync,
   statSync,
@@ -20,6 +19,7 @@ import {
 } from 'node:fs'
 import { freemem, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { findMount } from '../src/cli/doctor/mount.ts'
 import { BLOCK_BYTES, fillBlock } from './block-data.ts'
 import { onExit } from './cleanup.ts'
 import { Unavailable } from './definition.ts'
@@ -83,16 +83,15 @@ export function openMemoryFile(sizeBytes: number): Storage {
 
 /** Removes the devices of runs that were killed: each holds as much memory as it was filled with. */
 function removeLeftovers(): void {
-  // Mounts are listed by what links lead to.
-  const parent = realpathSync(tmpdir())
-  for (const name of readdirSync(parent)) {
+  for (const name of readdirSync(tmpdir())) {
     const [, pid, index] = LEFTOVER.exec(name) ?? []
     if (pid === undefined || existsSync(`/proc/${pid}`)) continue
-    const folder = join(parent, name)
+    const folder = join(tmpdir(), name)
     try {
       // Anyone can name something so: only root's own folder, with that very device on it, is a leftover.
-      const { uid } = lstatSync(folder)
-      if (uid !== 0 || !isMountedOn(folder, `/dev/zram${index}`)) continue
+      const mount = findMount(folder)
+      const isMounted = mount.mountPoint === mount.folder && mount.source === `/dev/zram${index}`
+      if (!isMounted || lstatSync(folder).uid !== 0) continue
       if (spawnSync('umount', [folder]).status !== 0) continue
       writeFileSync(ZRAM_REMOVE, String(index))
       rmdirSync(folder)
@@ -100,13 +99,6 @@ function removeLeftovers(): void {
       // A side that was left running still reads it: another time.
     }
   }
-}
-
-/** Whether the folder, which must be no link, is where that device is mounted. */
-function isMountedOn(folder: string, device: string): boolean {
-  return readFileSync('/proc/self/mounts', 'utf8')
-    .split('\n')
-    .some((line) => line.startsWith(`${device} ${folder} `))
 }
 
 function addMemoryDevice(sizeBytes: number): string {
