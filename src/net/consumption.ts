@@ -1,21 +1,19 @@
 import { AsyncResource } from 'node:async_hooks'
 import { adoptPromise, isPromiseLike, validateFunction, wrongType } from '../base/index.ts'
-import type { Receiver } from './receiver.ts'
-import type { TcpStream } from './tcp-stream.ts'
 
 /**
- * Who takes the chunks of a stream; see {@link TcpStream.consume}. One may serve any number of streams.
+ * Who takes the chunks of streams of a kind. One may serve any number of them.
  *
  * Its methods are looked up at each call, and called as methods: `this` is the consumer.
  */
-export interface StreamConsumer {
+export interface ChunkConsumer<Stream> {
   /**
    * Takes a chunk; the next one waits until it is done.
    *
    * The chunk is valid until this returns or, if it returns a promise, until that has settled; no
    * longer than until the close. A failure, thrown or rejected, ends the consumption.
    */
-  onChunk(chunk: Uint8Array<ArrayBuffer>, stream: TcpStream): unknown
+  onChunk(chunk: Uint8Array<ArrayBuffer>, stream: Stream): unknown
 
   /**
    * Told once that no more chunks will come, when the last one is done with.
@@ -25,7 +23,7 @@ export interface StreamConsumer {
    * the reason of a cancellation. Nobody else is told of it. The stream is free for another reader,
    * and not closed yet. A failure of this is an unhandled rejection.
    */
-  onEnd(error: unknown, stream: TcpStream): unknown
+  onEnd(error: unknown, stream: Stream): unknown
 }
 
 /** @throws {TypeError} unless `consumer` has both methods. */
@@ -33,9 +31,17 @@ export function validateConsumer(action: string, consumer: unknown): void {
   if (typeof consumer !== 'object' || consumer === null) {
     throw wrongType(action, 'consumer', 'an object with onChunk and onEnd', consumer)
   }
-  const { onChunk, onEnd } = consumer as Partial<StreamConsumer>
+  const { onChunk, onEnd } = consumer as Partial<ChunkConsumer<unknown>>
   validateFunction(action, 'consumer.onChunk', onChunk)
   validateFunction(action, 'consumer.onEnd', onEnd)
+}
+
+/** The receiving side that a chunk comes from, told how its consumer fared if that took longer. */
+export interface ConsumedSide {
+  /** The consumer is done with its chunk. */
+  goOn(): void
+  /** The consumer failed, which ends the consumption. */
+  fail(failure: unknown): void
 }
 
 /** Nobody is to be told when one is collected. */
@@ -47,27 +53,27 @@ const RESOURCE_OPTIONS = { requireManualDestroy: true }
  *
  * All that an idle stream holds for its consumer: no promise, no closure.
  */
-export class Consumption extends AsyncResource {
-  readonly #stream: TcpStream
-  readonly #consumer: StreamConsumer
+export class Consumption<Stream = unknown> extends AsyncResource {
+  readonly #stream: Stream
+  readonly #consumer: ChunkConsumer<Stream>
 
-  constructor(stream: TcpStream, consumer: StreamConsumer) {
+  constructor(stream: Stream, consumer: ChunkConsumer<Stream>) {
     super('PercoreConsumption', RESOURCE_OPTIONS)
     this.#stream = stream
     this.#consumer = consumer
   }
 
   /**
-   * Calls the consumer; true if it is done, else `receiver` is told later.
+   * Calls the consumer; true if it is done, else `side` is told later.
    *
    * @throws what the consumer throws.
    */
-  take(chunk: Uint8Array<ArrayBuffer>, receiver: Receiver): boolean {
+  take(chunk: Uint8Array<ArrayBuffer>, side: ConsumedSide): boolean {
     const consumer = this.#consumer
     const result = this.runInAsyncScope(consumer.onChunk, consumer, chunk, this.#stream)
     if (!isPromiseLike(result)) return true
     const wait = idleWaits.pop() ?? new ConsumerWait()
-    wait.begin(result, receiver)
+    wait.begin(result, side)
     return false
   }
 
@@ -88,7 +94,7 @@ const idleWaits: ConsumerWait[] = []
 
 /** Waits for the promise of a consumer; used again for others, so that a chunk costs no closure. */
 class ConsumerWait {
-  #receiver: Receiver | null = null
+  #side: ConsumedSide | null = null
   readonly #onDone: () => void
   readonly #onFailure: (failure: unknown) => void
 
@@ -97,16 +103,16 @@ class ConsumerWait {
     this.#onFailure = (failure) => this.#finish().fail(failure)
   }
 
-  begin(result: PromiseLike<unknown>, receiver: Receiver): void {
-    this.#receiver = receiver
+  begin(result: PromiseLike<unknown>, side: ConsumedSide): void {
+    this.#side = side
     // Once, since the second call of another's promise would be for another stream.
     adoptPromise(result).then(this.#onDone, this.#onFailure)
   }
 
-  #finish(): Receiver {
-    const receiver = this.#receiver!
-    this.#receiver = null
+  #finish(): ConsumedSide {
+    const side = this.#side!
+    this.#side = null
     if (idleWaits.length < IDLE_WAITS_MAX) idleWaits.push(this)
-    return receiver
+    return side
   }
 }

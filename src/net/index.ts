@@ -1,4 +1,9 @@
 export type { SocketAddress } from './address.ts'
-export type { StreamConsumer } from './consumption.ts'
+export type { ChunkConsumer } from './consumption.ts'
 export { type ListenOptions, TcpListener } from './tcp-listener.ts'
-export { type ConnectOptions, type ReadOptions, TcpStream } from './tcp-stream.ts'
+export {
+  type ConnectOptions,
+  type ReadOptions,
+  type StreamConsumer,
+  TcpStream,
+} from './tcp-stream.ts'

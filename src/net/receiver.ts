@@ -21,10 +21,10 @@ import {
 } from '../kernel/index.ts'
 import { RetryTimer } from '../reactor/index.ts'
 import { encodeReceiveSelect, NO_BUFFER, Operation } from '../ring/index.ts'
-import type { Consumption } from './consumption.ts'
+import type { ConsumedSide, Consumption } from './consumption.ts'
 import type { Inbox } from './inbox.ts'
 import type { Starved } from './net-ring.ts'
-import type { Socket } from './socket.ts'
+import type { ChunkLender, SocketPort } from './socket-port.ts'
 
 /** What a reader wants. */
 const NOTHING = 0
@@ -70,8 +70,8 @@ interface ReaderExtra {
  * Chunks lie in the buffers that the kernel picked until they are read, and the one read last until
  * the next read. Nothing is lost when a read is cancelled: what ends is the wait, not the operation.
  */
-export class Receiver extends Operation implements Cancellable, Starved {
-  readonly #socket: Socket
+export class Receiver extends Operation implements Cancellable, ChunkLender, ConsumedSide, Starved {
+  readonly #socket: SocketPort
   /** Null while no chunk waits and none is lent. */
   #inbox: Inbox | null = null
   #state = 0
@@ -81,7 +81,7 @@ export class Receiver extends Operation implements Cancellable, Starved {
   #reader: Resolve | Consumption | null = null
   #extra: ReaderExtra | null = null
 
-  constructor(socket: Socket) {
+  constructor(socket: SocketPort) {
     super(NO_QUEUE)
     this.#socket = socket
   }
@@ -415,7 +415,7 @@ export class Receiver extends Operation implements Cancellable, Starved {
     const { net } = this.#socket
     if (result === 0) {
       // If the sender was told that the connection is broken, this is not the peer's end of the stream.
-      const brokenBy = this.#socket.sender?.brokenBy ?? 0
+      const brokenBy = this.#socket.brokenBy
       if (brokenBy === 0) this.#state |= AT_END
       else this.#failure = kernelError(brokenBy, this.#socket.describe('recv'))
     } else if (result === -ENOBUFS) {

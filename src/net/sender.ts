@@ -25,8 +25,7 @@ import {
 } from '../kernel/index.ts'
 import { IoBuffer } from '../memory/index.ts'
 import { encodeSend, NO_BUFFER, Operation, type SendArgs } from '../ring/index.ts'
-import type { Receiver } from './receiver.ts'
-import type { Socket } from './socket.ts'
+import type { ChunkLender, SocketPort } from './socket-port.ts'
 
 /** Smaller writes that have to wait are sent together. */
 const COALESCED_BYTES_MAX = 4 * 1024
@@ -58,7 +57,7 @@ export class Sender extends Operation implements SendArgs {
   sentBytes = 0
   /** With which of {@link BREAKS} it was told that the connection is broken, or 0. */
   brokenBy = 0
-  readonly target: Socket
+  readonly target: SocketPort
   // Not MSG_WAITALL: an error after a part of the data would then be lost, with the count as the result.
   readonly messageFlags: number = MSG_NOSIGNAL
   address = 0
@@ -71,14 +70,14 @@ export class Sender extends Operation implements SendArgs {
   /** Who waits until nothing is left to send. */
   #drains: WaitList<ListedWaiter<void>> | null = null
 
-  constructor(socket: Socket) {
+  constructor(socket: SocketPort) {
     super(NO_QUEUE)
     this.target = socket
   }
 
   write(
     data: Uint8Array | IoBuffer,
-    receiver: Receiver | null,
+    lender: ChunkLender | null,
     options: WaitOptions | undefined,
   ): Promise<void> {
     const { executor } = this.target.net
@@ -87,7 +86,7 @@ export class Sender extends Operation implements SendArgs {
       if (this.#failure !== null) throw this.#failure
       executor.assertOpen('write')
       write = idleWrites.pop() ?? new PendingWrite()
-      write.take(this, data, receiver, options)
+      write.take(this, data, lender, options)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -360,14 +359,14 @@ class PendingWrite extends Runnable implements Cancellable {
   take(
     sender: Sender,
     data: Uint8Array | IoBuffer,
-    receiver: Receiver | null,
+    lender: ChunkLender | null,
     options: WaitOptions | undefined,
   ): void {
     const { net } = sender.target
     const { buffers } = net
     this.#sender = sender
     if (data instanceof Uint8Array) {
-      const leased = receiver === null ? NO_BUFFER : receiver.leasedBuffer(data)
+      const leased = lender === null ? NO_BUFFER : lender.leasedBuffer(data)
       const buffer = leased === NO_BUFFER ? buffers.locate(data) : leased
       this.#binding = bindCancellation(net.executor, this, options, 'write')
       this.data = data

@@ -6,6 +6,7 @@ import { decodeAddress, formatAddress, SOCKADDR_BYTES_MAX, type SocketAddress } 
 import type { NetRing } from './net-ring.ts'
 import { Receiver } from './receiver.ts'
 import { Sender } from './sender.ts'
+import type { SocketPort } from './socket-port.ts'
 
 /**
  * A descriptor, and the order in which it is closed: end what is in flight on it, then close.
@@ -14,7 +15,7 @@ import { Sender } from './sender.ts'
  * file. Shutting it down first would end the same operations as cancelling them does, but the kernel
  * hands every shutdown to a worker thread: only {@link TcpStream.shutdown} does.
  */
-export class Socket implements Target {
+export class Socket implements SocketPort {
   readonly fd: number
   readonly net: NetRing
   receiver: Receiver | null = null
@@ -41,6 +42,10 @@ export class Socket implements Target {
 
   get bytesWritten(): number {
     return this.sender === null ? 0 : this.sender.sentBytes
+  }
+
+  get brokenBy(): number {
+    return this.sender === null ? 0 : this.sender.brokenBy
   }
 
   get isClosing(): boolean {

@@ -4,7 +4,7 @@ import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from '../kernel/index.ts'
 import type { IoBuffer } from '../memory/index.ts'
 import { type SocketAddress, validateEndpoint } from './address.ts'
 import { connectSocket, shutdownSending } from './connect.ts'
-import { Consumption, type StreamConsumer, validateConsumer } from './consumption.ts'
+import { type ChunkConsumer, Consumption, validateConsumer } from './consumption.ts'
 import { netRingFor } from './net-ring.ts'
 import { READ_CHUNK, READ_COPY, READ_INTO, READ_STEP, type Receiver } from './receiver.ts'
 import { remainingOptions, resolveHost } from './resolve.ts'
@@ -31,6 +31,13 @@ export interface ReadOptions extends WaitOptions {
   /** Whether the chunk is the caller's for good rather than until the next read; false if not given. */
   readonly copy?: boolean
 }
+
+/**
+ * Who takes the chunks of connections; see {@link TcpStream.consume}. One may serve any number of them.
+ *
+ * Its methods are looked up at each call, and called as methods: `this` is the consumer.
+ */
+export interface StreamConsumer extends ChunkConsumer<TcpStream> {}
 
 /**
  * A TCP connection.

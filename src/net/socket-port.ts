@@ -1,0 +1,27 @@
+import type { KernelErrorContext } from '../base/index.ts'
+import type { Operation, Target } from '../ring/index.ts'
+import type { NetRing } from './net-ring.ts'
+
+/** What the two sides of a connection need of the socket that they are sides of. */
+export interface SocketPort extends Target {
+  readonly net: NetRing
+  /** Whether it is being closed: a side then ends, and starts nothing more. */
+  readonly isClosing: boolean
+  /** The negative error that told its sending side that the connection is broken, or 0. */
+  readonly brokenBy: number
+  /** Bytes received, which the receiving side counts. */
+  bytesRead: number
+
+  /** What an error of a system call on it says. */
+  describe(syscall: string): KernelErrorContext
+  /** Cancels an operation that a side has in flight. */
+  cancelOperation(operation: Operation): void
+  /** Told by a side when the last completion of an operation comes while the socket is closing. */
+  ended(): void
+}
+
+/** Where the sending side asks which chunk the reader has. */
+export interface ChunkLender {
+  /** The buffer that `data` is in if it is the chunk that was read last, else `NO_BUFFER`. */
+  leasedBuffer(data: Uint8Array): number
+}
