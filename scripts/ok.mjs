@@ -7,7 +7,11 @@ import { packageProgram, Refusal, ROOT, runAsProgram, runNode } from './project.
 /** Each step is a Node program; an optional one is left out while its file does not exist. */
 const STEPS = [
   { name: 'build', purpose: 'native/ and TypeScript', args: ['scripts/build.mjs'] },
-  { name: 'tidy', purpose: 'layers, doors, sizes, forbidden names', args: ['scripts/tidy.mjs'] },
+  {
+    name: 'tidy',
+    purpose: 'layers, doors, circles, sizes, forbidden names',
+    args: ['scripts/tidy.mjs'],
+  },
   {
     name: 'lint',
     purpose: 'biome: format and lint',

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { drawLayers } from './layers.mjs'
 import { maskSource } from './source.mjs'
-import { findProblems } from './tidy.mjs'
+import { CIRCLES_ALLOWED, findProblems } from './tidy.mjs'
 
 const MACHINE = ['', 'home', 'someone', 'x'].join('/')
 const REGISTRY = `https:${['//registry', 'npmjs', 'org/x'].join('.')}`
@@ -99,6 +99,59 @@ test('tidy refuses the 501st line', () => {
     assert.deepEqual(findProblems(new Map([[path, '\n'.repeat(500)]])), [])
     assert.equal(findProblems(new Map([[path, '\n'.repeat(501)]])).length, 1)
   }
+})
+
+/** `[finding or none, ...[file, source]]`; a finding stands at the line of the import that closes it. */
+const CIRCLES = [
+  [
+    'src/net/b.ts:1: imports in a circle: b.ts → a.ts → b.ts',
+    ['a', `import './b.ts'`],
+    ['b', `import './a.ts'`],
+  ],
+  [
+    'src/net/b.ts:1: imports in a circle: b.ts → a.ts → b.ts',
+    ['a', `import type { B } from './b.ts'`],
+    ['b', `export type { A } from './a.ts'`],
+  ],
+  [
+    'src/net/c.ts:1: imports in a circle: c.ts → a.ts → b.ts → c.ts',
+    ['a', `import './b.ts'`],
+    ['b', `import './c.ts'`],
+    ['c', `type A = import('./a.ts').A`],
+  ],
+  [
+    'src/net/ops/b.ts:1: imports in a circle: ops/b.ts → a.ts → ops/b.ts',
+    ['a', `import './ops/b.ts'`],
+    ['ops/b', `import '../a.ts'`],
+  ],
+  [
+    'src/net/index.ts:1: imports in a circle: index.ts → a.ts → index.ts',
+    ['a', `import './index.ts'`],
+    ['index', `export * from './a.ts'`],
+  ],
+  [null, ['a', `import './b.ts'; import './c.ts'`], ['b', `import './c.ts'`], ['c', `let x`]],
+  [null, ['a', `// import './b.ts'`], ['b', `import './a.ts'`]],
+]
+
+for (const [expected, ...sources] of CIRCLES) {
+  test(`tidy ${expected ? 'refuses' : 'accepts'} ${sources.map(([, text]) => text).join(' | ')}`, () => {
+    const files = new Map(sources.map(([name, text]) => [`src/net/${name}.ts`, `${text}\n`]))
+
+    assert.deepEqual(findProblems(files), expected ? [expected] : [])
+  })
+}
+
+test('tidy excuses the circles of a folder in CIRCLES_ALLOWED alone', () => {
+  const inFolder = (folder) =>
+    new Map([
+      [`src/${folder}/a.ts`, `import './b.ts'\n`],
+      [`src/${folder}/b.ts`, `import './a.ts'\n`],
+    ])
+
+  for (const folder of Object.keys(CIRCLES_ALLOWED)) {
+    assert.deepEqual(findProblems(inFolder(folder)), [])
+  }
+  assert.equal(findProblems(inFolder('net')).length, 1)
 })
 
 test('tidy wants the drawn layers in ARCHITECTURE.md', () => {
