@@ -1,4 +1,4 @@
-import type { Cancellable } from './cancellation.ts'
+import type { Cancellable } from './cancellable.ts'
 
 /**
  * Who is to be cancelled when a signal is aborted: one listener on the signal for all of them.

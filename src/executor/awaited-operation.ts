@@ -1,12 +1,8 @@
 import type { KernelError, KernelErrorContext } from '../base/index.ts'
 import { kernelError } from '../kernel/index.ts'
 import { Operation } from '../ring/index.ts'
-import {
-  bindCancellation,
-  type Cancellable,
-  type CancellationBinding,
-  type WaitOptions,
-} from './cancellation.ts'
+import type { Cancellable } from './cancellable.ts'
+import { bindCancellation, type CancellationBinding, type WaitOptions } from './cancellation.ts'
 import { rejectThrough } from './deferred.ts'
 import type { Executor } from './executor.ts'
 

@@ -1,8 +1,14 @@
-import { NS_PER_MS, RuntimeError, validateDurationMs, wrongType } from '../base/index.ts'
-import { Timer } from '../reactor/index.ts'
+import {
+  NS_PER_MS,
+  type RunQueue,
+  RuntimeError,
+  validateDurationMs,
+  wrongType,
+} from '../base/index.ts'
+import { Timer, type Timers } from '../reactor/index.ts'
 import { abortHub } from './abort-hub.ts'
-import type { Executor } from './executor.ts'
-import type { Task } from './task.ts'
+import type { Cancellable } from './cancellable.ts'
+import type { TaskInContext } from './context.ts'
 
 /** What everything that waits accepts. */
 export interface WaitOptions {
@@ -27,9 +33,12 @@ export class WaitStep implements WaitOptions {
   }
 }
 
-/** Something under way that can be asked to stop. Asking again, or too late, is nothing. */
-export interface Cancellable {
-  cancel(reason: unknown): void
+/** What a wait asks of its executor: whose wait it is, and the timers that bound it. */
+export interface WaitHome {
+  readonly timers: Timers
+  currentTask(): TaskInContext | null
+  currentQueue(): RunQueue
+  nowNs(): number
 }
 
 /**
@@ -47,12 +56,12 @@ export interface CancellationBinding {
  * already; the reason of the task's cancellation if that has happened.
  */
 export function bindCancellation(
-  executor: Executor,
+  home: WaitHome,
   target: Cancellable,
   options: WaitOptions | undefined,
   action: string,
 ): CancellationBinding | null {
-  const task = executor.currentTask()
+  const task = home.currentTask()
   if (options === undefined && task === null) return null
   const signal = options?.signal
   const timeoutMs = options?.timeoutMs
@@ -61,13 +70,13 @@ export function bindCancellation(
   if (signal === undefined && timeoutMs === undefined) {
     return task === null ? null : new TaskBinding(task, target)
   }
-  return bindOptions(executor, task, target, options!, action)
+  return bindOptions(home, task, target, options!, action)
 }
 
 // Apart, since what closures capture is allocated on entry, whether or not they are made.
 function bindOptions(
-  executor: Executor,
-  task: Task<unknown> | null,
+  home: WaitHome,
+  task: TaskInContext | null,
   target: Cancellable,
   options: WaitOptions,
   action: string,
@@ -75,22 +84,22 @@ function bindOptions(
   const { signal, timeoutMs } = options
   const hub = signal === undefined ? null : abortHub(signal)
   hub?.add(target)
-  const timer = timeoutMs === undefined ? null : new WaitTimer(executor, target, options, action)
+  const timer = timeoutMs === undefined ? null : new WaitTimer(home, target, options, action)
   return {
     end(): void {
       task?.release(target)
       hub?.remove(target)
-      if (timer !== null) executor.reactor.timers.disarm(timer)
+      if (timer !== null) home.timers.disarm(timer)
     },
   }
 }
 
 /** The binding of every wait of a task without options: two words, no closure. */
 class TaskBinding implements CancellationBinding {
-  readonly #task: Task<unknown>
+  readonly #task: TaskInContext
   readonly #target: Cancellable
 
-  constructor(task: Task<unknown>, target: Cancellable) {
+  constructor(task: TaskInContext, target: Cancellable) {
     this.#task = task
     this.#target = target
   }
@@ -106,16 +115,16 @@ class TaskBinding implements CancellationBinding {
  * @throws as {@link bindCancellation} does.
  */
 export function checkCancellation(
-  executor: Executor,
+  home: WaitHome,
   options: WaitOptions | undefined,
   action: string,
 ): void {
-  const task = executor.currentTask()
+  const task = home.currentTask()
   if (options !== undefined || task !== null) refuseEnded(task, options, action)
 }
 
 function refuseEnded(
-  task: Task<unknown> | null,
+  task: TaskInContext | null,
   options: WaitOptions | undefined,
   action: string,
 ): void {
@@ -140,12 +149,12 @@ class WaitTimer extends Timer {
   readonly #options: WaitOptions
   readonly #action: string
 
-  constructor(executor: Executor, target: Cancellable, options: WaitOptions, action: string) {
-    super(executor.currentQueue(), { keepsAlive: true })
+  constructor(home: WaitHome, target: Cancellable, options: WaitOptions, action: string) {
+    super(home.currentQueue(), { keepsAlive: true })
     this.#target = target
     this.#options = options
     this.#action = action
-    executor.reactor.timers.arm(this, executor.nowNs() + options.timeoutMs! * NS_PER_MS)
+    home.timers.arm(this, home.nowNs() + options.timeoutMs! * NS_PER_MS)
   }
 
   // Cancelling marks and queues, as completions do: the waiter is settled in a turn of its queue.

@@ -1,6 +1,18 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
-import type { Task } from './task.ts'
+import type { RuntimeError } from '../base/index.ts'
+import type { Cancellable } from './cancellable.ts'
 import type { TaskQueue } from './task-queue.ts'
+
+/** What a wait needs of the task that it belongs to. */
+export interface TaskInContext {
+  readonly queue: TaskQueue
+  /** @internal Why it was cancelled, else null. */
+  readonly cancelReason: RuntimeError | null
+  /** @internal Registers something to cancel with the task. */
+  adopt(target: Cancellable): void
+  /** @internal */
+  release(target: Cancellable): void
+}
 
 /**
  * Whose work this is: kept across every await, also of promises that are not ours.
@@ -10,7 +22,7 @@ import type { TaskQueue } from './task-queue.ts'
  */
 export interface TaskContext {
   readonly queue: TaskQueue
-  readonly task: Task<unknown>
+  readonly task: TaskInContext
 }
 
 const storage = new AsyncLocalStorage<TaskContext | undefined>()

@@ -9,13 +9,12 @@ import {
   WORD_RUNNABLE,
   WORD_TURN_SEQUENCE,
 } from '../kernel/index.ts'
-import { Reactor } from '../reactor/index.ts'
+import { Reactor, type Timers } from '../reactor/index.ts'
 import { CompletionChains } from './completion-chains.ts'
 import { currentContext } from './context.ts'
-import { currentOrNull, setCurrent } from './current.ts'
 import { type ExecutorOptions, validateOptions } from './executor-options.ts'
 import { FollowUps } from './follow-ups.ts'
-import { Preemption } from './preempt.ts'
+import { Preemption, watchPreemption } from './preempt.ts'
 import { Scheduler } from './scheduler.ts'
 import { StallDetector, validateStallOptions } from './stall-detector.ts'
 import type { StallOptions } from './stall-report.ts'
@@ -37,6 +36,8 @@ const READY_UNTIMED_MASK = 7
 export class Executor {
   readonly name: string
   readonly reactor: Reactor
+  /** @internal */
+  readonly timers: Timers
   readonly defaultQueue: TaskQueue
   /** @internal */
   readonly preemption: Preemption
@@ -66,9 +67,10 @@ export class Executor {
     const checked = validateOptions(options)
     this.name = checked.name
     this.reactor = new Reactor(checked, () => this.#turn())
+    this.timers = this.reactor.timers
     this.#words = this.reactor.control.words
     this.#doubles = this.reactor.control.doubles
-    this.preemption = new Preemption(this, checked.sliceNs)
+    this.preemption = new Preemption(this.reactor, this, checked.sliceNs)
     this.#chains = new CompletionChains(this.reactor, this.#scheduler)
     this.followUps = new FollowUps(this, this.#scheduler)
     this.defaultQueue = new TaskQueue(this, 'default', {})
@@ -95,13 +97,13 @@ export class Executor {
   currentQueue(): TaskQueue {
     const queue = currentContext()?.queue
     // Code may outlive the executor that it was started on, and go on with the next.
-    return queue !== undefined && queue.executor === this ? queue : this.defaultQueue
+    return queue !== undefined && queue.owner === this ? queue : this.defaultQueue
   }
 
   /** The task that the running code belongs to, or null. */
   currentTask(): Task<unknown> | null {
     const task = currentContext()?.task
-    return task !== undefined && task.queue.executor === this ? task : null
+    return task !== undefined && task.queue.owner === this ? (task as Task<unknown>) : null
   }
 
   createTaskQueue(name: string, options: TaskQueueOptions = {}): TaskQueue {
@@ -124,7 +126,7 @@ export class Executor {
 
   spawnInto<T>(queue: TaskQueue, body: TaskBody<T>, name?: string): Task<T> {
     this.assertOpen('spawn a task')
-    if (queue.isRemoved || queue.executor !== this) throw queueNotFound('spawn a task', queue)
+    if (queue.isRemoved || queue.owner !== this) throw queueNotFound('spawn a task', queue)
     const task = new Task<T>(queue, name ?? (body.name || 'anonymous'))
     this.#taskCount++
     queue.push(new TaskStart(queue, task, body))
@@ -132,7 +134,13 @@ export class Executor {
   }
 
   stats(): ExecutorStats {
-    return readStats(this, this.#taskCount, this.followUps.count)
+    return readStats({
+      name: this.name,
+      reactor: this.reactor,
+      queues: this.#queues,
+      taskCount: this.#taskCount,
+      followUpCount: this.followUps.count,
+    })
   }
 
   /**
@@ -349,6 +357,18 @@ export class Executor {
     this.close()
     throw error
   }
+}
+
+/** The one ambient value: the executor of this thread. Factories read it as their default. */
+let current: Executor | null = null
+
+export function currentOrNull(): Executor | null {
+  return current
+}
+
+export function setCurrent(executor: Executor | null): void {
+  current = executor
+  watchPreemption(executor?.preemption ?? null)
 }
 
 /**

@@ -1,5 +1,4 @@
-import { DOUBLE_DEADLINE_NS } from '../kernel/index.ts'
-import type { Executor } from './executor.ts'
+import { DOUBLE_DEADLINE_NS, type LoopControl } from '../kernel/index.ts'
 import { Guess } from './guess.ts'
 import { untimedCountFor } from './pace.ts'
 import { type TaskQueue, TURN_TARGET_NS } from './task-queue.ts'
@@ -15,6 +14,18 @@ const FOLLOW_UP_RETRY_INTERVAL = 16
 const INLINE_RETRY_INTERVAL = 4
 const SETTLED: Promise<void> = Promise.resolve()
 
+/** The turn that goes on: what of its executor decides, and does, that. */
+export interface TurnHome {
+  readonly preemption: { readonly isDue: boolean }
+  readonly reactor: {
+    readonly control: LoopControl
+    readonly hasUrgentCompletions: boolean
+    readonly main: { readonly unsubmittedCount: number; submit(): number; reap(): number }
+  }
+  nowNs(): number
+  settle(queue: TaskQueue, limit: number, runsUserCode: boolean): number
+}
+
 /**
  * Lets a batch be followed by another in the same turn, behind the continuations of this one: leaving
  * JavaScript and coming back costs as much as settling a dozen waiters. No further than one batch
@@ -23,7 +34,7 @@ const SETTLED: Promise<void> = Promise.resolve()
 export class FollowUps {
   /** Batches that followed another. */
   count = 0
-  readonly #executor: Executor
+  readonly #home: TurnHome
   readonly #runnable: { readonly size: number }
   readonly #doubles: Float64Array
   readonly #followUps = new Guess(FOLLOW_UP_RETRY_INTERVAL)
@@ -41,10 +52,10 @@ export class FollowUps {
   #inlineHits = 0
 
   /** `runnable`: the task queues that wait for a turn. */
-  constructor(executor: Executor, runnable: { readonly size: number }) {
-    this.#executor = executor
+  constructor(home: TurnHome, runnable: { readonly size: number }) {
+    this.#home = home
     this.#runnable = runnable
-    this.#doubles = executor.reactor.control.doubles
+    this.#doubles = home.reactor.control.doubles
   }
 
   /** The turn of `queue` has settled so many, and may settle as many more. */
@@ -92,7 +103,7 @@ export class FollowUps {
     if (queue.peek()!.runsUserCode) return
     // Nobody else is there to go first.
     queue.hasYielded = false
-    const count = this.#executor.settle(queue, this.#batchLeft, false)
+    const count = this.#home.settle(queue, this.#batchLeft, false)
     queue.extendBatch(count)
     this.count++
     this.#batchLeft -= count
@@ -102,18 +113,18 @@ export class FollowUps {
 
   /** Whether somebody else is to be run, or looked at, before this turn goes on. */
   #mustEndTurn(): boolean {
-    const { preemption, reactor } = this.#executor
+    const { preemption, reactor } = this.#home
     if (this.#runnable.size > 0 || preemption.isDue || reactor.hasUrgentCompletions) return true
     if (this.#untimedCount < this.#untimedMax) return false
     this.#untimedCount = 0
-    const nowNs = this.#executor.nowNs()
+    const nowNs = this.#home.nowNs()
     if (nowNs >= this.#doubles[DOUBLE_DEADLINE_NS]!) return true
     return nowNs - this.#turnStartNs >= TURN_TARGET_NS
   }
 
   /** Submits, and reaps what the kernel completed there and then, if that is worth trying. */
   #collectInline(): void {
-    const { main } = this.#executor.reactor
+    const { main } = this.#home.reactor
     if (!this.#triesInline) return
     if (main.unsubmittedCount > 0) {
       this.#inlineTries++

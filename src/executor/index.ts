@@ -1,17 +1,18 @@
 export { AwaitedOperation } from './awaited-operation.ts'
+export type { Cancellable } from './cancellable.ts'
 export {
   bindCancellation,
-  type Cancellable,
   type CancellationBinding,
   checkCancellation,
   timeoutError,
+  type WaitHome,
   type WaitOptions,
   WaitStep,
 } from './cancellation.ts'
-export { currentOrNull, needPreempt, setCurrent } from './current.ts'
 export { createDeferred, type Deferred, newPromise, takeReject, takeResolve } from './deferred.ts'
-export { attachExecutor, Executor, executor } from './executor.ts'
+export { attachExecutor, currentOrNull, Executor, executor, setCurrent } from './executor.ts'
 export type { ExecutorOptions } from './executor-options.ts'
+export { needPreempt } from './preempt.ts'
 export { answerDone, answerReady } from './ready.ts'
 export { type Scope, type ScopeOptions, scope } from './scope.ts'
 export type { Shares, SharesManager } from './shares.ts'

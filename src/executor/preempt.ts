@@ -1,12 +1,32 @@
 import { KernelError, NO_QUEUE, RuntimeError } from '../base/index.ts'
+import type { Kernel, LoopHost } from '../kernel/index.ts'
+import type { IoMemory } from '../memory/index.ts'
+import type { Timers } from '../reactor/index.ts'
 import { encodeTimeout, Operation, type Ring, writeTimespec } from '../ring/index.ts'
-import type { Executor } from './executor.ts'
 
 /** How often a busy task's {@link needPreempt} looks at the clock, at the least. */
 const TICK_NS_MAX = 1_000_000
 const TICK_NS_MIN = 100_000
 /** How soon to ask again for a ring that was refused. */
 const RETRY_NS = 100_000_000
+
+/** The part of a reactor that preemption looks at. */
+export interface PreemptionSources {
+  readonly kernel: Kernel
+  readonly memory: IoMemory
+  readonly timers: Timers
+  readonly host: LoopHost
+  /** Made when first asked for. */
+  readonly latency: Ring
+}
+
+/** Who else may be waiting for the running turn to end. */
+export interface PreemptionRivals {
+  /** The smallest latency class among the queues, or Infinity. */
+  readonly latencyNsMin: number
+  /** Whether a latency-sensitive queue other than the running one is runnable. */
+  hasUrgentQueue(): boolean
+}
 
 /**
  * Decides whether the running turn should end: its slice is over, or somebody may not wait for it.
@@ -26,14 +46,16 @@ export class Preemption {
   /** @internal Whether this turn should end, once it is known. */
   isDue = false
 
-  readonly #executor: Executor
+  readonly #sources: PreemptionSources
+  readonly #rivals: PreemptionRivals
   readonly #sliceNs: number
   #tick: Tick | null = null
   #turnStartNs = 0
   #retryNs = 0
 
-  constructor(executor: Executor, sliceNs: number) {
-    this.#executor = executor
+  constructor(sources: PreemptionSources, rivals: PreemptionRivals, sliceNs: number) {
+    this.#sources = sources
+    this.#rivals = rivals
     this.#sliceNs = sliceNs
   }
 
@@ -43,28 +65,29 @@ export class Preemption {
     if (this.#tick === null) return
     // Not the tail: what came since the reap is still to be seen. Without a tick under way the
     // first question of the turn must arm one, so it is made to differ.
-    const ring = this.#executor.reactor.latency
+    const ring = this.#sources.latency
     const head = ring.completionHead
     this.seen = ring.holds(this.#tick) ? head : (head - 1) | 0
   }
 
   /** The slow path of {@link needPreempt}: something completed since the last look. */
   check(): boolean {
-    const { reactor } = this.#executor
-    const nowNs = reactor.kernel.nowNs()
+    const { kernel, timers, host } = this.#sources
+    const nowNs = kernel.nowNs()
     const tick = this.#tick ?? this.#createTick(nowNs)
-    if (tick !== null) reactor.latency.reap()
-    reactor.timers.expire(nowNs)
-    tick?.arm(reactor.latency, this.#tickNs())
+    if (tick !== null) this.#sources.latency.reap()
+    timers.expire(nowNs)
+    tick?.arm(this.#sources.latency, this.#tickNs())
     this.isDue =
       this.isDue ||
-      nowNs - this.#turnStartNs >= Math.min(this.#sliceNs, this.#executor.latencyNsMin) ||
-      this.#executor.hasUrgentQueue() ||
-      reactor.host.isHostDue()
+      nowNs - this.#turnStartNs >= Math.min(this.#sliceNs, this.#rivals.latencyNsMin) ||
+      this.#rivals.hasUrgentQueue() ||
+      host.isHostDue()
     if (tick !== null) {
-      const { completionHead, unsubmittedCount } = reactor.latency
+      const { latency } = this.#sources
+      const { completionHead, unsubmittedCount } = latency
       // A tick that the kernel refused for now does not come: the next question must ask again.
-      const isComing = reactor.latency.holds(tick) && unsubmittedCount === 0
+      const isComing = latency.holds(tick) && unsubmittedCount === 0
       this.seen = isComing ? completionHead : (completionHead - 1) | 0
     }
     return this.isDue
@@ -74,8 +97,8 @@ export class Preemption {
   #createTick(nowNs: number): Tick | null {
     if (nowNs < this.#retryNs) return null
     try {
-      const { words, index } = this.#executor.reactor.latency.completionTail
-      this.#tick = new Tick(this.#executor)
+      const { words, index } = this.#sources.latency.completionTail
+      this.#tick = new Tick(this.#sources.memory)
       this.words = words
       this.index = index
     } catch (error) {
@@ -86,9 +109,44 @@ export class Preemption {
   }
 
   #tickNs(): number {
-    const { latencyNsMin } = this.#executor
+    const { latencyNsMin } = this.#rivals
     return Math.max(TICK_NS_MIN, Math.min(TICK_NS_MAX, latencyNsMin / 2, this.#sliceNs / 4))
   }
+}
+
+/** What {@link needPreempt} asks: the preemption of this thread's executor, if it has one. */
+let watched: Preemption | null = null
+
+/** Lets {@link needPreempt} ask `preemption` from now on. */
+export function watchPreemption(preemption: Preemption | null): void {
+  watched = preemption
+}
+
+/**
+ * Whether the running task should `await yieldNow()`: its slice is over, or work that may not wait
+ * has become ready (a latency-sensitive queue's I/O or timer, Node's own timers).
+ *
+ * Any thread; false where no executor runs. One atomic load, about 5 ns: no system call, no clock.
+ *
+ * Source: glommio's `need_preempt`, which does not cover timers and sockets; this does.
+ *
+ * @example Count without holding up others
+ * ```ts run
+ * import { needPreempt, yieldNow } from 'percore'
+ *
+ * let sum = 0
+ * for (let i = 0; i < 1e6; i++) {
+ *   sum += i
+ *   if (needPreempt()) await yieldNow()
+ * }
+ * ```
+ */
+export function needPreempt(): boolean {
+  const watch = watched
+  if (watch === null) return false
+  if (watch.isDue) return true
+  // ORDER: the kernel moves the tail under our feet; a plain load could be hoisted out of a loop.
+  return Atomics.load(watch.words, watch.index) !== watch.seen && watch.check()
 }
 
 /** One timeout in the latency ring. It lets the program end, and does not count as work. */
@@ -96,10 +154,10 @@ class Tick extends Operation {
   readonly #timespec: Uint32Array
   readonly #address: number
 
-  constructor(executor: Executor) {
+  constructor(memory: IoMemory) {
     super(NO_QUEUE)
     // Kept for the life of the executor.
-    const buffer = executor.reactor.memory.allocate(16)
+    const buffer = memory.allocate(16)
     this.#timespec = new Uint32Array(buffer.bytes.buffer, buffer.bytes.byteOffset, 4)
     this.#address = buffer.address
   }

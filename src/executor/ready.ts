@@ -1,5 +1,10 @@
-import type { Executor } from './executor.ts'
+import type { WaitHome } from './cancellation.ts'
 import { Waiter } from './waiter.ts'
+
+/** Where answers are given: what a wait needs, and the budget of the turn. */
+export interface ReadyHome extends WaitHome {
+  takeReadyBudget(): boolean
+}
 
 const DONE: Promise<void> = Promise.resolve()
 
@@ -8,17 +13,17 @@ const DONE: Promise<void> = Promise.resolve()
  *
  * The value is the caller's from now on either way.
  */
-export function answerReady<T>(executor: Executor, value: T): Promise<T> {
-  return executor.takeReadyBudget() ? Promise.resolve(value) : answerLater(executor, value)
+export function answerReady<T>(home: ReadyHome, value: T): Promise<T> {
+  return home.takeReadyBudget() ? Promise.resolve(value) : answerLater(home, value)
 }
 
 /** The same where there is nothing to hand over: allocates nothing while there is budget. */
-export function answerDone(executor: Executor): Promise<void> {
-  return executor.takeReadyBudget() ? DONE : answerLater(executor, undefined)
+export function answerDone(home: ReadyHome): Promise<void> {
+  return home.takeReadyBudget() ? DONE : answerLater(home, undefined)
 }
 
-function answerLater<T>(executor: Executor, value: T): Promise<T> {
-  const waiter = new Waiter<T>(executor)
+function answerLater<T>(home: ReadyHome, value: T): Promise<T> {
+  const waiter = new Waiter<T>(home)
   waiter.fulfil(value)
   return waiter.promise
 }

@@ -9,12 +9,12 @@ import {
 } from '../base/index.ts'
 import {
   DOUBLE_NOW_NS,
+  type LoopControl,
   WORD_QUEUE,
   WORD_STALL_CAPTURING,
   WORD_STALL_REPORTED,
   WORD_TURN_SEQUENCE,
 } from '../kernel/index.ts'
-import type { Executor } from './executor.ts'
 import {
   CAPTURE_KEY,
   formatStall,
@@ -55,6 +55,19 @@ export function validateStallOptions(options: StallOptions, sliceNs: number): Ch
   return { budgetMs, onStall }
 }
 
+/** The executor whose turns are watched. */
+export interface StallSubject {
+  readonly name: string
+  readonly defaultQueue: TaskQueue
+  readonly reactor: { readonly kernel: { readonly name: string }; readonly control: LoopControl }
+  /** The queue whose turn has not been charged yet, or null. */
+  readonly runningQueue: TaskQueue | null
+  taskQueues(): TaskQueue[]
+  /** Charges the last turn now, which is over, rather than with the next one. */
+  settleTurn(): void
+  nowNs(): number
+}
+
 /**
  * Reports turns that take longer than they may, once each.
  *
@@ -67,7 +80,7 @@ export function validateStallOptions(options: StallOptions, sliceNs: number): Ch
  * Source: glommio's stall detector, which tells of a stuck task once it is no longer stuck.
  */
 export class StallDetector {
-  readonly #executor: Executor
+  readonly #subject: StallSubject
   readonly #budgetMs: number
   readonly #onStall: (stall: Stall) => void
   readonly #words: Int32Array
@@ -78,17 +91,17 @@ export class StallDetector {
   #stackSequence = 0
 
   /** @throws {RuntimeError} `ERR_UNSUPPORTED` on a simulated kernel, whose clock is not the watchdog's. */
-  constructor(executor: Executor, { budgetMs, onStall }: CheckedStallOptions) {
-    if (executor.reactor.kernel.name === 'sim') {
+  constructor(subject: StallSubject, { budgetMs, onStall }: CheckedStallOptions) {
+    if (subject.reactor.kernel.name === 'sim') {
       throw new RuntimeError(
         'ERR_UNSUPPORTED',
         `Cannot ${ACTION} as the kernel must be a real one: time is simulated here`,
       )
     }
-    this.#executor = executor
+    this.#subject = subject
     this.#budgetMs = budgetMs
     this.#onStall = onStall
-    this.#words = executor.reactor.control.words
+    this.#words = subject.reactor.control.words
     this.#words[WORD_QUEUE] = -1
     this.#watchdog = this.#startWatchdog()
     // A property of its global is all that can be named from outside of a thread.
@@ -122,7 +135,7 @@ export class StallDetector {
   endTurn(queue: TaskQueue, sequence: number, elapsedNs: number): void {
     if (elapsedNs <= this.#budgetMs * NS_PER_MS) return
     const stall = this.#describe(queue.name, sequence, elapsedNs, false)
-    const report = new Report(this.#executor.defaultQueue, () => this.#deliver(report, stall))
+    const report = new Report(this.#subject.defaultQueue, () => this.#deliver(report, stall))
     this.#reports.add(report)
     report.home.push(report)
   }
@@ -144,7 +157,7 @@ export class StallDetector {
     // ORDER: whoever exchanges first reports to standard error; paired with the watchdog's.
     const isWritten = Atomics.exchange(this.#words, WORD_STALL_REPORTED, sequence) === sequence
     return {
-      executor: this.#executor.name,
+      executor: this.#subject.name,
       queue,
       durationMs: elapsedNs / NS_PER_MS,
       budgetMs: this.#budgetMs,
@@ -168,25 +181,25 @@ export class StallDetector {
   readonly #onExit = (): void => {
     // Node writes to standard error that it waits for a debugger, if one is connected at its end.
     Atomics.wait(this.#words, WORD_STALL_CAPTURING, 1, DISCONNECT_MS_MAX)
-    const { doubles } = this.#executor.reactor.control
+    const { doubles } = this.#subject.reactor.control
     const sequence = this.#words[WORD_TURN_SEQUENCE]!
-    if (sequence % 2 === 0) this.#executor.settleTurn()
+    if (sequence % 2 === 0) this.#subject.settleTurn()
     for (const report of this.#reports) report.run()
     if (sequence % 2 === 0) return
-    const elapsedNs = this.#executor.nowNs() - doubles[DOUBLE_NOW_NS]!
-    const queue = this.#executor.runningQueue
+    const elapsedNs = this.#subject.nowNs() - doubles[DOUBLE_NOW_NS]!
+    const queue = this.#subject.runningQueue
     if (queue === null || elapsedNs <= this.#budgetMs * NS_PER_MS) return
     this.#onStall(this.#describe(queue.name, sequence, elapsedNs, true))
   }
 
   #startWatchdog(): Worker {
-    const { name, reactor } = this.#executor
+    const { name, reactor } = this.#subject
     const data: WatchdogData = {
       control: reactor.control.words.buffer as SharedArrayBuffer,
       executor: name,
       budgetMs: this.#budgetMs,
       threadId,
-      queues: this.#executor
+      queues: this.#subject
         .taskQueues()
         .map((queue) => ({ number: queue.number, name: queue.name })),
     }
@@ -200,7 +213,7 @@ export class StallDetector {
     })
     // It knocks when it has seen a stall: there may be no other turn to measure this one for a while.
     watchdog.on('message', () => {
-      if (this.#words[WORD_TURN_SEQUENCE]! % 2 === 0) this.#executor.settleTurn()
+      if (this.#words[WORD_TURN_SEQUENCE]! % 2 === 0) this.#subject.settleTurn()
     })
     watchdog.on('error', (error) => {
       process.emitWarning(`Stalls are no longer detected as the watchdog failed: ${error.message}`)

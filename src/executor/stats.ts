@@ -5,8 +5,8 @@ import {
   DOUBLE_SPUN_NS,
   DOUBLE_TURNS,
 } from '../kernel/index.ts'
-import type { Executor } from './executor.ts'
-import type { TaskQueueStats } from './task-queue.ts'
+import type { Reactor } from '../reactor/index.ts'
+import type { TaskQueue, TaskQueueStats } from './task-queue.ts'
 
 /** Counters since the executor was attached; reading does not reset them. */
 export interface ExecutorStats {
@@ -38,17 +38,22 @@ export interface ExecutorStats {
   readonly queues: readonly TaskQueueStats[]
 }
 
-export function readStats(
-  executor: Executor,
-  taskCount: number,
-  followUpCount: number,
-): ExecutorStats {
-  const { reactor } = executor
+/** What the executor itself counts, and whose counters are read. */
+export interface StatsSources {
+  readonly name: string
+  readonly reactor: Reactor
+  readonly queues: Iterable<TaskQueue>
+  readonly taskCount: number
+  readonly followUpCount: number
+}
+
+export function readStats(sources: StatsSources): ExecutorStats {
+  const { name, reactor, taskCount, followUpCount } = sources
   const { doubles } = reactor.control
-  const queues = executor.taskQueues().map((queue) => queue.stats())
+  const queues = Array.from(sources.queues, (queue) => queue.stats())
   const latency = reactor.hasLatencyRing ? reactor.latency : null
   return {
-    name: executor.name,
+    name,
     driver: reactor.kernel.name,
     runtimeNs: queues.reduce((sum, queue) => sum + queue.runtimeNs, 0),
     parkedNs: doubles[DOUBLE_PARKED_NS]!,

@@ -6,7 +6,6 @@ import {
   validateString,
   wrongType,
 } from '../base/index.ts'
-import type { Executor } from './executor.ts'
 import type { Schedulable } from './scheduler.ts'
 import { CurrentShares, SHARES_DEFAULT, type Shares } from './shares.ts'
 
@@ -41,6 +40,18 @@ export const TURN_TARGET_NS = 500_000
 const BATCH_MAX = 1024
 let lastNumber = -1
 
+/** What a queue tells the executor that it belongs to. */
+export interface QueueOwner {
+  /** The one queue that is never removed. */
+  readonly defaultQueue: TaskQueue
+  /** The queue has got its first waiter. */
+  wakeQueue(queue: TaskQueue): void
+  /** The queue has lost its last waiter; only a turn takes any. */
+  emptiedQueue(): void
+  /** The queue was removed. */
+  forgetQueue(queue: TaskQueue): void
+}
+
 /**
  * A queue of work that shares the thread with others in proportion to its shares.
  *
@@ -51,7 +62,7 @@ export class TaskQueue extends RunQueue implements Schedulable {
   /** The wait that its latency class allows, or Infinity. */
   readonly latencyNs: number
   /** @internal */
-  readonly executor: Executor
+  readonly owner: QueueOwner
   /** @internal Names it where names do not fit; never used twice in a thread. */
   readonly number: number = ++lastNumber
   // What the scheduler knows of it; not stripped from the types, since the interface names them.
@@ -72,7 +83,7 @@ export class TaskQueue extends RunQueue implements Schedulable {
   #batchCount = 0
 
   /** @internal */
-  constructor(executor: Executor, name: string, options: TaskQueueOptions) {
+  constructor(owner: QueueOwner, name: string, options: TaskQueueOptions) {
     super()
     const action = 'create a task queue'
     validateString(action, 'name', name)
@@ -83,7 +94,7 @@ export class TaskQueue extends RunQueue implements Schedulable {
       }
       validateDurationMs(action, 'latency.maxMs', latency.maxMs)
     }
-    this.executor = executor
+    this.owner = owner
     this.name = name
     this.currentShares = new CurrentShares(options.shares ?? SHARES_DEFAULT)
     this.latencyNs = latency === undefined ? Number.POSITIVE_INFINITY : latency.maxMs * NS_PER_MS
@@ -122,7 +133,7 @@ export class TaskQueue extends RunQueue implements Schedulable {
    */
   remove(): void {
     if (this.#isRemoved) throw queueNotFound('remove', this)
-    if (this === this.executor.defaultQueue) {
+    if (this === this.owner.defaultQueue) {
       throw new RuntimeError(
         'ERR_UNSUPPORTED',
         'Cannot remove the default task queue as every thread must have it',
@@ -135,7 +146,7 @@ export class TaskQueue extends RunQueue implements Schedulable {
       )
     }
     this.#isRemoved = true
-    this.executor.forgetQueue(this)
+    this.owner.forgetQueue(this)
   }
 
   /** @internal How many waiters a turn may settle, so that it takes about as long as it should. */
@@ -168,11 +179,11 @@ export class TaskQueue extends RunQueue implements Schedulable {
   }
 
   protected override becameRunnable(): void {
-    this.executor.wakeQueue(this)
+    this.owner.wakeQueue(this)
   }
 
   protected override becameEmpty(): void {
-    this.executor.emptiedQueue()
+    this.owner.emptiedQueue()
   }
 }
 

@@ -6,8 +6,8 @@ import {
   Runnable,
   RuntimeError,
 } from '../base/index.ts'
-import type { Cancellable } from './cancellation.ts'
-import { captureContext, currentContext } from './context.ts'
+import type { Cancellable } from './cancellable.ts'
+import { captureContext, currentContext, type TaskInContext } from './context.ts'
 import { captureEnds, takeReject, takeResolve } from './deferred.ts'
 import type { TaskQueue } from './task-queue.ts'
 
@@ -25,7 +25,7 @@ export type TaskState = 'queued' | 'running' | 'fulfilled' | 'rejected' | 'cance
  * A failure goes to whoever awaits the task; if nobody does, Node reports it as an unhandled
  * rejection. It never reaches other tasks. Made by {@link spawn} and {@link spawnInto}.
  */
-export class Task<T> extends Promise<T> {
+export class Task<T> extends Promise<T> implements TaskInContext {
   readonly name: string
   readonly queue: TaskQueue
   /** @internal Why it was cancelled, else null. */
@@ -183,7 +183,7 @@ export class TaskStart<T> extends Runnable {
     super(queue, true)
     this.#task = task
     this.#body = body
-    this.#resource = captureContext({ queue, task: task as Task<unknown> })
+    this.#resource = captureContext({ queue, task })
   }
 
   override run(): void {

@@ -1,6 +1,5 @@
 import { assert } from '../base/index.ts'
-import type { WaitOptions } from './cancellation.ts'
-import type { Executor } from './executor.ts'
+import type { WaitHome, WaitOptions } from './cancellation.ts'
 import { Waiter } from './waiter.ts'
 
 /** Whose waiters stand on a {@link WaitList}. */
@@ -30,8 +29,8 @@ export class ListedWaiter<T> extends Waiter<T> implements Listed {
   behind: Listed | null = null
 
   /** Lets the wait be ended early, like {@link Waiter.bind}, which takes the list from us. */
-  bindListed(executor: Executor, options: WaitOptions | undefined, action: string): void {
-    this.bind(executor, options, action, nothing)
+  bindListed(home: WaitHome, options: WaitOptions | undefined, action: string): void {
+    this.bind(home, options, action, nothing)
   }
 
   override cancel(reason: unknown): void {

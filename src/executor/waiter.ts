@@ -1,12 +1,12 @@
 import { Runnable } from '../base/index.ts'
+import type { Cancellable } from './cancellable.ts'
 import {
   bindCancellation,
-  type Cancellable,
   type CancellationBinding,
+  type WaitHome,
   type WaitOptions,
 } from './cancellation.ts'
 import { newPromise, takeReject, takeResolve } from './deferred.ts'
-import type { Executor } from './executor.ts'
 
 type Outcome = 'waiting' | 'fulfilled' | 'rejected'
 
@@ -27,8 +27,8 @@ export class Waiter<T> extends Runnable implements Cancellable {
   #reason: unknown
   #onCancel: (() => void) | null = null
 
-  constructor(executor: Executor) {
-    super(executor.currentQueue())
+  constructor(home: WaitHome) {
+    super(home.currentQueue())
     this.promise = newPromise<T>()
     this.#resolve = takeResolve<T>()
     this.#reject = takeReject()
@@ -44,13 +44,13 @@ export class Waiter<T> extends Runnable implements Cancellable {
    * list it is on. Throws as {@link bindCancellation} does: bind before queueing.
    */
   bind(
-    executor: Executor,
+    home: WaitHome,
     options: WaitOptions | undefined,
     action: string,
     onCancel: () => void,
   ): void {
     this.#onCancel = onCancel
-    this.#binding = bindCancellation(executor, this, options, action)
+    this.#binding = bindCancellation(home, this, options, action)
   }
 
   /** Grants what it waited for. The caller has taken it off its list. */

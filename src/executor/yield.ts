@@ -1,6 +1,6 @@
 import { Runnable, type RunQueue } from '../base/index.ts'
-import { needPreempt } from './current.ts'
 import { executor } from './executor.ts'
+import { needPreempt } from './preempt.ts'
 
 /**
  * Goes to the back of the current task queue; other queues, and Node, get their turns first if due.
