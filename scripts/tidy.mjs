@@ -26,8 +26,6 @@ export const WORLD_ALLOWED = {
 
 /** Folders whose files may still import each other in circles, each with the reason: `folder: 'why'`. */
 export const CIRCLES_ALLOWED = {
-  executor: 'its files share the whole Executor rather than ports of it',
-  memory: 'a lease knows its arena, which makes leases',
   ring: 'an operation knows the ring that it is committed to',
   sim: 'requests, descriptors and operations know each other',
 }

@@ -1,5 +1,6 @@
 export { KernelError, RuntimeError, type RuntimeErrorCode } from './base/index.ts'
 export {
+  allocateBuffer,
   attachExecutor,
   createTaskQueue,
   currentTaskQueue,
@@ -30,4 +31,4 @@ export {
   yieldNow,
   yieldQueue,
 } from './executor/index.ts'
-export type { IoBuffer } from './memory/index.ts'
+export type { Lease } from './memory/index.ts'

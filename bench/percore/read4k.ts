@@ -5,7 +5,7 @@
  * clock starts; prints operations, seconds and the process's CPU.
  */
 
-import { DirectFile, type IoBuffer } from '../../src/io/index.ts'
+import { DirectFile, type Lease } from '../../src/io/index.ts'
 import { BLOCK_BYTES, checkBlock } from '../block-data.ts'
 
 const CHECK_COUNT = 64
@@ -39,7 +39,7 @@ async function readFor(durationSeconds: number): Promise<number> {
   return counts.reduce((sum, count) => sum + count, 0)
 }
 
-async function readInto(buffer: IoBuffer): Promise<number> {
+async function readInto(buffer: Lease): Promise<number> {
   let count = 0
   while (!isOver) {
     // Not by way of another async function, whose promise would be a part of what is measured.
@@ -50,7 +50,7 @@ async function readInto(buffer: IoBuffer): Promise<number> {
   return count
 }
 
-async function checkSomeBlocks(buffer: IoBuffer): Promise<void> {
+async function checkSomeBlocks(buffer: Lease): Promise<void> {
   const { bytes } = buffer
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset, BLOCK_BYTES / 4)
   for (let index = 0; index < CHECK_COUNT; index++) {

@@ -1,3 +1,4 @@
+export { allocateBuffer } from './allocate-buffer.ts'
 export { AwaitedOperation } from './awaited-operation.ts'
 export type { Cancellable } from './cancellable.ts'
 export {

@@ -1,6 +1,6 @@
 import { RuntimeError, validateInteger, wrongType } from '../base/index.ts'
 import type { WaitOptions } from '../executor/index.ts'
-import { IoBuffer } from '../memory/index.ts'
+import { Lease } from '../memory/index.ts'
 import { BaseFile, validateOffset } from './base-file.ts'
 import { NO_POSITION, ReadCopy, WriteCopy } from './copies.ts'
 import { Deadline } from './deadline.ts'
@@ -83,11 +83,7 @@ export class BufferedFile extends BaseFile {
    *
    * @throws {RuntimeError} `ERR_HANDLE_CLOSED`, `ERR_OUT_OF_MEMORY`; {@link KernelError} as `read(2)`.
    */
-  read(
-    offsetBytes: number,
-    lengthBytes: number,
-    options?: WaitOptions,
-  ): Promise<Uint8Array<ArrayBuffer>> {
+  read(offsetBytes: number, lengthBytes: number, options?: WaitOptions): Promise<Uint8Array> {
     try {
       const action = 'read a file'
       validateInteger(action, 'lengthBytes', lengthBytes, { min: 0, max: READ_BYTES_MAX })
@@ -103,32 +99,34 @@ export class BufferedFile extends BaseFile {
 
   /**
    * Fills memory from a position; resolves with how many bytes are valid, fewer than its length only
-   * where the file ends. An `IoBuffer` is read into without a copy.
+   * where the file ends. A `Lease` is read into without a copy.
    *
    * @throws {RuntimeError} `ERR_HANDLE_CLOSED`, `ERR_BUFFER_RELEASED`; {@link KernelError} as `read(2)`.
    */
   async readInto(
-    target: Uint8Array | IoBuffer,
+    target: Uint8Array | Lease,
     offsetBytes: number,
     options?: WaitOptions,
   ): Promise<number> {
     const action = 'read a file'
-    const lengthBytes = lengthOf(action, 'target', target)
+    const memory = memoryOf(action, 'target', target)
+    const lengthBytes = lengthOf(memory)
     validateOffset(action, offsetBytes, lengthBytes)
     this.descriptor.assertOpen(action)
-    if (target instanceof IoBuffer)
-      return this.#readPiece(target, lengthBytes, offsetBytes, options)
+    if (memory instanceof Lease) {
+      return this.#readPiece(memory, lengthBytes, offsetBytes, options)
+    }
     let doneBytes = 0
     await this.#readPieces(offsetBytes, lengthBytes, options, (bytes) => {
-      target.set(bytes, doneBytes)
+      memory.set(bytes, doneBytes)
       doneBytes += bytes.length
     })
     return doneBytes
   }
 
   /**
-   * Writes all of the data at a position; resolves with its length. It must not change meanwhile. An
-   * `IoBuffer` is written from without a copy. A short write goes on by itself. It waits for those of
+   * Writes all of the data at a position; resolves with its length. It must not change meanwhile. A
+   * `Lease` is written from without a copy. A short write goes on by itself. It waits for those of
    * this executor who truncate, allocate, punch or append there. What a pipe has taken in whole when it
    * is cancelled counts as written.
    *
@@ -136,13 +134,14 @@ export class BufferedFile extends BaseFile {
    * ignore the position; `ERR_HANDLE_CLOSED`, `ERR_BUFFER_RELEASED`; {@link KernelError} as
    * `write(2)`, when a part may have been written.
    */
-  write(data: Uint8Array | IoBuffer, offsetBytes: number, options?: WaitOptions): Promise<number> {
+  write(data: Uint8Array | Lease, offsetBytes: number, options?: WaitOptions): Promise<number> {
     try {
       const action = 'write a file'
-      const lengthBytes = lengthOf(action, 'data', data)
+      const memory = memoryOf(action, 'data', data)
+      const lengthBytes = lengthOf(memory)
       validateOffset(action, offsetBytes, lengthBytes)
       this.descriptor.assertOpen(action)
-      if (!this.#isAppending) return this.#writeAt(data, lengthBytes, offsetBytes, options)
+      if (!this.#isAppending) return this.#writeAt(memory, lengthBytes, offsetBytes, options)
       throw new RuntimeError(
         'ERR_UNSUPPORTED',
         `Cannot ${action} at a position as it must not be opened for appending: use append()`,
@@ -163,9 +162,10 @@ export class BufferedFile extends BaseFile {
    * @throws {RuntimeError} `ERR_UNSUPPORTED` unless the file was opened with `append`; else as
    * {@link write}.
    */
-  async append(data: Uint8Array | IoBuffer, options?: WaitOptions): Promise<number> {
+  async append(data: Uint8Array | Lease, options?: WaitOptions): Promise<number> {
     const action = 'append to a file'
-    const lengthBytes = lengthOf(action, 'data', data)
+    const memory = memoryOf(action, 'data', data)
+    const lengthBytes = lengthOf(memory)
     this.descriptor.assertOpen(action)
     if (!this.#isAppending) {
       throw new RuntimeError(
@@ -176,16 +176,16 @@ export class BufferedFile extends BaseFile {
     const steps = new Deadline(this.descriptor.executor, action, options)
     const range = { startBytes: 0, endBytes: Infinity, isExclusive: true }
     this.descriptor.enter()
-    if (data instanceof IoBuffer) data.pin()
+    if (memory instanceof Lease) memory.pin()
     try {
       const hold = await this.ranges.acquire(range, action, steps.next())
       try {
-        return await this.#writeAll(data, NO_POSITION, { lengthBytes, hold: null }, steps.next())
+        return await this.#writeAll(memory, NO_POSITION, { lengthBytes, hold: null }, steps.next())
       } finally {
         this.ranges.release(hold)
       }
     } finally {
-      if (data instanceof IoBuffer) data.unpin()
+      if (memory instanceof Lease) memory.unpin()
       this.descriptor.leave()
     }
   }
@@ -195,14 +195,14 @@ export class BufferedFile extends BaseFile {
     offsetBytes: number,
     lengthBytes: number,
     options: WaitOptions | undefined,
-  ): Promise<Uint8Array<ArrayBuffer>> {
-    const pieces: Uint8Array<ArrayBuffer>[] = []
+  ): Promise<Uint8Array> {
+    const pieces: Uint8Array[] = []
     await this.#readPieces(offsetBytes, lengthBytes, options, (bytes) => pieces.push(bytes.slice()))
     return concatenate(pieces)
   }
 
   #readPiece(
-    buffer: IoBuffer,
+    buffer: Lease,
     lengthBytes: number,
     offsetBytes: number,
     options: WaitOptions | undefined,
@@ -220,7 +220,7 @@ export class BufferedFile extends BaseFile {
     offsetBytes: number,
     lengthBytes: number,
     options: WaitOptions | undefined,
-    take: (bytes: Uint8Array<ArrayBuffer>) => void,
+    take: (bytes: Uint8Array) => void,
   ): Promise<void> {
     const { descriptor } = this
     const steps = new Deadline(descriptor.executor, 'read a file', options)
@@ -244,7 +244,7 @@ export class BufferedFile extends BaseFile {
   }
 
   #writeAt(
-    data: Uint8Array | IoBuffer,
+    data: Uint8Array | Lease,
     lengthBytes: number,
     offsetBytes: number,
     options: WaitOptions | undefined,
@@ -259,7 +259,7 @@ export class BufferedFile extends BaseFile {
 
   /** Waits for who changes the size there, or whole blocks. */
   async #writeInTurn(
-    data: Uint8Array | IoBuffer,
+    data: Uint8Array | Lease,
     lengthBytes: number,
     offsetBytes: number,
     options: WaitOptions | undefined,
@@ -269,7 +269,7 @@ export class BufferedFile extends BaseFile {
     const endBytes = offsetBytes + lengthBytes
     const range = { startBytes: offsetBytes, endBytes, isExclusive: false }
     this.descriptor.enter()
-    if (data instanceof IoBuffer) data.pin()
+    if (data instanceof Lease) data.pin()
     try {
       const hold = await this.ranges.acquire(range, action, steps.next())
       try {
@@ -278,26 +278,26 @@ export class BufferedFile extends BaseFile {
         this.ranges.release(hold)
       }
     } finally {
-      if (data instanceof IoBuffer) data.unpin()
+      if (data instanceof Lease) data.unpin()
       this.descriptor.leave()
     }
   }
 
   /** Writes, and gives `hold` free at the end, if there is one. */
   #writeAll(
-    data: Uint8Array | IoBuffer,
+    data: Uint8Array | Lease,
     offsetBytes: number,
     { lengthBytes, hold }: { readonly lengthBytes: number; readonly hold: RangeHold | null },
     options: WaitOptions | undefined,
   ): Promise<number> {
     const { descriptor, ranges } = this
-    if (!(data instanceof IoBuffer) && lengthBytes > PIECE_BYTES) {
+    if (!(data instanceof Lease) && lengthBytes > PIECE_BYTES) {
       return this.#writeMany(data, offsetBytes, hold, options)
     }
     try {
       const place = { offsetBytes, isSeekable: this.#isSeekable }
       const operation =
-        data instanceof IoBuffer
+        data instanceof Lease
           ? this.#pieceOf(data, lengthBytes, offsetBytes)
           : new WriteCopy(descriptor, data, place)
       return operation.startHeld(ranges, hold, options)
@@ -344,20 +344,26 @@ export class BufferedFile extends BaseFile {
     }
   }
 
-  #pieceOf(buffer: IoBuffer, lengthBytes: number, offsetBytes: number): WriteFrom {
+  #pieceOf(buffer: Lease, lengthBytes: number, offsetBytes: number): WriteFrom {
     const memory = partOf(buffer, 0, lengthBytes)
     const position = this.#isSeekable ? offsetBytes : NO_POSITION
     return new WriteFrom(this.descriptor, buffer, memory, position, 1)
   }
 }
 
-function lengthOf(action: string, name: string, value: Uint8Array | IoBuffer): number {
-  if (value instanceof IoBuffer) return value.lengthBytes
-  if (value instanceof Uint8Array) return value.length
-  throw wrongType(action, name, 'a Uint8Array or an IoBuffer', value)
+/** What to move: a lease on memory that the kernel cannot reach is as good as its bytes. */
+function memoryOf(action: string, name: string, value: Uint8Array | Lease): Uint8Array | Lease {
+  if (value instanceof Uint8Array) return value
+  if (!(value instanceof Lease)) throw wrongType(action, name, 'a Uint8Array or a Lease', value)
+  value.assertHeld()
+  return value.address === 0 ? value.bytes : value
 }
 
-function concatenate(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+function lengthOf(memory: Uint8Array | Lease): number {
+  return memory instanceof Lease ? memory.lengthBytes : memory.length
+}
+
+function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
   const lengthBytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
   const whole = new Uint8Array(lengthBytes)
   let doneBytes = 0

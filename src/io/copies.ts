@@ -14,7 +14,7 @@ export interface Place {
 export const NO_POSITION = -1
 
 /** Reads one piece, by way of I/O memory of its own, into a new array. */
-export class ReadCopy extends Read<Uint8Array<ArrayBuffer>> {
+export class ReadCopy extends Read<Uint8Array> {
   readonly #isSeekable: boolean
 
   constructor(descriptor: Descriptor, lengthBytes: number, place: Place) {
@@ -25,7 +25,7 @@ export class ReadCopy extends Read<Uint8Array<ArrayBuffer>> {
     this.#isSeekable = isSeekable
   }
 
-  override start(options: WaitOptions | undefined): Promise<Uint8Array<ArrayBuffer>> {
+  override start(options: WaitOptions | undefined): Promise<Uint8Array> {
     try {
       return super.start(options)
     } catch (error) {
@@ -47,7 +47,7 @@ export class ReadCopy extends Read<Uint8Array<ArrayBuffer>> {
     return this.#isSeekable ? super.judgeShort(movedBytes, alignmentBytes) : movedBytes
   }
 
-  protected override interpret(result: number): Uint8Array<ArrayBuffer> {
+  protected override interpret(result: number): Uint8Array {
     return this.buffer.bytes.slice(0, result)
   }
 

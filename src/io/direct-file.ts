@@ -1,6 +1,6 @@
 import { alignDown, alignUp, GIB, RuntimeError, validateInteger, wrongType } from '../base/index.ts'
 import { executor, type WaitOptions } from '../executor/index.ts'
-import { IoBuffer } from '../memory/index.ts'
+import { Lease } from '../memory/index.ts'
 import type { MemoryRef } from '../ring/index.ts'
 import { BaseFile, FILE_BYTES_MAX, validateOffset } from './base-file.ts'
 import { Deadline } from './deadline.ts'
@@ -8,7 +8,7 @@ import { type OpenedFile, openFile } from './opened-file.ts'
 import { checkOpenOptions, type OpenOptions, refuseAppend } from './options.ts'
 import { type FilePath, toPath } from './path.ts'
 import type { RangeHold } from './range-lock.ts'
-import { ReadRange, type ReadResult } from './read-result.ts'
+import { ReadRange } from './read-range.ts'
 import { replaceBytes } from './replace-bytes.ts'
 import { partOf, ReadInto, WriteFrom } from './transfer.ts'
 
@@ -103,7 +103,7 @@ export class DirectFile extends BaseFile {
    *
    * @throws {RuntimeError} `ERR_OUT_OF_MEMORY`
    */
-  allocateBuffer(lengthBytes: number): IoBuffer {
+  allocateBuffer(lengthBytes: number): Lease {
     const bounds = { min: 1, max: TRANSFER_BYTES_MAX }
     validateInteger('allocate a buffer', 'lengthBytes', lengthBytes, bounds)
     const { memory } = this.descriptor.executor.reactor
@@ -117,7 +117,7 @@ export class DirectFile extends BaseFile {
    * @throws {RuntimeError} `ERR_UNALIGNED`, `ERR_BUFFER_RELEASED`, `ERR_HANDLE_CLOSED`;
    * {@link KernelError} as `read(2)`.
    */
-  readInto(buffer: IoBuffer, offsetBytes: number, options?: WaitOptions): Promise<number> {
+  readInto(buffer: Lease, offsetBytes: number, options?: WaitOptions): Promise<number> {
     try {
       this.#checkTransfer('read a file', buffer, offsetBytes)
       const { descriptor, alignmentBytes } = this
@@ -128,12 +128,12 @@ export class DirectFile extends BaseFile {
   }
 
   /**
-   * Reads any stretch of the file; the result holds exactly its bytes, fewer where the file ends. It
-   * is a lease: dispose it. Whole blocks are read, so aligned stretches take the least memory.
+   * Reads any stretch of the file; the lease shows exactly its bytes, fewer where the file ends, and
+   * is yours until you dispose it. Whole blocks are read, so aligned stretches take the least memory.
    *
    * @throws {RuntimeError} `ERR_OUT_OF_MEMORY`, `ERR_HANDLE_CLOSED`; {@link KernelError} as `read(2)`.
    */
-  read(offsetBytes: number, lengthBytes: number, options?: WaitOptions): Promise<ReadResult> {
+  read(offsetBytes: number, lengthBytes: number, options?: WaitOptions): Promise<Lease> {
     try {
       const action = 'read a file'
       validateInteger(action, 'lengthBytes', lengthBytes, { min: 0, max: TRANSFER_BYTES_MAX })
@@ -158,7 +158,7 @@ export class DirectFile extends BaseFile {
    * @throws {RuntimeError} `ERR_UNALIGNED`, `ERR_BUFFER_RELEASED`, `ERR_HANDLE_CLOSED`;
    * {@link KernelError} as `write(2)`, when a part may have been written.
    */
-  write(buffer: IoBuffer, offsetBytes: number, options?: WaitOptions): Promise<number> {
+  write(buffer: Lease, offsetBytes: number, options?: WaitOptions): Promise<number> {
     try {
       this.#checkTransfer('write a file', buffer, offsetBytes)
       const hold = this.ranges.trySharing(offsetBytes, offsetBytes + buffer.lengthBytes)
@@ -204,7 +204,7 @@ export class DirectFile extends BaseFile {
   }
 
   #writeHeld(
-    buffer: IoBuffer,
+    buffer: Lease,
     memory: MemoryRef,
     offsetBytes: number,
     hold: RangeHold,
@@ -223,7 +223,7 @@ export class DirectFile extends BaseFile {
 
   /** Waits for a {@link writeBytes} that is changing the same blocks. */
   async #writeInTurn(
-    buffer: IoBuffer,
+    buffer: Lease,
     offsetBytes: number,
     options: WaitOptions | undefined,
   ): Promise<number> {
@@ -244,14 +244,20 @@ export class DirectFile extends BaseFile {
   }
 
   // Plain comparisons, since this is paid per read.
-  #checkTransfer(action: string, buffer: IoBuffer, offsetBytes: number): void {
-    if (!(buffer instanceof IoBuffer)) throw wrongType(action, 'buffer', 'an IoBuffer', buffer)
-    const { lengthBytes } = buffer
+  #checkTransfer(action: string, buffer: Lease, offsetBytes: number): void {
+    if (!(buffer instanceof Lease)) throw wrongType(action, 'buffer', 'a Lease', buffer)
+    buffer.assertHeld()
+    const { address, lengthBytes } = buffer
     if (!Number.isInteger(offsetBytes) || offsetBytes < 0 || offsetBytes > FILE_BYTES_MAX - GIB) {
       validateOffset(action, offsetBytes, TRANSFER_BYTES_MAX)
     }
-    if (((offsetBytes | lengthBytes) & this.#mask) !== 0) {
+    // The memory as well: what a read or a socket brought begins anywhere, and need not be I/O memory.
+    if (address === 0 || ((offsetBytes | lengthBytes | address) & this.#mask) !== 0) {
       this.#assertAligned(action, lengthBytes, offsetBytes)
+      throw new RuntimeError(
+        'ERR_UNALIGNED',
+        `Cannot ${action} as its memory must be aligned to ${this.alignmentBytes} bytes: use allocateBuffer(), or writeBytes()`,
+      )
     }
     this.descriptor.assertOpen(action)
   }

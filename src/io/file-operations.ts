@@ -6,7 +6,7 @@ import {
   STATX_BYTES,
   STATX_DIOALIGN,
 } from '../kernel/index.ts'
-import type { IoBuffer } from '../memory/index.ts'
+import type { Lease } from '../memory/index.ts'
 import {
   type AllocateArgs,
   encodeAllocate,
@@ -105,7 +105,7 @@ const MASK = STATX_BASIC_STATS | STATX_BTIME | STATX_DIOALIGN
 /** `statx(2)` of the open file; the value is what `decode` makes of the answer. */
 export class Statx<T> extends FileOperation<T> {
   readonly #decode: (words: Uint32Array) => T
-  #buffer: IoBuffer | null = null
+  #buffer: Lease | null = null
 
   constructor(descriptor: Descriptor, decode: (words: Uint32Array) => T) {
     super(descriptor)

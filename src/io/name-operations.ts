@@ -1,7 +1,7 @@
 import type { KernelErrorContext } from '../base/index.ts'
 import { AwaitedOperation, type Executor, type WaitOptions } from '../executor/index.ts'
 import { AT_FDCWD } from '../kernel/index.ts'
-import type { IoBuffer } from '../memory/index.ts'
+import type { Lease } from '../memory/index.ts'
 import { encodeOpen, encodeRename, encodeUnlink, type NameRef, type Ring } from '../ring/index.ts'
 import { leasePath } from './path.ts'
 
@@ -10,7 +10,7 @@ const NO_NAME: NameRef = { directoryFd: AT_FDCWD, pathAddress: 0 }
 /** An operation on names; they are in I/O memory until it has ended. */
 abstract class NameOperation<T> extends AwaitedOperation<T> {
   readonly path: string
-  readonly #leases: IoBuffer[] = []
+  readonly #leases: Lease[] = []
 
   constructor(executor: Executor, path: string) {
     super(executor)

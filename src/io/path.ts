@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { validateString, wrongType } from '../base/index.ts'
 import type { Executor } from '../executor/index.ts'
-import type { IoBuffer } from '../memory/index.ts'
+import type { Lease } from '../memory/index.ts'
 
 /** The name of a file: a path, or a `file:` URL. */
 export type FilePath = string | URL
@@ -19,7 +19,7 @@ export function toPath(action: string, name: string, path: FilePath): string {
 }
 
 /** A path for the kernel: UTF-8, ended by NUL. Released when the operation that uses it has ended. */
-export function leasePath(executor: Executor, path: string): IoBuffer {
+export function leasePath(executor: Executor, path: string): Lease {
   const lengthBytes = Buffer.byteLength(path)
   const buffer = executor.reactor.memory.allocate(lengthBytes + 1)
   const bytes = buffer.bytes

@@ -1,6 +1,6 @@
 import { alignDown, alignUp, assert } from '../base/index.ts'
 import type { WaitOptions } from '../executor/index.ts'
-import type { IoBuffer } from '../memory/index.ts'
+import type { Lease } from '../memory/index.ts'
 import { Deadline } from './deadline.ts'
 import type { Descriptor } from './descriptor.ts'
 import { Statx, Truncate } from './file-operations.ts'
@@ -162,7 +162,7 @@ class Replacement {
   }
 
   /** Reads one block; what lies beyond the end of the file is zeros. */
-  async #fill(buffer: IoBuffer, atBytes: number, offsetBytes: number): Promise<void> {
+  async #fill(buffer: Lease, atBytes: number, offsetBytes: number): Promise<void> {
     const { descriptor, alignmentBytes } = this.#target
     const memory = partOf(buffer, atBytes, alignmentBytes)
     const read = new ReadInto(descriptor, buffer, memory, offsetBytes, alignmentBytes)

@@ -1,7 +1,7 @@
 import { alignDown, KernelError } from '../base/index.ts'
 import type { WaitOptions } from '../executor/index.ts'
 import { EAGAIN, EINTR, EIO } from '../kernel/index.ts'
-import type { IoBuffer } from '../memory/index.ts'
+import type { Lease } from '../memory/index.ts'
 import {
   encodeRead,
   encodeWrite,
@@ -21,7 +21,7 @@ const MORE = Number.NEGATIVE_INFINITY
 const NO_TARGET: Target = { fd: -1, registered: false }
 
 /** A part of a buffer. */
-export function partOf(buffer: IoBuffer, fromBytes: number, lengthBytes: number): MemoryRef {
+export function partOf(buffer: Lease, fromBytes: number, lengthBytes: number): MemoryRef {
   const { address, bufferIndex } = buffer
   return { address: address + fromBytes, lengthBytes, bufferIndex }
 }
@@ -39,7 +39,7 @@ export abstract class Transfer<T> extends FileOperation<T> implements TransferAr
   memory: MemoryRef
   /** Where {@link memory} belongs in the file. */
   offsetBytes: number
-  protected readonly buffer: IoBuffer
+  protected readonly buffer: Lease
   /** What a request that follows a short one must begin at a multiple of. */
   readonly #alignmentBytes: number
   /** The length of {@link memory}, which a buffer that the user has released does not tell. */
@@ -49,7 +49,7 @@ export abstract class Transfer<T> extends FileOperation<T> implements TransferAr
 
   constructor(
     descriptor: Descriptor,
-    buffer: IoBuffer,
+    buffer: Lease,
     memory: MemoryRef,
     offsetBytes: number,
     alignmentBytes: number,

@@ -1,3 +1,4 @@
+export { Arena } from './arena.ts'
 export { BuddyAllocator } from './buddy.ts'
-export { IoBuffer } from './io-buffer.ts'
-export { type Arena, IoMemory, type IoMemoryOptions } from './io-memory.ts'
+export { IoMemory, type IoMemoryOptions } from './io-memory.ts'
+export { Lease, type LeaseOwner, leaseHeap } from './lease.ts'

@@ -1,22 +1,14 @@
-import { GIB, MIB, nextPowerOfTwo, RuntimeError } from '../base/index.ts'
+import { assert, GIB, MIB, nextPowerOfTwo, RuntimeError } from '../base/index.ts'
 import type { Kernel } from '../kernel/index.ts'
+import { Arena } from './arena.ts'
 import { BuddyAllocator } from './buddy.ts'
-import { IoBuffer } from './io-buffer.ts'
+import type { Lease } from './lease.ts'
 
 /** The smallest piece: holds a socket address, a timespec, a short message. */
 const BLOCK_BYTES_MIN = 512
 const GROWTH_BYTES: number = 16 * MIB
 /** The largest power of two that a block can have. */
 const BLOCK_BYTES_MAX: number = GIB
-
-/** One stretch of memory that the kernel may touch, and who has which part of it. */
-export interface Arena {
-  readonly memory: Uint8Array<ArrayBuffer>
-  readonly address: number
-  readonly allocator: BuddyAllocator
-  /** Its index among the rings' registered buffers, or -1. */
-  bufferIndex: number
-}
 
 export interface IoMemoryOptions {
   readonly kernel: Kernel
@@ -36,7 +28,6 @@ export class IoMemory {
   readonly #kernel: Kernel
   readonly #sizeBytesMax: number
   readonly #arenas: Arena[] = []
-  #leasedCount = 0
 
   constructor(options: IoMemoryOptions) {
     this.#kernel = options.kernel
@@ -63,9 +54,11 @@ export class IoMemory {
     return bytes
   }
 
-  /** Buffers not yet released, or still with the kernel. */
+  /** Leases not yet released, or still with the kernel. */
   get leasedCount(): number {
-    return this.#leasedCount
+    let count = 0
+    for (const arena of this.#arenas) count += arena.leasedCount
+    return count
   }
 
   /**
@@ -74,19 +67,15 @@ export class IoMemory {
    *
    * @throws {RuntimeError} `ERR_OUT_OF_MEMORY` when the limit is reached, or for more than 1 GiB.
    */
-  allocate(lengthBytes: number): IoBuffer {
+  allocate(lengthBytes: number): Lease {
     if (lengthBytes > BLOCK_BYTES_MAX) throw this.#exhausted(lengthBytes)
     for (const arena of this.#arenas) {
-      const offset = arena.allocator.allocate(lengthBytes)
-      if (offset !== -1) return this.#lease(arena, offset, lengthBytes)
+      const lease = arena.tryLease(lengthBytes)
+      if (lease !== null) return lease
     }
-    const arena = this.#addArena(this.#growthFor(lengthBytes))
-    return this.#lease(arena, arena.allocator.allocate(lengthBytes), lengthBytes)
-  }
-
-  #lease(arena: Arena, offset: number, lengthBytes: number): IoBuffer {
-    this.#leasedCount++
-    return new IoBuffer(arena, offset, lengthBytes, this.#onFree)
+    const lease = this.#addArena(this.#growthFor(lengthBytes)).tryLease(lengthBytes)
+    assert(lease !== null, 'an arena is made large enough')
+    return lease
   }
 
   #exhausted(bytes: number): RuntimeError {
@@ -94,10 +83,6 @@ export class IoMemory {
       'ERR_OUT_OF_MEMORY',
       `Cannot allocate I/O memory as its limit is ${this.#sizeBytesMax} bytes: ${this.usedBytes} are in use, ${bytes} more are needed`,
     )
-  }
-
-  readonly #onFree = (): void => {
-    this.#leasedCount--
   }
 
   /** As much as usual, or as the limit leaves, if that holds what is asked for. */
@@ -120,12 +105,8 @@ export class IoMemory {
         { cause },
       )
     }
-    const arena = {
-      memory,
-      address: this.#kernel.addressOf(memory),
-      allocator: new BuddyAllocator(bytes, BLOCK_BYTES_MIN),
-      bufferIndex: -1,
-    }
+    const allocator = new BuddyAllocator(bytes, BLOCK_BYTES_MIN)
+    const arena = new Arena(memory, this.#kernel.addressOf(memory), allocator)
     this.#arenas.push(arena)
     return arena
   }

@@ -1,7 +1,7 @@
 import type { KernelErrorContext } from '../base/index.ts'
 import { AwaitedOperation, type Executor, type WaitOptions } from '../executor/index.ts'
 import { kernelError, SHUT_WR, SOCK_CLOEXEC, SOCK_STREAM } from '../kernel/index.ts'
-import type { IoBuffer } from '../memory/index.ts'
+import type { Lease } from '../memory/index.ts'
 import { encodeConnect, encodeShutdown, type Ring } from '../ring/index.ts'
 import { domainOf, encodeAddress, formatAddress, type SocketAddress } from './address.ts'
 import type { NetRing } from './net-ring.ts'
@@ -92,9 +92,9 @@ abstract class SocketOperation extends AwaitedOperation<void> {
 
 class ConnectOperation extends SocketOperation {
   readonly #address: SocketAddress
-  readonly #buffer: IoBuffer
+  readonly #buffer: Lease
 
-  constructor(socket: Socket, address: SocketAddress, buffer: IoBuffer) {
+  constructor(socket: Socket, address: SocketAddress, buffer: Lease) {
     super(socket)
     this.#address = address
     this.#buffer = buffer

@@ -1,3 +1,4 @@
+export type { Lease } from '../memory/index.ts'
 export type { SocketAddress } from './address.ts'
 export type { ChunkConsumer } from './consumption.ts'
 export { type ListenOptions, TcpListener } from './tcp-listener.ts'

@@ -1,5 +1,5 @@
 import type { Executor, TaskQueue } from '../executor/index.ts'
-import type { IoBuffer } from '../memory/index.ts'
+import type { Lease } from '../memory/index.ts'
 import { BufferRing, type Ring } from '../ring/index.ts'
 import { Inbox } from './inbox.ts'
 
@@ -38,7 +38,7 @@ export class NetRing {
   /** Whether receives go on by themselves; found out by the first refusal. */
   isMultishot: boolean
   readonly #starved: Starved[] = []
-  readonly #bounces: IoBuffer[][] = BOUNCE_BYTES.map(() => [])
+  readonly #bounces: Lease[][] = BOUNCE_BYTES.map(() => [])
   readonly #inboxes: Inbox[] = []
   /** Whether there was no memory for more buffers, when last tried. */
   #isAtLimit = false
@@ -95,7 +95,7 @@ export class NetRing {
   }
 
   /** Memory to copy `lengthBytes` into, or a part of them. @throws `ERR_OUT_OF_MEMORY` */
-  takeBounce(lengthBytes: number): IoBuffer {
+  takeBounce(lengthBytes: number): Lease {
     let size = 0
     while (size < BOUNCE_BYTES.length - 1 && BOUNCE_BYTES[size]! < lengthBytes) size++
     return this.#bounces[size]!.pop() ?? this.executor.reactor.memory.allocate(BOUNCE_BYTES[size]!)
@@ -110,7 +110,7 @@ export class NetRing {
     if (this.#inboxes.length < INBOXES_KEPT) this.#inboxes.push(inbox)
   }
 
-  returnBounce(bounce: IoBuffer): void {
+  returnBounce(bounce: Lease): void {
     const size = BOUNCE_BYTES.indexOf(bounce.lengthBytes)
     const kept = this.#bounces[size]!
     if (kept.length < BOUNCE_KEPT[size]!) kept.push(bounce)

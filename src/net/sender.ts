@@ -23,7 +23,7 @@ import {
   kernelError,
   MSG_NOSIGNAL,
 } from '../kernel/index.ts'
-import { IoBuffer } from '../memory/index.ts'
+import { Lease } from '../memory/index.ts'
 import { encodeSend, NO_BUFFER, Operation, type SendArgs } from '../ring/index.ts'
 import type { ChunkLender, SocketPort } from './socket-port.ts'
 
@@ -64,7 +64,7 @@ export class Sender extends Operation implements SendArgs {
   lengthBytes = 0
   #first: PendingWrite | null = null
   #last: PendingWrite | null = null
-  #bounce: IoBuffer | null = null
+  #bounce: Lease | null = null
   #failure: Error | null = null
   #isCancelling = false
   /** Who waits until nothing is left to send. */
@@ -76,7 +76,7 @@ export class Sender extends Operation implements SendArgs {
   }
 
   write(
-    data: Uint8Array | IoBuffer,
+    data: Uint8Array | Lease,
     lender: ChunkLender | null,
     options: WaitOptions | undefined,
   ): Promise<void> {
@@ -294,7 +294,7 @@ export class Sender extends Operation implements SendArgs {
       wanted += next.lengthBytes
       next = next.following
     }
-    let bounce: IoBuffer
+    let bounce: Lease
     try {
       bounce = net.takeBounce(
         first.following === null ? wanted : Math.min(wanted, COPIED_BYTES_MAX),
@@ -341,7 +341,7 @@ class PendingWrite extends Runnable implements Cancellable {
   cancelReason: unknown = null
   #sender: Sender | null = null
   #buffer = NO_BUFFER
-  #pinned: IoBuffer | null = null
+  #pinned: Lease | null = null
   #writer: Deferred<void> | null = null
   #binding: CancellationBinding | null = null
   #failure: unknown = null
@@ -358,7 +358,7 @@ class PendingWrite extends Runnable implements Cancellable {
   /** @throws {TypeError} for data of the wrong kind; as {@link bindCancellation} does. */
   take(
     sender: Sender,
-    data: Uint8Array | IoBuffer,
+    data: Uint8Array | Lease,
     lender: ChunkLender | null,
     options: WaitOptions | undefined,
   ): void {
@@ -376,7 +376,7 @@ class PendingWrite extends Runnable implements Cancellable {
       buffers.retain(buffer)
       this.#buffer = buffer
       this.address = buffers.addressOf(buffer, data)
-    } else if (data instanceof IoBuffer) {
+    } else if (data instanceof Lease) {
       const { bytes } = data
       this.#binding = bindCancellation(net.executor, this, options, 'write')
       this.data = bytes
@@ -385,7 +385,7 @@ class PendingWrite extends Runnable implements Cancellable {
       this.#pinned = data
       this.address = data.address
     } else {
-      throw wrongType('write', 'data', 'a Uint8Array or an IoBuffer', data)
+      throw wrongType('write', 'data', 'a Uint8Array or a Lease', data)
     }
   }
 

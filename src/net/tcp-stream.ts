@@ -1,7 +1,7 @@
 import { KernelError, validateBoolean, validateInteger, wrongType } from '../base/index.ts'
 import { checkCancellation, executor, type WaitOptions } from '../executor/index.ts'
 import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from '../kernel/index.ts'
-import type { IoBuffer } from '../memory/index.ts'
+import type { Lease } from '../memory/index.ts'
 import { type SocketAddress, validateEndpoint } from './address.ts'
 import { connectSocket, shutdownSending } from './connect.ts'
 import { type ChunkConsumer, Consumption, validateConsumer } from './consumption.ts'
@@ -206,7 +206,7 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
    * @throws {RuntimeError} `ERR_HANDLE_CLOSED` once closed, shut down or cut; `ERR_BUFFER_RELEASED` if the
    * memory of `data` is gone when it is its turn.
    */
-  write(data: Uint8Array | IoBuffer, options?: WaitOptions): Promise<void> {
+  write(data: Uint8Array | Lease, options?: WaitOptions): Promise<void> {
     if (this.#socket.isClosing) return Promise.reject(handleClosed('write'))
     return this.#socket.sending().write(data, this.#socket.receiver, options)
   }

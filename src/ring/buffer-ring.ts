@@ -5,7 +5,7 @@ import {
   type Kernel,
   kernelError,
 } from '../kernel/index.ts'
-import type { IoBuffer, IoMemory } from '../memory/index.ts'
+import type { IoMemory, Lease } from '../memory/index.ts'
 import type { Ring } from './ring.ts'
 
 export interface BufferRingOptions {
@@ -24,7 +24,7 @@ export interface BufferRingOptions {
 
 /** One stretch of buffers that were added together. */
 interface Segment {
-  readonly lease: IoBuffer
+  readonly lease: Lease
   readonly memory: ArrayBuffer
   readonly startBytes: number
   readonly lengthBytes: number
@@ -60,7 +60,7 @@ export class BufferRing {
   readonly #kernel: Kernel
   readonly #ring: Ring
   readonly #memory: IoMemory
-  readonly #lease: IoBuffer
+  readonly #lease: Lease
   readonly #words: Uint32Array
   readonly #halves: Uint16Array
   readonly #mask: number
@@ -225,7 +225,7 @@ export class BufferRing {
   #addSegment(count: number): void {
     const { bufferBytes } = this
     const lease = this.#memory.allocate(count * bufferBytes)
-    const { bytes } = lease
+    const bytes = lease.bytes as Uint8Array<ArrayBuffer>
     const firstBuffer = this.bufferCount
     this.#segments.push({
       lease,

@@ -3,7 +3,7 @@
 import { AwaitedOperation, type Executor } from '../../src/executor/index.ts'
 import { executor, type WaitOptions } from '../../src/index.ts'
 import { POLLIN } from '../../src/kernel/index.ts'
-import type { IoBuffer } from '../../src/memory/index.ts'
+import type { Lease } from '../../src/memory/index.ts'
 import {
   encodeNop,
   encodePoll,
@@ -19,9 +19,9 @@ type Encode = (sqes: SqeWords, base: number) => void
 
 /** One request, by whatever encoder; it resolves with the completion's result. */
 class TestOperation extends AwaitedOperation<number> {
-  readonly #buffer: IoBuffer | null
+  readonly #buffer: Lease | null
 
-  constructor(options: WaitOptions | undefined, buffer: IoBuffer | null, encode: Encode) {
+  constructor(options: WaitOptions | undefined, buffer: Lease | null, encode: Encode) {
     super(executor())
     this.#buffer = buffer
     const ring = ringFor(this.executor)

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { executor } from '../../src/index.ts'
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
-import type { IoBuffer } from '../../src/memory/index.ts'
+import type { Lease } from '../../src/memory/index.ts'
 import { type Cancels, STOPPED } from './cancels.ts'
 
 const FILE_BYTES = 256 * 1024
@@ -39,7 +39,7 @@ class CheckedFile {
   readonly #cancels: Cancels
   /** By byte: 1 once it is certain to be written. */
   readonly #written = new Uint8Array(FILE_BYTES)
-  readonly #actions: ((buffer: IoBuffer) => Promise<void>)[] = [
+  readonly #actions: ((buffer: Lease) => Promise<void>)[] = [
     () => this.#readPiece(),
     () => this.#writePiece(),
     (buffer) => this.#readBlock(buffer),
@@ -53,7 +53,7 @@ class CheckedFile {
   }
 
   /** One operation, of any kind. */
-  async use(buffer: IoBuffer): Promise<void> {
+  async use(buffer: Lease): Promise<void> {
     await this.#cancels.prng.pick(this.#actions)(buffer)
   }
 
@@ -64,7 +64,7 @@ class CheckedFile {
     )
   }
 
-  async #readBlock(buffer: IoBuffer): Promise<void> {
+  async #readBlock(buffer: Lease): Promise<void> {
     const offsetBytes = this.#pickBlock(buffer)
     buffer.bytes.fill(FOREIGN)
     await this.#checkRead(offsetBytes, buffer.lengthBytes, async (signal) => {
@@ -82,7 +82,7 @@ class CheckedFile {
     )
   }
 
-  async #writeBlock(buffer: IoBuffer): Promise<void> {
+  async #writeBlock(buffer: Lease): Promise<void> {
     const offsetBytes = this.#pickBlock(buffer)
     fillPattern(buffer.bytes, offsetBytes)
     await this.#noteWrite(offsetBytes, buffer.lengthBytes, (signal) =>
@@ -128,7 +128,7 @@ class CheckedFile {
     return [prng.int(0, FILE_BYTES - lengthBytes), lengthBytes]
   }
 
-  #pickBlock(buffer: IoBuffer): number {
+  #pickBlock(buffer: Lease): number {
     const last = (FILE_BYTES - buffer.lengthBytes) / BLOCK_BYTES
     return this.#cancels.prng.int(0, last) * BLOCK_BYTES
   }

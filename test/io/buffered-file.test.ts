@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { executor, type WaitOptions } from '../../src/index.ts'
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
+import { leaseHeap } from '../../src/memory/index.ts'
 import { assertNoLeak, holdings, makeFolder, mountFolder, needsRoot, pattern } from './support.ts'
 
 test('read() and write() move any bytes, in pieces where they are many', async (t) => {
@@ -53,7 +54,7 @@ test('readInto() fills foreign memory and I/O memory, and says how much', async 
   assert.deepEqual(buffer.bytes.subarray(0, 500), data.subarray(299_500))
 })
 
-test('write() takes an IoBuffer, which may be released meanwhile', async (t) => {
+test('write() takes a Lease, which may be released meanwhile', async (t) => {
   const path = join(makeFolder(t), 'file')
   await using file = await BufferedFile.create(path)
   const before = holdings()
@@ -66,6 +67,31 @@ test('write() takes an IoBuffer, which may be released meanwhile', async (t) => 
 
   assert.deepEqual(new Uint8Array(readFileSync(path)).subarray(1), pattern(5000, 3))
   assertNoLeak(before)
+})
+
+test('a lease on ordinary memory is read into, written and appended like its bytes', async (t) => {
+  const path = join(makeFolder(t), 'file')
+  await using file = await BufferedFile.create(path)
+  await using log = await BufferedFile.open(path, { append: true, read: true })
+  using source = leaseHeap(pattern(100, 3))
+  using target = leaseHeap(new Uint8Array(50))
+
+  await file.write(source, 0)
+  await log.append(source)
+  const readBytes = await file.readInto(target, 80)
+
+  assert.equal(readBytes, 50)
+  assert.deepEqual(target.bytes.subarray(0, 20), pattern(100, 3).subarray(80))
+  assert.deepEqual(target.bytes.subarray(20), pattern(100, 3).subarray(0, 30))
+})
+
+test('a released lease is neither read into nor written', async (t) => {
+  await using file = await BufferedFile.create(join(makeFolder(t), 'file'))
+  const lease = executor().reactor.memory.allocate(10)
+  lease.release()
+
+  await assert.rejects(file.readInto(lease, 0), { code: 'ERR_BUFFER_RELEASED' })
+  await assert.rejects(file.write(lease, 0), { code: 'ERR_BUFFER_RELEASED' })
 })
 
 test('append() puts data at the end, in the order of the calls', async (t) => {
@@ -81,7 +107,7 @@ test('append() puts data at the end, in the order of the calls', async (t) => {
   assert.equal(readFileSync(path, 'utf8'), `begin;${appends.join('')}`)
 })
 
-test('append() of an IoBuffer waits its turn, though that is released meanwhile', async (t) => {
+test('append() of a Lease waits its turn, though that is released meanwhile', async (t) => {
   const path = join(makeFolder(t), 'file')
   await using file = await BufferedFile.open(path, { append: true, create: true })
   const before = holdings()

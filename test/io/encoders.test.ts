@@ -20,7 +20,7 @@ import type { KernelErrorContext } from '../../src/base/index.ts'
 import { AwaitedOperation, executor } from '../../src/executor/index.ts'
 import { BufferedFile } from '../../src/io/index.ts'
 import { AT_FDCWD, AT_REMOVEDIR } from '../../src/kernel/index.ts'
-import type { IoBuffer } from '../../src/memory/index.ts'
+import type { Lease } from '../../src/memory/index.ts'
 import {
   encodeAdvise,
   encodeClose,
@@ -70,7 +70,7 @@ function makeFolder(t: TestContext): string {
   return folder
 }
 
-function allocate(t: TestContext, lengthBytes: number): IoBuffer {
+function allocate(t: TestContext, lengthBytes: number): Lease {
   const buffer = executor().reactor.memory.allocate(lengthBytes)
   t.after(() => buffer.release())
   return buffer
@@ -82,7 +82,7 @@ function nameAt(t: TestContext, path: string): NameRef {
   return { directoryFd: AT_FDCWD, pathAddress: buffer.address }
 }
 
-function wordsOf(buffer: IoBuffer): Uint32Array {
+function wordsOf(buffer: Lease): Uint32Array {
   return new Uint32Array(buffer.bytes.buffer, buffer.bytes.byteOffset, buffer.lengthBytes / 4)
 }
 

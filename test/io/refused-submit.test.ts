@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test'
 import { attachExecutor, createTaskQueue, executor, spawnInto } from '../../src/index.ts'
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
 import { ENOMEM } from '../../src/kernel/index.ts'
-import type { IoBuffer } from '../../src/memory/index.ts'
+import type { Lease } from '../../src/memory/index.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { poll } from '../executor/operations.ts'
 import { createPipe } from '../hazards/pipe.ts'
@@ -23,7 +23,7 @@ interface Given {
   readonly timeoutMs: number
 }
 
-type Action<F> = (file: F, options: Given, buffer: IoBuffer) => Promise<unknown>
+type Action<F> = (file: F, options: Given, buffer: Lease) => Promise<unknown>
 
 const BUFFERED: Readonly<Record<string, Action<BufferedFile>>> = {
   'read()': (file, options) => file.read(0, 100, options),

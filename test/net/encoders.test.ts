@@ -11,7 +11,7 @@ import {
   SOCK_CLOEXEC,
   SOCK_STREAM,
 } from '../../src/kernel/index.ts'
-import type { IoBuffer } from '../../src/memory/index.ts'
+import type { Lease } from '../../src/memory/index.ts'
 import { decodeAddress, encodeAddress } from '../../src/net/address.ts'
 import {
   encodeAccept,
@@ -106,7 +106,7 @@ async function connectBoth(): Promise<{ client: Target; server: Target; close: (
 }
 
 /** A `struct msghdr` with one vector, at the start of the buffer; the data is at byte 256. */
-function writeMessageHeader(buffer: IoBuffer, lengthBytes: number): void {
+function writeMessageHeader(buffer: Lease, lengthBytes: number): void {
   const words = new Uint32Array(buffer.bytes.buffer, buffer.bytes.byteOffset, 64)
   const put = (index: number, value: number): void => {
     words[index] = value

@@ -2,7 +2,7 @@
 
 import { MIB, NS_PER_MS } from '../../base/index.ts'
 import { createTaskQueue, needPreempt, spawnInto, yieldNow } from '../../executor/index.ts'
-import { DirectFile, type IoBuffer } from '../../io/index.ts'
+import { DirectFile, type Lease } from '../../io/index.ts'
 import { TcpListener, TcpStream } from '../../net/index.ts'
 import { sleep } from '../../time/index.ts'
 import { answerOrders } from './answers.ts'
@@ -59,7 +59,7 @@ async function reads({ path, sizeBytes, depth, durationMs }: ReadArgs): Promise<
   await using file = await DirectFile.open(path, { fallback: 'buffered' })
   const blockCount = sizeBytes / BLOCK_BYTES
   const buffers = Array.from({ length: depth }, () => file.allocateBuffer(BLOCK_BYTES))
-  const readOn = async (buffer: IoBuffer, clock: { isOver: boolean }): Promise<number> => {
+  const readOn = async (buffer: Lease, clock: { isOver: boolean }): Promise<number> => {
     const words = wordsOf(buffer)
     let count = 0
     while (!clock.isOver) {
@@ -77,7 +77,7 @@ async function reads({ path, sizeBytes, depth, durationMs }: ReadArgs): Promise<
   }
 }
 
-function wordsOf(buffer: IoBuffer): Uint32Array {
+function wordsOf(buffer: Lease): Uint32Array {
   const { bytes } = buffer
   return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)
 }
