@@ -1,5 +1,7 @@
 import { assert } from '../base/index.ts'
 import { type Executor, Waiter, type WaitOptions } from '../executor/index.ts'
+import { join, Obstacle, settle } from './obstacle.ts'
+import { add, clip, replace, Segment } from './segments.ts'
 
 /** A stretch of a file that somebody writes, or waits to. */
 export interface RangeHold {
@@ -9,50 +11,103 @@ export interface RangeHold {
   readonly isExclusive: boolean
 }
 
-/** A hold, and its place in the order of arrival. */
-class Entry implements RangeHold {
+/** A hold, or a wait for one; in the way of those that come after it until it is released. */
+class Claim extends Obstacle implements RangeHold {
   readonly startBytes: number
   endBytes: number
   readonly isExclusive: boolean
-  previous: Entry | null = null
-  next: Entry | null = null
+  previous: Claim | null = null
+  next: Claim | null = null
   waiter: Waiter<void> | null = null
+  /** The exclusive claims that were there before an exclusive one, which waits for them. */
+  exclusivesBefore: Segment | null = null
+  hasGivenUp = false
 
-  constructor(startBytes: number, endBytes: number, isExclusive: boolean) {
+  constructor({ startBytes, endBytes, isExclusive }: RangeHold) {
+    super()
+    assert(startBytes <= endBytes, 'a range ends behind where it begins')
     this.startBytes = startBytes
     this.endBytes = endBytes
     this.isExclusive = isExclusive
   }
 
-  conflictsWith(other: RangeHold): boolean {
-    if (!this.isExclusive && !other.isExclusive) return false
-    return this.startBytes < other.endBytes && other.startBytes < this.endBytes
+  override blocker(): Obstacle {
+    return this
+  }
+
+  override within(startBytes: number, endBytes: number): Obstacle | null {
+    if (this.isClear || startBytes >= this.endBytes) return null
+    // Claims behind this one now wait for what it waited for, as far as that is in their range.
+    if (this.hasGivenUp) return clip(this.exclusivesBefore, startBytes, endBytes)
+    return this
   }
 }
+
+/** Claims in the order they came. */
+class ClaimList {
+  first: Claim | null = null
+  last: Claim | null = null
+  length = 0
+
+  push(claim: Claim): void {
+    claim.previous = this.last
+    if (this.last === null) this.first = claim
+    else this.last.next = claim
+    this.last = claim
+    this.length++
+  }
+
+  remove(claim: Claim): void {
+    const { previous, next } = claim
+    if (previous === null) this.first = next
+    else previous.next = next
+    if (next === null) this.last = previous
+    else next.previous = previous
+    claim.previous = null
+    claim.next = null
+    this.length--
+  }
+}
+
+/** How many segments of what is over are borne before a tree is made anew. */
+const STALE_COUNT_MAX = 64
 
 /**
  * Who writes which part of a file: what replaces a whole block to change a part of it must be alone
  * there, or it would undo what others write to the rest.
  *
- * First come, first served, among those that conflict. O(1) while nobody is exclusive.
+ * First come, first served, among those that conflict; a hold of no length conflicts with nobody. O(1)
+ * while nobody is exclusive; else amortized O(log n) for each claim, n being how many there are, from its
+ * coming to its release or giving up. Giving up costs as much once more for each claim that waits for
+ * this very one.
+ *
+ * Each claim finds in two trees what is in its way, keeps that as one obstacle, and waits until it is
+ * clear. A tree is replaced and never changed, so that later claims are not in the way of earlier ones.
  */
 export class RangeLock {
   readonly #executor: Executor
-  #first: Entry | null = null
-  #last: Entry | null = null
-  #exclusiveCount = 0
-  #waitingCount = 0
+  readonly #exclusives = new ClaimList()
+  readonly #shared = new ClaimList()
+  /** The last exclusive claim of each stretch; it waits for those before it, so that these don't matter. */
+  #exclusiveTree: Segment | null = null
+  /** The shared claims of each stretch, as far as an exclusive one has come since. */
+  #sharedTree: Segment = emptyTree()
+  /** The first shared claim that is not in the tree, all behind it being none either. */
+  #firstOutside: Claim | null = null
+  #insertedExclusives = 0
+  #insertedShared = 0
 
   constructor(executor: Executor) {
     this.#executor = executor
   }
 
-  /** A shared hold, if that needs no wait, else null. */
+  /** A shared hold, if that needs no wait, else null; then {@link acquire} may still not wait. */
   trySharing(startBytes: number, endBytes: number): RangeHold | null {
-    const entry = new Entry(startBytes, endBytes, false)
-    if (this.#exclusiveCount > 0 && this.#isBlocked(entry, this.#last)) return null
-    this.#append(entry)
-    return entry
+    const isFree = this.#exclusiveTree === null || startBytes === endBytes
+    if (!isFree && this.#exclusiveTree!.mayBlock(startBytes, endBytes)) return null
+    const claim = new Claim({ startBytes, endBytes, isExclusive: false })
+    this.#enter(claim)
+    return claim
   }
 
   /** Waits for a hold; {@link release} must follow. Rejects as any wait does. */
@@ -61,70 +116,139 @@ export class RangeLock {
     action: string,
     options: WaitOptions | undefined,
   ): Promise<RangeHold> {
-    const entry = new Entry(range.startBytes, range.endBytes, range.isExclusive)
-    if (!this.#isBlocked(entry, this.#last)) {
-      this.#append(entry)
-      return entry
+    const claim = new Claim(range)
+    const front = this.#inFrontOf(claim)
+    if (front === null || settle(front)) {
+      claim.exclusivesBefore = null
+      this.#enter(claim)
+      return claim
     }
     const waiter = new Waiter<void>(this.#executor)
-    waiter.bind(this.#executor, options, action, () => {
-      this.#waitingCount--
-      this.#remove(entry)
-    })
-    entry.waiter = waiter
-    this.#waitingCount++
-    this.#append(entry)
+    claim.watch(front)
+    try {
+      waiter.bind(this.#executor, options, action, () => this.#giveUp(claim))
+    } catch (error) {
+      claim.letGo()
+      throw error
+    }
+    claim.waiter = waiter
+    this.#enter(claim)
     await waiter.promise
-    return entry
+    return claim
   }
 
-  /** Gives the end of a hold free. */
+  /** Gives the end of an exclusive hold free. */
   narrow(hold: RangeHold, endBytes: number): void {
-    assert(hold instanceof Entry && endBytes <= hold.endBytes, 'a hold only gets smaller')
+    assert(hold instanceof Claim && hold.isExclusive, 'only an exclusive hold gets smaller')
+    assert(hold.startBytes <= endBytes && endBytes <= hold.endBytes, 'a hold only gets smaller')
     hold.endBytes = endBytes
-    if (this.#waitingCount > 0) this.#grant()
+    this.#grant(hold)
   }
 
   release(hold: RangeHold): void {
-    assert(hold instanceof Entry && hold.waiter === null, 'what is released was granted')
-    this.#remove(hold)
+    assert(hold instanceof Claim && hold.waiter === null, 'what is released was granted')
+    assert(!hold.isClear, 'a hold is released once')
+    this.#leave(hold)
+    hold.isClear = true
+    this.#grant(hold)
   }
 
-  #append(entry: Entry): void {
-    entry.previous = this.#last
-    if (this.#last === null) this.#first = entry
-    else this.#last.next = entry
-    this.#last = entry
-    if (entry.isExclusive) this.#exclusiveCount++
+  /** What a claim has to wait for, maybe cleared meanwhile. */
+  #inFrontOf(claim: Claim): Obstacle | null {
+    const { startBytes, endBytes } = claim
+    if (startBytes === endBytes) return null
+    const exclusives = clip(this.#exclusiveTree, startBytes, endBytes)
+    if (!claim.isExclusive) return exclusives
+    claim.exclusivesBefore = exclusives
+    return join(exclusives, this.#sharedWithin(startBytes, endBytes))
   }
 
-  #remove(entry: Entry): void {
-    const { previous, next } = entry
-    if (previous === null) this.#first = next
-    else previous.next = next
-    if (next === null) this.#last = previous
-    else next.previous = previous
-    entry.previous = null
-    entry.next = null
-    if (entry.isExclusive) this.#exclusiveCount--
-    if (this.#waitingCount > 0) this.#grant()
+  #sharedWithin(startBytes: number, endBytes: number): Segment | null {
+    if (this.#shared.length === 0) return null
+    if (this.#insertedShared > 2 * this.#shared.length + STALE_COUNT_MAX) {
+      this.#sharedTree = emptyTree()
+      this.#insertedShared = 0
+      this.#firstOutside = this.#shared.first
+    }
+    for (let claim = this.#firstOutside; claim !== null; claim = claim.next) {
+      if (claim.startBytes === claim.endBytes) continue
+      this.#sharedTree = add(this.#sharedTree, claim.startBytes, claim.endBytes, claim)
+      this.#insertedShared++
+    }
+    this.#firstOutside = null
+    return clip(this.#sharedTree, startBytes, endBytes)
   }
 
-  #grant(): void {
-    for (let entry = this.#first; entry !== null; entry = entry.next) {
-      const { waiter } = entry
-      if (waiter === null || this.#isBlocked(entry, entry.previous)) continue
-      entry.waiter = null
-      this.#waitingCount--
-      waiter.fulfil()
+  #enter(claim: Claim): void {
+    if (!claim.isExclusive) {
+      this.#shared.push(claim)
+      this.#firstOutside ??= claim
+      return
+    }
+    this.#exclusives.push(claim)
+    if (this.#insertedExclusives > 2 * this.#exclusives.length + STALE_COUNT_MAX) {
+      this.#exclusiveTree = null
+      this.#insertedExclusives = 0
+      for (let each = this.#exclusives.first; each !== null; each = each.next) this.#insert(each)
+    } else {
+      this.#insert(claim)
     }
   }
 
-  /** Whether somebody up to `last` in the order is in the way, holding or waiting. */
-  #isBlocked(entry: Entry, last: Entry | null): boolean {
-    for (let other = last; other !== null; other = other.previous) {
-      if (entry.conflictsWith(other)) return true
-    }
-    return false
+  #insert(claim: Claim): void {
+    if (claim.startBytes === claim.endBytes) return
+    const segment = new Segment(claim.startBytes, claim.endBytes, { own: claim })
+    this.#exclusiveTree = replace(this.#exclusiveTree, segment)
+    this.#insertedExclusives++
   }
+
+  #leave(claim: Claim): void {
+    if (claim.isExclusive) {
+      this.#exclusives.remove(claim)
+      if (this.#exclusives.length > 0) return
+      this.#exclusiveTree = null
+      this.#insertedExclusives = 0
+    } else {
+      if (this.#firstOutside === claim) this.#firstOutside = claim.next
+      this.#shared.remove(claim)
+      if (this.#shared.length > 0 || this.#insertedShared === 0) return
+      this.#sharedTree = emptyTree()
+      this.#insertedShared = 0
+    }
+  }
+
+  #giveUp(claim: Claim): void {
+    claim.waiter = null
+    claim.letGo()
+    this.#leave(claim)
+    // What a shared claim waited for is found in the tree by the claims behind it as well.
+    if (claim.isExclusive) claim.hasGivenUp = true
+    else claim.isClear = true
+    this.#grant(claim)
+  }
+
+  /** Lets those go on who waited for a claim, as far as nothing else is in their way. */
+  #grant(claim: Claim): void {
+    const cleared: Obstacle[] = [claim]
+    for (const obstacle of cleared) {
+      for (const watcher of obstacle.takeWatchers()) {
+        // A watcher settled before it may have reached it, and have given it what to watch next.
+        if (watcher.watched !== null) continue
+        if (watcher instanceof Claim) grantTo(watcher)
+        else if (settle(watcher)) cleared.push(watcher)
+      }
+    }
+  }
+}
+
+function grantTo(claim: Claim): void {
+  const { waiter } = claim
+  assert(waiter !== null, 'a claim that watches something waits')
+  claim.waiter = null
+  claim.exclusivesBefore = null
+  waiter.fulfil()
+}
+
+function emptyTree(): Segment {
+  return new Segment(0, Infinity, { own: null })
 }
