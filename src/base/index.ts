@@ -25,10 +25,13 @@ export {
 } from './units.ts'
 export {
   type IntegerBounds,
+  type OptionNames,
+  optionNames,
   validateBoolean,
   validateDurationMs,
   validateFunction,
   validateInteger,
+  validateOptions,
   validateString,
   wrongType,
 } from './validate.ts'

@@ -9,6 +9,42 @@ export interface IntegerBounds {
   readonly max: number
 }
 
+/** The names that options of one kind may have. */
+export type OptionNames = ReadonlySet<string>
+
+/** All names of the options `T`, for {@link validateOptions}: the compiler asks for each of them. */
+export function optionNames<T>(names: { readonly [Name in keyof T]-?: true }): OptionNames {
+  return new Set(Object.keys(names))
+}
+
+/**
+ * Refuses what is no options object, and every option that is not known: a misspelt one would be
+ * ignored, and nobody would notice. O(options), no allocation.
+ *
+ * @throws {TypeError} naming the unknown option, the known one that is nearest to it, and all of them.
+ */
+export function validateOptions(
+  action: string,
+  options: unknown,
+  names: OptionNames,
+  what = 'options',
+): asserts options is object {
+  if (typeof options !== 'object' || options === null) {
+    throw wrongType(action, what, 'an object', options)
+  }
+  // Inherited ones as well, or an AbortSignal in the place of options would be taken for empty options.
+  for (const name in options) {
+    // What some library has added to every object is nobody's option.
+    if (names.has(name) || name in Object.prototype) continue
+    const known = [...names]
+    const nearest = findNearest(name, known)
+    const guess = nearest === null ? '' : `; did you mean '${nearest}'?`
+    throw new TypeError(
+      `Cannot ${action} as ${what} may have ${known.join(', ')} only: current value has '${name}'${guess}`,
+    )
+  }
+}
+
 /** @throws {TypeError} unless `value` is a number; {@link RangeError} unless whole and in bounds. */
 export function validateInteger(
   action: string,
@@ -76,6 +112,27 @@ export function wrongType(
   return new TypeError(
     `Cannot ${action} as ${name} must be ${expected}: current value is ${describe(value)}`,
   )
+}
+
+/** The word that `name` is most likely a slip of, or null. */
+function findNearest(name: string, words: readonly string[]): string | null {
+  const costs = words.map((word) => editCount(name.toLowerCase(), word.toLowerCase()))
+  const least = Math.min(...costs)
+  return least <= Math.max(2, name.length / 3) ? words[costs.indexOf(least)]! : null
+}
+
+/** Characters to insert, remove or replace to make `from` into `to`: Levenshtein's distance. */
+function editCount(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, index) => index)
+  for (let i = 0; i < from.length; i++) {
+    const next = [i + 1]
+    for (let j = 0; j < to.length; j++) {
+      const replaced = row[j]! + (from[i] === to[j] ? 0 : 1)
+      next.push(Math.min(replaced, row[j + 1]! + 1, next[j]! + 1))
+    }
+    row = next
+  }
+  return row[to.length]!
 }
 
 function describe(value: unknown): string {

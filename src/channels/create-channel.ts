@@ -1,4 +1,4 @@
-import { validateInteger, wrongType } from '../base/index.ts'
+import { optionNames, validateInteger, validateOptions } from '../base/index.ts'
 import { ChannelReceiver } from './channel-receiver.ts'
 import { ChannelSender } from './channel-sender.ts'
 import { ChannelState } from './channel-state.ts'
@@ -10,6 +10,8 @@ export interface ChannelOptions {
    */
   readonly capacity: number
 }
+
+const NAMES = optionNames<ChannelOptions>({ capacity: true })
 
 /** The two ends of a channel. */
 export interface Channel<T> {
@@ -43,9 +45,7 @@ export interface Channel<T> {
  */
 export function createChannel<T>(options: ChannelOptions): Channel<T> {
   const action = 'create a channel'
-  if (typeof options !== 'object' || options === null) {
-    throw wrongType(action, 'options', 'an object with capacity', options)
-  }
+  validateOptions(action, options, NAMES)
   const { capacity } = options
   if (capacity !== Number.POSITIVE_INFINITY) {
     validateInteger(action, 'capacity', capacity, { min: 1, max: Number.MAX_SAFE_INTEGER })

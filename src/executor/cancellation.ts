@@ -1,8 +1,10 @@
 import {
   NS_PER_MS,
+  optionNames,
   type RunQueue,
   RuntimeError,
   validateDurationMs,
+  validateOptions,
   wrongType,
 } from '../base/index.ts'
 import { Timer, type Timers } from '../reactor/index.ts'
@@ -17,6 +19,8 @@ export interface WaitOptions {
   /** The longest wait, in milliseconds; the promise then rejects with `ERR_TASK_TIMEOUT`. */
   readonly timeoutMs?: number | undefined
 }
+
+const NAMES = optionNames<WaitOptions>({ signal: true, timeoutMs: true })
 
 /** What is left of a longer wait, for one of its steps: errors name the whole. */
 export class WaitStep implements WaitOptions {
@@ -128,15 +132,19 @@ function refuseEnded(
   options: WaitOptions | undefined,
   action: string,
 ): void {
-  if (options !== undefined && (typeof options !== 'object' || options === null)) {
-    throw wrongType(action, 'options', 'an object', options)
-  }
+  if (options !== undefined) validateWaitOptions(action, options)
   const signal = options?.signal
   const timeoutMs = options?.timeoutMs
   if (signal !== undefined) validateSignal(action, signal)
   if (timeoutMs !== undefined) validateDurationMs(action, 'timeoutMs', timeoutMs)
   if (signal?.aborted) throw signal.reason
   if (task !== null && task.cancelReason !== null) throw task.cancelReason
+}
+
+/** @throws {TypeError} for anything but {@link WaitOptions}, whose values are checked by the wait. */
+export function validateWaitOptions(action: string, options: WaitOptions): void {
+  // A step was made from options that have been checked.
+  if (!(options instanceof WaitStep)) validateOptions(action, options, NAMES)
 }
 
 function validateSignal(action: string, signal: unknown): void {

@@ -3,9 +3,10 @@ import {
   NS_PER_MS,
   NS_PER_US,
   nextPowerOfTwo,
+  optionNames,
   validateInteger,
+  validateOptions,
   validateString,
-  wrongType,
 } from '../base/index.ts'
 import { type Kernel, UringKernel } from '../kernel/index.ts'
 import { type CheckedStallOptions, validateStallOptions } from './stall-detector.ts'
@@ -31,6 +32,17 @@ export interface ExecutorOptions {
   readonly kernel?: Kernel
 }
 
+const NAMES = optionNames<ExecutorOptions>({
+  name: true,
+  ringDepth: true,
+  ioMemoryBytes: true,
+  ioMemoryBytesMax: true,
+  preemptTimerMs: true,
+  spinBeforeParkUs: true,
+  detectStalls: true,
+  kernel: true,
+})
+
 /** {@link ExecutorOptions}, checked, rounded and in the units of the runtime. */
 export interface CheckedOptions {
   readonly name: string
@@ -44,11 +56,9 @@ export interface CheckedOptions {
 }
 
 /** @throws {TypeError | RangeError} for options of the wrong kind. */
-export function validateOptions(options: ExecutorOptions): CheckedOptions {
+export function checkExecutorOptions(options: ExecutorOptions): CheckedOptions {
   const action = 'attach an executor'
-  if (typeof options !== 'object' || options === null) {
-    throw wrongType(action, 'options', 'an object', options)
-  }
+  validateOptions(action, options, NAMES)
   const name = options.name ?? 'unnamed'
   validateString(action, 'name', name)
   const ringDepth = options.ringDepth ?? 1024

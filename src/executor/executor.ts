@@ -1,4 +1,4 @@
-import { assert, NS_PER_MS, RuntimeError, wrongType } from '../base/index.ts'
+import { assert, NS_PER_MS, RuntimeError } from '../base/index.ts'
 import {
   DOUBLE_DEADLINE_NS,
   DOUBLE_NOW_NS,
@@ -12,7 +12,7 @@ import {
 import { Reactor, type Timers } from '../reactor/index.ts'
 import { CompletionChains } from './completion-chains.ts'
 import { currentContext } from './context.ts'
-import { type ExecutorOptions, validateOptions } from './executor-options.ts'
+import { checkExecutorOptions, type ExecutorOptions } from './executor-options.ts'
 import { FollowUps } from './follow-ups.ts'
 import { Preemption, watchPreemption } from './preempt.ts'
 import { Scheduler } from './scheduler.ts'
@@ -64,7 +64,7 @@ export class Executor {
 
   /** @internal Use {@link attachExecutor}. */
   constructor(options: ExecutorOptions = {}) {
-    const checked = validateOptions(options)
+    const checked = checkExecutorOptions(options)
     this.name = checked.name
     this.reactor = new Reactor(checked, () => this.#turn())
     this.timers = this.reactor.timers
@@ -108,9 +108,6 @@ export class Executor {
 
   createTaskQueue(name: string, options: TaskQueueOptions = {}): TaskQueue {
     this.assertOpen('create a task queue')
-    if (typeof options !== 'object' || options === null) {
-      throw wrongType('create a task queue', 'options', 'an object', options)
-    }
     const queue = new TaskQueue(this, name, options)
     this.#queues.add(queue)
     this.latencyNsMin = Math.min(this.latencyNsMin, queue.latencyNs)

@@ -6,6 +6,7 @@ export {
   type CancellationBinding,
   checkCancellation,
   timeoutError,
+  validateWaitOptions,
   type WaitHome,
   type WaitOptions,
   WaitStep,

@@ -7,7 +7,7 @@ import {
 } from '../base/index.ts'
 import type { WaitOptions } from './cancellation.ts'
 import { type Executor, executor } from './executor.ts'
-import type { SpawnOptions } from './spawn.ts'
+import { type SpawnOptions, taskName } from './spawn.ts'
 import { isCausedBy, type Task, type TaskBody } from './task.ts'
 import { TaskQueue } from './task-queue.ts'
 import { Waiter } from './waiter.ts'
@@ -56,7 +56,7 @@ export class Scope {
    * @throws Why the scope's tasks were cancelled, if they were.
    * @throws {TypeError} if `body` is no function.
    */
-  spawn<T>(body: TaskBody<T>, options: SpawnOptions = {}): Task<T> {
+  spawn<T>(body: TaskBody<T>, options?: SpawnOptions): Task<T> {
     return this.spawnInto(this.#executor.currentQueue(), body, options)
   }
 
@@ -66,7 +66,7 @@ export class Scope {
    * @throws as {@link spawn}; {@link RuntimeError} `ERR_QUEUE_NOT_FOUND` if the queue was removed, or is of
    * another executor.
    */
-  spawnInto<T>(queue: TaskQueue, body: TaskBody<T>, options: SpawnOptions = {}): Task<T> {
+  spawnInto<T>(queue: TaskQueue, body: TaskBody<T>, options?: SpawnOptions): Task<T> {
     const action = 'spawn a task'
     if (!(queue instanceof TaskQueue)) throw wrongType(action, 'queue', 'a TaskQueue', queue)
     validateFunction(action, 'body', body)
@@ -77,7 +77,7 @@ export class Scope {
       )
     }
     if (this.#isStopped) throw this.#failures[0]
-    const task = this.#executor.spawnInto(queue, body, options.name)
+    const task = this.#executor.spawnInto(queue, body, taskName(options))
     this.#add(task as Task<unknown>)
     return task
   }

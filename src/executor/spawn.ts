@@ -1,4 +1,10 @@
-import { validateFunction, wrongType } from '../base/index.ts'
+import {
+  optionNames,
+  validateFunction,
+  validateOptions,
+  validateString,
+  wrongType,
+} from '../base/index.ts'
 import { executor } from './executor.ts'
 import type { Task, TaskBody } from './task.ts'
 import { TaskQueue, type TaskQueueOptions } from './task-queue.ts'
@@ -6,8 +12,10 @@ import { TaskQueue, type TaskQueueOptions } from './task-queue.ts'
 /** What a task may be given beside its body. */
 export interface SpawnOptions {
   /** For statistics, stacks and messages; the function's own name if not given. */
-  readonly name?: string
+  readonly name?: string | undefined
 }
+
+const NAMES = optionNames<SpawnOptions>({ name: true })
 
 /**
  * Creates a task queue on this thread's executor.
@@ -45,10 +53,10 @@ export function currentTaskQueue(): TaskQueue {
  * console.log(await task)
  * ```
  */
-export function spawn<T>(body: TaskBody<T>, options: SpawnOptions = {}): Task<T> {
+export function spawn<T>(body: TaskBody<T>, options?: SpawnOptions): Task<T> {
   validateFunction('spawn a task', 'body', body)
   const current = executor()
-  return current.spawnInto(current.currentQueue(), body, options.name)
+  return current.spawnInto(current.currentQueue(), body, taskName(options))
 }
 
 /**
@@ -57,12 +65,21 @@ export function spawn<T>(body: TaskBody<T>, options: SpawnOptions = {}): Task<T>
  * @throws {RuntimeError} `ERR_QUEUE_NOT_FOUND` if the queue was removed, or is of another executor.
  * @throws {TypeError} if `body` is no function or `queue` no task queue.
  */
-export function spawnInto<T>(
-  queue: TaskQueue,
-  body: TaskBody<T>,
-  options: SpawnOptions = {},
-): Task<T> {
+export function spawnInto<T>(queue: TaskQueue, body: TaskBody<T>, options?: SpawnOptions): Task<T> {
   if (!(queue instanceof TaskQueue)) throw wrongType('spawn a task', 'queue', 'a TaskQueue', queue)
   validateFunction('spawn a task', 'body', body)
-  return executor().spawnInto(queue, body, options.name)
+  return executor().spawnInto(queue, body, taskName(options))
+}
+
+/**
+ * The name that options give to a task, if any.
+ *
+ * @throws {TypeError} for anything but {@link SpawnOptions}.
+ */
+export function taskName(options: SpawnOptions | undefined): string | undefined {
+  if (options === undefined) return undefined
+  validateOptions('spawn a task', options, NAMES)
+  const { name } = options
+  if (name !== undefined) validateString('spawn a task', 'name', name)
+  return name
 }

@@ -1,11 +1,12 @@
 import { threadId, Worker } from 'node:worker_threads'
 import {
   NS_PER_MS,
+  optionNames,
   Runnable,
   RuntimeError,
   validateDurationMs,
   validateFunction,
-  wrongType,
+  validateOptions,
 } from '../base/index.ts'
 import {
   DOUBLE_NOW_NS,
@@ -33,6 +34,8 @@ const THRESHOLD_MS = 10
 const FRAMES_MAX = 64
 const DISCONNECT_MS_MAX = 50
 
+const NAMES = optionNames<StallOptions>({ budgetMs: true, onStall: true })
+
 /** Stall options that are known to be good. */
 export interface CheckedStallOptions {
   readonly budgetMs: number
@@ -41,9 +44,7 @@ export interface CheckedStallOptions {
 
 /** @throws {TypeError | RangeError} for anything but {@link StallOptions}. */
 export function validateStallOptions(options: StallOptions, sliceNs: number): CheckedStallOptions {
-  if (typeof options !== 'object' || options === null) {
-    throw wrongType(ACTION, 'detectStalls', 'an object, or null', options)
-  }
+  validateOptions(ACTION, options, NAMES, 'detectStalls')
   const { budgetMs = sliceNs / NS_PER_MS + THRESHOLD_MS, onStall = writeStall } = options
   validateDurationMs(ACTION, 'budgetMs', budgetMs)
   if (budgetMs < BUDGET_MS_MIN) {

@@ -1,10 +1,11 @@
 import {
   NS_PER_MS,
+  optionNames,
   RunQueue,
   RuntimeError,
   validateDurationMs,
+  validateOptions,
   validateString,
-  wrongType,
 } from '../base/index.ts'
 import type { Schedulable } from './scheduler.ts'
 import { CurrentShares, SHARES_DEFAULT, type Shares } from './shares.ts'
@@ -21,6 +22,9 @@ export interface TaskQueueOptions {
   /** None if not given: the queue is for throughput. */
   readonly latency?: LatencyClass
 }
+
+const NAMES = optionNames<TaskQueueOptions>({ shares: true, latency: true })
+const LATENCY_NAMES = optionNames<LatencyClass>({ maxMs: true })
 
 /** Counters of one queue since its creation; reading does not reset them. */
 export interface TaskQueueStats {
@@ -87,11 +91,10 @@ export class TaskQueue extends RunQueue implements Schedulable {
     super()
     const action = 'create a task queue'
     validateString(action, 'name', name)
+    validateOptions(action, options, NAMES)
     const { latency } = options
     if (latency !== undefined) {
-      if (typeof latency !== 'object' || latency === null) {
-        throw wrongType(action, 'latency', 'an object with maxMs', latency)
-      }
+      validateOptions(action, latency, LATENCY_NAMES, 'latency')
       validateDurationMs(action, 'latency.maxMs', latency.maxMs)
     }
     this.owner = owner

@@ -1,4 +1,10 @@
-import { RuntimeError, validateInteger, wrongType } from '../base/index.ts'
+import {
+  optionNames,
+  RuntimeError,
+  validateInteger,
+  validateOptions,
+  wrongType,
+} from '../base/index.ts'
 import type { WaitOptions } from '../executor/index.ts'
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../kernel/index.ts'
 import { Deadline } from './deadline.ts'
@@ -25,6 +31,13 @@ export interface AllocateOptions extends WaitOptions {
   /** Whether the file keeps its size, though space beyond it is reserved. */
   readonly keepSize?: boolean | undefined
 }
+
+const ALLOCATE_NAMES = optionNames<AllocateOptions>({
+  offsetBytes: true,
+  keepSize: true,
+  signal: true,
+  timeoutMs: true,
+})
 
 /** Positions and sizes stay exact numbers. */
 export const FILE_BYTES_MAX: number = Number.MAX_SAFE_INTEGER
@@ -120,10 +133,8 @@ export abstract class BaseFile implements AsyncDisposable {
   async allocate(lengthBytes: number, options: AllocateOptions = {}): Promise<void> {
     const action = 'allocate space in a file'
     validateInteger(action, 'lengthBytes', lengthBytes, { min: 1, max: FILE_BYTES_MAX })
-    if (typeof options !== 'object' || options === null) {
-      throw wrongType(action, 'options', 'an object', options)
-    }
-    const { offsetBytes = 0, keepSize = false } = options
+    validateOptions(action, options, ALLOCATE_NAMES)
+    const { offsetBytes = 0, keepSize = false, signal, timeoutMs } = options
     validateOffset(action, offsetBytes, lengthBytes)
     if (typeof keepSize !== 'boolean') throw wrongType(action, 'keepSize', 'a boolean', keepSize)
     this.descriptor.assertOpen(action)
@@ -132,7 +143,8 @@ export abstract class BaseFile implements AsyncDisposable {
     const endBytes = keepSize ? offsetBytes + lengthBytes : Infinity
     const range = { startBytes: offsetBytes, endBytes, isExclusive: true }
     const args = { offsetBytes, lengthBytes, mode }
-    return this.#changeAlone(range, action, options, () => new Allocate(this.descriptor, args))
+    const wait = { signal, timeoutMs }
+    return this.#changeAlone(range, action, wait, () => new Allocate(this.descriptor, args))
   }
 
   /**

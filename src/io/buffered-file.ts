@@ -56,9 +56,6 @@ export class BufferedFile extends BaseFile {
   static async open(path: FilePath, options: OpenOptions = {}): Promise<BufferedFile> {
     const checkedPath = toPath('open a file', 'path', path)
     const request = checkOpenOptions(options)
-    if ('fallback' in options) {
-      throw new TypeError("Cannot open a file as options must be known: 'fallback' is not")
-    }
     return new BufferedFile(
       await openFile(checkedPath, request, { direct: false, fallback: false }),
     )

@@ -1,5 +1,11 @@
 import { NS_PER_MS } from '../base/index.ts'
-import { type Executor, timeoutError, type WaitOptions, WaitStep } from '../executor/index.ts'
+import {
+  type Executor,
+  timeoutError,
+  validateWaitOptions,
+  type WaitOptions,
+  WaitStep,
+} from '../executor/index.ts'
 
 /**
  * Splits one wait among the steps of an operation that takes several: what the time limit leaves, and
@@ -12,6 +18,8 @@ export class Deadline {
   readonly #startNs: number
 
   constructor(executor: Executor, action: string, options: WaitOptions | undefined) {
+    // Here, since the steps get only what is known.
+    if (options !== undefined) validateWaitOptions(action, options)
     this.#executor = executor
     this.#action = action
     this.#options = options

@@ -1,11 +1,19 @@
-import { alignDown, alignUp, GIB, RuntimeError, validateInteger, wrongType } from '../base/index.ts'
+import {
+  alignDown,
+  alignUp,
+  GIB,
+  optionNames,
+  RuntimeError,
+  validateInteger,
+  wrongType,
+} from '../base/index.ts'
 import { executor, type WaitOptions } from '../executor/index.ts'
 import { Lease } from '../memory/index.ts'
 import type { MemoryRef } from '../ring/index.ts'
 import { BaseFile, FILE_BYTES_MAX, validateOffset } from './base-file.ts'
 import { Deadline } from './deadline.ts'
 import { type OpenedFile, openFile } from './opened-file.ts'
-import { checkOpenOptions, type OpenOptions, refuseAppend } from './options.ts'
+import { checkOpenOptions, OPEN_OPTIONS, type OpenOptions, refuseAppend } from './options.ts'
 import { type FilePath, toPath } from './path.ts'
 import type { RangeHold } from './range-lock.ts'
 import { ReadRange } from './read-range.ts'
@@ -17,6 +25,8 @@ export interface DirectOpenOptions extends OpenOptions {
   /** `'buffered'` opens a file whose file system refuses O_DIRECT through the page cache instead. */
   readonly fallback?: 'buffered' | undefined
 }
+
+const OPEN_NAMES = optionNames<DirectOpenOptions>({ ...OPEN_OPTIONS, fallback: true })
 
 /** One transfer's worth: larger ones do not fit an arena. */
 const TRANSFER_BYTES_MAX: number = GIB
@@ -76,7 +86,7 @@ export class DirectFile extends BaseFile {
    */
   static async open(path: FilePath, options: DirectOpenOptions = {}): Promise<DirectFile> {
     const checkedPath = toPath('open a file', 'path', path)
-    const request = checkOpenOptions(options)
+    const request = checkOpenOptions(options, OPEN_NAMES)
     const { fallback } = options
     if (fallback !== undefined && fallback !== 'buffered') {
       throw wrongType('open a file', 'fallback', "'buffered'", fallback)

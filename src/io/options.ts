@@ -1,4 +1,11 @@
-import { RuntimeError, validateInteger, wrongType } from '../base/index.ts'
+import {
+  type OptionNames,
+  optionNames,
+  RuntimeError,
+  validateInteger,
+  validateOptions,
+  wrongType,
+} from '../base/index.ts'
 import type { WaitOptions } from '../executor/index.ts'
 import {
   O_APPEND,
@@ -31,6 +38,21 @@ export interface OpenOptions extends WaitOptions {
   readonly tmpfile?: boolean | undefined
 }
 
+/** The names of {@link OpenOptions}, for options with more of them. */
+export const OPEN_OPTIONS = {
+  read: true,
+  write: true,
+  append: true,
+  create: true,
+  createNew: true,
+  truncate: true,
+  tmpfile: true,
+  mode: true,
+  signal: true,
+  timeoutMs: true,
+} as const
+const OPEN_NAMES = optionNames<OpenOptions>(OPEN_OPTIONS)
+
 /** What `open` is asked for, checked. */
 export interface OpenRequest {
   /** `O_…`, without O_DIRECT. */
@@ -45,7 +67,6 @@ export interface OpenRequest {
 }
 
 const FLAGS = ['read', 'write', 'append', 'create', 'createNew', 'truncate', 'tmpfile'] as const
-const KNOWN = new Set<string>([...FLAGS, 'mode', 'signal', 'timeoutMs', 'fallback'])
 const MODE_DEFAULT = 0o666
 const ACTION = 'open a file'
 
@@ -54,15 +75,11 @@ const ACTION = 'open a file'
  *
  * @throws {TypeError} for a wrong type or an unknown option; {@link RangeError} for a wrong combination.
  */
-export function checkOpenOptions(options: OpenOptions): OpenRequest {
-  if (typeof options !== 'object' || options === null) {
-    throw wrongType(ACTION, 'options', 'an object', options)
-  }
-  for (const name of Object.keys(options)) {
-    if (!KNOWN.has(name)) {
-      throw new TypeError(`Cannot ${ACTION} as options must be known: '${name}' is not`)
-    }
-  }
+export function checkOpenOptions(
+  options: OpenOptions,
+  names: OptionNames = OPEN_NAMES,
+): OpenRequest {
+  validateOptions(ACTION, options, names)
   for (const name of FLAGS) {
     const value = options[name]
     if (value !== undefined && typeof value !== 'boolean') {

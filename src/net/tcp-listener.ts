@@ -1,10 +1,11 @@
 import {
   assert,
   NO_QUEUE,
+  optionNames,
   RuntimeError,
   validateBoolean,
   validateInteger,
-  wrongType,
+  validateOptions,
 } from '../base/index.ts'
 import {
   checkCancellation,
@@ -65,6 +66,17 @@ export interface ListenOptions extends WaitOptions {
   /** Whether accepted streams send small writes at once; true if not given. */
   readonly noDelay?: boolean
 }
+
+const NAMES = optionNames<ListenOptions>({
+  host: true,
+  port: true,
+  backlog: true,
+  reusePort: true,
+  reuseAddress: true,
+  noDelay: true,
+  signal: true,
+  timeoutMs: true,
+})
 
 /** Accepted connections that nobody has asked for yet; beyond that they stay with the kernel. */
 const READY_MAX = 128
@@ -138,9 +150,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
    */
   static async bind(options: ListenOptions): Promise<TcpListener> {
     const action = 'listen'
-    if (typeof options !== 'object' || options === null) {
-      throw wrongType(action, 'options', 'an object', options)
-    }
+    validateOptions(action, options, NAMES)
     const { host = 'localhost', port, backlog = 1024, signal, timeoutMs } = options
     validateEndpoint(action, host, port, 0)
     validateInteger(action, 'backlog', backlog, { min: 1, max: 2 ** 31 - 1 })

@@ -1,4 +1,11 @@
-import { KernelError, validateBoolean, validateInteger, wrongType } from '../base/index.ts'
+import {
+  KernelError,
+  optionNames,
+  validateBoolean,
+  validateInteger,
+  validateOptions,
+  wrongType,
+} from '../base/index.ts'
 import { checkCancellation, executor, type WaitOptions } from '../executor/index.ts'
 import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
@@ -31,6 +38,15 @@ export interface ReadOptions extends WaitOptions {
   /** Whether the chunk is the caller's for good rather than until the next read; false if not given. */
   readonly copy?: boolean
 }
+
+const CONNECT_NAMES = optionNames<ConnectOptions>({
+  host: true,
+  port: true,
+  noDelay: true,
+  signal: true,
+  timeoutMs: true,
+})
+const READ_NAMES = optionNames<ReadOptions>({ copy: true, signal: true, timeoutMs: true })
 
 /**
  * Who takes the chunks of connections; see {@link TcpStream.consume}. One may serve any number of them.
@@ -86,9 +102,7 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
    */
   static async connect(options: ConnectOptions): Promise<TcpStream> {
     const action = 'connect'
-    if (typeof options !== 'object' || options === null) {
-      throw wrongType(action, 'options', 'an object', options)
-    }
+    validateOptions(action, options, CONNECT_NAMES)
     const { host = 'localhost', port, noDelay = true, signal, timeoutMs } = options
     validateEndpoint(action, host, port, 1)
     validateBoolean(action, 'noDelay', noDelay)
@@ -119,12 +133,19 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
    * @throws {RuntimeError} `ERR_HANDLE_CLOSED`; `ERR_STILL_HELD` while another read is pending.
    */
   read(options?: ReadOptions): Promise<Uint8Array<ArrayBuffer> | null> {
-    const copy = options?.copy
-    if (copy !== undefined && typeof copy !== 'boolean') {
-      return Promise.reject(wrongType('read', 'copy', 'a boolean', copy))
+    let want: number = READ_CHUNK
+    let wait: WaitOptions | undefined
+    if (options !== undefined) {
+      try {
+        validateReadOptions(options)
+      } catch (error) {
+        return Promise.reject(error)
+      }
+      const { copy, signal, timeoutMs } = options
+      if (copy === true) want = READ_COPY
+      wait = { signal, timeoutMs }
     }
-    const want = copy === true ? READ_COPY : READ_CHUNK
-    return readFrom(this.#socket, want, options, null) as Promise<Uint8Array<ArrayBuffer> | null>
+    return readFrom(this.#socket, want, wait, null) as Promise<Uint8Array<ArrayBuffer> | null>
   }
 
   /**
@@ -363,6 +384,11 @@ function readFrom(
 ): Promise<unknown> {
   if (socket.isClosing) return Promise.reject(handleClosed('read'))
   return socket.receiving().read(want, options, into)
+}
+
+function validateReadOptions(options: ReadOptions): void {
+  validateOptions('read', options, READ_NAMES)
+  if (options.copy !== undefined) validateBoolean('read', 'copy', options.copy)
 }
 
 function setBuffer(socket: Socket, option: number, bytes: number): void {

@@ -1,3 +1,4 @@
+import { type OptionNames, optionNames, validateOptions } from '../base/index.ts'
 import {
   EAGAIN,
   ECONNREFUSED,
@@ -65,6 +66,21 @@ export interface SimFaults {
   readonly datagramLoss?: number
 }
 
+const NAMES = optionNames<SimFaults>({
+  shortRead: true,
+  shortWrite: true,
+  errors: true,
+  delay: true,
+  reorder: true,
+  cqOverflow: true,
+  multishotEnd: true,
+  lateCancel: true,
+  noBuffers: true,
+  enterBusy: true,
+  datagramLoss: true,
+})
+const ERROR_NAMES: OptionNames = new Set(Object.keys(ERRNO_OF))
+
 type FaultProbabilities = Required<Omit<SimFaults, 'errors'>>
 
 /** A fault plan with nothing left out. */
@@ -85,14 +101,17 @@ const NONE: FaultProbabilities = {
   datagramLoss: 0,
 }
 
-/** @throws {RangeError} for a probability outside of 0 … 1. */
+/** @throws {TypeError} for an unknown fault; {@link RangeError} for a probability outside of 0 … 1. */
 export function checkFaults(faults: SimFaults = {}): CheckedFaults {
+  const action = 'simulate faults'
+  validateOptions(action, faults, NAMES, 'faults')
   const { errors = {}, ...rest } = faults
+  validateOptions(action, errors, ERROR_NAMES, 'faults.errors')
   const all = [...Object.entries(rest), ...Object.entries(errors)]
   for (const [name, probability] of all) {
     if (!(probability >= 0 && probability <= 1)) {
       throw new RangeError(
-        `Cannot simulate faults as ${name} must be a probability from 0 to 1: current value is ${probability}`,
+        `Cannot ${action} as ${name} must be a probability from 0 to 1: current value is ${probability}`,
       )
     }
   }

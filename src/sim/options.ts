@@ -1,4 +1,4 @@
-import { MIB, validateInteger } from '../base/index.ts'
+import { MIB, optionNames, validateInteger, validateOptions } from '../base/index.ts'
 import { type CheckedFaults, checkFaults, type SimFaults } from './faults.ts'
 import type { FileSystem } from './file-system.ts'
 
@@ -40,6 +40,23 @@ export interface SimKernelOptions {
   readonly trace?: ((entry: SimTraceEntry) => void) | undefined
 }
 
+/** The names of {@link SimKernelOptions}, for options with more of them. */
+export const SIM_OPTIONS = {
+  seed: true,
+  faults: true,
+  disk: true,
+  diskBytes: true,
+  descriptorCountMax: true,
+  socketBufferBytes: true,
+  directAlignmentBytes: true,
+  diskLatencyNs: true,
+  networkLatencyNs: true,
+  hasNoSqArray: true,
+  hasDeferTaskrun: true,
+  trace: true,
+} as const
+const NAMES = optionNames<SimKernelOptions>(SIM_OPTIONS)
+
 /** Options with nothing left out. */
 export interface CheckedSimOptions {
   readonly seed: number
@@ -58,6 +75,7 @@ export interface CheckedSimOptions {
 
 /** @throws {TypeError | RangeError} for options of the wrong kind. */
 export function checkOptions(options: SimKernelOptions): CheckedSimOptions {
+  validateOptions('simulate', options, NAMES)
   const seed = options.seed ?? 0
   validateInteger('simulate', 'seed', seed, { min: 0, max: Number.MAX_SAFE_INTEGER })
   return {

@@ -58,14 +58,14 @@ export class Barrier {
   /** Waits until all parties have arrived; rejects as {@link WaitOptions} say. */
   arrive(options?: WaitOptions): Promise<BarrierRound> {
     if (this.#room.size + 1 < this.partyCount) return this.#room.wait(options)
-    const current = executor()
     try {
+      const current = executor()
       checkCancellation(current, options, ACTION)
+      const generation = this.#generation++
+      this.#room.release({ generation, isLeader: false })
+      return answerReady(current, { generation, isLeader: true })
     } catch (error) {
       return Promise.reject(error)
     }
-    const generation = this.#generation++
-    this.#room.release({ generation, isLeader: false })
-    return answerReady(current, { generation, isLeader: true })
   }
 }

@@ -48,12 +48,12 @@ export class Event {
   /** Waits until it is set; rejects as {@link WaitOptions} say. */
   wait(options?: WaitOptions): Promise<void> {
     if (!this.#isSet) return this.#room.wait(options)
-    const current = executor()
     try {
+      const current = executor()
       checkCancellation(current, options, ACTION)
+      return answerDone(current)
     } catch (error) {
       return Promise.reject(error)
     }
-    return answerDone(current)
   }
 }

@@ -124,13 +124,13 @@ export class Gate implements AsyncDisposable {
   close(options?: WaitOptions): Promise<void> {
     this.#isOpen = false
     if (this.#passCount > 0) return this.#room.wait(options)
-    const current = executor()
     try {
+      const current = executor()
       checkCancellation(current, options, ACTION)
+      return answerDone(current)
     } catch (error) {
       return Promise.reject(error)
     }
-    return answerDone(current)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -68,14 +68,14 @@ export class Latch {
   /** Waits for the last arrival. Rejects with `ERR_LATCH_CANCELLED`, and as {@link WaitOptions} say. */
   wait(options?: WaitOptions): Promise<void> {
     if (this.#state === 'waiting') return this.#room.wait(options)
-    const current = executor()
     try {
       if (this.#state === 'cancelled') throw cancelled()
+      const current = executor()
       checkCancellation(current, options, ACTION)
+      return answerDone(current)
     } catch (error) {
       return Promise.reject(error)
     }
-    return answerDone(current)
   }
 
   /** Arrives, and waits for the others. An arrival stays even if its wait ends early. */

@@ -21,15 +21,15 @@ export class WaitRoom<T> implements WaitListOwner {
   }
 
   wait(options: WaitOptions | undefined): Promise<T> {
-    const current = executor()
-    const waiter = new ListedWaiter<T>(current)
     try {
+      const current = executor()
+      const waiter = new ListedWaiter<T>(current)
       waiter.bindListed(current, options, this.#action)
+      this.#waiters.push(waiter)
+      return waiter.promise
     } catch (error) {
       return Promise.reject(error)
     }
-    this.#waiters.push(waiter)
-    return waiter.promise
   }
 
   /** Lets all go who are in. */

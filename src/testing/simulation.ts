@@ -1,7 +1,13 @@
 import { relative } from 'node:path'
-import { RuntimeError, type RuntimeErrorCode, validateInteger } from '../base/index.ts'
+import {
+  optionNames,
+  RuntimeError,
+  type RuntimeErrorCode,
+  validateInteger,
+  validateOptions,
+} from '../base/index.ts'
 import { currentOrNull, Executor, type ExecutorOptions, setCurrent } from '../executor/index.ts'
-import { SimKernel, type SimKernelOptions, type SimTraceEntry } from '../sim/index.ts'
+import { SIM_OPTIONS, SimKernel, type SimKernelOptions, type SimTraceEntry } from '../sim/index.ts'
 
 /** How a program is simulated. */
 export interface SimulationOptions extends Omit<SimKernelOptions, 'trace'> {
@@ -18,6 +24,15 @@ export interface SimulationOptions extends Omit<SimKernelOptions, 'trace'> {
   /** Called before the program, to arrange the disk. */
   readonly arrange?: (kernel: SimKernel) => void
 }
+
+const NAMES = optionNames<SimulationOptions>({
+  ...SIM_OPTIONS,
+  executor: true,
+  turnCountMax: true,
+  checkDescriptors: true,
+  checkBuffers: true,
+  arrange: true,
+})
 
 /** What a simulated program gets. */
 export interface Simulation {
@@ -74,6 +89,7 @@ export async function simulate<T>(
   main: (simulation: Simulation) => T | PromiseLike<T>,
 ): Promise<T> {
   const options = typeof seedOrOptions === 'number' ? { seed: seedOrOptions } : seedOrOptions
+  validateOptions('simulate', options, NAMES)
   const seed = chooseSeed(options.seed ?? 0)
   if (isSimulating) {
     throw new RuntimeError(
@@ -95,7 +111,15 @@ async function run<T>(
   options: SimulationOptions & { readonly seed: number },
   main: (simulation: Simulation) => T | PromiseLike<T>,
 ): Promise<T> {
-  const { seed, trace } = options
+  const {
+    executor: given,
+    turnCountMax = TURN_COUNT_MAX,
+    checkDescriptors = true,
+    checkBuffers = false,
+    arrange,
+    ...rest
+  } = options
+  const { seed, trace } = rest
   let giveUp: (error: RuntimeError) => void = () => {}
   const givenUp = new Promise<never>((_, reject) => {
     giveUp = reject
@@ -108,9 +132,9 @@ async function run<T>(
     giveUp(failure('ERR_SIMULATION_FAILED', seed, what, reason))
   }
   const kernel = new SimKernel(
-    { ...options, trace: trace === undefined ? undefined : (entry) => trace(formatTrace(entry)) },
+    { ...rest, trace: trace === undefined ? undefined : (entry) => trace(formatTrace(entry)) },
     {
-      turnCountMax: options.turnCountMax ?? TURN_COUNT_MAX,
+      turnCountMax,
       onStuck: (reason) => {
         isIdle = true
         // What still waits once the program has ended is cancelled with it.
@@ -120,8 +144,8 @@ async function run<T>(
       },
     },
   )
-  options.arrange?.(kernel)
-  const executor = new Executor({ ...EXECUTOR_DEFAULTS, ...options.executor, kernel })
+  arrange?.(kernel)
+  const executor = new Executor({ ...EXECUTOR_DEFAULTS, ...given, kernel })
   setCurrent(executor)
   process.on('unhandledRejection', onUnhandled)
   try {
@@ -130,7 +154,7 @@ async function run<T>(
     const result = await Promise.race([task, givenUp])
     isEnded = true
     await Promise.race([settle(executor, () => isIdle), givenUp])
-    checkLeftovers(kernel, executor, options)
+    checkLeftovers(kernel, executor, { checkDescriptors, checkBuffers })
     return result
   } catch (error) {
     if (typeof error === 'object' && error !== null && failures.has(error)) throw error
@@ -153,15 +177,19 @@ async function settle(executor: Executor, isIdle: () => boolean): Promise<void> 
   }
 }
 
-function checkLeftovers(kernel: SimKernel, executor: Executor, options: SimulationOptions): void {
+function checkLeftovers(
+  kernel: SimKernel,
+  executor: Executor,
+  options: Required<Pick<SimulationOptions, 'checkDescriptors' | 'checkBuffers'>>,
+): void {
   const { descriptors } = kernel.leftovers()
-  if (options.checkDescriptors !== false && descriptors.length > 0) {
+  if (options.checkDescriptors && descriptors.length > 0) {
     throw new Error(`it must close what it opens: ${descriptors.join(', ')} were left open`)
   }
   // The tick of needPreempt() keeps its buffer as long as the executor lives.
   const kept = executor.reactor.hasLatencyRing ? 1 : 0
   const { leasedCount } = executor.reactor.memory
-  if (options.checkBuffers === true && leasedCount > kept) {
+  if (options.checkBuffers && leasedCount > kept) {
     throw new Error(`it must release its I/O buffers: ${leasedCount - kept} were not`)
   }
 }

@@ -1,4 +1,10 @@
-import { NS_PER_MS, validateDurationMs } from '../base/index.ts'
+import {
+  NS_PER_MS,
+  optionNames,
+  validateBoolean,
+  validateDurationMs,
+  validateOptions,
+} from '../base/index.ts'
 import {
   answerReady,
   checkCancellation,
@@ -6,6 +12,7 @@ import {
   executor,
   ListedWaiter,
   WaitList,
+  type WaitOptions,
 } from '../executor/index.ts'
 import { Timer } from '../reactor/index.ts'
 import { timerOptions } from './deadline.ts'
@@ -24,6 +31,7 @@ export interface IntervalOptions {
 type Tick = IteratorResult<number, undefined>
 
 const ACTION = 'wait for a tick'
+const NAMES = optionNames<IntervalOptions>({ missedTicks: true, signal: true, keepsAlive: true })
 const END: Tick = { done: true, value: undefined }
 
 /**
@@ -50,7 +58,7 @@ export class Interval implements AsyncIterableIterator<number, undefined> {
   readonly #executor: Executor
   readonly #periodNs: number
   readonly #policy: MissedTicks
-  readonly #options: IntervalOptions
+  readonly #wait: WaitOptions | undefined
   readonly #timer: IntervalTimer
   readonly #waiters = new WaitList<ListedWaiter<Tick>>({
     waiterLeft: () => this.#disarmIfIdle(),
@@ -65,18 +73,21 @@ export class Interval implements AsyncIterableIterator<number, undefined> {
     if (periodMs === 0) {
       throw new RangeError(`Cannot ${action} as periodMs must be above 0: current value is 0`)
     }
+    validateOptions(action, options, NAMES)
+    const { signal, keepsAlive = true } = options
     const policy = options.missedTicks ?? 'skip'
     if (!MISSED_TICKS.includes(policy)) {
       throw new RangeError(
         `Cannot ${action} as missedTicks must be one of ${MISSED_TICKS.join(', ')}: current value is ${String(policy)}`,
       )
     }
+    validateBoolean(action, 'keepsAlive', keepsAlive)
     const current = executor()
     this.#executor = current
     this.#periodNs = periodMs * NS_PER_MS
     this.#policy = policy
-    this.#options = options
-    this.#timer = new IntervalTimer(current, options.keepsAlive, () => this.#serve())
+    this.#wait = signal === undefined ? undefined : { signal }
+    this.#timer = new IntervalTimer(current, keepsAlive, () => this.#serve())
     this.#dueNs = current.nowNs() + this.#periodNs
   }
 
@@ -97,13 +108,13 @@ export class Interval implements AsyncIterableIterator<number, undefined> {
     if (this.#isClosed) return Promise.resolve(END)
     const current = this.#executor
     try {
-      checkCancellation(current, this.#options, ACTION)
+      checkCancellation(current, this.#wait, ACTION)
       if (this.#waiters.length === 0) {
         const nowNs = current.nowNs()
         if (nowNs >= this.#dueNs) return answerReady(current, this.#take(nowNs))
       }
       const waiter = new ListedWaiter<Tick>(current)
-      waiter.bindListed(current, this.#options, ACTION)
+      waiter.bindListed(current, this.#wait, ACTION)
       this.#waiters.push(waiter)
       this.#rearm()
       return waiter.promise

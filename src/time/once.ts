@@ -1,4 +1,12 @@
-import { NS_PER_MS, validateDurationMs, validateFunction, wrongType } from '../base/index.ts'
+import {
+  NS_PER_MS,
+  optionNames,
+  validateBoolean,
+  validateDurationMs,
+  validateFunction,
+  validateOptions,
+  wrongType,
+} from '../base/index.ts'
 import {
   createDeferred,
   type Deferred,
@@ -23,6 +31,7 @@ export interface TimerActionOptions {
 }
 
 const ACTION = 'time an action'
+const NAMES = optionNames<TimerActionOptions>({ queue: true, signal: true, keepsAlive: true })
 
 /**
  * Runs `action` as a task, `ms` milliseconds from now, whether or not the handle is kept.
@@ -185,11 +194,13 @@ export class TimerActionOnce<T> {
 
 /** @internal The queue of an action, once its options have been checked. */
 export function checkActionOptions(current: Executor, options: TimerActionOptions): TaskQueue {
-  const { queue = current.currentQueue(), signal } = options
+  validateOptions(ACTION, options, NAMES)
+  const { queue = current.currentQueue(), signal, keepsAlive } = options
   if (!(queue instanceof TaskQueue)) throw wrongType(ACTION, 'queue', 'a TaskQueue', queue)
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw wrongType(ACTION, 'signal', 'an AbortSignal', signal)
   }
+  if (keepsAlive !== undefined) validateBoolean(ACTION, 'keepsAlive', keepsAlive)
   signal?.throwIfAborted()
   return queue
 }

@@ -1,4 +1,10 @@
-import { NS_PER_MS, validateDurationMs } from '../base/index.ts'
+import {
+  NS_PER_MS,
+  optionNames,
+  validateBoolean,
+  validateDurationMs,
+  validateOptions,
+} from '../base/index.ts'
 import {
   bindCancellation,
   type Cancellable,
@@ -8,6 +14,7 @@ import {
   newPromise,
   takeReject,
   takeResolve,
+  type WaitOptions,
 } from '../executor/index.ts'
 import { Timer } from '../reactor/index.ts'
 import { timerOptions, validateDeadline } from './deadline.ts'
@@ -21,6 +28,7 @@ export interface SleepOptions {
 }
 
 const ACTION = 'sleep'
+const NAMES = optionNames<SleepOptions>({ signal: true, keepsAlive: true })
 
 /**
  * Resolves after `ms` milliseconds, never earlier; a fraction counts: 0.05 is 50 us.
@@ -77,7 +85,12 @@ function startSleep(
   deadlineNs: number,
   options: SleepOptions | undefined,
 ): Promise<void> {
-  return new Sleep(current, deadlineNs, options).promise
+  if (options === undefined) return new Sleep(current, deadlineNs, true, undefined).promise
+  validateOptions(ACTION, options, NAMES)
+  const { signal, keepsAlive = true } = options
+  validateBoolean(ACTION, 'keepsAlive', keepsAlive)
+  const wait = signal === undefined ? undefined : { signal }
+  return new Sleep(current, deadlineNs, keepsAlive, wait).promise
 }
 
 /** A timer and a promise. */
@@ -90,13 +103,18 @@ class Sleep extends Timer implements Cancellable {
   #isCancelled = false
   #reason: unknown
 
-  constructor(current: Executor, deadlineNs: number, options: SleepOptions | undefined) {
-    super(current.currentQueue(), timerOptions(options?.keepsAlive))
+  constructor(
+    current: Executor,
+    deadlineNs: number,
+    keepsAlive: boolean,
+    wait: WaitOptions | undefined,
+  ) {
+    super(current.currentQueue(), timerOptions(keepsAlive))
     this.#executor = current
     this.promise = newPromise<void>()
     this.#resolve = takeResolve<void>() as () => void
     this.#reject = takeReject()
-    this.#binding = bindCancellation(current, this, options, ACTION)
+    this.#binding = bindCancellation(current, this, wait, ACTION)
     current.reactor.timers.arm(this, deadlineNs)
   }
 

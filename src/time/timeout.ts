@@ -2,7 +2,9 @@ import {
   adoptPromise,
   isPromiseLike,
   NS_PER_MS,
+  optionNames,
   validateDurationMs,
+  validateOptions,
   wrongType,
 } from '../base/index.ts'
 import {
@@ -26,6 +28,7 @@ export interface TimeoutOptions {
 }
 
 const ACTION = 'finish'
+const NAMES = optionNames<TimeoutOptions>({ signal: true })
 
 /**
  * Bounds work: a promise, a task, or a function that is given a signal.
@@ -57,6 +60,7 @@ export function timeout<T>(
     if (typeof work !== 'function' && !isPromiseLike(work)) {
       throw wrongType(ACTION, 'work', 'a promise or a function', work)
     }
+    if (options !== undefined) validateOptions(ACTION, options, NAMES)
     const bounded = new BoundedWork<T>(executor(), ms, options)
     bounded.start(work)
     return bounded.promise

@@ -275,16 +275,16 @@ test(
         await outcome
       },
       async () => {
-        const task = spawnInto(queue, nop)
+        const task = spawnInto(queue, () => nop())
         await task
         await task.cancel()
       },
       async () => {
-        const task = spawnInto(queue, nop)
+        const task = spawnInto(queue, () => nop())
         void task.cancel()
         await task.catch(() => {})
       },
-      async () => Promise.race([spawnInto(queue, nop), yieldNow()]),
+      async () => Promise.race([spawnInto(queue, () => nop()), yieldNow()]),
     ]
 
     for (let round = 0; round < 10; round++) await Promise.all(orders.map((order) => order()))
@@ -349,9 +349,10 @@ test('53: what is cancelled before it was submitted is not done', LIMIT, async (
   writeSync(pipe.readFd, 'x'.repeat(200))
   const { read } = await import('../executor/operations.ts')
   const controller = new AbortController()
+  const { signal } = controller
 
   // Two hundred reads of a byte are enqueued, and dropped.
-  const reads = Array.from({ length: 200 }, () => read(pipe.readFd, 1, controller))
+  const reads = Array.from({ length: 200 }, () => read(pipe.readFd, 1, { signal }))
   controller.abort()
   await Promise.allSettled(reads)
 

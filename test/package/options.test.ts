@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { createChannel } from '../../src/channels/index.ts'
+import { createTaskQueue, executor, scope, spawn, spawnInto } from '../../src/index.ts'
+import { BufferedFile, DirectFile } from '../../src/io/index.ts'
+import { TcpListener, TcpStream } from '../../src/net/index.ts'
+import {
+  Barrier,
+  Condition,
+  Event,
+  Gate,
+  Latch,
+  Mutex,
+  RwLock,
+  Semaphore,
+} from '../../src/sync/index.ts'
+import { SimKernel, simulate } from '../../src/testing/index.ts'
+import { Interval, once, onceAt, repeat, sleep, sleepUntil, timeout } from '../../src/time/index.ts'
+
+/** Options that nothing knows. */
+const nonsense = { nonsense: 1 } as never
+
+function nothing(): void {}
+
+const queue = createTaskQueue('options')
+const channel = createChannel<number>({ capacity: 1 })
+const interval = new Interval(1000)
+const listener = await TcpListener.bind({ port: 0 })
+const accepting = listener.accept()
+const stream = await TcpStream.connect({ port: listener.address.port })
+const accepted = await accepting
+const path = join(tmpdir(), `percore-options-${process.pid}`)
+const direct = await DirectFile.create(path, { fallback: 'buffered' })
+const block = direct.allocateBuffer(512)
+const buffered = await BufferedFile.open(path, { append: true, read: true })
+const replaced = await BufferedFile.open(path, { write: true })
+
+after(async () => {
+  interval.close()
+  block.release()
+  await direct.remove()
+  for (const closable of [direct, buffered, replaced, stream, accepted, listener]) {
+    await closable.close()
+  }
+})
+
+/** What answers with a promise: it rejects, whatever it was given. */
+const ASYNCHRONOUS: Readonly<Record<string, () => Promise<unknown>>> = {
+  'Barrier.arrive': () => new Barrier(2).arrive(nonsense),
+  'Barrier.arrive as the last': () => new Barrier(1).arrive(nonsense),
+  'BufferedFile.append': () => buffered.append(new Uint8Array(1), nonsense),
+  'BufferedFile.create': () => BufferedFile.create(path, nonsense),
+  'BufferedFile.open': () => BufferedFile.open(path, nonsense),
+  'BufferedFile.open as a direct file': () =>
+    BufferedFile.open(path, { fallback: 'buffered' } as never),
+  'BufferedFile.read': () => buffered.read(0, 1, nonsense),
+  'BufferedFile.readInto': () => buffered.readInto(new Uint8Array(1), 0, nonsense),
+  'BufferedFile.write': () => replaced.write(new Uint8Array(1), 0, nonsense),
+  'ChannelReceiver.receive': () => channel.receiver.receive(nonsense),
+  'ChannelSender.send': () => channel.sender.send(1, nonsense),
+  'Condition.wait': () => new Condition().wait(() => false, nonsense),
+  'Condition.wait for what holds': () => new Condition().wait(() => true, nonsense),
+  'DirectFile.allocate': () => direct.allocate(1, nonsense),
+  'DirectFile.create': () => DirectFile.create(path, nonsense),
+  'DirectFile.datasync': () => direct.datasync(nonsense),
+  'DirectFile.open': () => DirectFile.open(path, nonsense),
+  'DirectFile.punch': () => direct.punch(0, 1, nonsense),
+  'DirectFile.read': () => direct.read(0, 1, nonsense),
+  'DirectFile.readInto': () => direct.readInto(block, 0, nonsense),
+  'DirectFile.remove': () => direct.remove(nonsense),
+  'DirectFile.rename': () => direct.rename(`${path}.new`, nonsense),
+  'DirectFile.size': () => direct.size(nonsense),
+  'DirectFile.stat': () => direct.stat(nonsense),
+  'DirectFile.sync': () => direct.sync(nonsense),
+  'DirectFile.truncate': () => direct.truncate(0, nonsense),
+  'DirectFile.write': () => direct.write(block, 0, nonsense),
+  'DirectFile.writeBytes': () => direct.writeBytes(new Uint8Array(1), 0, nonsense),
+  'Event.wait': () => new Event().wait(nonsense),
+  'Gate.close': () => new Gate().close(nonsense),
+  'Latch.arriveAndWait': () => new Latch(2).arriveAndWait(nonsense),
+  'Latch.wait': () => new Latch(1).wait(nonsense),
+  'Mutex.lock': () => new Mutex(0).lock(nonsense),
+  'Mutex.runExclusive': () => new Mutex(0).runExclusive(nothing, nonsense),
+  'RwLock.read': () => new RwLock(0).read(nonsense),
+  'RwLock.write': () => new RwLock(0).write(nonsense),
+  'Semaphore.acquire': () => new Semaphore(1).acquire(1, nonsense),
+  'Semaphore.acquire of what is not free': () => new Semaphore(0).acquire(1, nonsense),
+  'TcpListener.accept': () => listener.accept(nonsense),
+  'TcpListener.bind': () => TcpListener.bind({ port: 0, hots: '127.0.0.1' } as never),
+  'TcpStream.connect': () => TcpStream.connect({ port: 1, hots: '127.0.0.1' } as never),
+  'TcpStream.read': () => stream.read(nonsense),
+  'TcpStream.readInto': () => stream.readInto(new Uint8Array(1), nonsense),
+  'TcpStream.shutdown': () => stream.shutdown(nonsense),
+  'TcpStream.write': () => stream.write(new Uint8Array(1), nonsense),
+  scope: () => scope(nothing, nonsense),
+  simulate: () => simulate({ nonsense: 1 } as never, nothing),
+  'simulate with an executor': () => simulate({ executor: nonsense }, nothing),
+  'simulate with faults': () => simulate({ faults: { shortRed: 0.5 } as never }, nothing),
+  'simulate with errors': () => simulate({ faults: { errors: { EOI: 0.5 } as never } }, nothing),
+  sleep: () => sleep(0, nonsense),
+  sleepUntil: () => sleepUntil(0, nonsense),
+  timeout: () => timeout(1000, Promise.resolve(), nonsense),
+}
+
+/** What answers at once: it throws. */
+const SYNCHRONOUS: Readonly<Record<string, () => unknown>> = {
+  'Executor.createTaskQueue': () => executor().createTaskQueue('other', nonsense),
+  'Executor.detectStalls': () => executor().detectStalls(nonsense),
+  'Gate.spawn': () => new Gate().spawn(nothing, nonsense),
+  'Gate.spawnInto': () => new Gate().spawnInto(queue, nothing, nonsense),
+  'TcpStream.consume': () => stream.consume({ onChunk: nothing, onEnd: nothing }, nonsense),
+  createChannel: () => createChannel({ capacity: 1, nonsense: 1 } as never),
+  createTaskQueue: () => createTaskQueue('other', { share: 1 } as never),
+  'createTaskQueue of a latency class': () =>
+    createTaskQueue('other', { latency: { maxMs: 1, nonsense: 1 } as never }),
+  'new Interval': () => new Interval(1, nonsense),
+  'new SimKernel': () => new SimKernel(nonsense),
+  once: () => once(1, nothing, nonsense),
+  onceAt: () => onceAt(1, nothing, nonsense),
+  repeat: () => repeat(() => null, nonsense),
+  spawn: () => spawn(nothing, nonsense),
+  spawnInto: () => spawnInto(queue, nothing, nonsense),
+}
+
+for (const [name, call] of Object.entries(ASYNCHRONOUS)) {
+  test(`${name}() rejects when an option is unknown`, async () => {
+    const promise = call()
+
+    await assert.rejects(promise, { name: 'TypeError', message: /current value has '/ })
+  })
+}
+
+for (const [name, call] of Object.entries(SYNCHRONOUS)) {
+  test(`${name}() throws when an option is unknown`, () => {
+    assert.throws(call, { name: 'TypeError', message: /current value has '/ })
+  })
+}
+
+test('Scope.spawn() and spawnInto() throw when an option is unknown', async () => {
+  await scope((inner) => {
+    assert.throws(() => inner.spawn(nothing, nonsense), TypeError)
+    assert.throws(() => inner.spawnInto(queue, nothing, nonsense), TypeError)
+  })
+})
+
+test('an unknown option is refused with the known one that it is a slip of', async () => {
+  const connecting = TcpStream.connect({ port: 1, hots: 'localhost' } as never)
+
+  await assert.rejects(connecting, /'hots'; did you mean 'host'\?$/)
+  assert.throws(() => createTaskQueue('x', { share: 5 } as never), /did you mean 'shares'\?$/)
+  await assert.rejects(sleep(1, { timeout: 5 } as never), /may have signal, keepsAlive only/)
+})
+
+test('a signal in the place of options is refused', async () => {
+  const { signal } = new AbortController()
+
+  await assert.rejects(new Mutex(0).lock(signal as never), TypeError)
+  await assert.rejects(sleep(1, signal as never), TypeError)
+})
+
+test('a property that every object inherits is no unknown option', async () => {
+  const everywhere = Object.prototype as { addedByALibrary?: boolean }
+  everywhere.addedByALibrary = true
+  try {
+    await sleep(0, { keepsAlive: true })
+    await new Mutex(0).lock({ timeoutMs: 1000 })
+  } finally {
+    delete everywhere.addedByALibrary
+  }
+})
