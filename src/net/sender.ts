@@ -1,11 +1,6 @@
-import { NO_QUEUE, Runnable, RuntimeError, wrongType } from '../base/index.ts'
+import { assert, NO_QUEUE, type RuntimeError } from '../base/index.ts'
 import {
   answerDone,
-  bindCancellation,
-  type Cancellable,
-  type CancellationBinding,
-  createDeferred,
-  type Deferred,
   ListedWaiter,
   WaitList,
   type WaitListOwner,
@@ -23,14 +18,24 @@ import {
   kernelError,
   MSG_NOSIGNAL,
 } from '../kernel/index.ts'
-import { Lease } from '../memory/index.ts'
-import { encodeSend, NO_BUFFER, Operation, type SendArgs } from '../ring/index.ts'
+import type { Lease } from '../memory/index.ts'
+import { encodeSend, Operation, type SendArgs } from '../ring/index.ts'
+import {
+  dataGone,
+  type PendingWrite,
+  takeIdleWrite,
+  WriteList,
+  type WriteOwner,
+  writeCut,
+} from './pending-write.ts'
 import type { ChunkLender, SocketPort } from './socket-port.ts'
 
 /** Smaller writes that have to wait are sent together. */
 const COALESCED_BYTES_MAX = 4 * 1024
 /** How much one send takes from a queue of small writes. */
 const GATHERED_BYTES_MAX = 64 * 1024
+/** How many writes one send takes, so that a send which is cut short again and again is cheap to repeat. */
+const GATHERED_WRITES_MAX = 1024
 /** How much of one large write is copied at a time. */
 const COPIED_BYTES_MAX = 256 * 1024
 /** Errors that end a connection of which no end has come; the kernel tells of one once. */
@@ -49,8 +54,12 @@ const SENT_BYTES_MAX: number = 2 ** 30
  *
  * Data that lies in I/O memory is sent from where it is; other data is copied there as it is its
  * turn, small writes that wait together.
+ *
+ * However many writes wait: to begin one is O(1), to withdraw one that is not with the kernel as well.
+ * A completion costs O(1) for each write that it ends and each that the next send takes, of which there are
+ * at most 1,024; a short send is gone on with as it is. So n writes cost n times one.
  */
-export class Sender extends Operation implements SendArgs {
+export class Sender extends Operation implements SendArgs, WriteOwner {
   /** Whether a send is in flight. */
   isArmed = false
   /** Bytes that the kernel has taken. */
@@ -62,8 +71,9 @@ export class Sender extends Operation implements SendArgs {
   readonly messageFlags: number = MSG_NOSIGNAL
   address = 0
   lengthBytes = 0
-  #first: PendingWrite | null = null
-  #last: PendingWrite | null = null
+  readonly #writes = new WriteList()
+  /** The order of the last write that the send in flight takes from. */
+  #lastStaged = 0
   #bounce: Lease | null = null
   #failure: Error | null = null
   #isCancelling = false
@@ -81,26 +91,24 @@ export class Sender extends Operation implements SendArgs {
     options: WaitOptions | undefined,
   ): Promise<void> {
     const { executor } = this.target.net
+    const writes = this.#writes
     let write: PendingWrite
     try {
       if (this.#failure !== null) throw this.#failure
       executor.assertOpen('write')
-      write = idleWrites.pop() ?? new PendingWrite()
+      write = takeIdleWrite()
       write.take(this, data, lender, options)
     } catch (error) {
       return Promise.reject(error)
     }
     // Behind others it waits for its turn, as if it had bytes.
-    if (write.lengthBytes === 0 && this.#first === null) {
+    if (write.lengthBytes === 0 && writes.first === null) {
       write.abandon()
       return answerDone(executor)
     }
     const promise = write.begin(executor.currentQueue())
-    if (this.#last === null) this.#first = write
-    else this.#last.following = write
-    write.preceding = this.#last
-    this.#last = write
-    if (!this.isArmed) this.#start()
+    writes.push(write)
+    if (!this.isArmed) this.#start(write)
     return promise
   }
 
@@ -110,7 +118,7 @@ export class Sender extends Operation implements SendArgs {
    * @throws as {@link bindCancellation} does.
    */
   drained(options: WaitOptions | undefined, action: string): Promise<void> | null {
-    if (this.#first === null) return null
+    if (this.#writes.first === null) return null
     const { executor } = this.target.net
     const waiter = new ListedWaiter<void>(executor)
     waiter.bindListed(executor, options, action)
@@ -124,10 +132,9 @@ export class Sender extends Operation implements SendArgs {
     this.#failure ??= reason
   }
 
-  /** @internal Stops a write: at once if none of it is with the kernel, else as soon as can be. */
   cancelWrite(write: PendingWrite): void {
-    if (!write.isStaged) {
-      this.#drop(write)
+    if (!this.isArmed || !this.#isStaged(write)) {
+      this.#drop(write, write.cancelReason)
     } else if (!this.#isCancelling) {
       this.#isCancelling = true
       this.target.cancelOperation(this)
@@ -141,9 +148,12 @@ export class Sender extends Operation implements SendArgs {
   }
 
   override complete(result: number): void {
+    assert(this.isArmed, 'one send is in flight at a time, and completes once')
     this.isArmed = false
+    const hasCancelled = this.#isCancelling
     this.#isCancelling = false
     const sentBytes = result > 0 ? result : 0
+    assert(sentBytes <= this.lengthBytes, 'the kernel takes no more than it was given')
     this.address += sentBytes
     this.lengthBytes -= sentBytes
     this.#advance(sentBytes)
@@ -161,44 +171,66 @@ export class Sender extends Operation implements SendArgs {
       return
     }
     // What a short send has left is sent from where it was copied to, if all of it is still wanted.
-    if (this.#dropCancelled() || this.lengthBytes === 0) this.#returnBounce()
-    // What was dropped may have stood before empty writes.
-    this.#advance(0)
-    if (this.#first !== null) this.#start()
-    else this.#endDrains()
+    if ((hasCancelled && this.#dropCancelled()) || this.lengthBytes === 0) this.#returnBounce()
+    this.#goOn()
   }
 
   override run(): void {}
 
+  /** Begins the next send, or tells that nothing is left. */
+  #goOn(): void {
+    // What was copied needs the writer's memory no more.
+    if (this.#bounce === null) this.#dropLost()
+    const { first } = this.#writes
+    if (first !== null) this.#start(first)
+    else this.#endDrains()
+  }
+
   /** Counts bytes as sent, in order; empty writes behind them are done as well. */
   #advance(lengthBytes: number): void {
+    const writes = this.#writes
     this.sentBytes += lengthBytes
     let left = lengthBytes
-    for (let write = this.#first; write !== null; write = this.#first) {
+    for (let write = writes.first; write !== null; write = writes.first) {
       const missing = write.lengthBytes - write.sentBytes
-      write.isStaged = false
       if (left < missing) {
         write.sentBytes += left
         return
       }
       left -= missing
-      this.#unlink(write)
+      writes.remove(write)
       write.finish(null)
     }
   }
 
-  /** Takes off what was cancelled or lost, while nothing is with the kernel; whether there was any. */
+  /** Whether some of it is with the kernel while a send is in flight. */
+  #isStaged({ order, lengthBytes }: PendingWrite): boolean {
+    return order <= this.#lastStaged && lengthBytes > 0
+  }
+
+  /** Takes off what was cancelled while it was with the kernel; whether there was any. */
   #dropCancelled(): boolean {
     let hasDropped = false
     let next: PendingWrite | null
-    for (let write = this.#first; write !== null; write = next) {
+    for (let write = this.#writes.first; write !== null; write = next) {
+      if (write.order > this.#lastStaged) break
       next = write.following
-      write.isStaged = false
-      if (!write.isCancelled && !write.isLost) continue
-      this.#drop(write)
+      if (!write.isCancelled) continue
+      this.#drop(write, write.cancelReason)
       hasDropped = true
     }
+    // What was dropped may have stood before empty writes.
+    if (hasDropped) this.#advance(0)
     return hasDropped
+  }
+
+  /** Takes off what stands first while its memory is gone. */
+  #dropLost(): void {
+    const writes = this.#writes
+    for (let write = writes.first; write?.isLost === true; write = writes.first) {
+      this.#drop(write, dataGone())
+      this.#advance(0)
+    }
   }
 
   #returnBounce(): void {
@@ -207,22 +239,14 @@ export class Sender extends Operation implements SendArgs {
     this.#bounce = null
   }
 
-  /** Takes one off that was cancelled or lost; if it is cut in the middle, that ends the sending side. */
-  #drop(write: PendingWrite): void {
+  /** Takes one off that ends unsent; if it is cut in the middle, that ends the sending side. */
+  #drop(write: PendingWrite, reason: unknown): void {
     const isCut = write.sentBytes > 0
-    const reason = write.isCancelled ? write.cancelReason : dataGone()
-    this.#unlink(write)
+    this.#writes.remove(write)
     write.finish(reason)
     if (!isCut) return
     this.#failure = writeCut(reason)
     this.#failAll(this.#failure)
-  }
-
-  #unlink({ preceding, following }: PendingWrite): void {
-    if (preceding === null) this.#first = following
-    else preceding.following = following
-    if (following === null) this.#last = preceding
-    else following.preceding = preceding
   }
 
   /** Fails all that waits, since the next send cannot be made; a write that is cut ends the sending side. */
@@ -233,14 +257,7 @@ export class Sender extends Operation implements SendArgs {
   }
 
   #failAll(reason: Error): void {
-    let write = this.#first
-    this.#first = null
-    this.#last = null
-    while (write !== null) {
-      const { following } = write
-      write.finish(write.isCancelled ? write.cancelReason : reason)
-      write = following
-    }
+    this.#writes.fail(reason)
     this.#drains?.fail(reason)
   }
 
@@ -250,8 +267,7 @@ export class Sender extends Operation implements SendArgs {
     for (let next = drains.shift(); next !== null; next = drains.shift()) next.fulfil()
   }
 
-  #start(): void {
-    const first = this.#first!
+  #start(first: PendingWrite): void {
     const left = first.lengthBytes - first.sentBytes
     const { ring } = this.target.net
     let base: number
@@ -261,54 +277,40 @@ export class Sender extends Operation implements SendArgs {
       this.#fail(first, error as Error)
       return
     }
-    const isSmall = left < COALESCED_BYTES_MAX && first.following !== null
-    if (this.#bounce !== null) {
-      this.#stageRest(first)
-    } else if (first.address !== 0 && !isSmall) {
-      first.isStaged = true
-      this.address = first.address + first.sentBytes
-      this.lengthBytes = left < SENT_BYTES_MAX ? left : SENT_BYTES_MAX
-    } else if (!this.#gather(first, left)) {
-      return
+    // What is left of a short send is where it was copied to, and the same writes have a part in it.
+    if (this.#bounce === null) {
+      const isSmall = left < COALESCED_BYTES_MAX && first.following !== null
+      if (first.address !== 0 && !isSmall) {
+        this.#lastStaged = first.order
+        this.address = first.address + first.sentBytes
+        this.lengthBytes = left < SENT_BYTES_MAX ? left : SENT_BYTES_MAX
+      } else if (!this.#gather(first, left)) {
+        return
+      }
     }
+    assert(this.lengthBytes > 0, 'a send has something to send')
     encodeSend(ring.sqes, base, this)
     ring.commit(this)
     this.isArmed = true
   }
 
-  /** Marks the writes whose bytes are left in the bounce buffer. */
-  #stageRest(first: PendingWrite): void {
-    let left = this.lengthBytes
-    for (let write: PendingWrite | null = first; write !== null && left > 0; ) {
-      write.isStaged = true
-      left -= write.lengthBytes - write.sentBytes
-      write = write.following
-    }
-  }
-
   /** Copies what the next send takes; false if there is no memory for it, and all has failed. */
   #gather(first: PendingWrite, left: number): boolean {
     const { net } = this.target
-    let wanted = Math.min(left, COPIED_BYTES_MAX)
-    for (let next = first.following; next !== null && wanted < GATHERED_BYTES_MAX; ) {
-      wanted += next.lengthBytes
-      next = next.following
-    }
     let bounce: Lease
     try {
-      bounce = net.takeBounce(
-        first.following === null ? wanted : Math.min(wanted, COPIED_BYTES_MAX),
-      )
+      bounce = net.takeBounce(gatheredBytes(first, left))
     } catch (error) {
       this.#fail(first, error as Error)
       return false
     }
     const { bytes } = bounce
     let used = 0
+    let count = 0
     for (let write: PendingWrite | null = first; write !== null; write = write.following) {
-      // A large one that needs no copy is sent by itself.
-      if (write !== first && write.address !== 0 && write.lengthBytes >= COALESCED_BYTES_MAX) break
-      if (used === bytes.length) break
+      if (used === bytes.length || count === GATHERED_WRITES_MAX) break
+      // One whose memory is gone is told so when it is first.
+      if (write !== first && (isSentAlone(write) || write.isLost)) break
       const start = write.sentBytes
       const end = Math.min(write.lengthBytes, start + bytes.length - used)
       bytes.set(
@@ -316,7 +318,8 @@ export class Sender extends Operation implements SendArgs {
         used,
       )
       used += end - start
-      write.isStaged = end > start
+      count++
+      this.#lastStaged = write.order
     }
     this.#bounce = bounce
     this.address = bounce.address
@@ -325,155 +328,23 @@ export class Sender extends Operation implements SendArgs {
   }
 }
 
-/** One call of write(), until all its bytes are sent. */
-class PendingWrite extends Runnable implements Cancellable {
-  data: Uint8Array = NO_DATA
-  /** As it was when it was given. */
-  lengthBytes = 0
-  /** Where the data is for the kernel, or 0 if it has to be copied. */
-  address = 0
-  sentBytes = 0
-  /** Whether some of it is with the kernel. */
-  isStaged = false
-  preceding: PendingWrite | null = null
-  following: PendingWrite | null = null
-  isCancelled = false
-  cancelReason: unknown = null
-  #sender: Sender | null = null
-  #buffer = NO_BUFFER
-  #pinned: Lease | null = null
-  #writer: Deferred<void> | null = null
-  #binding: CancellationBinding | null = null
-  #failure: unknown = null
-
-  constructor() {
-    super(NO_QUEUE)
+/** How much there is to copy for a send that begins with `first`, of which `left` bytes are unsent. */
+function gatheredBytes(first: PendingWrite, left: number): number {
+  if (left > GATHERED_BYTES_MAX) return Math.min(left, COPIED_BYTES_MAX)
+  let wanted = left
+  let count = 1
+  for (let next = first.following; next !== null && !isSentAlone(next); next = next.following) {
+    if (wanted >= GATHERED_BYTES_MAX || count === GATHERED_WRITES_MAX) break
+    wanted += next.lengthBytes
+    count++
   }
-
-  /** Whether the memory of its data was transferred, or made smaller, since it was given. */
-  get isLost(): boolean {
-    return this.data.length < this.lengthBytes
-  }
-
-  /** @throws {TypeError} for data of the wrong kind; as {@link bindCancellation} does. */
-  take(
-    sender: Sender,
-    data: Uint8Array | Lease,
-    lender: ChunkLender | null,
-    options: WaitOptions | undefined,
-  ): void {
-    const { net } = sender.target
-    const { buffers } = net
-    this.#sender = sender
-    if (data instanceof Uint8Array) {
-      const leased = lender === null ? NO_BUFFER : lender.leasedBuffer(data)
-      const buffer = leased === NO_BUFFER ? buffers.locate(data) : leased
-      this.#binding = bindCancellation(net.executor, this, options, 'write')
-      this.data = data
-      this.lengthBytes = data.length
-      // A stale chunk, given back before, is copied like foreign data: its bytes are anyone's.
-      if (buffer === NO_BUFFER || !buffers.isInUse(buffer)) return
-      buffers.retain(buffer)
-      this.#buffer = buffer
-      this.address = buffers.addressOf(buffer, data)
-    } else if (data instanceof Lease) {
-      const { bytes } = data
-      this.#binding = bindCancellation(net.executor, this, options, 'write')
-      this.data = bytes
-      this.lengthBytes = bytes.length
-      data.pin()
-      this.#pinned = data
-      this.address = data.address
-    } else {
-      throw wrongType('write', 'data', 'a Uint8Array or a Lease', data)
-    }
-  }
-
-  begin(home: Runnable['home']): Promise<void> {
-    this.home = home
-    const writer = createDeferred<void>()
-    this.#writer = writer
-    return writer.promise
-  }
-
-  cancel(reason: unknown): void {
-    if (this.isCancelled || this.#writer === null || this.data === NO_DATA) return
-    this.isCancelled = true
-    this.cancelReason = reason
-    this.#sender!.cancelWrite(this)
-  }
-
-  /** Ends it: `failure` is null if all was sent. The memory is the writer's again. */
-  finish(failure: unknown): void {
-    this.#letGo()
-    this.#failure = failure
-    this.home.push(this)
-  }
-
-  /** Ends it before it has begun. */
-  abandon(): void {
-    this.#letGo()
-    this.#binding?.end()
-    this.#binding = null
-    this.#keep()
-  }
-
-  override run(): void {
-    const writer = this.#writer!
-    const failure = this.#failure
-    this.#binding?.end()
-    this.#binding = null
-    this.#writer = null
-    this.#failure = null
-    this.#keep()
-    if (failure === null) writer.resolve()
-    else writer.reject(failure)
-  }
-
-  // Nobody knows it any more: neither a sender nor what could cancel it.
-  #keep(): void {
-    this.#sender = null
-    this.home = NO_QUEUE
-    if (idleWrites.length < IDLE_WRITES_MAX) idleWrites.push(this)
-  }
-
-  #letGo(): void {
-    if (this.#buffer !== NO_BUFFER) {
-      this.#sender!.target.net.release(this.#buffer)
-      this.#buffer = NO_BUFFER
-    }
-    this.#pinned?.unpin()
-    this.#pinned = null
-    this.data = NO_DATA
-    this.lengthBytes = 0
-    this.address = 0
-    this.sentBytes = 0
-    this.isStaged = false
-    this.preceding = null
-    this.following = null
-    this.isCancelled = false
-    this.cancelReason = null
-  }
+  return Math.min(wanted, GATHERED_BYTES_MAX)
 }
 
-const NO_DATA = new Uint8Array(0)
-/** For the next writes of any stream of this thread, as most streams are idle most of the time. */
-const idleWrites: PendingWrite[] = []
-const IDLE_WRITES_MAX = 1024
+/** Whether a write is large, and needs no copy. */
+function isSentAlone({ address, lengthBytes }: PendingWrite): boolean {
+  return address !== 0 && lengthBytes >= COALESCED_BYTES_MAX
+}
+
 /** Who gives up lets nobody else go on. */
 const NOBODY: WaitListOwner = { waiterLeft(): void {} }
-
-function dataGone(): RuntimeError {
-  return new RuntimeError(
-    'ERR_BUFFER_RELEASED',
-    'Cannot write as data must keep its memory until it is sent: it has fewer bytes now',
-  )
-}
-
-function writeCut(cause: unknown): RuntimeError {
-  return new RuntimeError(
-    'ERR_HANDLE_CLOSED',
-    'Cannot write as the stream must be whole: a write ended after a part of it was sent',
-    { cause },
-  )
-}

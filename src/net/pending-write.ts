@@ -1,0 +1,212 @@
+import { NO_QUEUE, Runnable, RuntimeError, wrongType } from '../base/index.ts'
+import {
+  bindCancellation,
+  type Cancellable,
+  type CancellationBinding,
+  createDeferred,
+  type Deferred,
+  type WaitOptions,
+} from '../executor/index.ts'
+import { Lease } from '../memory/index.ts'
+import { NO_BUFFER } from '../ring/index.ts'
+import type { ChunkLender, SocketPort } from './socket-port.ts'
+
+/** The sending side that a write waits at. */
+export interface WriteOwner {
+  readonly target: SocketPort
+  /** Stops a write: at once if none of it is with the kernel, else as soon as can be. */
+  cancelWrite(write: PendingWrite): void
+}
+
+/** One call of write(), until all its bytes are sent. */
+export class PendingWrite extends Runnable implements Cancellable {
+  data: Uint8Array = NO_DATA
+  /** As it was when it was given. */
+  lengthBytes = 0
+  /** Where the data is for the kernel, or 0 if it has to be copied. */
+  address = 0
+  sentBytes = 0
+  /** Counts the writes of its stream: those that came before it have lower ones. */
+  order = 0
+  preceding: PendingWrite | null = null
+  following: PendingWrite | null = null
+  isCancelled = false
+  cancelReason: unknown = null
+  #owner: WriteOwner | null = null
+  #buffer = NO_BUFFER
+  #pinned: Lease | null = null
+  #writer: Deferred<void> | null = null
+  #binding: CancellationBinding | null = null
+  #failure: unknown = null
+
+  constructor() {
+    super(NO_QUEUE)
+  }
+
+  /** Whether the memory of its data was transferred, or made smaller, since it was given. */
+  get isLost(): boolean {
+    return this.data.length < this.lengthBytes
+  }
+
+  /** @throws {TypeError} for data of the wrong kind; as {@link bindCancellation} does. */
+  take(
+    owner: WriteOwner,
+    data: Uint8Array | Lease,
+    lender: ChunkLender | null,
+    options: WaitOptions | undefined,
+  ): void {
+    const { net } = owner.target
+    const { buffers } = net
+    this.#owner = owner
+    if (data instanceof Uint8Array) {
+      const leased = lender === null ? NO_BUFFER : lender.leasedBuffer(data)
+      const buffer = leased === NO_BUFFER ? buffers.locate(data) : leased
+      this.#binding = bindCancellation(net.executor, this, options, 'write')
+      this.data = data
+      this.lengthBytes = data.length
+      // A stale chunk, given back before, is copied like foreign data: its bytes are anyone's.
+      if (buffer === NO_BUFFER || !buffers.isInUse(buffer)) return
+      buffers.retain(buffer)
+      this.#buffer = buffer
+      this.address = buffers.addressOf(buffer, data)
+    } else if (data instanceof Lease) {
+      const { bytes } = data
+      this.#binding = bindCancellation(net.executor, this, options, 'write')
+      this.data = bytes
+      this.lengthBytes = bytes.length
+      data.pin()
+      this.#pinned = data
+      this.address = data.address
+    } else {
+      throw wrongType('write', 'data', 'a Uint8Array or a Lease', data)
+    }
+  }
+
+  begin(home: Runnable['home']): Promise<void> {
+    this.home = home
+    const writer = createDeferred<void>()
+    this.#writer = writer
+    return writer.promise
+  }
+
+  cancel(reason: unknown): void {
+    if (this.isCancelled || this.#writer === null || this.data === NO_DATA) return
+    this.isCancelled = true
+    this.cancelReason = reason
+    this.#owner!.cancelWrite(this)
+  }
+
+  /** Ends it: `failure` is null if all was sent. The memory is the writer's again. */
+  finish(failure: unknown): void {
+    this.#letGo()
+    this.#failure = failure
+    this.home.push(this)
+  }
+
+  /** Ends it before it has begun. */
+  abandon(): void {
+    this.#letGo()
+    this.#binding?.end()
+    this.#binding = null
+    this.#keep()
+  }
+
+  override run(): void {
+    const writer = this.#writer!
+    const failure = this.#failure
+    this.#binding?.end()
+    this.#binding = null
+    this.#writer = null
+    this.#failure = null
+    this.#keep()
+    if (failure === null) writer.resolve()
+    else writer.reject(failure)
+  }
+
+  // Nobody knows it any more: neither a sender nor what could cancel it.
+  #keep(): void {
+    this.#owner = null
+    this.home = NO_QUEUE
+    if (idleWrites.length < IDLE_WRITES_MAX) idleWrites.push(this)
+  }
+
+  #letGo(): void {
+    if (this.#buffer !== NO_BUFFER) {
+      this.#owner!.target.net.release(this.#buffer)
+      this.#buffer = NO_BUFFER
+    }
+    this.#pinned?.unpin()
+    this.#pinned = null
+    this.data = NO_DATA
+    this.lengthBytes = 0
+    this.address = 0
+    this.sentBytes = 0
+    this.order = 0
+    this.preceding = null
+    this.following = null
+    this.isCancelled = false
+    this.cancelReason = null
+  }
+}
+
+/** The writes of a stream, in their order. O(1), no allocation. */
+export class WriteList {
+  first: PendingWrite | null = null
+  #last: PendingWrite | null = null
+  #order = 0
+
+  push(write: PendingWrite): void {
+    const last = this.#last
+    write.order = ++this.#order
+    write.preceding = last
+    if (last === null) this.first = write
+    else last.following = write
+    this.#last = write
+  }
+
+  remove({ preceding, following }: PendingWrite): void {
+    if (preceding === null) this.first = following
+    else preceding.following = following
+    if (following === null) this.#last = preceding
+    else following.preceding = preceding
+  }
+
+  /** Takes all off, and fails each: with the reason of its own cancellation if it has one. */
+  fail(reason: Error): void {
+    let write = this.first
+    this.first = null
+    this.#last = null
+    while (write !== null) {
+      const { following } = write
+      write.finish(write.isCancelled ? write.cancelReason : reason)
+      write = following
+    }
+  }
+}
+
+/** A write to be begun: one that has ended, or a new one. */
+export function takeIdleWrite(): PendingWrite {
+  return idleWrites.pop() ?? new PendingWrite()
+}
+
+const NO_DATA = new Uint8Array(0)
+/** For the next writes of any stream of this thread, as most streams are idle most of the time. */
+const idleWrites: PendingWrite[] = []
+const IDLE_WRITES_MAX = 1024
+
+/** Why a write fails whose memory is gone. */
+export function dataGone(): RuntimeError {
+  return new RuntimeError(
+    'ERR_BUFFER_RELEASED',
+    'Cannot write as data must keep its memory until it is sent: it has fewer bytes now',
+  )
+}
+
+/** Why a stream refuses writes after a part of one was sent. */
+export function writeCut(cause: unknown): RuntimeError {
+  return new RuntimeError(
+    'ERR_HANDLE_CLOSED',
+    'Cannot write as the stream must be whole: a write ended after a part of it was sent',
+    { cause },
+  )
+}
