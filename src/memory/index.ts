@@ -1,4 +1,4 @@
 export { Arena } from './arena.ts'
 export { BuddyAllocator } from './buddy.ts'
 export { IoMemory, type IoMemoryOptions } from './io-memory.ts'
-export { Lease, type LeaseOwner, leaseHeap } from './lease.ts'
+export { isLent, Lease, type LeaseOwner, leaseHeap } from './lease.ts'

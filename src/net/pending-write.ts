@@ -7,7 +7,7 @@ import {
   type Deferred,
   type WaitOptions,
 } from '../executor/index.ts'
-import { Lease } from '../memory/index.ts'
+import { isLent, Lease } from '../memory/index.ts'
 import { NO_BUFFER } from '../ring/index.ts'
 import type { ChunkLender, SocketPort } from './socket-port.ts'
 
@@ -64,8 +64,11 @@ export class PendingWrite extends Runnable implements Cancellable {
       this.#binding = bindCancellation(net.executor, this, options, 'write')
       this.data = data
       this.lengthBytes = data.length
-      // A stale chunk, given back before, is copied like foreign data: its bytes are anyone's.
-      if (buffer === NO_BUFFER || !buffers.isInUse(buffer)) return
+      if (buffer === NO_BUFFER || !buffers.isInUse(buffer)) {
+        // Whoever lent it may have it back, and lend it to another, before it is this write's turn.
+        if (isLent(data)) this.data = new Uint8Array(data)
+        return
+      }
       buffers.retain(buffer)
       this.#buffer = buffer
       this.address = buffers.addressOf(buffer, data)

@@ -218,7 +218,8 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
   }
 
   /**
-   * Sends all of `data`, which must not be changed until then.
+   * Sends all of `data`, which must not be changed until then. A lease may be released at once: its memory
+   * stays until it is sent, without a copy. The bytes of a lease, given without it, are copied at once.
    *
    * A write that is cancelled or times out before any of it was sent is withdrawn. If a part was sent
    * it is cut there, and the stream refuses further writes: the peer could not make sense of them.
