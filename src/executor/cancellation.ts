@@ -11,6 +11,7 @@ import { Timer, type Timers } from '../reactor/index.ts'
 import { abortHub } from './abort-hub.ts'
 import type { Cancellable } from './cancellable.ts'
 import type { TaskInContext } from './context.ts'
+import { waitLog } from './wait-log.ts'
 
 /** What everything that waits accepts. */
 export interface WaitOptions {
@@ -71,6 +72,7 @@ export function bindCancellation(
   const timeoutMs = options?.timeoutMs
   refuseEnded(task, options, action)
   task?.adopt(target)
+  if (waitLog !== null) waitLog.wait(target, action, bindCancellation)
   if (signal === undefined && timeoutMs === undefined) {
     return task === null ? null : new TaskBinding(task, target)
   }

@@ -20,7 +20,13 @@ import { StallDetector, validateStallOptions } from './stall-detector.ts'
 import type { StallOptions } from './stall-report.ts'
 import { type ExecutorStats, readStats } from './stats.ts'
 import { Task, type TaskBody, TaskStart } from './task.ts'
-import { queueNotFound, TaskQueue, type TaskQueueOptions, TURN_TARGET_NS } from './task-queue.ts'
+import {
+  type QueueOwner,
+  queueNotFound,
+  TaskQueue,
+  type TaskQueueOptions,
+  TURN_TARGET_NS,
+} from './task-queue.ts'
 
 /** Ready paths may answer at once this often in a turn; then they wait for the next. */
 const READY_BUDGET = 256
@@ -224,7 +230,7 @@ export class Executor {
     this.#stalls?.stop()
     this.#stalls = null
     this.reactor.close()
-    if (currentOrNull() === this) setCurrent(null)
+    if (current === this) setCurrent(null)
   }
 
   /** @internal */
@@ -358,24 +364,47 @@ export class Executor {
 
 /** The one ambient value: the executor of this thread. Factories read it as their default. */
 let current: Executor | null = null
+/** Those that are ambient for their own tasks alone, whatever runs beside them or after them. */
+const confined = new WeakSet<QueueOwner>()
+let hasConfined = false
 
+/** The executor of the running code: that of its task if it is {@link confine}d, else the thread's. */
 export function currentOrNull(): Executor | null {
-  return current
+  if (!hasConfined) return current
+  const owner = currentContext()?.queue.owner
+  return owner !== undefined && confined.has(owner) ? (owner as Executor) : current
 }
 
 export function setCurrent(executor: Executor | null): void {
   current = executor
-  watchPreemption(executor?.preemption ?? null)
+  // With two of them at a time it depends on the caller which one needPreempt() asks.
+  watchPreemption(hasConfined ? null : (executor?.preemption ?? null))
+}
+
+/**
+ * Makes an executor the ambient one of its own tasks, and of nobody else: not of the code beside it,
+ * and still when it is closed, so that what its tasks leave behind can't reach another.
+ *
+ * The thread then pays a look at the asynchronous context for each question.
+ */
+export function confine(executor: Executor): void {
+  confined.add(executor)
+  hasConfined = true
+  watchPreemption(null, () => currentOrNull()?.preemption ?? null)
 }
 
 /**
  * The executor of this thread; the first call attaches one with default options.
  *
  * @throws {RuntimeError} `ERR_URING_UNAVAILABLE`, `ERR_MEMLOCK_LIMIT`, `ERR_ADDON_MISSING`, each naming
- * cause and cure.
+ * cause and cure; `ERR_EXECUTOR_CLOSED` in a simulated program whose simulation has ended.
  */
 export function executor(): Executor {
-  return currentOrNull() ?? attachExecutor()
+  const found = currentOrNull()
+  if (found === null) return attachExecutor()
+  // Nobody else's is ambient once it is closed.
+  if (hasConfined) found.assertOpen('go on')
+  return found
 }
 
 /**
@@ -387,6 +416,7 @@ export function executor(): Executor {
 export function attachExecutor(options: ExecutorOptions = {}): Executor {
   const existing = currentOrNull()
   if (existing !== null) {
+    existing.assertOpen('attach another')
     throw new RuntimeError(
       'ERR_EXECUTOR_EXISTS',
       `Cannot attach an executor as a thread must have only one: it has '${existing.name}'`,

@@ -12,7 +12,7 @@ export {
   WaitStep,
 } from './cancellation.ts'
 export { createDeferred, type Deferred, newPromise, takeReject, takeResolve } from './deferred.ts'
-export { attachExecutor, currentOrNull, Executor, executor, setCurrent } from './executor.ts'
+export { attachExecutor, confine, currentOrNull, Executor, executor } from './executor.ts'
 export type { ExecutorOptions } from './executor-options.ts'
 export { needPreempt } from './preempt.ts'
 export { answerDone, answerReady } from './ready.ts'
@@ -29,5 +29,6 @@ export {
   type TaskQueueStats,
 } from './task-queue.ts'
 export { type Listed, ListedWaiter, WaitList, type WaitListOwner } from './wait-list.ts'
+export { keepWaitLog, type LoggedTask, WaitLog } from './wait-log.ts'
 export { Waiter } from './waiter.ts'
 export { yieldIfNeeded, yieldNow, yieldQueue } from './yield.ts'

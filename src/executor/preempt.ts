@@ -116,10 +116,16 @@ export class Preemption {
 
 /** What {@link needPreempt} asks: the preemption of this thread's executor, if it has one. */
 let watched: Preemption | null = null
+/** Finds what to ask where that depends on the caller; {@link watched} is null then. */
+let find: (() => Preemption | null) | null = null
 
-/** Lets {@link needPreempt} ask `preemption` from now on. */
-export function watchPreemption(preemption: Preemption | null): void {
+/** Lets {@link needPreempt} ask `preemption` from now on, or what `finder`, once given, finds. */
+export function watchPreemption(
+  preemption: Preemption | null,
+  finder: (() => Preemption | null) | null = find,
+): void {
   watched = preemption
+  find = finder
 }
 
 /**
@@ -142,7 +148,7 @@ export function watchPreemption(preemption: Preemption | null): void {
  * ```
  */
 export function needPreempt(): boolean {
-  const watch = watched
+  const watch = watched ?? (find === null ? null : find())
   if (watch === null) return false
   if (watch.isDue) return true
   // ORDER: the kernel moves the tail under our feet; a plain load could be hoisted out of a loop.

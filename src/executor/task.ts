@@ -10,6 +10,7 @@ import type { Cancellable } from './cancellable.ts'
 import { captureContext, currentContext, type TaskInContext } from './context.ts'
 import { captureEnds, takeReject, takeResolve } from './deferred.ts'
 import type { TaskQueue } from './task-queue.ts'
+import { waitLog } from './wait-log.ts'
 
 /**
  * What a task runs. It gets the task, for its signal and its name; to wait for the task itself would be
@@ -46,6 +47,7 @@ export class Task<T> extends Promise<T> implements TaskInContext {
     this.#resolve = takeResolve<T>()
     this.#reject = takeReject()
     queue.taskCount++
+    if (waitLog !== null) waitLog.begin(this)
   }
 
   get state(): TaskState {
@@ -87,6 +89,11 @@ export class Task<T> extends Promise<T> implements TaskInContext {
 
   /** Lets the task run on unobserved; a failure is then reported as an unhandled rejection. */
   detach(): void {}
+
+  /** @internal What it waits for, of percore's. */
+  get pending(): ReadonlySet<Cancellable> | null {
+    return this.#pending
+  }
 
   /** @internal Registers something to cancel with the task. */
   adopt(target: Cancellable): void {
@@ -164,6 +171,7 @@ export class Task<T> extends Promise<T> implements TaskInContext {
 
   #end(state: TaskState): void {
     this.#state = state
+    if (waitLog !== null) waitLog.end(this)
     this.queue.taskCount--
     if (this.#onEnd !== null) for (const callback of this.#onEnd) callback()
   }
