@@ -1,5 +1,6 @@
 export type { SimErrorName, SimFaults } from './faults.ts'
 export type { FileSystem } from './file-system.ts'
+export { assertHostTimers, hasFakeTimers, setImmediate } from './host-timers.ts'
 export { SIM_OPTIONS, type SimKernelOptions, type SimTraceEntry } from './options.ts'
 export { SimKernel, type SimLeftovers } from './sim-kernel.ts'
 export type { SimLoopEvents } from './sim-loop.ts'

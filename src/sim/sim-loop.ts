@@ -33,6 +33,7 @@ import {
   WORD_TURN_SEQUENCE,
 } from '../kernel/index.ts'
 import type { SimCore } from './core.ts'
+import { clearImmediate, clearTimeout, setImmediate, setTimeout } from './host-timers.ts'
 import { quiesce } from './quiesce.ts'
 
 const EDEADLK = 35

@@ -9,4 +9,5 @@ export {
   type SimTraceEntry,
 } from '../sim/index.ts'
 export { contract } from './contract.ts'
-export { replayCommand, type Simulation, type SimulationOptions, simulate } from './simulation.ts'
+export { replayCommand, seeds } from './replay.ts'
+export { type Simulation, type SimulationOptions, simulate } from './simulation.ts'

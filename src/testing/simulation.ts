@@ -1,13 +1,24 @@
-import { relative } from 'node:path'
+import { optionNames, RuntimeError, type RuntimeErrorCode, validateOptions } from '../base/index.ts'
 import {
-  optionNames,
-  RuntimeError,
-  type RuntimeErrorCode,
-  validateInteger,
-  validateOptions,
-} from '../base/index.ts'
-import { currentOrNull, Executor, type ExecutorOptions, setCurrent } from '../executor/index.ts'
-import { SIM_OPTIONS, SimKernel, type SimKernelOptions, type SimTraceEntry } from '../sim/index.ts'
+  confine,
+  currentOrNull,
+  Executor,
+  type ExecutorOptions,
+  keepWaitLog,
+  type Task,
+  WaitLog,
+} from '../executor/index.ts'
+import {
+  assertHostTimers,
+  SIM_OPTIONS,
+  SimKernel,
+  type SimKernelOptions,
+  type SimTraceEntry,
+  setImmediate,
+} from '../sim/index.ts'
+import { type CallSite, callSiteOf, formatSite } from './call-site.ts'
+import { isTraceWanted, replayCommandAt, seedOfEnvironment } from './replay.ts'
+import { describeWaits, readHostResources } from './stuck-report.ts'
 
 /** How a program is simulated. */
 export interface SimulationOptions extends Omit<SimKernelOptions, 'trace'> {
@@ -21,6 +32,8 @@ export interface SimulationOptions extends Omit<SimKernelOptions, 'trace'> {
   readonly checkDescriptors?: boolean
   /** Whether I/O buffers that the program does not release are a failure; false if not given. */
   readonly checkBuffers?: boolean
+  /** Aborting it ends the simulation, as that of a test which took too long does. */
+  readonly signal?: AbortSignal | undefined
   /** Called before the program, to arrange the disk. */
   readonly arrange?: (kernel: SimKernel) => void
 }
@@ -31,6 +44,7 @@ const NAMES = optionNames<SimulationOptions>({
   turnCountMax: true,
   checkDescriptors: true,
   checkBuffers: true,
+  signal: true,
   arrange: true,
 })
 
@@ -43,6 +57,9 @@ export interface Simulation {
   readonly executor: Executor
 }
 
+type SeededOptions = SimulationOptions & { readonly seed: number }
+type Main<T> = (simulation: Simulation) => T | PromiseLike<T>
+
 const EXECUTOR_DEFAULTS: ExecutorOptions = {
   name: 'simulated',
   ringDepth: 64,
@@ -52,7 +69,11 @@ const TURN_COUNT_MAX = 1_000_000
 /** Rounds of the host loop in which what was begun before the end may end by itself. */
 const SETTLING_ROUNDS_MAX = 2_000
 
-let isSimulating = false
+/** The executors of simulations, which have their programs' asynchronous contexts. */
+const simulated = new WeakSet<Executor>()
+/** What the programs that run wait for; kept while there are any. */
+const log = new WaitLog()
+let runningCount = 0
 /** Errors that name their seed already. */
 const failures = new WeakSet<object>()
 
@@ -60,14 +81,18 @@ const failures = new WeakSet<object>()
  * Runs a program on a simulated kernel: virtual time, a disk and a network in memory, and faults, all
  * decided by a seed. Equal seeds give equal runs, so a failure can be replayed.
  *
- * While it runs, the simulated executor is this thread's: everything of percore that `main` uses goes
- * to it. Timers and I/O that are not percore's (`setTimeout`, `fetch`, `node:fs`) are neither simulated nor
- * waited for. One simulation per thread at a time. `PERCORE_SEED` in the environment replaces the seed.
+ * Needs neither Linux nor the native layer. Everything of percore that `main` uses, and what it calls or
+ * begins, goes to the simulated executor; code beside it keeps the thread's own. Once the simulation has
+ * ended, however it did, that executor is closed: what the program still begins fails with
+ * `ERR_EXECUTOR_CLOSED`. Timers and I/O that are not percore's (`setTimeout`, `fetch`, `node:fs`) are neither
+ * simulated nor waited for. Simulations may run beside each other, and take turns. `PERCORE_SEED` in the environment
+ * replaces the seed, and `PERCORE_TRACE=1` writes the trace to standard error.
  *
  * @returns What `main` resolves to, after checking that it left nothing behind.
  * @throws {RuntimeError} `ERR_SIMULATION_FAILED` if `main` fails (`cause` says why), leaves descriptors
- * open, or a failure unhandled; `ERR_SIMULATION_STUCK` if it waits for what can never happen; both name the seed and the
- * command that replays it. `ERR_EXECUTOR_EXISTS` within another simulation.
+ * open, or a failure unhandled; `ERR_SIMULATION_STUCK`, with the tasks and what they wait for, if it waits for what
+ * can never happen; both name the seed and the command that replays it. `ERR_EXECUTOR_EXISTS` within another
+ * simulation; `ERR_UNSUPPORTED` if timers were faked before percore was imported.
  *
  * Source: FoundationDB's and TigerBeetle's simulators.
  *
@@ -86,149 +111,180 @@ const failures = new WeakSet<object>()
  */
 export async function simulate<T>(
   seedOrOptions: number | SimulationOptions,
-  main: (simulation: Simulation) => T | PromiseLike<T>,
+  main: Main<T>,
 ): Promise<T> {
+  const site = callSiteOf(simulate)
   const options = typeof seedOrOptions === 'number' ? { seed: seedOrOptions } : seedOrOptions
   validateOptions('simulate', options, NAMES)
-  const seed = chooseSeed(options.seed ?? 0)
-  if (isSimulating) {
-    throw new RuntimeError(
-      'ERR_EXECUTOR_EXISTS',
-      'Cannot simulate as a thread must run one simulation at a time: one is running',
+  const seed = seedOfEnvironment() ?? options.seed ?? 0
+  assertHostTimers('simulate')
+  refuseNested()
+  return await new SimulationRun({ ...options, seed }, site).run(main)
+}
+
+/** A program that waits for a simulation within itself would wait for its own end. */
+function refuseNested(): void {
+  const current = currentOrNull()
+  if (current === null || !simulated.has(current)) return
+  current.assertOpen('simulate')
+  throw new RuntimeError(
+    'ERR_EXECUTOR_EXISTS',
+    'Cannot simulate as a simulated program must not simulate: one is running',
+  )
+}
+
+/** One simulation, from its kernel to the end of its executor. */
+class SimulationRun {
+  readonly #options: SeededOptions
+  readonly #site: CallSite | null
+  readonly #givenUp: Promise<never>
+  #giveUp!: (error: RuntimeError) => void
+  #isEnded = false
+  #isIdle = false
+
+  constructor(options: SeededOptions, site: CallSite | null) {
+    this.#options = options
+    this.#site = site
+    this.#givenUp = new Promise<never>((_, reject) => {
+      this.#giveUp = reject
+    })
+    this.#givenUp.catch(ignore)
+  }
+
+  async run<T>(main: Main<T>): Promise<T> {
+    const { seed, arrange } = this.#options
+    const kernel = this.#createKernel()
+    arrange?.(kernel)
+    const executor = new Executor({ ...EXECUTOR_DEFAULTS, ...this.#options.executor, kernel })
+    simulated.add(executor)
+    confine(executor)
+    const hostResources = readHostResources()
+    this.#describe = () => describeWaits({ kernel, executor, log, hostResources })
+    const end = this.#begin(executor)
+    try {
+      const simulation = { seed, kernel, executor }
+      const task = executor.spawnInto(executor.defaultQueue, () => main(simulation), 'main')
+      const result = await Promise.race([task, this.#givenUp])
+      this.#isEnded = true
+      await Promise.race([this.#settle(executor), this.#givenUp])
+      checkLeftovers(kernel, executor, this.#options)
+      return result
+    } catch (error) {
+      if (typeof error === 'object' && error !== null && failures.has(error)) throw error
+      throw this.#failure('ERR_SIMULATION_FAILED', messageOf(error), error)
+    } finally {
+      this.#isEnded = true
+      end()
+    }
+  }
+
+  /** Watches over an executor and its failures, until what is returned is called. */
+  #begin(executor: Executor): () => void {
+    const { signal } = this.#options
+    const onUnhandled = (reason: unknown): void => {
+      const owner = currentOrNull()
+      // Another simulation has a listener of its own, or has ended.
+      if (owner !== executor && owner !== null && simulated.has(owner)) return
+      const what = `nobody handles a failure of its: ${messageOf(reason)}`
+      this.#giveUp(this.#failure('ERR_SIMULATION_FAILED', what, reason))
+    }
+    const onAbort = (): void => {
+      const what = `its signal was aborted${this.#describe()}`
+      this.#giveUp(this.#failure('ERR_SIMULATION_FAILED', what, signal!.reason))
+    }
+    if (runningCount++ === 0) keepWaitLog(log)
+    process.on('unhandledRejection', onUnhandled)
+    signal?.addEventListener('abort', onAbort)
+    if (signal?.aborted) onAbort()
+    return () => {
+      signal?.removeEventListener('abort', onAbort)
+      // Nobody is to be told that the tasks of a program which has ended were ended.
+      for (const task of log.forget(executor)) (task as Task<unknown>).catch(ignore)
+      executor.close()
+      process.off('unhandledRejection', onUnhandled)
+      if (--runningCount === 0) keepWaitLog(null)
+    }
+  }
+
+  #describe = (): string => ''
+
+  #createKernel(): SimKernel {
+    const {
+      executor: _executor,
+      turnCountMax = TURN_COUNT_MAX,
+      checkDescriptors: _descriptors,
+      checkBuffers: _buffers,
+      signal: _signal,
+      arrange: _arrange,
+      trace,
+      ...machine
+    } = this.#options
+    const write = trace ?? (isTraceWanted() ? writeTrace : undefined)
+    return new SimKernel(
+      {
+        ...machine,
+        trace: write === undefined ? undefined : (entry) => write(formatTrace(entry)),
+      },
+      {
+        turnCountMax,
+        onStuck: (reason) => {
+          this.#isIdle = true
+          // What still waits once the program has ended is cancelled with it.
+          if (this.#isEnded) return
+          const what =
+            reason === 'idle'
+              ? 'it waits for what can never happen'
+              : `it does not come to an end in ${turnCountMax} turns, which are its turnCountMax`
+          this.#giveUp(this.#failure('ERR_SIMULATION_STUCK', what + this.#describe()))
+        },
+      },
     )
   }
-  const previous = currentOrNull()
-  isSimulating = true
-  try {
-    return await run({ ...options, seed }, main)
-  } finally {
-    isSimulating = false
-    setCurrent(previous)
+
+  /** Lets operations that nobody awaits any more, such as a close under way, come to their end. */
+  async #settle(executor: Executor): Promise<void> {
+    // Once at least, since Node reports a failure that nobody handles after the microtasks.
+    await nextRound()
+    for (let round = 0; round < SETTLING_ROUNDS_MAX; round++) {
+      const isQuiet = executor.reactor.inFlightCount === 0
+      if (isQuiet && executor.taskQueues().every((queue) => queue.length === 0)) return
+      if (this.#isIdle) return
+      await nextRound()
+    }
+  }
+
+  #failure(code: RuntimeErrorCode, what: string, cause?: unknown): RuntimeError {
+    const { seed } = this.#options
+    const begun = this.#site === null ? '' : ` that ${formatSite(this.#site)} began`
+    const error = new RuntimeError(
+      code,
+      `Cannot complete the simulation of seed ${seed}${begun}: ${what}\nReplay it with: ${replayCommandAt(seed, this.#site)}`,
+      cause === undefined ? undefined : { cause },
+    )
+    failures.add(error)
+    return error
   }
 }
 
-async function run<T>(
-  options: SimulationOptions & { readonly seed: number },
-  main: (simulation: Simulation) => T | PromiseLike<T>,
-): Promise<T> {
-  const {
-    executor: given,
-    turnCountMax = TURN_COUNT_MAX,
-    checkDescriptors = true,
-    checkBuffers = false,
-    arrange,
-    ...rest
-  } = options
-  const { seed, trace } = rest
-  let giveUp: (error: RuntimeError) => void = () => {}
-  const givenUp = new Promise<never>((_, reject) => {
-    giveUp = reject
-  })
-  givenUp.catch(() => {})
-  let isEnded = false
-  let isIdle = false
-  const onUnhandled = (reason: unknown): void => {
-    const what = `nobody handles a failure of its: ${messageOf(reason)}`
-    giveUp(failure('ERR_SIMULATION_FAILED', seed, what, reason))
-  }
-  const kernel = new SimKernel(
-    { ...rest, trace: trace === undefined ? undefined : (entry) => trace(formatTrace(entry)) },
-    {
-      turnCountMax,
-      onStuck: (reason) => {
-        isIdle = true
-        // What still waits once the program has ended is cancelled with it.
-        if (isEnded) return
-        const what = reason === 'idle' ? describeWait(kernel) : 'it never comes to an end'
-        giveUp(failure('ERR_SIMULATION_STUCK', seed, what))
-      },
-    },
-  )
-  arrange?.(kernel)
-  const executor = new Executor({ ...EXECUTOR_DEFAULTS, ...given, kernel })
-  setCurrent(executor)
-  process.on('unhandledRejection', onUnhandled)
-  try {
-    const simulation = { seed, kernel, executor }
-    const task = executor.spawnInto(executor.defaultQueue, () => main(simulation), 'main')
-    const result = await Promise.race([task, givenUp])
-    isEnded = true
-    await Promise.race([settle(executor, () => isIdle), givenUp])
-    checkLeftovers(kernel, executor, { checkDescriptors, checkBuffers })
-    return result
-  } catch (error) {
-    if (typeof error === 'object' && error !== null && failures.has(error)) throw error
-    throw failure('ERR_SIMULATION_FAILED', seed, messageOf(error), error)
-  } finally {
-    process.off('unhandledRejection', onUnhandled)
-    executor.close()
-  }
-}
-
-/** Lets operations that nobody awaits any more, such as a close under way, come to their end. */
-async function settle(executor: Executor, isIdle: () => boolean): Promise<void> {
-  // Once at least, since Node reports a failure that nobody handles after the microtasks.
-  await new Promise((resolve) => setImmediate(resolve))
-  for (let round = 0; round < SETTLING_ROUNDS_MAX; round++) {
-    const isQuiet = executor.reactor.inFlightCount === 0
-    if (isQuiet && executor.taskQueues().every((queue) => queue.length === 0)) return
-    if (isIdle()) return
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-}
-
-function checkLeftovers(
-  kernel: SimKernel,
-  executor: Executor,
-  options: Required<Pick<SimulationOptions, 'checkDescriptors' | 'checkBuffers'>>,
-): void {
+function checkLeftovers(kernel: SimKernel, executor: Executor, options: SimulationOptions): void {
   const { descriptors } = kernel.leftovers()
-  if (options.checkDescriptors && descriptors.length > 0) {
+  if (options.checkDescriptors !== false && descriptors.length > 0) {
     throw new Error(`it must close what it opens: ${descriptors.join(', ')} were left open`)
   }
   // The tick of needPreempt() keeps its buffer as long as the executor lives.
   const kept = executor.reactor.hasLatencyRing ? 1 : 0
   const { leasedCount } = executor.reactor.memory
-  if (options.checkBuffers && leasedCount > kept) {
+  if (options.checkBuffers === true && leasedCount > kept) {
     throw new Error(`it must release its I/O buffers: ${leasedCount - kept} were not`)
   }
 }
 
-function chooseSeed(given: number): number {
-  const text = process.env.PERCORE_SEED
-  if (text === undefined || text === '') return given
-  const seed = Number(text)
-  validateInteger('simulate', 'PERCORE_SEED', seed, { min: 0, max: Number.MAX_SAFE_INTEGER })
-  return seed
+function nextRound(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
-function failure(
-  code: RuntimeErrorCode,
-  seed: number,
-  what: string,
-  cause?: unknown,
-): RuntimeError {
-  const error = new RuntimeError(
-    code,
-    `Cannot complete the simulation of seed ${seed}: ${what}; replay it with: ${replayCommand(seed)}`,
-    cause === undefined ? undefined : { cause },
-  )
-  failures.add(error)
-  return error
-}
-
-/** The command that runs this program again with the same seed. */
-export function replayCommand(seed: number): string {
-  const [, program, ...words] = process.argv
-  const script = program === undefined ? [] : [relative(process.cwd(), program) || program]
-  const args = [...process.execArgv, ...script, ...words].map(quote)
-  return `PERCORE_SEED=${seed} node ${args.join(' ')}`
-}
-
-function describeWait(kernel: SimKernel): string {
-  const { requests } = kernel.leftovers()
-  const suffix = requests.length === 0 ? 'no operation is in flight' : requests.join(', ')
-  return `it waits for what can never happen (in flight: ${suffix})`
+function writeTrace(line: string): void {
+  process.stderr.write(`${line}\n`)
 }
 
 function formatTrace({ timeNs, operation, result, flags }: SimTraceEntry): string {
@@ -239,6 +295,4 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
-}
+function ignore(): void {}
