@@ -39,5 +39,11 @@ export {
   WORD_STALL_REPORTED,
   WORD_TURN_SEQUENCE,
 } from './loop-control.ts'
-export { type Capabilities, probeKernel, type Refusal, type RefusalCause } from './probe.ts'
+export {
+  type Capabilities,
+  letsFilesGo,
+  probeKernel,
+  type Refusal,
+  type RefusalCause,
+} from './probe.ts'
 export { UringKernel } from './uring-kernel.ts'

@@ -1,6 +1,10 @@
 import { readFileSync } from 'node:fs'
 import {
+  AF_INET,
   IO_URING_OP_SUPPORTED,
+  IORING_OP_POLL_ADD,
+  IORING_REGISTER_FILES_UPDATE,
+  IORING_REGISTER_FILES2,
   IORING_REGISTER_PBUF_RING,
   IORING_REGISTER_PROBE,
   IORING_REGISTER_RING_FDS,
@@ -14,6 +18,10 @@ import {
   IORING_SETUP_TASKRUN_FLAG,
   IORING_UNREGISTER_PBUF_RING,
   IORING_UNREGISTER_RING_FDS,
+  IOSQE_FIXED_FILE,
+  POLLIN,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
 } from './abi.ts'
 import { describeErrno, EINVAL, ENOMEM, ENOSYS, EPERM } from './errno.ts'
 import type { Kernel, RingMemory } from './kernel.ts'
@@ -49,6 +57,8 @@ export interface Capabilities {
   readonly hasBufferRings: boolean
   /** Whether rings can be entered by a registered index. */
   readonly hasRegisteredRingFd: boolean
+  /** What {@link letsFilesGo} says: whether percore registers files. */
+  readonly letsFilesGo: boolean
 }
 
 // ABI: enum io_uring_op, in order.
@@ -106,6 +116,7 @@ export function probeKernel(kernel: Kernel): Capabilities {
       setupFlags: SETUPS.filter(([, flags]) => works(kernel, flags)).map(([name]) => name),
       hasBufferRings: probeBufferRings(kernel, ring),
       hasRegisteredRingFd: probeRingFd(kernel, ring),
+      letsFilesGo: letsFilesGo(kernel),
     })
   } finally {
     kernel.closeRing(ring)
@@ -120,6 +131,7 @@ const NOTHING: Capabilities = {
   setupFlags: [],
   hasBufferRings: false,
   hasRegisteredRingFd: false,
+  letsFilesGo: false,
 }
 
 function freeze(base: Capabilities, known: Partial<Capabilities>): Capabilities {
@@ -178,6 +190,50 @@ function probeRingFd(kernel: Kernel, ring: RingMemory): boolean {
   if (kernel.register(ring.fd, IORING_REGISTER_RING_FDS, update, 1) !== 1) return false
   kernel.register(ring.fd, IORING_UNREGISTER_RING_FDS, update, 1)
   return true
+}
+
+const TAG = 77
+
+/**
+ * Whether a file that is taken out of a ring's table is let go of at once, whatever is in flight on others.
+ *
+ * Up to Linux 6.12 the tables keep it, and with it locks, the end of a pipe and the space of a file without
+ * a name: for a second (6.1), or until every older request on a registered file has ended.
+ *
+ * A dozen system calls, on a ring and a socket that are closed again; never throws.
+ */
+export function letsFilesGo(kernel: Kernel): boolean {
+  // The simulated tables do, and a ring more would move all of a seed's random numbers.
+  if (kernel.name === 'sim') return true
+  const ring = setUp(kernel, 0)
+  if (typeof ring === 'number') return false
+  const socket = kernel.openSocket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)
+  try {
+    return socket >= 0 && isToldOfRemoval(kernel, ring, socket)
+  } finally {
+    if (socket >= 0) kernel.closeFd(socket)
+    kernel.closeRing(ring)
+  }
+}
+
+/** Takes a tagged file out while a poll waits on another: the kernel posts the tag with the last reference. */
+function isToldOfRemoval(kernel: Kernel, ring: RingMemory, socket: number): boolean {
+  // Two descriptors, two tags of 64 bits, and the descriptor that empties a slot.
+  const words = Int32Array.of(socket, socket, 0, 0, TAG, 0, -1)
+  const address = kernel.addressOf(words)
+  const high = Math.floor(address / 2 ** 32)
+  // ABI: struct io_uring_rsrc_register: nr, flags, resv2, data, tags; its size is the count.
+  const table = Uint32Array.of(2, 0, 0, 0, address, high, address + 8, high)
+  if (kernel.register(ring.fd, IORING_REGISTER_FILES2, table, table.byteLength) < 0) return false
+  ring.sqes[0] = IORING_OP_POLL_ADD | (IOSQE_FIXED_FILE << 8)
+  ring.sqes[7] = POLLIN
+  ring.words[ring.layout.sqTail] = 1
+  if (kernel.enter(ring.fd, 1, 0, 0, -1) !== 1) return false
+  // ABI: struct io_uring_files_update: offset, resv, fds.
+  const update = Uint32Array.of(1, 0, address + 24, high)
+  if (kernel.register(ring.fd, IORING_REGISTER_FILES_UPDATE, update, 1) !== 1) return false
+  // Read from the words, so that they live until the kernel has read them, too.
+  return ring.words[ring.layout.cqTail] === 1 && ring.words[ring.layout.cqes] === words[4]
 }
 
 function explain(kernel: Kernel, result: number): Refusal {

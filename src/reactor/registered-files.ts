@@ -3,6 +3,7 @@ import {
   IORING_REGISTER_FILES2,
   IORING_RSRC_REGISTER_SPARSE,
   type Kernel,
+  letsFilesGo,
 } from '../kernel/index.ts'
 import type { Ring, Target } from '../ring/index.ts'
 
@@ -23,7 +24,8 @@ export interface RegisteredFilesStats {
  *
  * An operation on a registered file spares the kernel the look-up and reference counting of its
  * descriptor. Registering costs a system call, hence it is for files that stay open. A file has the same index in
- * every ring. Whatever is refused works by descriptor, and is counted. Linux 5.19.
+ * every ring. Whatever is refused works by descriptor, and is counted. A kernel that would keep a file
+ * open after its removal gets none ({@link letsFilesGo}): who awaited a close relies on it. Linux 6.13.
  */
 export class RegisteredFiles {
   readonly #kernel: Kernel
@@ -111,7 +113,8 @@ export class RegisteredFiles {
   }
 
   #createTable(): void {
-    const capacity = CAPACITIES.find((count) => createTable(this.#kernel, this.#main, count))
+    const capacities = letsFilesGo(this.#kernel) ? CAPACITIES : []
+    const capacity = capacities.find((count) => createTable(this.#kernel, this.#main, count))
     if (capacity === undefined) {
       this.#isRefused = true
       return

@@ -17,6 +17,7 @@ export function examineKernel(capabilities: Capabilities): Section {
           setupFlags(capabilities),
           bufferRings(capabilities),
           waiting(capabilities),
+          files(capabilities),
         ]
       : [refused(capabilities.refusal)]
   return { id: 'kernel', title: 'Kernel and io_uring', findings }
@@ -159,5 +160,16 @@ function waiting({ hasRegisteredRingFd, features }: Capabilities): Finding {
     state: 'ok',
     text: 'Rings are entered by registered index, and idle executors do not count as iowait.',
     data,
+  }
+}
+
+function files({ letsFilesGo }: Capabilities): Finding {
+  const id = 'registered-files'
+  if (letsFilesGo) return { id, state: 'ok', text: 'Files are used by registered index.' }
+  return {
+    id,
+    state: 'could be better',
+    text: 'Files are used by descriptor, which costs a look-up each: this kernel keeps registered ones open after they are closed.',
+    change: 'Use Linux 6.13 or newer: uname -r',
   }
 }
