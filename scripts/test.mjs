@@ -2,11 +2,13 @@
  * Runs the compiled tests; `npm test -- sync gate` keeps the files whose path contains any of the words.
  *
  * Arguments that start with `-` go to `node --test`, say `--test-name-pattern=close`.
+ * `PERCORE_TEST_SLOWNESS=10` gives every test ten times as long, for a machine that is emulated, say.
  */
+import { release } from 'node:os'
 import { build, isBuildNeeded } from './build.mjs'
 import { listFiles, Refusal, runAsProgram, runNode } from './project.mjs'
 
-const FILE_TIMEOUT_MS = 120_000
+const FILE_TIMEOUT_MS = 120_000 * readSlowness()
 
 async function main(args) {
   const flags = args.filter((word) => word.startsWith('-'))
@@ -19,6 +21,7 @@ async function main(args) {
   if (files.length === 0)
     throw new Refusal(`Cannot run tests: no file matches ${filters.join(' ') || 'at all'}`)
 
+  console.log(`Node ${process.version} on Linux ${release()}, ${files.length} files`)
   // On Node 20 the limit counts per file, and later also per test within one: both end a hang.
   const options = [
     '--test-concurrency=2',
@@ -26,6 +29,13 @@ async function main(args) {
     '--test-reporter=spec',
   ]
   return runNode(['--enable-source-maps', '--test', ...options, ...flags, ...files])
+}
+
+/** The same as `test/limits.ts`, which the tests take theirs from. */
+function readSlowness() {
+  const slowness = Number(process.env.PERCORE_TEST_SLOWNESS ?? 1)
+  if (slowness >= 1 && slowness <= 1000) return slowness
+  throw new Refusal('Cannot run tests: PERCORE_TEST_SLOWNESS must be a number from 1 to 1000')
 }
 
 function listTests() {

@@ -10,9 +10,13 @@ const DRIVERS: Readonly<Record<KernelName, () => Kernel>> = {
 /**
  * Declares a test of what every kernel driver must do, and runs it on each: `name [sim]`, `name [uring]`.
  *
- * A driver that this machine does not have is skipped.
+ * A driver that this machine does not have is skipped, and so is a kernel that `lack` has a reason against.
  */
-export function contract(name: string, body: (kernel: Kernel) => void | Promise<void>): void {
+export function contract(
+  name: string,
+  body: (kernel: Kernel) => void | Promise<void>,
+  lack: (kernel: Kernel) => string | null = () => null,
+): void {
   for (const driver of ['sim', 'uring'] as const) {
     test(`${name} [${driver}]`, async (t) => {
       let kernel: Kernel
@@ -28,6 +32,11 @@ export function contract(name: string, body: (kernel: Kernel) => void | Promise<
         return
       }
       kernel.closeRing(ring)
+      const reason = lack(kernel)
+      if (reason !== null) {
+        t.skip(reason)
+        return
+      }
       await body(kernel)
     })
   }

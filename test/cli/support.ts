@@ -6,9 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { farLimitMs } from '../limits.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
-const TIME_LIMIT_MS = 90_000
+const TIME_LIMIT_MS = farLimitMs(90_000)
 
 export type Outcome = SpawnSyncReturns<string>
 

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runChild, success } from '../hazards/child.ts'
+import { limited } from '../limits.ts'
 
-const LIMIT = { timeout: 30_000 }
+const LIMIT = limited(30_000)
 
 test('4: what needs an executor attaches one, and needPreempt() does not', LIMIT, async () => {
   const program = `

@@ -20,8 +20,9 @@ import {
 import { sleep } from '../../src/time/index.ts'
 import { expire, poll, read } from '../executor/operations.ts'
 import { createPipe } from '../hazards/pipe.ts'
+import { limited } from '../limits.ts'
 
-const LIMIT = { timeout: 60_000 }
+const LIMIT = limited(60_000)
 const MAX_MS = 2
 const SAMPLES = 100
 const executor = attachExecutor()

@@ -18,8 +18,9 @@ import {
   yieldNow,
 } from '../../src/index.ts'
 import { sleep } from '../../src/time/index.ts'
+import { limited } from '../limits.ts'
 
-const LIMIT = { timeout: 60_000 }
+const LIMIT = limited(60_000)
 const ATTEMPTS = 3
 const executor = attachExecutor({ preemptTimerMs: 0.5 })
 

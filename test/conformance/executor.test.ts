@@ -21,8 +21,9 @@ import { expire, nop, poll } from '../executor/operations.ts'
 import { runChild, success } from '../hazards/child.ts'
 import { createPipe } from '../hazards/pipe.ts'
 import { assertNoLeak, holdings } from '../io/support.ts'
+import { limited } from '../limits.ts'
 
-const LIMIT = { timeout: 30_000 }
+const LIMIT = limited(30_000)
 const LONG_MS = 3_600_000
 
 test('1: an executor runs what it is given, and lets go of it afterwards', LIMIT, async () => {

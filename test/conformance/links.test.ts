@@ -5,8 +5,9 @@ import { test } from 'node:test'
 import { attachExecutor } from '../../src/index.ts'
 import { encodeNop, encodePoll } from '../../src/ring/index.ts'
 import { CountingOperation, nop } from '../executor/operations.ts'
+import { limited } from '../limits.ts'
 
-const LIMIT = { timeout: 20_000 }
+const LIMIT = limited(20_000)
 const IOSQE_IO_LINK = 1 << 2
 const ECANCELED = 125
 const EBADF = 9

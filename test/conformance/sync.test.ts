@@ -6,9 +6,10 @@ import { createChannel } from '../../src/channels/index.ts'
 import { createTaskQueue, currentTaskQueue, executor, spawn, yieldNow } from '../../src/index.ts'
 import { Gate, Latch, type Permit, RwLock, Semaphore } from '../../src/sync/index.ts'
 import { once, onceAt, repeat, sleep, timeout } from '../../src/time/index.ts'
+import { limited } from '../limits.ts'
 import { settle, watch } from '../sync/watch.ts'
 
-const LIMIT = { timeout: 20_000 }
+const LIMIT = limited(20_000)
 const LONG_MS = 3_600_000
 
 test(

@@ -52,6 +52,7 @@ import {
   STATX_DIOALIGN,
 } from '../../src/kernel/index.ts'
 import { contract } from '../../src/testing/index.ts'
+import { lacksOperations } from '../needs.ts'
 import { TestRing, withDirectory } from './harness.ts'
 
 const CREATE: number = O_RDWR | O_CREAT | O_EXCL
@@ -293,21 +294,23 @@ contract('STATX tells kind, size and links, or -ENOENT', async (kernel) => {
   })
 })
 
-contract('FTRUNCATE cuts off and extends with zeros', async (kernel) => {
-  using ring = new TestRing(kernel)
-  await withDirectory(ring, (directory) => {
-    const fd = ring.open(`${directory}/a`, CREATE)
-    write(ring, fd, 'abcdef', 0)
+contract(
+  'FTRUNCATE cuts off and extends with zeros',
+  async (kernel) => {
+    using ring = new TestRing(kernel)
+    await withDirectory(ring, (directory) => {
+      const fd = ring.open(`${directory}/a`, CREATE)
+      write(ring, fd, 'abcdef', 0)
 
-    const first = ring.run({ opcode: IORING_OP_FTRUNCATE, fd, offset: 3 })
-    if (first === -EINVAL) return // Linux before 6.9
-    assert.equal(first, 0)
-    assert.equal(ring.run({ opcode: IORING_OP_FTRUNCATE, fd, offset: 5 }), 0)
+      assert.equal(ring.run({ opcode: IORING_OP_FTRUNCATE, fd, offset: 3 }), 0)
+      assert.equal(ring.run({ opcode: IORING_OP_FTRUNCATE, fd, offset: 5 }), 0)
 
-    assert.equal(read(ring, fd, 10, 0), 'abc\0\0')
-    ring.close(fd)
-  })
-})
+      assert.equal(read(ring, fd, 10, 0), 'abc\0\0')
+      ring.close(fd)
+    })
+  },
+  lacksOperations('FTRUNCATE'),
+)
 
 contract('FALLOCATE extends, keeps the size, or punches a hole', async (kernel) => {
   using ring = new TestRing(kernel)

@@ -23,6 +23,7 @@ import {
   SOCK_STREAM,
 } from '../../src/kernel/index.ts'
 import { encodeEntry, writeTimespec } from '../../src/ring/index.ts'
+import { farLimitMs } from '../limits.ts'
 
 export interface Completion {
   readonly userData: number
@@ -52,7 +53,7 @@ export interface TestRingOptions {
   readonly flags?: number
 }
 
-const WAIT_NS = 20e9
+const WAIT_NS = farLimitMs(20_000) * 1e6
 const MEMORY_BYTES = 1 << 20
 
 /** A ring without anything above it: entries in, completions out, in the ABI's own words. */

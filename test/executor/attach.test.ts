@@ -14,9 +14,10 @@ import {
 } from '../../src/index.ts'
 import { encodeNop } from '../../src/ring/index.ts'
 import { sleep } from '../../src/time/index.ts'
+import { limited } from '../limits.ts'
 import { nop, poll } from './operations.ts'
 
-const LIMIT = { timeout: 20_000 }
+const LIMIT = limited(20_000)
 
 afterEach(() => currentOrNull()?.close())
 

@@ -20,9 +20,10 @@ import {
 } from '../../src/index.ts'
 import { Semaphore } from '../../src/sync/index.ts'
 import { once as onceIn, sleep } from '../../src/time/index.ts'
+import { limited } from '../limits.ts'
 import { expire, nop } from './operations.ts'
 
-const LIMIT = { timeout: 20_000 }
+const LIMIT = limited(20_000)
 const own = createTaskQueue('own')
 const other = createTaskQueue('other')
 const emitter = new EventEmitter()

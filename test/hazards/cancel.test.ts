@@ -13,13 +13,14 @@ import { executor, yieldNow } from '../../src/index.ts'
 import { configureNet, netRingFor } from '../../src/net/net-ring.ts'
 import { type SimulationOptions, simulate } from '../../src/testing/index.ts'
 import { assertNoLeak, holdings, makeFolder } from '../io/support.ts'
+import { limited } from '../limits.ts'
 import { cancelFiles } from './cancel-files.ts'
 import { cancelSockets, fillBounces } from './cancel-sockets.ts'
 import { Cancels } from './cancels.ts'
 
 const COUNT = 10_000
 const SEEDS = 10
-const LIMIT = { timeout: 60_000 }
+const LIMIT = limited(60_000)
 const SEED = Number(process.env.PERCORE_TEST_SEED ?? 1)
 
 /** A machine that does all that Linux may do without anything being wrong. */

@@ -1,8 +1,9 @@
 /** Programs of their own, where a process must end, and how. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
+import { farLimitMs } from '../limits.ts'
 
-const FAR_LIMIT_MS = 30_000
+const FAR_LIMIT_MS = farLimitMs(30_000)
 
 export interface ChildOptions {
   /** For Node itself, such as `--expose-gc`. */

@@ -11,8 +11,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { executor, needPreempt, spawn, yieldNow } from '../../src/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { nop } from '../executor/operations.ts'
+import { limited } from '../limits.ts'
 
-const LIMIT = { timeout: 20_000 }
+const LIMIT = limited(20_000)
 
 /** A turn that takes `ms`, whoever else waits. */
 function block(ms: number): void {

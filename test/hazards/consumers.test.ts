@@ -7,9 +7,10 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { limited } from '../limits.ts'
 import { runChild, success } from './child.ts'
 
-const LIMIT = { timeout: 30_000 }
+const LIMIT = limited(30_000)
 const DOOR = JSON.stringify(new URL('../../src/net/index.js', import.meta.url).href)
 const PAIRS = `
   import { TcpListener, TcpStream } from ${DOOR}

@@ -15,11 +15,12 @@ import { attachExecutor, executor, spawn, yieldNow } from '../../src/index.ts'
 import { BufferedFile } from '../../src/io/index.ts'
 import { expire, nop, poll } from '../executor/operations.ts'
 import { assertNoLeak, holdings, makeFolder, mountFolder, needsRoot } from '../io/support.ts'
+import { limited } from '../limits.ts'
 import { runChild, success } from './child.ts'
 import { churnConnections, churnFiles } from './churn.ts'
 import { createPipe } from './pipe.ts'
 
-const LIMIT = { timeout: 30_000 }
+const LIMIT = limited(30_000)
 
 function fdCount(): number {
   return readdirSync('/proc/self/fd').length

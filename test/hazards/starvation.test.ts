@@ -12,8 +12,9 @@ import { createTaskQueue, needPreempt, spawnInto, type Task, yieldNow } from '..
 import { Semaphore } from '../../src/sync/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { nop } from '../executor/operations.ts'
+import { limited } from '../limits.ts'
 
-const LIMIT = { timeout: 20_000 }
+const LIMIT = limited(20_000)
 const ROUNDS = 5
 
 /** Ways to have always something ready. */

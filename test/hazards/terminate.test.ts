@@ -16,10 +16,11 @@ import { after, test } from 'node:test'
 import { setImmediate as nextRound } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { executor } from '../../src/index.ts'
+import { limited } from '../limits.ts'
 import { churnConnects } from './churn.ts'
 import { createPipe } from './pipe.ts'
 
-const LIMIT = { timeout: 30_000 }
+const LIMIT = limited(30_000)
 /** So many threads are terminated, each at another moment. */
 const THREADS = 12
 const pipe = createPipe()

@@ -32,9 +32,10 @@ import {
   yieldNow,
 } from '../../src/index.ts'
 import { nop, poll, read } from '../executor/operations.ts'
+import { limited } from '../limits.ts'
 import { createPipe } from './pipe.ts'
 
-const LIMIT = { timeout: 20_000 }
+const LIMIT = limited(20_000)
 const pipe = createPipe()
 const holder = new AbortController()
 // Keeps an operation in flight throughout, so that parking has no end of its own.

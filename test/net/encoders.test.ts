@@ -30,6 +30,7 @@ import {
   type SqeWords,
   type Target,
 } from '../../src/ring/index.ts'
+import { needsOperations } from '../needs.ts'
 import { pattern } from './support.ts'
 
 /** One entry, and every completion of it. */
@@ -70,8 +71,31 @@ function openSocket(): Promise<number> {
   return run((sqe, base) => encodeSocket(sqe, base, args))
 }
 
-/** A connection made by entries alone. */
-async function connectBoth(): Promise<{ client: Target; server: Target; close: () => void }> {
+/** Binds a socket to the first so many bytes of a buffer, and makes it listen. */
+type Listen = (listener: Target, buffer: Lease, addressBytes: number) => void | Promise<void>
+
+async function listenByEntries(
+  target: Target,
+  { address }: Lease,
+  addressBytes: number,
+): Promise<void> {
+  assert.equal(
+    await run((sqe, base) => encodeBind(sqe, base, { target, address, addressBytes })),
+    0,
+  )
+  assert.equal(await run((sqe, base) => encodeListen(sqe, base, { target, backlog: 5 })), 0)
+}
+
+function listenByCalls({ fd }: Target, { bytes }: Lease, addressBytes: number): void {
+  const { kernel } = executor().reactor
+  assert.equal(kernel.bindSocket(fd, bytes.subarray(0, addressBytes)), 0)
+  assert.equal(kernel.listenSocket(fd, 5), 0)
+}
+
+/** A connection made by entries, but maybe for its listener. */
+async function connectBoth(
+  listen: Listen = listenByCalls,
+): Promise<{ client: Target; server: Target; close: () => void }> {
   const { kernel, memory } = executor().reactor
   using buffer = memory.allocate(64)
   const { address } = buffer
@@ -79,14 +103,7 @@ async function connectBoth(): Promise<{ client: Target; server: Target; close: (
   buffer.bytes.set(raw)
   const addressBytes = raw.length
   const listener = targetOf(await openSocket())
-  assert.equal(
-    await run((sqe, base) => encodeBind(sqe, base, { target: listener, address, addressBytes })),
-    0,
-  )
-  assert.equal(
-    await run((sqe, base) => encodeListen(sqe, base, { target: listener, backlog: 5 })),
-    0,
-  )
+  await listen(listener, buffer, addressBytes)
   kernel.socketName(listener.fd, false, raw)
   assert.equal(decodeAddress(raw).host, '127.0.0.1')
   buffer.bytes.set(raw)
@@ -119,34 +136,38 @@ function writeMessageHeader(buffer: Lease, lengthBytes: number): void {
   put(34, lengthBytes)
 }
 
-test('SOCKET, BIND, LISTEN, ACCEPT and CONNECT make a connection; SEND and RECV use it', async () => {
-  const { client, server, close } = await connectBoth()
-  using out = executor().reactor.memory.allocate(1000)
-  using into = executor().reactor.memory.allocate(1000)
-  out.bytes.set(pattern(0, 1000))
-  const messageFlags = MSG_WAITALL | MSG_NOSIGNAL
+test(
+  'SOCKET, BIND, LISTEN, ACCEPT and CONNECT make a connection; SEND and RECV use it',
+  needsOperations('BIND', 'LISTEN'),
+  async () => {
+    const { client, server, close } = await connectBoth(listenByEntries)
+    using out = executor().reactor.memory.allocate(1000)
+    using into = executor().reactor.memory.allocate(1000)
+    out.bytes.set(pattern(0, 1000))
+    const messageFlags = MSG_WAITALL | MSG_NOSIGNAL
 
-  const sent = await run((sqe, base) =>
-    encodeSend(sqe, base, {
-      target: client,
-      address: out.address,
-      lengthBytes: 1000,
-      messageFlags,
-    }),
-  )
-  const received = await run((sqe, base) =>
-    encodeReceive(sqe, base, {
-      target: server,
-      address: into.address,
-      lengthBytes: 1000,
-      messageFlags: MSG_WAITALL,
-    }),
-  )
+    const sent = await run((sqe, base) =>
+      encodeSend(sqe, base, {
+        target: client,
+        address: out.address,
+        lengthBytes: 1000,
+        messageFlags,
+      }),
+    )
+    const received = await run((sqe, base) =>
+      encodeReceive(sqe, base, {
+        target: server,
+        address: into.address,
+        lengthBytes: 1000,
+        messageFlags: MSG_WAITALL,
+      }),
+    )
 
-  assert.deepEqual([sent, received], [1000, 1000])
-  assert.deepEqual(into.bytes, out.bytes)
-  close()
-})
+    assert.deepEqual([sent, received], [1000, 1000])
+    assert.deepEqual(into.bytes, out.bytes)
+    close()
+  },
+)
 
 test('SEND_ZC completes twice: with the result, and when the memory is free', async () => {
   const { client, close } = await connectBoth()

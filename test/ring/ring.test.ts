@@ -6,8 +6,9 @@ import { executor } from '../../src/index.ts'
 import { encodeNop } from '../../src/ring/index.ts'
 import { CountingOperation, expire, MultishotPoll, nop, poll } from '../executor/operations.ts'
 import { createPipe } from '../hazards/pipe.ts'
+import { limited } from '../limits.ts'
 
-const LIMIT = { timeout: 20_000 }
+const LIMIT = limited(20_000)
 const { reactor, defaultQueue } = executor()
 const { main } = reactor
 

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { farLimitMs } from '../limits.ts'
 
 const INDEX = new URL('../../src/index.js', import.meta.url).href
 const TIME = new URL('../../src/time/index.js', import.meta.url).href
@@ -15,7 +16,7 @@ export function runProgram(body: string): ProgramResult {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     ['--input-type=module', '--eval', source],
-    { encoding: 'utf8', timeout: 50_000, killSignal: 'SIGKILL' },
+    { encoding: 'utf8', timeout: farLimitMs(50_000), killSignal: 'SIGKILL' },
   )
   return { status, output: stdout, errors: stderr }
 }
