@@ -73,6 +73,13 @@ export class Lease implements Disposable {
     return this.#view
   }
 
+  /** @internal The memory, released or not, for an operation that has pinned it. */
+  get pinnedBytes(): Uint8Array {
+    assert(this.#pinCount > 0, 'an operation looks at memory that it has pinned')
+    this.#view ??= this.#owner.viewOf(this.#token, this.#startBytes, this.#lengthBytes)
+    return this.#view
+  }
+
   /** How long it is; of a released one, was. */
   get lengthBytes(): number {
     return this.#lengthBytes

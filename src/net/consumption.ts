@@ -1,42 +1,71 @@
 import { AsyncResource } from 'node:async_hooks'
 import { adoptPromise, isPromiseLike, validateFunction, wrongType } from '../base/index.ts'
+import type { Lease } from '../memory/index.ts'
 
-/**
- * Who takes the chunks of streams of a kind. One may serve any number of them.
- *
- * Its methods are looked up at each call, and called as methods: `this` is the consumer.
- */
-export interface ChunkConsumer<Stream> {
+/** Told of the end of streams of a kind, by way of {@link ChunkConsumer} or {@link LeaseConsumer}. */
+export interface EndListener<Stream> {
   /**
-   * Takes a chunk; the next one waits until it is done.
-   *
-   * The chunk is valid until this returns or, if it returns a promise, until that has settled; no
-   * longer than until the close. A failure, thrown or rejected, ends the consumption.
-   */
-  onChunk(chunk: Uint8Array<ArrayBuffer>, stream: Stream): unknown
-
-  /**
-   * Told once that no more chunks will come, when the last one is done with.
+   * Told once that no more data will come, when the last of it is done with.
    *
    * `error` is null at the end of the stream, and when the stream was closed here; else it is why the
-   * consumption ended: a {@link KernelError} such as `ECONNRESET`, the failure of {@link onChunk}, or
+   * consumption ended: a {@link KernelError} such as `ECONNRESET`, the failure of the consumer, or
    * the reason of a cancellation. Nobody else is told of it. The stream is free for another reader,
    * and not closed yet. A failure of this is an unhandled rejection.
    */
   onEnd(error: unknown, stream: Stream): unknown
 }
 
-/** @throws {TypeError} unless `consumer` has both methods. */
+/**
+ * Who takes the chunks of streams of a kind. One may serve any number of them.
+ *
+ * Its methods are looked up at each call, and called as methods: `this` is the consumer.
+ */
+export interface ChunkConsumer<Stream> extends EndListener<Stream> {
+  /**
+   * Takes a chunk, which is its own for good; the next one waits until it is done.
+   *
+   * It is done when this returns or, if it returns a promise, when that has settled. A failure, thrown
+   * or rejected, ends the consumption.
+   */
+  onChunk(chunk: Uint8Array, stream: Stream): unknown
+}
+
+/** Who borrows what streams of a kind receive, without a copy. One may serve any number of them. */
+export interface LeaseConsumer<Stream> extends EndListener<Stream> {
+  /**
+   * Borrows a chunk; the next one waits until it is done.
+   *
+   * It is done when this returns or, if it returns a promise, when that has settled: the lease is then
+   * released, if it has not been before, and using it throws. What it was written to keeps its memory
+   * as long as it takes. A failure, thrown or rejected, ends the consumption.
+   */
+  onLease(lease: Lease, stream: Stream): unknown
+}
+
+/** @throws {TypeError} unless `consumer` has `onEnd`, and one of `onChunk` and `onLease`. */
 export function validateConsumer(action: string, consumer: unknown): void {
   if (typeof consumer !== 'object' || consumer === null) {
-    throw wrongType(action, 'consumer', 'an object with onChunk and onEnd', consumer)
+    throw wrongType(action, 'consumer', 'an object with onChunk or onLease, and onEnd', consumer)
   }
-  const { onChunk, onEnd } = consumer as Partial<ChunkConsumer<unknown>>
-  validateFunction(action, 'consumer.onChunk', onChunk)
+  const { onChunk, onLease, onEnd } = consumer as Partial<AnyConsumer<unknown>>
+  if (onLease === undefined) {
+    validateFunction(action, 'consumer.onChunk', onChunk)
+  } else {
+    validateFunction(action, 'consumer.onLease', onLease)
+    if (onChunk !== undefined) throw takesBoth(action)
+  }
   validateFunction(action, 'consumer.onEnd', onEnd)
 }
 
-/** The receiving side that a chunk comes from, told how its consumer fared if that took longer. */
+function takesBoth(action: string): TypeError {
+  return new TypeError(
+    `Cannot ${action} as consumer must have only one of onChunk and onLease: it has both`,
+  )
+}
+
+type AnyConsumer<Stream> = ChunkConsumer<Stream> & LeaseConsumer<Stream>
+
+/** The receiving side that data comes from, told how its consumer fared if that took longer. */
 export interface ConsumedSide {
   /** The consumer is done with its chunk. */
   goOn(): void
@@ -55,12 +84,16 @@ const RESOURCE_OPTIONS = { requireManualDestroy: true }
  */
 export class Consumption<Stream = unknown> extends AsyncResource {
   readonly #stream: Stream
-  readonly #consumer: ChunkConsumer<Stream>
+  readonly #consumer: AnyConsumer<Stream>
 
-  constructor(stream: Stream, consumer: ChunkConsumer<Stream>) {
+  constructor(stream: Stream, consumer: ChunkConsumer<Stream> | LeaseConsumer<Stream>) {
     super('PercoreConsumption', RESOURCE_OPTIONS)
     this.#stream = stream
-    this.#consumer = consumer
+    this.#consumer = consumer as AnyConsumer<Stream>
+  }
+
+  get takesLeases(): boolean {
+    return this.#consumer.onLease !== undefined
   }
 
   /**
@@ -68,12 +101,29 @@ export class Consumption<Stream = unknown> extends AsyncResource {
    *
    * @throws what the consumer throws.
    */
-  take(chunk: Uint8Array<ArrayBuffer>, side: ConsumedSide): boolean {
+  takeChunk(chunk: Uint8Array, side: ConsumedSide): boolean {
     const consumer = this.#consumer
     const result = this.runInAsyncScope(consumer.onChunk, consumer, chunk, this.#stream)
     if (!isPromiseLike(result)) return true
-    const wait = idleWaits.pop() ?? new ConsumerWait()
-    wait.begin(result, side)
+    waitFor(result, side, null)
+    return false
+  }
+
+  /** The same with a lease, which is released when the consumer is done. */
+  takeLease(lease: Lease, side: ConsumedSide): boolean {
+    const consumer = this.#consumer
+    let result: unknown
+    try {
+      result = this.runInAsyncScope(consumer.onLease, consumer, lease, this.#stream)
+    } catch (error) {
+      lease.release()
+      throw error
+    }
+    if (!isPromiseLike(result)) {
+      lease.release()
+      return true
+    }
+    waitFor(result, side, lease)
     return false
   }
 
@@ -92,9 +142,15 @@ export class Consumption<Stream = unknown> extends AsyncResource {
 const IDLE_WAITS_MAX = 256
 const idleWaits: ConsumerWait[] = []
 
+function waitFor(result: PromiseLike<unknown>, side: ConsumedSide, lease: Lease | null): void {
+  const wait = idleWaits.pop() ?? new ConsumerWait()
+  wait.begin(result, side, lease)
+}
+
 /** Waits for the promise of a consumer; used again for others, so that a chunk costs no closure. */
 class ConsumerWait {
   #side: ConsumedSide | null = null
+  #lease: Lease | null = null
   readonly #onDone: () => void
   readonly #onFailure: (failure: unknown) => void
 
@@ -103,15 +159,18 @@ class ConsumerWait {
     this.#onFailure = (failure) => this.#finish().fail(failure)
   }
 
-  begin(result: PromiseLike<unknown>, side: ConsumedSide): void {
+  begin(result: PromiseLike<unknown>, side: ConsumedSide, lease: Lease | null): void {
     this.#side = side
+    this.#lease = lease
     // Once, since the second call of another's promise would be for another stream.
     adoptPromise(result).then(this.#onDone, this.#onFailure)
   }
 
   #finish(): ConsumedSide {
     const side = this.#side!
+    this.#lease?.release()
     this.#side = null
+    this.#lease = null
     if (idleWaits.length < IDLE_WAITS_MAX) idleWaits.push(this)
     return side
   }

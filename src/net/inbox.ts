@@ -1,67 +1,194 @@
+import type { Lease } from '../memory/index.ts'
 import { NO_BUFFER } from '../ring/index.ts'
+import { CopiedBytes } from './copied-bytes.ts'
 
 /** Packs a length above a buffer's number, which is below this. */
 const BUFFER_FACTOR = 32_768
+/** What one owned chunk holds at most, unless a single message is longer. */
+const CHUNK_BYTES_MAX: number = 64 * 1024
+/** Messages in so many buffers that fill them badly are copied out, and give all of them back. */
+const BUFFERS_MAX = 16
+/** Buffers are filled badly below this part of them. */
+const POOR_PART = 4
+
+/** Where an inbox has its buffers from, which keeps count of them. */
+export interface InboxPool {
+  readonly bufferBytes: number
+  /** Takes note that `inbox` holds one more buffer, with so much to be read in it; */
+  hold(inbox: Inbox, lengthBytes: number): void
+  /** that so much of what it holds has been read; */
+  unread(lengthBytes: number): void
+  /** that it holds one buffer less, whose unread bytes are these; `isLast` if it holds none now. */
+  letGo(inbox: Inbox, lengthBytes: number, isLast: boolean): void
+  /** What lies in a buffer, for now. */
+  bytesOf(buffer: number, startBytes: number, endBytes: number): Uint8Array
+  /** What lies in a buffer, for good. */
+  copyOf(buffer: number, startBytes: number, endBytes: number): Uint8Array
+  /** Gives the kernel a buffer back. */
+  giveBack(buffer: number): void
+  /** Hands a buffer over to a lease, or a copy of what is in it. */
+  lease(buffer: number, startBytes: number, endBytes: number): Lease
+  /** A lease on what was copied. */
+  leaseCopy(copy: Uint8Array): Lease
+}
 
 /**
- * The chunks of a stream that wait to be read, and the one that its reader has.
+ * The data of a stream that waits to be read: first what was copied out of the receive buffers, then what
+ * still lies in them.
  *
- * A stream has one only while there are any, as most wait for data most of the time; the ring of
- * its sockets keeps those that are free.
+ * A stream has one only while data waits, as most streams wait for data most of the time; the pool
+ * keeps those that are free. Holds at most {@link BUFFERS_MAX} buffers per poorly filled one: O(1) per
+ * message, and each byte is copied at most twice.
  */
 export class Inbox {
-  // The first chunk that waits, from where it has not been read yet.
-  buffer: number
-  startBytes: number
-  endBytes: number
-  /** The buffer of the chunk that was read last, until it is given back. */
-  lentBuffer: number
-  // Those behind it: buffer and length in one number.
+  /** @internal The pool's list of those that hold buffers, the one that began first at its head. */
+  previous: Inbox | null
+  /** @internal */
+  next: Inbox | null
+  /** @internal Whether it is in that list. */
+  isListed: boolean
+  readonly #pool: InboxPool
+  readonly #copies: CopiedBytes
+  // The first message in a buffer, from where it has not been read yet.
+  #buffer: number
+  #startBytes: number
+  #endBytes: number
+  /** Those behind it: buffer and length in one number. Never many. */
   readonly #rest: number[]
+  /** Unread bytes in buffers. */
+  #bufferedBytes: number
 
-  constructor() {
-    this.buffer = NO_BUFFER
-    this.startBytes = 0
-    this.endBytes = 0
-    this.lentBuffer = NO_BUFFER
+  constructor(pool: InboxPool) {
+    this.previous = null
+    this.next = null
+    this.isListed = false
+    this.#pool = pool
+    this.#copies = new CopiedBytes()
+    this.#buffer = NO_BUFFER
+    this.#startBytes = 0
+    this.#endBytes = 0
     this.#rest = []
+    this.#bufferedBytes = 0
   }
 
-  get hasChunk(): boolean {
-    return this.buffer !== NO_BUFFER
+  get isEmpty(): boolean {
+    return this.#buffer === NO_BUFFER && this.#copies.isEmpty
   }
 
-  /** Whether nothing waits and nothing is lent. */
-  get isFree(): boolean {
-    return this.buffer === NO_BUFFER && this.lentBuffer === NO_BUFFER
+  /** The memory that its data holds: whole buffers, and what was copied out. */
+  get heldBytes(): number {
+    return this.#bufferCount * this.#pool.bufferBytes + this.#copies.capacityBytes
   }
 
-  /** Chunks behind the first. */
-  get restCount(): number {
-    return this.#rest.length
+  get #bufferCount(): number {
+    return this.#buffer === NO_BUFFER ? 0 : this.#rest.length + 1
   }
 
+  /** Takes over a buffer with data in it. */
   put(buffer: number, lengthBytes: number): void {
-    if (this.buffer !== NO_BUFFER) {
-      this.#rest.push(lengthBytes * BUFFER_FACTOR + buffer)
+    this.#bufferedBytes += lengthBytes
+    this.#pool.hold(this, lengthBytes)
+    if (this.#buffer === NO_BUFFER) {
+      this.#buffer = buffer
+      this.#startBytes = 0
+      this.#endBytes = lengthBytes
       return
     }
-    this.buffer = buffer
-    this.startBytes = 0
-    this.endBytes = lengthBytes
+    this.#rest.push(lengthBytes * BUFFER_FACTOR + buffer)
+    const count = this.#rest.length + 1
+    if (count < BUFFERS_MAX) return
+    if (this.#bufferedBytes * POOR_PART < count * this.#pool.bufferBytes) this.copyOut()
   }
 
-  /** Takes the first chunk off, and returns its buffer. */
-  shift(): number {
-    const { buffer } = this
-    const next = this.#rest.shift()
-    if (next === undefined) {
-      this.buffer = NO_BUFFER
-      return buffer
+  /** Copies what lies in buffers into ordinary memory, and gives them back. */
+  copyOut(): void {
+    if (this.#buffer === NO_BUFFER) return
+    this.#copies.reserve(this.#bufferedBytes)
+    while (this.#buffer !== NO_BUFFER) {
+      this.#copies.append(this.#pool.bytesOf(this.#buffer, this.#startBytes, this.#endBytes))
+      this.#pool.giveBack(this.#shift())
     }
-    this.buffer = next % BUFFER_FACTOR
-    this.startBytes = 0
-    this.endBytes = Math.floor(next / BUFFER_FACTOR)
+  }
+
+  /** Takes what waits as one chunk, which is the caller's for good; there must be something. */
+  take(): Uint8Array {
+    if (!this.#copies.isEmpty) return this.#copies.shift()
+    if (this.#rest.length === 0) {
+      const chunk = this.#pool.copyOf(this.#buffer, this.#startBytes, this.#endBytes)
+      this.#pool.giveBack(this.#shift())
+      return chunk
+    }
+    const chunk = new Uint8Array(this.#chunkBytes())
+    this.copyInto(chunk)
+    return chunk
+  }
+
+  /** As many whole messages as one chunk may hold; the first in any case. */
+  #chunkBytes(): number {
+    if (this.#bufferedBytes <= CHUNK_BYTES_MAX) return this.#bufferedBytes
+    let bytes = this.#endBytes - this.#startBytes
+    for (const message of this.#rest) {
+      const lengthBytes = Math.floor(message / BUFFER_FACTOR)
+      if (bytes + lengthBytes > CHUNK_BYTES_MAX) break
+      bytes += lengthBytes
+    }
+    return bytes
+  }
+
+  /** Takes the first message as a lease; there must be something. */
+  takeLease(): Lease {
+    if (!this.#copies.isEmpty) return this.#pool.leaseCopy(this.#copies.shift())
+    const startBytes = this.#startBytes
+    const endBytes = this.#endBytes
+    return this.#pool.lease(this.#shift(), startBytes, endBytes)
+  }
+
+  /** Moves what waits, or as much as fits, into `target`, and returns how much that was. */
+  copyInto(target: Uint8Array): number {
+    let filledBytes = 0
+    while (filledBytes < target.length && !this.#copies.isEmpty) {
+      const bytes = this.#copies.peek().subarray(0, target.length - filledBytes)
+      target.set(bytes, filledBytes)
+      this.#copies.skip(bytes.length)
+      filledBytes += bytes.length
+    }
+    while (filledBytes < target.length && this.#buffer !== NO_BUFFER) {
+      const wantedBytes = target.length - filledBytes
+      const endBytes = Math.min(this.#endBytes, this.#startBytes + wantedBytes)
+      const bytes = this.#pool.bytesOf(this.#buffer, this.#startBytes, endBytes)
+      target.set(bytes, filledBytes)
+      filledBytes += bytes.length
+      if (endBytes < this.#endBytes) {
+        this.#startBytes = endBytes
+        this.#bufferedBytes -= bytes.length
+        this.#pool.unread(bytes.length)
+      } else {
+        this.#pool.giveBack(this.#shift())
+      }
+    }
+    return filledBytes
+  }
+
+  /** Drops all that waits. */
+  clear(): void {
+    while (this.#buffer !== NO_BUFFER) this.#pool.giveBack(this.#shift())
+    while (!this.#copies.isEmpty) this.#copies.shift()
+  }
+
+  /** Takes the first message off the buffers, and returns its buffer. */
+  #shift(): number {
+    const buffer = this.#buffer
+    const lengthBytes = this.#endBytes - this.#startBytes
+    this.#bufferedBytes -= lengthBytes
+    const message = this.#rest.shift()
+    if (message === undefined) {
+      this.#buffer = NO_BUFFER
+    } else {
+      this.#buffer = message % BUFFER_FACTOR
+      this.#startBytes = 0
+      this.#endBytes = Math.floor(message / BUFFER_FACTOR)
+    }
+    this.#pool.letGo(this, lengthBytes, message === undefined)
     return buffer
   }
 }

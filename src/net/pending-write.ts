@@ -8,8 +8,7 @@ import {
   type WaitOptions,
 } from '../executor/index.ts'
 import { isLent, Lease } from '../memory/index.ts'
-import { NO_BUFFER } from '../ring/index.ts'
-import type { ChunkLender, SocketPort } from './socket-port.ts'
+import type { SocketPort } from './socket-port.ts'
 
 /** The sending side that a write waits at. */
 export interface WriteOwner {
@@ -20,7 +19,6 @@ export interface WriteOwner {
 
 /** One call of write(), until all its bytes are sent. */
 export class PendingWrite extends Runnable implements Cancellable {
-  data: Uint8Array = NO_DATA
   /** As it was when it was given. */
   lengthBytes = 0
   /** Where the data is for the kernel, or 0 if it has to be copied. */
@@ -33,8 +31,11 @@ export class PendingWrite extends Runnable implements Cancellable {
   isCancelled = false
   cancelReason: unknown = null
   #owner: WriteOwner | null = null
-  #buffer = NO_BUFFER
-  #pinned: Lease | null = null
+  #data: Uint8Array = NO_DATA
+  /** What the data is of, pinned. Its bytes are looked at only if they have to be copied. */
+  #lease: Lease | null = null
+  /** Whether it has ended, and its writer is to be told. */
+  #isOver = false
   #writer: Deferred<void> | null = null
   #binding: CancellationBinding | null = null
   #failure: unknown = null
@@ -45,40 +46,36 @@ export class PendingWrite extends Runnable implements Cancellable {
 
   /** Whether the memory of its data was transferred, or made smaller, since it was given. */
   get isLost(): boolean {
-    return this.data.length < this.lengthBytes
+    return this.#lease === null && this.#data.length < this.lengthBytes
+  }
+
+  /** Copies what its data shows of lent memory, since it has to wait, and the lender may not. */
+  keepLentBytes(): void {
+    if (this.#lease === null && isLent(this.#data)) this.#data = this.#data.slice()
+  }
+
+  /** Some of its data, to be copied. */
+  bytes(startBytes: number, endBytes: number): Uint8Array {
+    const bytes = this.#lease === null ? this.#data : this.#lease.pinnedBytes
+    return startBytes === 0 && endBytes === bytes.length
+      ? bytes
+      : bytes.subarray(startBytes, endBytes)
   }
 
   /** @throws {TypeError} for data of the wrong kind; as {@link bindCancellation} does. */
-  take(
-    owner: WriteOwner,
-    data: Uint8Array | Lease,
-    lender: ChunkLender | null,
-    options: WaitOptions | undefined,
-  ): void {
+  take(owner: WriteOwner, data: Uint8Array | Lease, options: WaitOptions | undefined): void {
     const { net } = owner.target
-    const { buffers } = net
     this.#owner = owner
     if (data instanceof Uint8Array) {
-      const leased = lender === null ? NO_BUFFER : lender.leasedBuffer(data)
-      const buffer = leased === NO_BUFFER ? buffers.locate(data) : leased
       this.#binding = bindCancellation(net.executor, this, options, 'write')
-      this.data = data
+      this.#data = data
       this.lengthBytes = data.length
-      if (buffer === NO_BUFFER || !buffers.isInUse(buffer)) {
-        // Whoever lent it may have it back, and lend it to another, before it is this write's turn.
-        if (isLent(data)) this.data = new Uint8Array(data)
-        return
-      }
-      buffers.retain(buffer)
-      this.#buffer = buffer
-      this.address = buffers.addressOf(buffer, data)
     } else if (data instanceof Lease) {
-      const { bytes } = data
+      data.assertHeld()
       this.#binding = bindCancellation(net.executor, this, options, 'write')
-      this.data = bytes
-      this.lengthBytes = bytes.length
+      this.lengthBytes = data.lengthBytes
       data.pin()
-      this.#pinned = data
+      this.#lease = data
       this.address = data.address
     } else {
       throw wrongType('write', 'data', 'a Uint8Array or a Lease', data)
@@ -93,7 +90,7 @@ export class PendingWrite extends Runnable implements Cancellable {
   }
 
   cancel(reason: unknown): void {
-    if (this.isCancelled || this.#writer === null || this.data === NO_DATA) return
+    if (this.isCancelled || this.#writer === null || this.#isOver) return
     this.isCancelled = true
     this.cancelReason = reason
     this.#owner!.cancelWrite(this)
@@ -102,6 +99,7 @@ export class PendingWrite extends Runnable implements Cancellable {
   /** Ends it: `failure` is null if all was sent. The memory is the writer's again. */
   finish(failure: unknown): void {
     this.#letGo()
+    this.#isOver = true
     this.#failure = failure
     this.home.push(this)
   }
@@ -129,18 +127,15 @@ export class PendingWrite extends Runnable implements Cancellable {
   // Nobody knows it any more: neither a sender nor what could cancel it.
   #keep(): void {
     this.#owner = null
+    this.#isOver = false
     this.home = NO_QUEUE
     if (idleWrites.length < IDLE_WRITES_MAX) idleWrites.push(this)
   }
 
   #letGo(): void {
-    if (this.#buffer !== NO_BUFFER) {
-      this.#owner!.target.net.release(this.#buffer)
-      this.#buffer = NO_BUFFER
-    }
-    this.#pinned?.unpin()
-    this.#pinned = null
-    this.data = NO_DATA
+    this.#lease?.unpin()
+    this.#lease = null
+    this.#data = NO_DATA
     this.lengthBytes = 0
     this.address = 0
     this.sentBytes = 0

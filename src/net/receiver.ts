@@ -19,26 +19,33 @@ import {
   IORING_CQE_F_MORE,
   kernelError,
 } from '../kernel/index.ts'
+import type { Lease } from '../memory/index.ts'
 import { RetryTimer } from '../reactor/index.ts'
-import { encodeReceiveSelect, NO_BUFFER, Operation } from '../ring/index.ts'
+import { encodeReceiveSelect, Operation } from '../ring/index.ts'
 import type { ConsumedSide, Consumption } from './consumption.ts'
 import type { Inbox } from './inbox.ts'
-import type { Starved } from './net-ring.ts'
-import type { ChunkLender, SocketPort } from './socket-port.ts'
+import type { SocketPort } from './socket-port.ts'
 
 /** What a reader wants. */
 const NOTHING = 0
+/** A chunk that is its own for good; */
 export const READ_CHUNK = 1
+/** the same as a step of an iteration; */
 export const READ_STEP = 2
-export const READ_COPY = 3
-export const READ_INTO = 4
-/** Every chunk, one after another. */
-const CONSUME = 5
+/** a lease on a chunk; */
+export const READ_LEASE = 3
+/** the same as a step of an iteration, which is told of it; */
+export const READ_LEASE_STEP = 4
+/** bytes in memory of its own; */
+export const READ_INTO = 5
+/** every chunk, or a lease on each, one after another. */
+const CONSUME = 6
+const CONSUME_LEASES = 7
 
-/** A stream that nobody reads keeps about so many chunks; then it stops receiving. */
-const QUEUED_MAX = 16
-/** It receives again when this few are left. */
-const QUEUED_LOW = 4
+/** A stream that nobody reads stops receiving once so many buffers' worth of memory is held for it. */
+const HELD_BUFFERS_MAX = 16
+/** It receives again when this little is left. */
+const HELD_BUFFERS_LOW = 4
 // What state it is in; bits.
 /**
  * The reader's answer is certain, and a turn of its queue will give it; or a consumer has a chunk.
@@ -47,18 +54,24 @@ const QUEUED_LOW = 4
 const SETTLING = 1
 /** The operation was asked to end, as too much waits to be read. */
 const STOPPING = 2
-/** It waits for a buffer to come back. */
-const STARVED = 4
-const AT_END = 8
+const AT_END = 4
 /** A receive is in flight. */
-const ARMED = 16
+const ARMED = 8
 
 type Resolve = (value: unknown) => void
+
+/** Told of the lease that a step of an iteration gives, which ends with the next one. */
+export interface LeaseKeeper {
+  keep(lease: Lease): void
+}
+
+/** Where the answer to a reader goes but to its promise. */
+type ReadTarget = Uint8Array | LeaseKeeper | null
 
 /** What few readers need. */
 interface ReaderExtra {
   binding: CancellationBinding | null
-  readonly into: Uint8Array | null
+  readonly target: ReadTarget
   /** Whether it ends with a reason: a cancellation, or the failure of a consumer. */
   isCancelled: boolean
   cancelReason: unknown
@@ -67,12 +80,12 @@ interface ReaderExtra {
 /**
  * The receiving side of a stream: one operation that goes on by itself, one reader at a time.
  *
- * Chunks lie in the buffers that the kernel picked until they are read, and the one read last until
- * the next read. Nothing is lost when a read is cancelled: what ends is the wait, not the operation.
+ * What was received waits in an {@link Inbox} until it is read. Nothing is lost when a read is
+ * cancelled: what ends is the wait, not the operation.
  */
-export class Receiver extends Operation implements Cancellable, ChunkLender, ConsumedSide, Starved {
+export class Receiver extends Operation implements Cancellable, ConsumedSide {
   readonly #socket: SocketPort
-  /** Null while no chunk waits and none is lent. */
+  /** Null while nothing waits to be read. */
   #inbox: Inbox | null = null
   #state = 0
   #failure: Error | null = null
@@ -91,15 +104,8 @@ export class Receiver extends Operation implements Cancellable, ChunkLender, Con
     return (this.#state & ARMED) !== 0
   }
 
-  /** Whether `data` is the chunk that was read last, and which buffer it is in. */
-  leasedBuffer(data: Uint8Array): number {
-    const buffer = this.#inbox === null ? NO_BUFFER : this.#inbox.lentBuffer
-    if (buffer === NO_BUFFER) return NO_BUFFER
-    return this.#socket.net.buffers.lastView(buffer) === data ? buffer : NO_BUFFER
-  }
-
-  /** Reads the next chunk as `want` says; `into` for {@link READ_INTO} alone. */
-  read(want: number, options: WaitOptions | undefined, into: Uint8Array | null): Promise<unknown> {
+  /** Reads what `want` says; `target` for {@link READ_INTO} and {@link READ_LEASE_STEP} alone. */
+  read(want: number, options: WaitOptions | undefined, target: ReadTarget): Promise<unknown> {
     const { executor } = this.#socket.net
     if (this.#want !== NOTHING) return Promise.reject(alreadyRead('read'))
     try {
@@ -107,18 +113,17 @@ export class Receiver extends Operation implements Cancellable, ChunkLender, Con
     } catch (error) {
       return Promise.reject(error)
     }
-    this.#releaseLease()
     const isReady = this.#isReady()
     if (isReady && executor.takeReadyBudget()) {
       try {
         checkCancellation(executor, options, 'read')
-        return Promise.resolve(this.#take(want, into))
+        return Promise.resolve(this.#take(want, target))
       } catch (error) {
         return Promise.reject(error)
       }
     }
     try {
-      this.#bind(options, into, 'read')
+      this.#bind(options, target, 'read')
     } catch (error) {
       return Promise.reject(error)
     }
@@ -141,9 +146,8 @@ export class Receiver extends Operation implements Cancellable, ChunkLender, Con
     if (this.#want !== NOTHING) throw alreadyRead('consume')
     executor.assertOpen('consume')
     this.#bind(options, null, 'consume')
-    this.#releaseLease()
     this.#reader = consumption
-    this.#want = CONSUME
+    this.#want = consumption.takesLeases ? CONSUME_LEASES : CONSUME
     this.runsUserCode = true
     this.home = executor.currentQueue()
     if (this.#isReady()) this.#settleLater()
@@ -154,7 +158,6 @@ export class Receiver extends Operation implements Cancellable, ChunkLender, Con
   goOn(): void {
     // What is pending then stays so.
     if (this.#socket.net.executor.isClosed) return
-    this.#releaseLease()
     this.#state &= ~SETTLING
     if (this.#extra?.isCancelled === true || this.#isReady()) this.#settleLater()
     else this.#arm()
@@ -169,15 +172,10 @@ export class Receiver extends Operation implements Cancellable, ChunkLender, Con
   cancel(reason: unknown): void {
     const isSettling = (this.#state & SETTLING) !== 0
     // A consumer that has a chunk keeps it, and is told when it is done.
-    if (this.#want === NOTHING || (isSettling && this.#want !== CONSUME)) return
+    if (this.#want === NOTHING || (isSettling && this.#want < CONSUME)) return
     if (this.#extra!.isCancelled) return
     this.#endWith(reason)
     if (!isSettling) this.#settleLater()
-  }
-
-  feed(): void {
-    this.#state &= ~STARVED
-    this.rearm()
   }
 
   /** Receives, if somebody waits for that. */
@@ -187,21 +185,15 @@ export class Receiver extends Operation implements Cancellable, ChunkLender, Con
 
   close(reason: RuntimeError): void {
     this.#failure = reason
-    this.#releaseLease()
-    const inbox = this.#inbox
-    if (inbox !== null) {
-      while (inbox.hasChunk) this.#socket.net.release(inbox.shift())
-      this.#leaveIfFree(inbox)
-    }
-    if ((this.#state & STARVED) !== 0) this.#socket.net.forget(this)
-    this.#state &= ~STARVED
+    this.#inbox?.clear()
+    this.#leaveIfEmpty()
     if (this.#want !== NOTHING && (this.#state & SETTLING) === 0) this.#settleLater()
   }
 
   override complete(result: number, flags: number): void {
     if ((flags & IORING_CQE_F_BUFFER) !== 0) this.#put(flags >>> IORING_CQE_BUFFER_SHIFT, result)
     if ((flags & IORING_CQE_F_MORE) !== 0) {
-      if (this.#inbox !== null) this.#stopIfFull(this.#inbox)
+      this.#stopIfFull()
     } else {
       const wasStopping = (this.#state & STOPPING) !== 0
       this.#state &= ~(ARMED | STOPPING)
@@ -215,7 +207,7 @@ export class Receiver extends Operation implements Cancellable, ChunkLender, Con
 
   override run(): void {
     const want = this.#want
-    if (want === CONSUME) {
+    if (want >= CONSUME) {
       this.#deliver(this.#reader as Consumption)
       return
     }
@@ -228,7 +220,7 @@ export class Receiver extends Operation implements Cancellable, ChunkLender, Con
       }
     }
     try {
-      resolve(this.#take(want, extra === null ? null : extra.into))
+      resolve(this.#take(want, extra === null ? null : extra.target))
     } catch (error) {
       reject(resolve, error)
     }
@@ -241,21 +233,26 @@ export class Receiver extends Operation implements Cancellable, ChunkLender, Con
       this.#endConsumption(consumption, extra.cancelReason)
       return
     }
-    if (this.#inbox?.hasChunk !== true) {
+    if (this.#inbox === null) {
       // Who closes the stream does not want to be told that it failed.
       this.#endConsumption(consumption, this.#socket.isClosing ? null : this.#failure)
       return
     }
     try {
-      const chunk = this.#take(READ_CHUNK, null) as Uint8Array<ArrayBuffer>
-      if (consumption.take(chunk, this)) this.goOn()
+      if (this.#hand(consumption)) this.goOn()
     } catch (error) {
       if (!this.#socket.net.executor.isClosed) this.#endConsumption(consumption, error)
     }
   }
 
+  /** @throws what the consumer throws. */
+  #hand(consumption: Consumption): boolean {
+    return this.#want === CONSUME
+      ? consumption.takeChunk(this.#take(READ_CHUNK, null) as Uint8Array, this)
+      : consumption.takeLease(this.#take(READ_LEASE, null) as Lease, this)
+  }
+
   #endConsumption(consumption: Consumption, error: unknown): void {
-    this.#releaseLease()
     this.runsUserCode = false
     this.#endRead()
     consumption.end(error)
@@ -273,30 +270,21 @@ export class Receiver extends Operation implements Cancellable, ChunkLender, Con
   }
 
   /** @throws as {@link bindCancellation} does. */
-  #bind(options: WaitOptions | undefined, into: Uint8Array | null, action: string): void {
+  #bind(options: WaitOptions | undefined, target: ReadTarget, action: string): void {
     const binding = bindCancellation(this.#socket.net.executor, this, options, action)
-    if (binding === null && into === null) return
-    this.#extra = { binding, into, isCancelled: false, cancelReason: null }
+    if (binding === null && target === null) return
+    this.#extra = { binding, target, isCancelled: false, cancelReason: null }
   }
 
-  /** Gives the chunk that was read last back. */
-  #releaseLease(): void {
+  #leaveIfEmpty(): void {
     const inbox = this.#inbox
-    if (inbox === null || inbox.lentBuffer === NO_BUFFER) return
-    const buffer = inbox.lentBuffer
-    inbox.lentBuffer = NO_BUFFER
-    this.#leaveIfFree(inbox)
-    this.#socket.net.release(buffer)
-  }
-
-  #leaveIfFree(inbox: Inbox): void {
-    if (!inbox.isFree) return
+    if (inbox?.isEmpty !== true) return
     this.#inbox = null
-    this.#socket.net.keepInbox(inbox)
+    this.#socket.net.pool.keepInbox(inbox)
   }
 
   #isReady(): boolean {
-    return this.#inbox?.hasChunk === true || (this.#state & AT_END) !== 0 || this.#failure !== null
+    return this.#inbox !== null || (this.#state & AT_END) !== 0 || this.#failure !== null
   }
 
   #settleLater(): void {
@@ -305,64 +293,42 @@ export class Receiver extends Operation implements Cancellable, ChunkLender, Con
   }
 
   #put(buffer: number, lengthBytes: number): void {
-    const { net } = this.#socket
-    net.buffers.receive(buffer)
+    const { pool } = this.#socket.net
+    pool.buffers.receive(buffer)
     if (lengthBytes <= 0 || this.#socket.isClosing) {
-      net.release(buffer)
+      pool.giveBack(buffer)
       return
     }
     this.#socket.bytesRead += lengthBytes
-    this.#inbox ??= net.takeInbox()
+    this.#inbox ??= pool.takeInbox()
     this.#inbox.put(buffer, lengthBytes)
+    // A reader that is to take it in its next turn would gain nothing from a copy.
+    if (this.#want === NOTHING && pool.isScarce) this.#inbox.copyOut()
   }
 
   /**
-   * The answer to a reader: a chunk, or the end.
+   * The answer to a reader: data, or the end.
    *
    * @throws the failure that ended the stream; `ERR_BUFFER_RELEASED`, and keeps the data.
    */
-  #take(want: number, into: Uint8Array | null): unknown {
+  #take(want: number, target: ReadTarget): unknown {
     const inbox = this.#inbox
-    if (inbox?.hasChunk !== true) {
-      if (this.#failure !== null) throw this.#failure
-      return want === READ_STEP ? { value: undefined, done: true } : want === READ_INTO ? 0 : null
-    }
-    const { net } = this.#socket
-    const { buffer, startBytes, endBytes } = inbox
-    const view =
-      startBytes === 0
-        ? net.buffers.view(buffer, endBytes)
-        : net.buffers.slice(buffer, startBytes, endBytes)
-    if (want === READ_INTO) return this.#copyInto(into!, view, inbox)
-    inbox.shift()
+    if (inbox === null) return this.#takeEnd(want)
+    const answer = takeFrom(inbox, want, target)
+    this.#leaveIfEmpty()
     this.#armIfLow()
-    if (want === READ_COPY) {
-      const copy = view.slice()
-      this.#leaveIfFree(inbox)
-      net.release(buffer)
-      return copy
-    }
-    inbox.lentBuffer = buffer
-    return want === READ_STEP ? { value: view, done: false } : view
+    return answer
   }
 
-  #copyInto(into: Uint8Array, view: Uint8Array, inbox: Inbox): number {
-    // It was not empty when the read began: its memory was transferred, or made smaller.
-    if (into.length === 0) throw targetGone()
-    const lengthBytes = Math.min(into.length, view.length)
-    into.set(view.subarray(0, lengthBytes))
-    inbox.startBytes += lengthBytes
-    if (inbox.startBytes < inbox.endBytes) return lengthBytes
-    const buffer = inbox.shift()
-    this.#leaveIfFree(inbox)
-    this.#socket.net.release(buffer)
-    this.#armIfLow()
-    return lengthBytes
+  #takeEnd(want: number): unknown {
+    if (this.#failure !== null) throw this.#failure
+    if (want === READ_INTO) return 0
+    return want === READ_STEP || want === READ_LEASE_STEP ? { value: undefined, done: true } : null
   }
 
   #arm(): void {
     const { net } = this.#socket
-    if ((this.#state & (ARMED | STARVED)) !== 0) return
+    if ((this.#state & ARMED) !== 0) return
     const { ring } = net
     let base: number
     try {
@@ -374,7 +340,7 @@ export class Receiver extends Operation implements Cancellable, ChunkLender, Con
     this.#state |= ARMED
     encodeReceiveSelect(ring.sqes, base, {
       target: this.#socket,
-      bufferGroup: net.buffers.groupId,
+      bufferGroup: net.pool.buffers.groupId,
       multishot: net.isMultishot,
     })
     ring.commit(this)
@@ -382,9 +348,9 @@ export class Receiver extends Operation implements Cancellable, ChunkLender, Con
 
   /** The ring takes no more for now: a reader is told, and tries again; for a consumer we do. */
   #refuse(reason: unknown): void {
-    // Who has an answer to come has not waited for this one.
+    // A reader whose answer is on its way did not wait for this receive.
     if (this.#want === NOTHING || (this.#state & SETTLING) !== 0) return
-    if (this.#want === CONSUME && reason instanceof KernelError) {
+    if (this.#want >= CONSUME && reason instanceof KernelError) {
       new RetryTimer(() => this.rearm()).schedule(this.#socket.net.executor.reactor)
       return
     }
@@ -393,20 +359,21 @@ export class Receiver extends Operation implements Cancellable, ChunkLender, Con
   }
 
   #endWith(reason: unknown): void {
-    this.#extra ??= { binding: null, into: null, isCancelled: false, cancelReason: null }
+    this.#extra ??= { binding: null, target: null, isCancelled: false, cancelReason: null }
     this.#extra.isCancelled = true
     this.#extra.cancelReason = reason
   }
 
   #armIfLow(): void {
-    if ((this.#state & (ARMED | AT_END | STARVED)) !== 0 || this.#failure !== null) return
-    if ((this.#inbox?.restCount ?? 0) < QUEUED_LOW && !this.#socket.net.isScarce) this.#arm()
+    if ((this.#state & (ARMED | AT_END)) !== 0 || this.#failure !== null) return
+    const { pool } = this.#socket.net
+    if ((this.#inbox?.heldBytes ?? 0) <= HELD_BUFFERS_LOW * pool.bufferBytes) this.#arm()
   }
 
-  #stopIfFull({ restCount }: Inbox): void {
-    if (restCount === 0 || (this.#state & STOPPING) !== 0) return
-    const limit = this.#socket.net.isScarce ? 1 : QUEUED_MAX
-    if (restCount < limit) return
+  #stopIfFull(): void {
+    const inbox = this.#inbox
+    if (inbox === null || (this.#state & STOPPING) !== 0) return
+    if (inbox.heldBytes < HELD_BUFFERS_MAX * this.#socket.net.pool.bufferBytes) return
     this.#state |= STOPPING
     this.#socket.cancelOperation(this)
   }
@@ -419,14 +386,29 @@ export class Receiver extends Operation implements Cancellable, ChunkLender, Con
       if (brokenBy === 0) this.#state |= AT_END
       else this.#failure = kernelError(brokenBy, this.#socket.describe('recv'))
     } else if (result === -ENOBUFS) {
-      const isWanted = this.#want !== NOTHING && !this.#isReady() && (this.#state & SETTLING) === 0
-      if (isWanted && !net.findBuffer(this)) this.#state |= STARVED
+      if (this.#want !== NOTHING && !this.#isReady()) net.pool.refill()
     } else if (result === -EINVAL && net.isMultishot) {
       net.isMultishot = false
     } else if (result !== -EAGAIN && result !== -EINTR && !(result === -ECANCELED && wasStopping)) {
       this.#failure = kernelError(result, this.#socket.describe('recv'))
     }
   }
+}
+
+/** @throws {RuntimeError} `ERR_BUFFER_RELEASED`, and takes nothing. */
+function takeFrom(inbox: Inbox, want: number, target: ReadTarget): unknown {
+  if (want === READ_CHUNK) return inbox.take()
+  if (want === READ_STEP) return { value: inbox.take(), done: false }
+  if (want === READ_LEASE) return inbox.takeLease()
+  if (want === READ_INTO) {
+    const into = target as Uint8Array
+    // It was not empty when the read began: its memory was transferred, or made smaller.
+    if (into.length === 0) throw targetGone()
+    return inbox.copyInto(into)
+  }
+  const lease = inbox.takeLease()
+  ;(target as LeaseKeeper).keep(lease)
+  return { value: lease, done: false }
 }
 
 function alreadyRead(action: string): RuntimeError {

@@ -28,7 +28,7 @@ import {
   type WriteOwner,
   writeCut,
 } from './pending-write.ts'
-import type { ChunkLender, SocketPort } from './socket-port.ts'
+import type { SocketPort } from './socket-port.ts'
 
 /** Smaller writes that have to wait are sent together. */
 const COALESCED_BYTES_MAX = 4 * 1024
@@ -85,11 +85,7 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
     this.target = socket
   }
 
-  write(
-    data: Uint8Array | Lease,
-    lender: ChunkLender | null,
-    options: WaitOptions | undefined,
-  ): Promise<void> {
+  write(data: Uint8Array | Lease, options: WaitOptions | undefined): Promise<void> {
     const { executor } = this.target.net
     const writes = this.#writes
     let write: PendingWrite
@@ -97,7 +93,7 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
       if (this.#failure !== null) throw this.#failure
       executor.assertOpen('write')
       write = takeIdleWrite()
-      write.take(this, data, lender, options)
+      write.take(this, data, options)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -108,6 +104,8 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
     }
     const promise = write.begin(executor.currentQueue())
     writes.push(write)
+    // All of a smaller one is copied as it starts.
+    if (this.isArmed || write.lengthBytes > COPIED_BYTES_MAX) write.keepLentBytes()
     if (!this.isArmed) this.#start(write)
     return promise
   }
@@ -313,10 +311,7 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
       if (write !== first && (isSentAlone(write) || write.isLost)) break
       const start = write.sentBytes
       const end = Math.min(write.lengthBytes, start + bytes.length - used)
-      bytes.set(
-        start === 0 && end === write.data.length ? write.data : write.data.subarray(start, end),
-        used,
-      )
+      bytes.set(write.bytes(start, end), used)
       used += end - start
       count++
       this.#lastStaged = write.order

@@ -19,9 +19,3 @@ export interface SocketPort extends Target {
   /** Told by a side when the last completion of an operation comes while the socket is closing. */
   ended(): void
 }
-
-/** Where the sending side asks which chunk the reader has. */
-export interface ChunkLender {
-  /** The buffer that `data` is in if it is the chunk that was read last, else `NO_BUFFER`. */
-  leasedBuffer(data: Uint8Array): number
-}

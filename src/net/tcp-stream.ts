@@ -11,9 +11,15 @@ import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { type SocketAddress, validateEndpoint } from './address.ts'
 import { connectSocket, shutdownSending } from './connect.ts'
-import { type ChunkConsumer, Consumption, validateConsumer } from './consumption.ts'
+import {
+  type ChunkConsumer,
+  Consumption,
+  type LeaseConsumer,
+  validateConsumer,
+} from './consumption.ts'
 import { netRingFor } from './net-ring.ts'
-import { READ_CHUNK, READ_COPY, READ_INTO, READ_STEP, type Receiver } from './receiver.ts'
+import { ChunkIterator, LeaseIterator } from './read-iterators.ts'
+import { READ_CHUNK, READ_INTO, READ_LEASE } from './receiver.ts'
 import { remainingOptions, resolveHost } from './resolve.ts'
 import { handleClosed, type Socket } from './socket.ts'
 import {
@@ -33,12 +39,6 @@ export interface ConnectOptions extends WaitOptions {
   readonly noDelay?: boolean
 }
 
-/** How to read. */
-export interface ReadOptions extends WaitOptions {
-  /** Whether the chunk is the caller's for good rather than until the next read; false if not given. */
-  readonly copy?: boolean
-}
-
 const CONNECT_NAMES = optionNames<ConnectOptions>({
   host: true,
   port: true,
@@ -46,27 +46,23 @@ const CONNECT_NAMES = optionNames<ConnectOptions>({
   signal: true,
   timeoutMs: true,
 })
-const READ_NAMES = optionNames<ReadOptions>({ copy: true, signal: true, timeoutMs: true })
 
-/**
- * Who takes the chunks of connections; see {@link TcpStream.consume}. One may serve any number of them.
- *
- * Its methods are looked up at each call, and called as methods: `this` is the consumer.
- */
-export interface StreamConsumer extends ChunkConsumer<TcpStream> {}
+/** Who takes what a stream receives: chunks, or leases; see {@link TcpStream.consume}. */
+export type StreamConsumer = ChunkConsumer<TcpStream> | LeaseConsumer<TcpStream>
 
 /**
  * A TCP connection.
  *
- * **Reading.** A chunk lies in memory that the kernel wrote to, and is valid until the next read or
- * iteration step on the same stream, or its close; then the memory is used again, for any stream. Ask
- * for `{ copy: true }`, or copy, what is to be kept longer. There is one reader at a time. A read
- * that is cancelled or times out loses no data. A stream that nobody reads stops receiving after some
- * 16 chunks, so that its peer has to wait. Many idle streams are best read by {@link consume}.
+ * **Reading.** What {@link read} and iterating give is the caller's for good. What has come is given at
+ * once, up to 64 KiB a chunk. {@link readLease}, {@link leases} and a consumer with `onLease` borrow the
+ * memory that the kernel wrote to instead, which spares the copy; see {@link Lease}. There is one reader at
+ * a time. A read that is cancelled or times out loses no data. A stream that nobody reads stops
+ * receiving once 256 KiB are held for it and what was on its way then has come (at most 1 MiB more), so that its
+ * peer has to wait. Many idle streams are best read by {@link consume}.
  *
  * **Writing.** {@link write} resolves when the kernel has taken all bytes; until then the data must
- * not be changed. Writes go out in the order of the calls, small ones that wait together. Chunks of
- * this or another stream, and I/O buffers, are sent without a copy.
+ * not be changed. Writes go out in the order of the calls, small ones that wait together. Leases are
+ * sent without a copy, be they on chunks of this or another stream, or allocated.
  *
  * Belongs to the executor that made it. One made in a latency-sensitive task queue uses the latency
  * ring for good. A stream must be closed; breaking out of an iteration does not.
@@ -84,7 +80,7 @@ export interface StreamConsumer extends ChunkConsumer<TcpStream> {}
  * console.log(chunk?.length)
  * ```
  */
-export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisposable {
+export class TcpStream implements AsyncIterable<Uint8Array>, AsyncDisposable {
   readonly #socket: Socket
 
   /** @internal */
@@ -125,31 +121,46 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
   }
 
   /**
-   * The next chunk, or null at the end of the stream.
+   * The next chunk, which is the caller's for good, or null at the end of the stream.
    *
-   * The chunk is valid until the next read or iteration step, or the close; with `copy` for good.
+   * Copies what has come, up to 64 KiB.
    *
    * @throws {KernelError} such as `ECONNRESET`.
    * @throws {RuntimeError} `ERR_HANDLE_CLOSED`; `ERR_STILL_HELD` while another read is pending.
    */
-  read(options?: ReadOptions): Promise<Uint8Array<ArrayBuffer> | null> {
-    let want: number = READ_CHUNK
-    let wait: WaitOptions | undefined
-    if (options !== undefined) {
-      try {
-        validateReadOptions(options)
-      } catch (error) {
-        return Promise.reject(error)
-      }
-      const { copy, signal, timeoutMs } = options
-      if (copy === true) want = READ_COPY
-      wait = { signal, timeoutMs }
-    }
-    return readFrom(this.#socket, want, wait, null) as Promise<Uint8Array<ArrayBuffer> | null>
+  read(options?: WaitOptions): Promise<Uint8Array | null> {
+    return readFrom(this.#socket, READ_CHUNK, options, null) as Promise<Uint8Array | null>
   }
 
   /**
-   * Copies what there is into `target`, once there is something; the count of bytes, 0 at the end.
+   * Borrows the next chunk, up to 16 KiB, or null at the end of the stream.
+   *
+   * The lease is the caller's to release (`using`). It holds memory that is there for all streams of the
+   * thread: while leases hold half of that, further ones are on copies, so that others go on.
+   *
+   * @throws as {@link read}.
+   *
+   * @example Pass on what comes, without a copy
+   * ```ts run
+   * import { TcpListener, TcpStream } from 'percore/net'
+   *
+   * await using listener = await TcpListener.bind({ port: 0 })
+   * const accepting = listener.accept()
+   * await using client = await TcpStream.connect({ port: listener.address.port })
+   * await using server = await accepting
+   * await client.write(new TextEncoder().encode('ping'))
+   * using lease = await server.readLease()
+   * if (lease !== null) await server.write(lease)
+   * console.log((await client.read())?.length)
+   * ```
+   */
+  readLease(options?: WaitOptions): Promise<Lease | null> {
+    return readFrom(this.#socket, READ_LEASE, options, null) as Promise<Lease | null>
+  }
+
+  /**
+   * Copies what has come into `target`, as much as fits, once there is something; the count of bytes,
+   * 0 at the end.
    *
    * @throws as {@link read}; {@link RangeError} if `target` is empty; `ERR_BUFFER_RELEASED` if its memory
    * is gone when there is something, which then stays for the next read.
@@ -166,14 +177,41 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
     return readFrom(this.#socket, READ_INTO, options, target) as Promise<number>
   }
 
-  /** Chunk by chunk until the end of the stream; leaving the loop does not close the stream. */
-  [Symbol.asyncIterator](): AsyncIterator<Uint8Array<ArrayBuffer>, undefined> {
+  /**
+   * Chunk by chunk until the end of the stream, each the caller's for good; leaving the loop does not
+   * close the stream.
+   */
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
     return new ChunkIterator(this.#socket.receiving())
   }
 
   /**
-   * Hands every chunk to `consumer`, one at a time, until the end of the stream: for services with
-   * many connections that are mostly idle. A stream that waits so holds neither a promise nor a
+   * The same with leases, without copies: each is released with the next step, or the end of the loop.
+   *
+   * What a lease was written to keeps its memory as long as it takes.
+   *
+   * @example Count what comes
+   * ```ts run
+   * import { TcpListener, TcpStream } from 'percore/net'
+   *
+   * await using listener = await TcpListener.bind({ port: 0 })
+   * const accepting = listener.accept()
+   * const client = await TcpStream.connect({ port: listener.address.port })
+   * await using server = await accepting
+   * await client.write(new TextEncoder().encode('ping'))
+   * await client.close()
+   * let count = 0
+   * for await (const lease of server.leases()) count += lease.lengthBytes
+   * console.log(count)
+   * ```
+   */
+  leases(): AsyncIterableIterator<Lease, undefined> {
+    return new LeaseIterator(this.#socket.receiving())
+  }
+
+  /**
+   * Hands every chunk, or a lease on it, to `consumer`, one at a time, until the end of the stream: for
+   * services with many connections that are mostly idle. A stream that waits so holds neither a promise nor a
    * suspended function, and less than half of the memory.
    *
    * The consumer is called in turns of the caller's task queue, as work of the caller's task and in its
@@ -196,7 +234,7 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
    * import { type StreamConsumer, TcpListener, TcpStream } from 'percore/net'
    *
    * const echo: StreamConsumer = {
-   *   onChunk: (chunk, stream) => stream.write(chunk),
+   *   onLease: (lease, stream) => stream.write(lease),
    *   onEnd: (_error, stream) => stream.close(),
    * }
    *
@@ -230,7 +268,7 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
    */
   write(data: Uint8Array | Lease, options?: WaitOptions): Promise<void> {
     if (this.#socket.isClosing) return Promise.reject(handleClosed('write'))
-    return this.#socket.sending().write(data, this.#socket.receiver, options)
+    return this.#socket.sending().write(data, options)
   }
 
   /**
@@ -356,25 +394,6 @@ export class TcpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
   }
 }
 
-/** By hand: an async generator would cost three promises per chunk. */
-class ChunkIterator implements AsyncIterator<Uint8Array<ArrayBuffer>, undefined> {
-  readonly #receiver: Receiver
-
-  constructor(receiver: Receiver) {
-    this.#receiver = receiver
-  }
-
-  next(): Promise<IteratorResult<Uint8Array<ArrayBuffer>, undefined>> {
-    return this.#receiver.read(READ_STEP, undefined, null) as Promise<
-      IteratorResult<Uint8Array<ArrayBuffer>, undefined>
-    >
-  }
-
-  return(): Promise<IteratorResult<Uint8Array<ArrayBuffer>, undefined>> {
-    return Promise.resolve({ value: undefined, done: true })
-  }
-}
-
 // Functions, not private methods: V8 gives an object that has any a word more.
 
 function readFrom(
@@ -385,11 +404,6 @@ function readFrom(
 ): Promise<unknown> {
   if (socket.isClosing) return Promise.reject(handleClosed('read'))
   return socket.receiving().read(want, options, into)
-}
-
-function validateReadOptions(options: ReadOptions): void {
-  validateOptions('read', options, READ_NAMES)
-  if (options.copy !== undefined) validateBoolean('read', 'copy', options.copy)
 }
 
 function setBuffer(socket: Socket, option: number, bytes: number): void {

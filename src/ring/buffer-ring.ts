@@ -22,16 +22,7 @@ export interface BufferRingOptions {
   readonly initialCount: number
 }
 
-/** One stretch of buffers that were added together. */
-interface Segment {
-  readonly lease: Lease
-  readonly memory: ArrayBuffer
-  readonly startBytes: number
-  readonly lengthBytes: number
-  readonly firstBuffer: number
-}
-
-/** No buffer: what {@link BufferRing.locate} answers for memory that is not of the group. */
+/** No buffer: no number that a buffer has. */
 export const NO_BUFFER = -1
 
 // ABI: struct io_uring_buf is four words: address (two), length, id with the tail's half above it.
@@ -49,8 +40,8 @@ const SEGMENT_BYTES_MAX: number = 16 * 1024 * 1024
 /**
  * Buffers that a ring's operations pick from when data has come, rather than hold while they wait.
  *
- * A buffer is with the kernel, with users (counted: the last {@link release} gives it back to the
- * kernel), or not made yet: memory is taken as it is needed, and kept. The ring of entries is
+ * A buffer is with the kernel, with a user until {@link release}, or not made yet: memory is taken as it
+ * is needed, and kept. The ring of entries is
  * ordinary memory of ours, never the kernel's own mapping (CVE-2024-0582). O(1). Linux 5.19.
  */
 export class BufferRing {
@@ -64,12 +55,11 @@ export class BufferRing {
   readonly #words: Uint32Array
   readonly #halves: Uint16Array
   readonly #mask: number
-  readonly #segments: Segment[] = []
+  readonly #segments: Lease[] = []
   readonly #addresses: number[] = []
-  readonly #wholes: Uint8Array<ArrayBuffer>[] = []
-  /** The view given out last for each: messages of one size then allocate none. */
-  readonly #views: Uint8Array<ArrayBuffer>[] = []
-  readonly #useCounts: Uint16Array
+  readonly #wholes: Uint8Array[] = []
+  /** Which buffers users have. */
+  readonly #isUsed: Uint8Array
   #tail = 0
   #userCount = 0
 
@@ -85,7 +75,7 @@ export class BufferRing {
     this.entryCount = entryCount
     this.bufferBytes = bufferBytes
     this.#mask = entryCount - 1
-    this.#useCounts = new Uint16Array(entryCount)
+    this.#isUsed = new Uint8Array(entryCount)
     // Leases are aligned to their size: at least a page makes the ring begin on one.
     this.#lease = memory.allocate(Math.max(PAGE_BYTES, entryCount * ENTRY_WORDS * 4))
     const { bytes } = this.#lease
@@ -120,71 +110,34 @@ export class BufferRing {
     return this.entryCount - this.bufferCount
   }
 
-  /** Takes note that a completion named `buffer`: one use of it begins. */
+  /** Takes note that a completion named `buffer`, which its user has from now on. */
   receive(buffer: number): void {
-    assert(this.#useCounts[buffer] === 0, 'a buffer comes from the kernel once')
-    this.#useCounts[buffer] = 1
+    assert(this.#isUsed[buffer] === 0, 'a buffer comes from the kernel once')
+    this.#isUsed[buffer] = 1
     this.#userCount++
   }
 
-  /** Begins another use of a buffer that is with users. */
-  retain(buffer: number): void {
-    assert(this.#useCounts[buffer]! > 0, 'a buffer is retained by users only')
-    this.#useCounts[buffer]!++
-  }
-
-  /** Ends one use; true if it was the last, and the kernel has the buffer again. */
-  release(buffer: number): boolean {
-    const useCount = this.#useCounts[buffer]!
-    assert(useCount > 0, 'each use of a buffer ends once')
-    this.#useCounts[buffer] = useCount - 1
-    if (useCount > 1) return false
+  /** Gives the kernel a buffer back. */
+  release(buffer: number): void {
+    assert(this.#isUsed[buffer] === 1, 'a buffer goes back to the kernel once')
+    this.#isUsed[buffer] = 0
     this.#userCount--
     this.#publish(buffer)
-    return true
   }
 
-  /** Whether users have `buffer`. */
-  isInUse(buffer: number): boolean {
-    return this.#useCounts[buffer]! > 0
-  }
-
-  /** The first `lengthBytes` of a buffer; the same view again for the same length. */
-  view(buffer: number, lengthBytes: number): Uint8Array<ArrayBuffer> {
-    const last = this.#views[buffer]!
-    if (last.length === lengthBytes) return last
-    const view = this.#wholes[buffer]!.subarray(0, lengthBytes)
-    this.#views[buffer] = view
-    return view
-  }
-
-  /** The view given out last. */
-  lastView(buffer: number): Uint8Array<ArrayBuffer> {
-    return this.#views[buffer]!
-  }
-
-  /** Bytes of a buffer from somewhere within. */
-  slice(buffer: number, startBytes: number, endBytes: number): Uint8Array<ArrayBuffer> {
+  /** Bytes of a buffer, where they lie. */
+  view(buffer: number, startBytes: number, endBytes: number): Uint8Array {
     return this.#wholes[buffer]!.subarray(startBytes, endBytes)
   }
 
-  /** The buffer that `data` lies in, or {@link NO_BUFFER}. */
-  locate(data: Uint8Array): number {
-    const memory = data.buffer
-    for (const segment of this.#segments) {
-      if (segment.memory !== memory) continue
-      const offsetBytes = data.byteOffset - segment.startBytes
-      if (offsetBytes < 0 || offsetBytes >= segment.lengthBytes) continue
-      const index = Math.floor(offsetBytes / this.bufferBytes)
-      const isWithin = offsetBytes + data.length <= (index + 1) * this.bufferBytes
-      return isWithin ? segment.firstBuffer + index : NO_BUFFER
-    }
-    return NO_BUFFER
+  /** A copy of bytes of a buffer. */
+  copy(buffer: number, startBytes: number, endBytes: number): Uint8Array {
+    return this.#wholes[buffer]!.slice(startBytes, endBytes)
   }
 
-  /** Where `data`, which lies in `buffer`, is for the kernel. */
-  addressOf(buffer: number, data: Uint8Array): number {
-    return this.#addresses[buffer]! + data.byteOffset - this.#wholes[buffer]!.byteOffset
+  /** Where a buffer is for the kernel. */
+  addressOf(buffer: number): number {
+    return this.#addresses[buffer]!
   }
 
   /** Makes more buffers, as many again; false if there is no room for any, or no memory. */
@@ -207,7 +160,7 @@ export class BufferRing {
   /** Takes the buffers from the kernel, which must have no operation left that may use them. */
   close(): void {
     this.#register(IORING_UNREGISTER_PBUF_RING)
-    for (const { lease } of this.#segments) lease.release()
+    for (const segment of this.#segments) segment.release()
     this.#lease.release()
   }
 
@@ -224,21 +177,13 @@ export class BufferRing {
 
   #addSegment(count: number): void {
     const { bufferBytes } = this
-    const lease = this.#memory.allocate(count * bufferBytes)
-    const bytes = lease.bytes as Uint8Array<ArrayBuffer>
+    const segment = this.#memory.allocate(count * bufferBytes)
+    const { address, bytes } = segment
     const firstBuffer = this.bufferCount
-    this.#segments.push({
-      lease,
-      memory: bytes.buffer,
-      startBytes: bytes.byteOffset,
-      lengthBytes: count * bufferBytes,
-      firstBuffer,
-    })
+    this.#segments.push(segment)
     for (let index = 0; index < count; index++) {
-      const whole = bytes.subarray(index * bufferBytes, (index + 1) * bufferBytes)
-      this.#addresses.push(lease.address + index * bufferBytes)
-      this.#wholes.push(whole)
-      this.#views.push(whole)
+      this.#addresses.push(address + index * bufferBytes)
+      this.#wholes.push(bytes.subarray(index * bufferBytes, (index + 1) * bufferBytes))
       this.#publish(firstBuffer + index)
     }
   }

@@ -53,8 +53,8 @@ async function socketsLeaveNothing(program: () => Promise<void>): Promise<void> 
   const net = netRingFor(executor(), executor().defaultQueue)
   fillBounces(net)
   await leavesNothing(program)
-  assert.equal(net.buffers.userCount, 0)
-  assert.equal(net.starvedCount, 0)
+  assert.equal(net.pool.buffers.userCount, 0)
+  assert.equal(net.pool.leasedCount, 0)
 }
 
 /** That enough were asked to stop, and that some were done all the same. */

@@ -195,7 +195,7 @@ test('onEnd leaves the stream to the next reader, which it may begin itself', as
     {
       onChunk() {},
       onEnd: (_error, stream) => {
-        reading = stream.read({ copy: true })
+        reading = stream.read()
       },
     },
     { signal: controller.signal },

@@ -10,6 +10,7 @@ import {
   type Task,
   yieldNow,
 } from '../../src/executor/index.ts'
+import type { Lease } from '../../src/memory/index.ts'
 import { type StreamConsumer, TcpListener, TcpStream } from '../../src/net/index.ts'
 import { hold, Recorder, rounds } from './recorder.ts'
 import { assertPattern, holdings, Pair, pattern, readPattern, until } from './support.ts'
@@ -163,7 +164,7 @@ test('a consumer that is slow makes its peer wait, and loses nothing', async () 
   const sent = pair.client.write(block).then(() => {
     isSent = true
   })
-  await until(() => holdings().bufferCount > 16)
+  await until(() => pair.server.bytesRead >= 16 * 16_384)
   for (let round = 0; round < 100; round++) await nextRound()
   const wasSent = isSent
   const heldCount = holdings().bufferCount
@@ -209,48 +210,93 @@ test('a promise that settles twice goes on with its own stream, and once', async
   await until(() => secondRecorder.chunkCount === 2)
 })
 
-test('a chunk stays as it is until the promise has settled, then its buffer goes back', async () => {
+test("a chunk is its consumer's for good", async () => {
+  await using pair = await Pair.open()
+  const chunks: Uint8Array[] = []
+  const recorder = new Recorder((chunk) => chunks.push(chunk))
+
+  pair.server.consume(recorder)
+  for (let count = 0; count < 200; count++) {
+    await pair.client.write(pattern(count * 100, 100))
+    await until(() => recorder.lengthBytes === (count + 1) * 100)
+  }
+
+  let position = 0
+  for (const chunk of chunks) {
+    assertPattern(chunk, position)
+    position += chunk.length
+  }
+  assert.equal(position, 20_000)
+  assert.equal(holdings().bufferCount, 0)
+})
+
+test("a lease is its consumer's until the promise has settled, then its buffer goes back", async () => {
   await using pair = await Pair.open()
   await using other = await Pair.open()
   const gate = hold()
-  let kept = new Uint8Array(0)
-  const recorder = new Recorder((chunk) => {
-    kept = chunk as Uint8Array<ArrayBuffer>
-    return gate.promise
-  })
+  let kept: Lease | null = null
 
-  pair.server.consume(recorder)
+  pair.server.consume({
+    onLease: (lease) => {
+      kept = lease
+      return gate.promise
+    },
+    onEnd: () => {},
+  })
   await pair.client.write(pattern(0, 1000))
-  await until(() => recorder.chunkCount === 1)
+  await until(() => kept !== null)
   // More messages than there are buffers: each is used again.
   for (let count = 0; count < 200; count++) {
     await other.client.write(new Uint8Array(1000))
     await other.server.read()
   }
-  await other.server.close()
   const heldCount = holdings().bufferCount
+  const lease = kept as unknown as Lease
 
-  assertPattern(kept, 0)
+  assertPattern(lease.bytes, 0)
   gate.release()
   await until(() => holdings().bufferCount === 0)
   assert.equal(heldCount, 1)
+  assert.throws(() => lease.bytes, { code: 'ERR_BUFFER_RELEASED' })
 })
 
-test('a chunk goes back as onChunk returns, and can still be written', async () => {
+test('a lease goes back as onLease returns or throws, and can still be written', async () => {
   await using pair = await Pair.open()
   let written: Promise<void> | undefined
-  const recorder = new Recorder((chunk, stream) => {
-    written = stream.write(chunk)
-  })
+  let ended: unknown
+  const failure = new Error('enough')
 
-  pair.server.consume(recorder)
+  pair.server.consume({
+    onLease: (lease, stream) => {
+      if (written !== undefined) throw failure
+      written = stream.write(lease)
+    },
+    onEnd: (error) => {
+      ended = error
+    },
+  })
   await pair.client.write(pattern(0, 10_000))
   await readPattern(pair.client, 10_000)
   await written
+  const heldCount = holdings().bufferCount
+  await pair.client.write(pattern(0, 10))
+  await until(() => ended !== undefined)
 
-  await pair.client.close()
-  assert.equal(await recorder.ended, null)
-  assert.equal(holdings().bufferCount, 0)
+  assert.equal(ended, failure)
+  assert.deepEqual([heldCount, holdings().bufferCount], [0, 0])
+})
+
+test('consume() refuses a consumer of both kinds, or of none', async () => {
+  await using pair = await Pair.open()
+  const nothing = (): void => {}
+
+  assert.throws(
+    () => pair.server.consume({ onChunk: nothing, onLease: nothing, onEnd: nothing }),
+    TypeError,
+  )
+  assert.throws(() => pair.server.consume({ onEnd: nothing } as never), TypeError)
+  assert.throws(() => pair.server.consume({ onLease: nothing } as never), TypeError)
+  assert.throws(() => pair.server.consume({ onLease: 1, onEnd: nothing } as never), TypeError)
 })
 
 test('consumers run in the queue, the task and the contexts of who called consume()', async () => {

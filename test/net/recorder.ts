@@ -1,8 +1,8 @@
 import { setImmediate as nextRound } from 'node:timers/promises'
-import type { StreamConsumer, TcpStream } from '../../src/net/index.ts'
+import type { ChunkConsumer, TcpStream } from '../../src/net/index.ts'
 
 /** A consumer that notes what it is told; `take` is what it does with a chunk. */
-export class Recorder implements StreamConsumer {
+export class Recorder implements ChunkConsumer<TcpStream> {
   chunkCount = 0
   lengthBytes = 0
   endCount = 0

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { executor } from '../../src/executor/index.ts'
+import type { Lease } from '../../src/memory/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
 import { configureNet, netRingFor } from '../../src/net/net-ring.ts'
-import { hold, Recorder } from './recorder.ts'
-import { echoAll, holdings, Pair, pattern, readPattern, until } from './support.ts'
+import { hold } from './recorder.ts'
+import { assertPattern, echoAll, holdings, Pair, pattern, readPattern, until } from './support.ts'
 
 // Four buffers of 1 KiB for everybody: the kernel has none most of the time.
 configureNet(executor(), { bufferBytes: 1024, entryCount: 4, initialCount: 2 })
@@ -22,64 +23,77 @@ test('streams that run out of buffers wait for one, and lose nothing', async () 
 
   await Promise.all(Array.from({ length: 12 }, visit))
 
-  const { buffers } = netRingFor(executor(), executor().defaultQueue)
+  const { buffers } = netRingFor(executor(), executor().defaultQueue).pool
   assert.equal(buffers.bufferCount, 4)
 })
 
-test('a reader without a buffer waits in the kernel until one comes back', async () => {
-  const pairs = await Promise.all(Array.from({ length: 5 }, () => Pair.open()))
-  for (const pair of pairs) await pair.client.write(pattern(0, 100))
-  const chunks = await Promise.all(pairs.slice(0, 4).map((pair) => pair.server.read()))
-  assert.equal(holdings().bufferCount, 4)
+test('unread data is copied out of the buffers where others wait for data', async () => {
+  const hoards = await Promise.all(Array.from({ length: 12 }, () => Pair.open()))
+  await using pair = await Pair.open()
 
-  let isRead = false
-  const last = readPattern(pairs[4]!.server, 100).then(() => {
-    isRead = true
-  })
-  const before = executor().stats().enterCount
-  for (let round = 0; round < 100; round++) await new Promise((resolve) => setImmediate(resolve))
-  const enters = executor().stats().enterCount - before
-  assert.equal(isRead, false)
-  assert.ok(enters < 50, `it entered the kernel ${enters} times`)
-  assert.ok(chunks.every((chunk) => chunk!.length === 100))
-  await pairs[0]!.server.close()
-  await last
+  for (const { client, server } of hoards) {
+    await client.write(pattern(0, 100))
+    await server.readInto(new Uint8Array(1))
+  }
+  for (let round = 0; round < 50; round++) {
+    await pair.client.write(pattern(round * 10, 10))
+    assertPattern((await pair.server.read())!, round * 10)
+  }
 
-  for (const pair of pairs) await pair[Symbol.asyncDispose]()
-  assert.deepEqual(holdings().bufferCount, 0)
+  for (const { server } of hoards) assertPattern((await server.read())!, 1)
+  for (const hoard of hoards) await hoard[Symbol.asyncDispose]()
+  assert.equal(holdings().bufferCount, 0)
 })
 
-test('a read given up while it waits for a buffer leaves the turn to the next', async () => {
-  const pairs = await Promise.all(Array.from({ length: 6 }, () => Pair.open()))
-  for (const pair of pairs) await pair.client.write(pattern(0, 100))
-  await Promise.all(pairs.slice(0, 4).map((pair) => pair.server.read()))
+test('holders of leases stop nobody, and get copies beyond half of the buffers', async () => {
+  const holders = await Promise.all(Array.from({ length: 12 }, () => Pair.open()))
+  await using pair = await Pair.open()
+  const { pool } = netRingFor(executor(), executor().defaultQueue)
 
-  await assert.rejects(pairs[4]!.server.read({ timeoutMs: 20 }), { code: 'ERR_TASK_TIMEOUT' })
-  const last = readPattern(pairs[5]!.server, 100)
-  await until(() => netRingFor(executor(), executor().defaultQueue).starvedCount === 2)
-  await pairs[0]!.server.close()
+  const leases: Lease[] = []
+  for (const { client, server } of holders) {
+    await client.write(pattern(0, 100))
+    leases.push((await server.readLease())!)
+  }
+  const { leasedCount } = pool
+  for (let round = 0; round < 50; round++) {
+    await pair.client.write(pattern(round * 10, 10))
+    assertPattern((await pair.server.read())!, round * 10)
+  }
 
-  await last
-  await pairs[5]!.server.close()
-  await readPattern(pairs[4]!.server, 100)
-  for (const pair of pairs) await pair[Symbol.asyncDispose]()
+  assert.equal(leasedCount, 2)
+  for (const lease of leases) assertPattern(lease.bytes, 0)
+  for (const lease of leases) lease.release()
+  assert.ok(leases.every((lease) => lease.isReleased))
+  for (const holder of holders) await holder[Symbol.asyncDispose]()
+  assert.equal(pool.leasedCount, 0)
 })
 
-test('a consumer without a buffer waits in the kernel until one comes back', async () => {
-  const pairs = await Promise.all(Array.from({ length: 5 }, () => Pair.open()))
+test('consumers that take their time stop no other', async () => {
+  const pairs = await Promise.all(Array.from({ length: 12 }, () => Pair.open()))
   const gate = hold()
-  const recorders = pairs.map(() => new Recorder(() => gate.promise))
+  const leases: Lease[] = []
+  let endCount = 0
 
-  for (const [index, { server }] of pairs.entries()) server.consume(recorders[index]!)
-  for (const pair of pairs) await pair.client.write(pattern(0, 100))
-  await until(() => netRingFor(executor(), executor().defaultQueue).starvedCount === 1)
-  const countMeanwhile = recorders.filter(({ chunkCount }) => chunkCount === 1).length
+  for (const { server } of pairs) {
+    server.consume({
+      onLease: (lease) => {
+        leases.push(lease)
+        return gate.promise
+      },
+      onEnd: () => {
+        endCount++
+      },
+    })
+  }
+  for (const { client } of pairs) await client.write(pattern(0, 100))
+  await until(() => leases.length === pairs.length)
+
+  for (const lease of leases) assertPattern(lease.bytes, 0)
   gate.release()
-  await until(() => recorders.every(({ chunkCount }) => chunkCount === 1))
-
   for (const pair of pairs) await pair[Symbol.asyncDispose]()
-  for (const recorder of recorders) assert.equal(await recorder.ended, null)
-  assert.deepEqual([countMeanwhile, holdings().bufferCount], [4, 0])
+  await until(() => endCount === pairs.length)
+  assert.equal(holdings().bufferCount, 0)
 })
 
 test('consumers that run out of buffers lose nothing', async () => {

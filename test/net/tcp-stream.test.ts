@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createTaskQueue, executor, spawn, spawnInto, yieldNow } from '../../src/executor/index.ts'
+import {
+  allocateBuffer,
+  createTaskQueue,
+  executor,
+  spawn,
+  spawnInto,
+  yieldNow,
+} from '../../src/executor/index.ts'
+import type { Lease } from '../../src/memory/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
 import { netRingFor } from '../../src/net/net-ring.ts'
 import { assertPattern, echoAll, holdings, Pair, pattern, readPattern, until } from './support.ts'
@@ -179,16 +187,110 @@ test('close() rejects pending and later reads and writes with ERR_HANDLE_CLOSED'
   assert.throws(() => pair.server.setNoDelay(true), { code: 'ERR_HANDLE_CLOSED' })
 })
 
-test('read() with copy gives a chunk that stays', async () => {
+test('read() gives a chunk that stays, in memory of its own', async () => {
   await using pair = await Pair.open()
   await pair.client.write(pattern(0, 100))
-  const kept = await pair.server.read({ copy: true })
+  const kept = await pair.server.read()
 
   await pair.client.write(new Uint8Array(100))
   await pair.server.read()
 
   assert.deepEqual(kept, pattern(0, 100))
   assert.equal(kept!.buffer.byteLength, 100)
+  assert.equal(holdings().bufferCount, 0)
+})
+
+test('read() gives all that has come, up to 64 KiB', async () => {
+  await using pair = await Pair.open()
+  const sent = pair.client.write(pattern(0, 200_000))
+  const first = await pair.server.readInto(new Uint8Array(1))
+  await until(() => pair.server.bytesRead === 200_000)
+
+  const lengths: number[] = []
+  for (let position = first; position < 200_000; ) {
+    const chunk = await pair.server.read()
+    assertPattern(chunk!, position)
+    position += chunk!.length
+    lengths.push(chunk!.length)
+  }
+
+  await sent
+  assert.ok(lengths.length <= 5, `it took reads of ${lengths}`)
+  assert.ok(lengths.every((length) => length <= 65_536))
+})
+
+test('readInto() fills its target from all that has come', async () => {
+  await using pair = await Pair.open()
+  const sent = pair.client.write(pattern(0, 200_000))
+  await pair.server.readInto(new Uint8Array(1))
+  await until(() => pair.server.bytesRead === 200_000)
+  const target = new Uint8Array(150_000)
+
+  assert.equal(await pair.server.readInto(target), 150_000)
+
+  assertPattern(target, 1)
+  await sent
+})
+
+test('readLease() lends a chunk until its release, and shows nothing after it', async () => {
+  await using pair = await Pair.open()
+  await pair.client.write(pattern(0, 100))
+  const lease = await pair.server.readLease()
+
+  for (let round = 0; round < 200; round++) {
+    await pair.client.write(new Uint8Array(100))
+    await pair.server.read()
+  }
+
+  assertPattern(lease!.bytes, 0)
+  assert.equal(lease!.lengthBytes, 100)
+  assert.equal(holdings().bufferCount, 1)
+  lease!.release()
+  assert.throws(() => lease!.bytes, { code: 'ERR_BUFFER_RELEASED' })
+  assert.equal(holdings().bufferCount, 0)
+  await pair.client.close()
+  assert.equal(await pair.server.readLease(), null)
+})
+
+test('readLease() outlives the close of its stream', async () => {
+  const pair = await Pair.open()
+  await pair.client.write(pattern(0, 100))
+  using lease = await pair.server.readLease()
+
+  await pair[Symbol.asyncDispose]()
+
+  assertPattern(lease!.bytes, 0)
+})
+
+test('leases() ends each lease with the next step, and the last with the loop', async () => {
+  await using pair = await Pair.open()
+  await pair.client.write(pattern(0, 10))
+  const leases: Lease[] = []
+
+  for await (const lease of pair.server.leases()) {
+    leases.push(lease)
+    assert.equal(holdings().bufferCount, 1)
+    if (leases.length === 3) break
+    await pair.client.write(pattern(0, 10))
+  }
+
+  assert.ok(leases.every((lease) => lease.isReleased))
+  assert.equal(holdings().bufferCount, 0)
+})
+
+test('leases() ends with the stream, and tells what broke it', async () => {
+  await using pair = await Pair.open()
+  await pair.client.write(pattern(0, 10))
+  let lengthBytes = 0
+
+  await pair.client.shutdown()
+  for await (const lease of pair.server.leases()) lengthBytes += lease.lengthBytes
+  await pair.client.close()
+
+  assert.equal(lengthBytes, 10)
+  await using broken = await Pair.open()
+  await broken.client.reset()
+  await assert.rejects(broken.server.leases().next(), { code: 'ECONNRESET' })
 })
 
 test('readInto() takes what fits, and leaves the rest to the next read', async () => {
@@ -222,21 +324,20 @@ test('write() sends concurrent writes in the order of the calls', async () => {
   assert.equal(pair.client.bytesWritten, total)
 })
 
-test('write() sends an I/O buffer, and a chunk that was read on, from where they are', async () => {
+test('write() sends leases, allocated or received, from where they are', async () => {
   await using pair = await Pair.open()
-  using buffer = executor().reactor.memory.allocate(2000)
-  buffer.bytes.set(pattern(0, 2000))
+  const allocated = allocateBuffer(2000)
+  allocated.bytes.set(pattern(0, 2000))
 
-  const sent = pair.client.write(buffer)
-  buffer.release()
-  const chunk = await pair.server.read()
-  const returned = pair.server.write(chunk!)
-  const next = pair.server.read()
+  const sent = pair.client.write(allocated)
+  allocated.release()
+  const received = await pair.server.readLease()
+  const returned = pair.server.write(received!)
+  received!.release()
   await Promise.all([sent, returned])
 
   await readPattern(pair.client, 2000)
-  await pair.client.close()
-  assert.equal(await next, null)
+  assert.equal(holdings().bufferCount, 0)
 })
 
 test('write() refuses what is no bytes, and takes nothing at all', async () => {
@@ -346,7 +447,7 @@ test('a stream of a latency-sensitive queue uses the latency ring', async () => 
   })
 
   assert.ok(ring.ring.completionCount - before > 4)
-  assert.equal(ring.buffers.userCount, 0)
+  assert.equal(ring.pool.buffers.userCount, 0)
   queue.remove()
 })
 
