@@ -16,7 +16,7 @@ import { checkExecutorOptions, type ExecutorOptions } from './executor-options.t
 import { FollowUps } from './follow-ups.ts'
 import { Preemption, watchPreemption } from './preempt.ts'
 import { Scheduler } from './scheduler.ts'
-import { StallDetector, validateStallOptions } from './stall-detector.ts'
+import { type CheckedStallOptions, StallDetector, validateStallOptions } from './stall-detector.ts'
 import type { StallOptions } from './stall-report.ts'
 import { type ExecutorStats, readStats } from './stats.ts'
 import { Task, type TaskBody, TaskStart } from './task.ts'
@@ -27,6 +27,7 @@ import {
   type TaskQueueOptions,
   TURN_TARGET_NS,
 } from './task-queue.ts'
+import { assertThreadFree, claimThread } from './thread-claim.ts'
 
 /** Ready paths may answer at once this often in a turn; then they wait for the next. */
 const READY_BUDGET = 256
@@ -67,11 +68,14 @@ export class Executor {
   #isClosed = false
   readonly #sliceNs: number
   #stalls: StallDetector | null = null
+  readonly #leaveThread: (() => void) | null
 
   /** @internal Use {@link attachExecutor}. */
   constructor(options: ExecutorOptions = {}) {
     const checked = checkExecutorOptions(options)
     this.name = checked.name
+    const isReal = checked.kernel.name === 'uring'
+    if (isReal) assertThreadFree()
     this.reactor = new Reactor(checked, () => this.#turn())
     this.timers = this.reactor.timers
     this.#words = this.reactor.control.words
@@ -82,13 +86,8 @@ export class Executor {
     this.defaultQueue = new TaskQueue(this, 'default', {})
     this.#queues.add(this.defaultQueue)
     this.#sliceNs = checked.sliceNs
-    if (checked.stalls === null) return
-    try {
-      this.#stalls = new StallDetector(this, checked.stalls)
-    } catch (error) {
-      this.reactor.close()
-      throw error
-    }
+    if (checked.stalls !== null) this.#stalls = this.#startStallDetector(checked.stalls)
+    this.#leaveThread = isReal ? claimThread(this.name) : null
   }
 
   get isClosed(): boolean {
@@ -230,7 +229,17 @@ export class Executor {
     this.#stalls?.stop()
     this.#stalls = null
     this.reactor.close()
+    this.#leaveThread?.()
     if (current === this) setCurrent(null)
+  }
+
+  #startStallDetector(options: CheckedStallOptions): StallDetector {
+    try {
+      return new StallDetector(this, options)
+    } catch (error) {
+      this.reactor.close()
+      throw error
+    }
   }
 
   /** @internal */
@@ -397,7 +406,8 @@ export function confine(executor: Executor): void {
  * The executor of this thread; the first call attaches one with default options.
  *
  * @throws {RuntimeError} `ERR_URING_UNAVAILABLE`, `ERR_MEMLOCK_LIMIT`, `ERR_ADDON_MISSING`, each naming
- * cause and cure; `ERR_EXECUTOR_CLOSED` in a simulated program whose simulation has ended.
+ * cause and cure; `ERR_EXECUTOR_EXISTS` if another copy of the package has the thread;
+ * `ERR_EXECUTOR_CLOSED` in a simulated program whose simulation has ended.
  */
 export function executor(): Executor {
   const found = currentOrNull()
@@ -410,7 +420,8 @@ export function executor(): Executor {
 /**
  * Attaches an executor to this thread's event loop.
  *
- * @throws {RuntimeError} `ERR_EXECUTOR_EXISTS` if the thread has one; else as {@link executor}.
+ * @throws {RuntimeError} `ERR_EXECUTOR_EXISTS` if the thread has one, of this or another copy of the
+ * package; else as {@link executor}.
  * @throws {TypeError | RangeError} for options of the wrong kind.
  */
 export function attachExecutor(options: ExecutorOptions = {}): Executor {

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict'
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { currentOrNull } from '../../src/executor/index.ts'
+import * as percore from '../../src/index.ts'
+import { simulate } from '../../src/testing/index.ts'
+import { sleep } from '../../src/time/index.ts'
+
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), 'percore-copy-'))
+for (const path of ['dist/src', 'prebuilds', 'package.json']) {
+  cpSync(join(root, path), join(folder, path), { recursive: true })
+}
+/** The package once more, as where two versions of it are installed. */
+const other: typeof percore = await import(pathToFileURL(join(folder, 'dist/src/index.js')).href)
+
+after(() => {
+  currentOrNull()?.close()
+  rmSync(folder, { recursive: true })
+})
+
+test('attachExecutor() throws ERR_EXECUTOR_EXISTS if another copy of the package has the thread', () => {
+  const first = other.attachExecutor({ name: 'theirs' })
+
+  assert.throws(() => percore.executor(), {
+    code: 'ERR_EXECUTOR_EXISTS',
+    message: new RegExp(
+      `has 'theirs' of another copy of percore, in ${folder}/, and this copy is in ${root}`,
+    ),
+  })
+
+  first.close()
+})
+
+test('a copy of the package takes the thread over once the other has closed', async () => {
+  const first = other.attachExecutor({ name: 'theirs' })
+  first.close()
+
+  await sleep(1)
+
+  assert.throws(() => other.attachExecutor(), { code: 'ERR_EXECUTOR_EXISTS' })
+  percore.executor().close()
+})
+
+test('simulate() runs though another copy of the package has the thread', async () => {
+  const first = other.attachExecutor({ name: 'theirs' })
+
+  const result = await simulate(1, async () => {
+    await sleep(3_600_000)
+    return 'an hour'
+  })
+
+  assert.equal(result, 'an hour')
+  first.close()
+})
