@@ -8,6 +8,7 @@ export {
 export { Heap, type HeapEntry } from './heap.ts'
 export { Prng } from './prng.ts'
 export { adoptPromise, isPlainPromise, isPromiseLike } from './promise-like.ts'
+export { isAbortSignal, isBytes, isUrl, wrongBytes } from './realm.ts'
 export { NO_QUEUE, Runnable, RunQueue } from './run-queue.ts'
 export {
   alignDown,

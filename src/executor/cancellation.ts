@@ -1,4 +1,5 @@
 import {
+  isAbortSignal,
   NS_PER_MS,
   optionNames,
   type RunQueue,
@@ -150,7 +151,7 @@ export function validateWaitOptions(action: string, options: WaitOptions): void 
 }
 
 function validateSignal(action: string, signal: unknown): void {
-  if (!(signal instanceof AbortSignal)) throw wrongType(action, 'signal', 'an AbortSignal', signal)
+  if (!isAbortSignal(signal)) throw wrongType(action, 'signal', 'an AbortSignal', signal)
 }
 
 /** Ends a wait that took too long. It keeps the program alive, since what it bounds may not. */

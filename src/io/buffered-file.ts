@@ -1,4 +1,4 @@
-import { RuntimeError, validateInteger, wrongType } from '../base/index.ts'
+import { isBytes, RuntimeError, validateInteger, wrongBytes } from '../base/index.ts'
 import type { WaitOptions } from '../executor/index.ts'
 import { Lease } from '../memory/index.ts'
 import { BaseFile, validateOffset } from './base-file.ts'
@@ -350,8 +350,8 @@ export class BufferedFile extends BaseFile {
 
 /** What to move: a lease on memory that the kernel cannot reach is as good as its bytes. */
 function memoryOf(action: string, name: string, value: Uint8Array | Lease): Uint8Array | Lease {
-  if (value instanceof Uint8Array) return value
-  if (!(value instanceof Lease)) throw wrongType(action, name, 'a Uint8Array or a Lease', value)
+  if (isBytes(value)) return value
+  if (!(value instanceof Lease)) throw wrongBytes(action, name, value, 'a Uint8Array or a Lease')
   value.assertHeld()
   return value.address === 0 ? value.bytes : value
 }

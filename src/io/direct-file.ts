@@ -2,9 +2,11 @@ import {
   alignDown,
   alignUp,
   GIB,
+  isBytes,
   optionNames,
   RuntimeError,
   validateInteger,
+  wrongBytes,
   wrongType,
 } from '../base/index.ts'
 import { executor, type WaitOptions } from '../executor/index.ts'
@@ -199,7 +201,7 @@ export class DirectFile extends BaseFile {
    */
   async writeBytes(data: Uint8Array, offsetBytes: number, options?: WaitOptions): Promise<number> {
     const action = 'write a file'
-    if (!(data instanceof Uint8Array)) throw wrongType(action, 'data', 'a Uint8Array', data)
+    if (!isBytes(data)) throw wrongBytes(action, 'data', data)
     validateOffset(action, offsetBytes, alignUp(data.length, this.alignmentBytes))
     this.descriptor.assertOpen(action)
     if (!this.#isReadable) this.#assertAligned(action, data.length, offsetBytes)

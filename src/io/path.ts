@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { validateString, wrongType } from '../base/index.ts'
+import { isUrl, validateString, wrongType } from '../base/index.ts'
 import type { Executor } from '../executor/index.ts'
 import type { Lease } from '../memory/index.ts'
 
@@ -12,7 +12,7 @@ export type FilePath = string | URL
  * @throws {TypeError} unless it is a string without NUL, or a `file:` URL.
  */
 export function toPath(action: string, name: string, path: FilePath): string {
-  if (path instanceof URL) return fileURLToPath(path)
+  if (isUrl(path)) return fileURLToPath(path.href)
   if (typeof path !== 'string') throw wrongType(action, name, 'a string or a file: URL', path)
   validateString(action, name, path)
   return path

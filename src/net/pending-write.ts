@@ -1,4 +1,4 @@
-import { NO_QUEUE, Runnable, RuntimeError, wrongType } from '../base/index.ts'
+import { isBytes, NO_QUEUE, Runnable, RuntimeError, wrongBytes } from '../base/index.ts'
 import {
   bindCancellation,
   type Cancellable,
@@ -66,7 +66,7 @@ export class PendingWrite extends Runnable implements Cancellable {
   take(owner: WriteOwner, data: Uint8Array | Lease, options: WaitOptions | undefined): void {
     const { net } = owner.target
     this.#owner = owner
-    if (data instanceof Uint8Array) {
+    if (isBytes(data)) {
       this.#binding = bindCancellation(net.executor, this, options, 'write')
       this.#data = data
       this.lengthBytes = data.length
@@ -78,7 +78,7 @@ export class PendingWrite extends Runnable implements Cancellable {
       this.#lease = data
       this.address = data.address
     } else {
-      throw wrongType('write', 'data', 'a Uint8Array or a Lease', data)
+      throw wrongBytes('write', 'data', data, 'a Uint8Array or a Lease')
     }
   }
 

@@ -1,10 +1,11 @@
 import {
+  isBytes,
   KernelError,
   optionNames,
   validateBoolean,
   validateInteger,
   validateOptions,
-  wrongType,
+  wrongBytes,
 } from '../base/index.ts'
 import { checkCancellation, executor, type WaitOptions } from '../executor/index.ts'
 import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from '../kernel/index.ts'
@@ -166,8 +167,8 @@ export class TcpStream implements AsyncIterable<Uint8Array>, AsyncDisposable {
    * is gone when there is something, which then stays for the next read.
    */
   readInto(target: Uint8Array, options?: WaitOptions): Promise<number> {
-    if (!(target instanceof Uint8Array)) {
-      return Promise.reject(wrongType('read', 'target', 'a Uint8Array', target))
+    if (!isBytes(target)) {
+      return Promise.reject(wrongBytes('read', 'target', target))
     }
     if (target.length === 0) {
       return Promise.reject(

@@ -1,4 +1,5 @@
 import {
+  isAbortSignal,
   NS_PER_MS,
   optionNames,
   validateBoolean,
@@ -197,7 +198,7 @@ export function checkActionOptions(current: Executor, options: TimerActionOption
   validateOptions(ACTION, options, NAMES)
   const { queue = current.currentQueue(), signal, keepsAlive } = options
   if (!(queue instanceof TaskQueue)) throw wrongType(ACTION, 'queue', 'a TaskQueue', queue)
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+  if (signal !== undefined && !isAbortSignal(signal)) {
     throw wrongType(ACTION, 'signal', 'an AbortSignal', signal)
   }
   if (keepsAlive !== undefined) validateBoolean(ACTION, 'keepsAlive', keepsAlive)
