@@ -314,6 +314,7 @@ export class SimCore {
   /** A transfer that has begun reports what it did; the error would come with the next. */
   #fail(name: SimErrorName, request: SimRequest): number {
     if (name === 'ECONNRESET') this.network.reset(request.description)
+    request.operation!.failed?.(this, request)
     return request.doneBytes > 0 ? request.doneBytes : -ERRNO_OF[name]
   }
 }

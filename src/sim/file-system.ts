@@ -2,6 +2,7 @@ import { assert, type Prng } from '../base/index.ts'
 import { EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY } from '../kernel/index.ts'
 import type { SimClock } from './clock.ts'
 import { Inode, type InodeKind, PAGE_BYTES, type PageBudget } from './inode.ts'
+import { NameJournal } from './name-journal.ts'
 
 const ELOOP = 40
 const ENAMETOOLONG = 36
@@ -24,6 +25,7 @@ export class FileSystem {
   readonly root: Inode
   #clock: SimClock
   readonly #budget: PageBudget
+  readonly #names = new NameJournal()
   #inodeNumber = 1
 
   constructor(clock: SimClock, diskBytes: number) {
@@ -33,29 +35,60 @@ export class FileSystem {
     this.root.parent = this.root
     this.root.linkCount = 1
     this.makeDirectory('/tmp')
+    this.syncAll()
   }
 
-  /** @internal Becomes the disk of another machine. */
+  /** @internal Becomes the disk of another machine, which finds on it what is there now. */
   attach(clock: SimClock): void {
     this.#clock = clock
+    this.syncAll()
   }
 
   /**
    * The disk as it is found after a crash at this moment; this one is not changed.
    *
    * Contents that were not synced may be there, or not, or torn between sectors, by the generator's
-   * choice. Names are always as they are now: a simulated directory needs no sync.
+   * choice. Names are lost likewise, the last first, unless their directory was synced since: a new file may have
+   * no name, a renamed one its old, a removed one still be there.
    */
   crash(prng: Prng): FileSystem {
     const found = new FileSystem(this.#clock, this.#budget.pagesMax * PAGE_BYTES)
     found.root.entries.clear()
+    found.root.writtenEntries.clear()
+    const names = this.#names.survivors(prng)
     const copies = new Map<Inode, Inode>([[this.root, found.root]])
     for (const [inode, copy] of copies) {
-      if (inode.kind === 'directory') found.#copyEntries(inode, copy, copies)
+      const entries = names.get(inode) ?? inode.writtenEntries
+      if (inode.kind === 'directory') found.#copyEntries(entries, copy, copies)
       else if (inode.kind === 'file') inode.crashInto(copy, prng)
       else copy.sizeBytes = inode.sizeBytes
     }
+    found.syncAll()
     return found
+  }
+
+  /** Writes all to the disk, as sync(2) does: what was arranged survives a crash from now on. */
+  syncAll(): void {
+    this.#names.syncAll()
+    const seen = new Set<Inode>([this.root])
+    for (const inode of seen) {
+      if (inode.kind === 'file') inode.sync()
+      for (const entry of inode.entries.values()) seen.add(entry)
+    }
+  }
+
+  /** Lets the names in a directory survive a crash from now on, as fsync(2) of it does. */
+  syncDirectory(path: string): void {
+    const end = this.resolve(this.root, path, true)
+    assert(typeof end !== 'number', 'a directory that is synced exists')
+    assert(end.inode?.kind === 'directory', 'what is synced is a directory')
+    this.sync(end.inode)
+  }
+
+  /** fsync(2) */
+  sync(inode: Inode): void {
+    if (inode.kind === 'directory') this.#names.sync(inode)
+    else inode.sync()
   }
 
   get usedBytes(): number {
@@ -131,19 +164,13 @@ export class FileSystem {
   }
 
   link(directory: Inode, name: string, inode: Inode): void {
-    assert(!directory.entries.has(name), 'a name is given once')
-    directory.entries.set(name, inode)
-    directory.modifiedNs = this.#clock.nowNs
-    inode.linkCount++
-    if (inode.kind === 'directory') inode.parent = directory
+    this.#addName(directory, name, inode)
+    this.#names.record([{ directory, name, inode }], [inode])
   }
 
   unlink(directory: Inode, name: string): void {
-    const inode = directory.entries.get(name)
-    assert(inode !== undefined, 'a name that is removed exists')
-    directory.entries.delete(name)
-    directory.modifiedNs = this.#clock.nowNs
-    inode.linkCount--
+    const inode = this.#removeName(directory, name)
+    this.#names.record([{ directory, name, inode: null }], [inode])
     this.reclaim(inode)
   }
 
@@ -181,16 +208,42 @@ export class FileSystem {
     } else if (to.inode?.kind === 'directory') {
       return -EISDIR
     }
-    if (to.inode !== null) this.unlink(to.directory, to.name)
-    this.link(to.directory, to.name, inode)
-    // Not unlink(): the file has its other name already, so nothing is to be reclaimed.
-    from.directory.entries.delete(from.name)
-    inode.linkCount--
+    this.#move(from, to, inode)
     return 0
   }
 
-  #copyEntries(from: Inode, to: Inode, copies: Map<Inode, Inode>): void {
-    for (const [name, inode] of from.entries) {
+  #move(from: PathEnd, to: PathEnd, inode: Inode): void {
+    const subjects = [inode]
+    if (to.inode !== null) subjects.push(this.#removeName(to.directory, to.name))
+    this.#removeName(from.directory, from.name)
+    this.#addName(to.directory, to.name, inode)
+    const isWithin = from.directory === to.directory && from.name === to.name
+    assert(!isWithin, 'a file that is renamed gets another name')
+    const gone = { directory: from.directory, name: from.name, inode: null }
+    this.#names.record([{ directory: to.directory, name: to.name, inode }, gone], subjects)
+    // Not before: the file that is renamed has no name for a moment, and is not to be freed.
+    if (to.inode !== null) this.reclaim(to.inode)
+  }
+
+  #addName(directory: Inode, name: string, inode: Inode): void {
+    assert(!directory.entries.has(name), 'a name is given once')
+    directory.entries.set(name, inode)
+    directory.modifiedNs = this.#clock.nowNs
+    inode.linkCount++
+    if (inode.kind === 'directory') inode.parent = directory
+  }
+
+  #removeName(directory: Inode, name: string): Inode {
+    const inode = directory.entries.get(name)
+    assert(inode !== undefined, 'a name that is removed exists')
+    directory.entries.delete(name)
+    directory.modifiedNs = this.#clock.nowNs
+    inode.linkCount--
+    return inode
+  }
+
+  #copyEntries(entries: ReadonlyMap<string, Inode>, to: Inode, copies: Map<Inode, Inode>): void {
+    for (const [name, inode] of entries) {
       const copy = copies.get(inode) ?? this.create(inode.kind, inode.mode)
       copy.target = inode.target
       copies.set(inode, copy)

@@ -1,5 +1,6 @@
-import type { Prng } from '../base/index.ts'
+import { assert, type Prng } from '../base/index.ts'
 import { ENOSPC } from '../kernel/index.ts'
+import type { NameChange } from './name-journal.ts'
 
 export const PAGE_BYTES = 4096
 /** What a disk writes as a whole, or not at all. */
@@ -21,6 +22,11 @@ export class Inode {
   readonly createdNs: number
   /** What a directory holds. */
   readonly entries: Map<string, Inode> = new Map()
+  /** What the disk has of that, and what was done since, in order. */
+  readonly writtenEntries: Map<string, Inode> = new Map()
+  readonly entryChanges: NameChange[] = []
+  /** What was done to its own names, and is not on the disk. */
+  readonly nameChanges: NameChange[] = []
   /** The directory that holds this directory. */
   parent: Inode | null = null
   /** Where a symbolic link leads. */
@@ -33,6 +39,9 @@ export class Inode {
   /** What the disk has where a page has changed since the last sync; null for zeros. */
   readonly #synced = new Map<number, Uint8Array | null>()
   #syncedBytes = 0
+  /** Changed pages that a failed sync took for written: no later one writes them. */
+  readonly #lost = new Set<number>()
+  #isCleared = false
   readonly #budget: PageBudget
 
   constructor(number: number, kind: InodeKind, mode: number, nowNs: number, budget: PageBudget) {
@@ -73,6 +82,7 @@ export class Inode {
       const page = this.#page((position - within) / PAGE_BYTES)
       if (page === null) break
       this.#remember((position - within) / PAGE_BYTES)
+      this.#lost.delete((position - within) / PAGE_BYTES)
       page.set(source.subarray(done, done + count), within)
       done += count
     }
@@ -103,15 +113,30 @@ export class Inode {
       const to = Math.min(end - index * PAGE_BYTES, PAGE_BYTES)
       if (from >= to) continue
       this.#remember(index)
+      this.#lost.delete(index)
       if (to - from < PAGE_BYTES && !(from === 0 && end >= this.sizeBytes)) page.fill(0, from, to)
       else this.#free(index)
     }
   }
 
-  /** All that was written survives a crash from now on. */
+  /** All that was written survives a crash from now on, but for what a failed sync has lost. */
   sync(): void {
-    this.#synced.clear()
+    for (const index of this.#synced.keys()) if (!this.#lost.has(index)) this.#synced.delete(index)
     this.#syncedBytes = this.sizeBytes
+  }
+
+  /** The same for a range: the pages of it, and the size up to its end. */
+  syncRange(offset: number, lengthBytes: number): void {
+    const end = offset + lengthBytes
+    for (let index = Math.floor(offset / PAGE_BYTES); index * PAGE_BYTES < end; index++) {
+      if (!this.#lost.has(index)) this.#synced.delete(index)
+    }
+    this.#syncedBytes = Math.max(this.#syncedBytes, Math.min(end, this.sizeBytes))
+  }
+
+  /** A sync that fails: some of what was to be written is then as good as written to the kernel. */
+  failSync(prng: Prng): void {
+    for (const index of this.#synced.keys()) if (prng.chance(0.5)) this.#lost.add(index)
   }
 
   /**
@@ -133,10 +158,11 @@ export class Inode {
     found.sync()
   }
 
-  /** Gives all space back. */
+  /** Gives all space back. What was in it is kept, since a crash may bring the name back. */
   clear(): void {
-    for (const index of [...this.#pages.keys()]) this.#free(index)
-    this.sizeBytes = 0
+    assert(!this.#isCleared, 'a file is gone once')
+    this.#isCleared = true
+    this.#budget.usedPages -= this.#pages.size
   }
 
   #restore(index: number, page: Uint8Array | null): void {

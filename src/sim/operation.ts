@@ -23,6 +23,8 @@ export interface SimOperation {
   readonly waitEvents?: number
   /** Does it: the completion's result, or {@link PENDING}. */
   attempt(core: SimCore, request: SimRequest): number
+  /** What comes of an error that is injected, beside its completion. */
+  failed?(core: SimCore, request: SimRequest): void
   /** Whether a result that is no error breaks a link all the same: a short transfer. */
   breaksLink?(request: SimRequest, result: number): boolean
 }

@@ -49,7 +49,17 @@ export const FILE_OPERATIONS: readonly OperationEntry[] = [
   [IORING_OP_WRITE, transfer('WRITE', WRITE_ERRORS, write, memoryOf)],
   [IORING_OP_WRITEV, transfer('WRITEV', WRITE_ERRORS, write, readVectors)],
   [IORING_OP_WRITE_FIXED, transfer('WRITE_FIXED', WRITE_ERRORS, write, registeredOf)],
-  [IORING_OP_FSYNC, onFile('FSYNC', ['EIO'], sync)],
+  [
+    IORING_OP_FSYNC,
+    {
+      name: 'FSYNC',
+      kind: 'disk',
+      needsFile: true,
+      errors: ['EIO'],
+      attempt: sync,
+      failed: failSync,
+    },
+  ],
   [IORING_OP_SYNC_FILE_RANGE, onFile('SYNC_FILE_RANGE', ['EIO'], () => 0)],
   [IORING_OP_FALLOCATE, onFile('FALLOCATE', ['ENOSPC'], fallocate)],
   [IORING_OP_FTRUNCATE, onFile('FTRUNCATE', ['EIO'], truncate)],
@@ -149,7 +159,7 @@ function write(core: SimCore, request: SimRequest, file: OpenFile, memory: Memor
     if (moved < view.length) break
   }
   inode.modifiedNs = core.clock.nowNs
-  if (file.statusFlags & O_DSYNC || request.opFlags & RWF_SYNC) inode.sync()
+  if (file.statusFlags & O_DSYNC || request.opFlags & RWF_SYNC) inode.syncRange(start, done)
   if (request.offset < 0) file.position = start + done
   return done
 }
@@ -174,9 +184,17 @@ function readSelected(core: SimCore, request: SimRequest, file: OpenFile): numbe
   return result
 }
 
-function sync(_request: SimRequest, file: OpenFile): number {
-  file.inode.sync()
+function sync(core: SimCore, request: SimRequest): number {
+  const file = request.description
+  if (!(file instanceof OpenFile)) return -EINVAL
+  core.files.sync(file.inode)
   return 0
+}
+
+/** Linux takes the pages of a sync that failed for clean: they are in the cache, and not on the disk. */
+function failSync(core: SimCore, request: SimRequest): void {
+  const file = request.description
+  if (file instanceof OpenFile) file.inode.failSync(core.prng)
 }
 
 function fallocate(request: SimRequest, file: OpenFile): number {

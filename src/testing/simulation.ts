@@ -155,6 +155,7 @@ class SimulationRun {
     const { seed, arrange } = this.#options
     const kernel = this.#createKernel()
     arrange?.(kernel)
+    kernel.files.syncAll()
     const executor = new Executor({ ...EXECUTOR_DEFAULTS, ...this.#options.executor, kernel })
     simulated.add(executor)
     confine(executor)

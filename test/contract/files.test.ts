@@ -231,6 +231,16 @@ contract('a read of a directory completes with -EISDIR', async (kernel) => {
   })
 })
 
+contract('FSYNC of a directory succeeds', async (kernel) => {
+  using ring = new TestRing(kernel)
+  await withDirectory(ring, (directory) => {
+    const fd = ring.open(directory, O_RDONLY | O_DIRECTORY)
+
+    assert.equal(ring.run({ opcode: IORING_OP_FSYNC, fd }), 0)
+    ring.close(fd)
+  })
+})
+
 contract('O_TRUNC empties a file', async (kernel) => {
   using ring = new TestRing(kernel)
   await withDirectory(ring, (directory) => {

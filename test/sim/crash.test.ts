@@ -9,6 +9,7 @@ const BLOCK_BYTES = 4096
 /** Writes a block and syncs it, writes another and does not, and loses power. */
 async function writeAndCrash({ kernel }: Simulation): Promise<FileSystem> {
   await using file = await BufferedFile.create(PATH)
+  kernel.files.syncDirectory('/tmp')
   await file.write(Buffer.alloc(BLOCK_BYTES, 'a'), 0)
   await file.datasync()
   await file.write(Buffer.alloc(BLOCK_BYTES, 'b'), BLOCK_BYTES)
