@@ -64,14 +64,16 @@ async function runOn(kernel, { runner, options, words }) {
 
 /** Runs a program, passes what it prints on as it comes, and keeps it. */
 function follow(program, args) {
-  const child = spawn(program, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] })
+  // The pipe is the shell's: Node's is a socket, and emulators refuse to write to what can be read, too.
+  const words = ['-o', 'pipefail', '-c', '"$@" 2>&1 | cat', 'bash', program, ...args]
+  const child = spawn('bash', words, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] })
   return new Promise((resolve, reject) => {
     let output = ''
     child.stdout.setEncoding('utf8').on('data', (text) => {
       process.stdout.write(text)
       output += text
     })
-    child.on('error', ({ message }) => reject(new Refusal(`Cannot run ${program}: ${message}`)))
+    child.on('error', ({ message }) => reject(new Refusal(`Cannot run bash: ${message}`)))
     child.on('close', (code) => resolve({ exitCode: code ?? 1, output }))
   })
 }
