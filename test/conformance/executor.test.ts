@@ -239,16 +239,18 @@ test('37: turns over their budget are reported, once each, and no sleep is', LIM
     const executor = percore.executor()
     executor.detectStalls({ budgetMs: 50, onStall: (stall) => stalls.push(stall) })
     const block = (ms) => { const end = performance.now() + ms; while (performance.now() < end); }
-    await percore.spawn(() => block(120))
+    // Of queues of their own: what runs in the default one, such as what comes of being started, may be slow, too.
+    const inQueue = (name, body) => percore.spawnInto(percore.createTaskQueue(name), body)
+    await inQueue('blocks', () => block(120))
     await percore.yieldNow()
-    await time.sleep(120)
+    await inQueue('sleeps', () => time.sleep(120))
     await percore.yieldNow()
-    const over = stalls.filter(({ durationMs }) => durationMs >= 120)
-    console.log(over.length)
+    const reported = stalls.map(({ queue, durationMs }) => [queue, durationMs >= 120])
+    console.log(JSON.stringify(reported.filter(([queue]) => queue !== 'default')))
     process.exit(0)
   `
 
-  assert.deepEqual(await runChild(program), success('1\n'))
+  assert.deepEqual(await runChild(program), success('[["blocks",true]]\n'))
 })
 
 test(
@@ -418,7 +420,13 @@ test(
     const outcomes: unknown[] = []
 
     await spawn(async () => {
-      outcomes.push(yieldIfNeeded())
+      // A slice that is over when the task begins, as where others have the processor, is followed by one that is not.
+      let atFirst = yieldIfNeeded()
+      for (let i = 0; i < 100 && atFirst !== undefined; i++) {
+        await atFirst
+        atFirst = yieldIfNeeded()
+      }
+      outcomes.push(atFirst)
       while (!needPreempt());
       const yielding = yieldIfNeeded()
       outcomes.push(yielding instanceof Promise)
