@@ -13,6 +13,7 @@ export type RuntimeErrorCode =
   | 'ERR_OUT_OF_MEMORY'
   | 'ERR_BUFFER_RELEASED'
   | 'ERR_HANDLE_CLOSED'
+  | 'ERR_NAME_TAKEN'
   | 'ERR_UNALIGNED'
   | 'ERR_UNSUPPORTED'
   | 'ERR_END_OF_FILE'

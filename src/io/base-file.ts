@@ -11,9 +11,10 @@ import { Deadline } from './deadline.ts'
 import type { Descriptor, TransferStats } from './descriptor.ts'
 import type { FileOperation } from './file-operation.ts'
 import { Allocate, Statx, Sync, Truncate } from './file-operations.ts'
+import { checkName } from './look-up.ts'
 import { Rename, Unlink } from './name-operations.ts'
 import type { OpenedFile } from './opened-file.ts'
-import { type FilePath, toPath } from './path.ts'
+import { type FilePath, toAbsolute, toPath } from './path.ts'
 import { type RangeHold, RangeLock } from './range-lock.ts'
 import { releaseRanges, shareRanges } from './shared-ranges.ts'
 import {
@@ -64,7 +65,7 @@ export abstract class BaseFile implements AsyncDisposable {
     this.#isTemporary = opened.request.isTemporary
   }
 
-  /** The path it was opened by, or renamed to; the directory of a temporary file. */
+  /** The absolute path it was opened by, or renamed to; the directory of a temporary file. */
   get path(): string {
     return this.descriptor.path
   }
@@ -184,15 +185,21 @@ export abstract class BaseFile implements AsyncDisposable {
   /**
    * Renames the file, replacing what has that name; {@link path} is the new one from then on.
    *
-   * @throws {RuntimeError} `ERR_UNSUPPORTED` for a temporary file; {@link KernelError} as `rename(2)`.
+   * @throws {RuntimeError} `ERR_NAME_TAKEN` if {@link path} is another file's by now; `ERR_UNSUPPORTED` for a
+   * temporary file; {@link KernelError} as `rename(2)`.
    */
   async rename(newPath: FilePath, options?: WaitOptions): Promise<void> {
-    const to = toPath('rename a file', 'newPath', newPath)
-    this.#assertNamed('rename a file')
-    const { descriptor } = this
+    const action = 'rename a file'
+    const { descriptor, identity } = this
+    const { executor } = descriptor
+    const to = toAbsolute(executor, toPath(action, 'newPath', newPath))
+    this.#assertNamed(action)
+    const steps = new Deadline(executor, action, options)
     descriptor.enter()
     try {
-      await new Rename(descriptor.executor, descriptor.path, to).start(options)
+      const from = descriptor.path
+      await checkName(descriptor, identity, { action, syscall: 'rename', steps })
+      await new Rename(executor, from, to).start(steps.next())
       descriptor.path = to
     } finally {
       descriptor.leave()
@@ -202,14 +209,19 @@ export abstract class BaseFile implements AsyncDisposable {
   /**
    * Removes the file's name; its data goes with the last descriptor.
    *
-   * @throws {RuntimeError} `ERR_UNSUPPORTED` for a temporary file; {@link KernelError} as `unlink(2)`.
+   * @throws {RuntimeError} `ERR_NAME_TAKEN` if {@link path} is another file's by now; `ERR_UNSUPPORTED` for a
+   * temporary file; {@link KernelError} as `unlink(2)`.
    */
   async remove(options?: WaitOptions): Promise<void> {
-    this.#assertNamed('remove a file')
-    const { descriptor } = this
+    const action = 'remove a file'
+    const { descriptor, identity } = this
+    this.#assertNamed(action)
+    const steps = new Deadline(descriptor.executor, action, options)
     descriptor.enter()
     try {
-      await new Unlink(descriptor.executor, descriptor.path).start(options)
+      const { path } = descriptor
+      await checkName(descriptor, identity, { action, syscall: 'unlink', steps })
+      await new Unlink(descriptor.executor, path).start(steps.next())
     } finally {
       descriptor.leave()
     }

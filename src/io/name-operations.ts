@@ -8,7 +8,7 @@ import { leasePath } from './path.ts'
 const NO_NAME: NameRef = { directoryFd: AT_FDCWD, pathAddress: 0 }
 
 /** An operation on names; they are in I/O memory until it has ended. */
-abstract class NameOperation<T> extends AwaitedOperation<T> {
+export abstract class NameOperation<T> extends AwaitedOperation<T> {
   readonly path: string
   readonly #leases: Lease[] = []
 
@@ -55,16 +55,23 @@ abstract class NameOperation<T> extends AwaitedOperation<T> {
 
   /** Puts a path where the kernel reads it. */
   protected name(path: string): NameRef {
-    const lease = leasePath(this.executor, path)
-    this.#leases.push(lease)
+    const lease = this.hold(leasePath(this.executor, path))
     return { directoryFd: AT_FDCWD, pathAddress: lease.address }
+  }
+
+  /** Keeps memory until the operation has ended. */
+  protected hold(lease: Lease): Lease {
+    this.#leases.push(lease)
+    return lease
   }
 
   protected override describe(): KernelErrorContext {
     return { syscall: this.syscall, path: this.path }
   }
 
-  protected override finish(): void {
+  // Last, since the answer may be in there.
+  override run(): void {
+    super.run()
     this.#release()
   }
 
@@ -77,10 +84,16 @@ abstract class NameOperation<T> extends AwaitedOperation<T> {
 export interface OpenFlags {
   readonly flags: number
   readonly mode: number
+  /** Whether it may wait for somebody, as for the other end of a pipe. */
+  readonly mayWait: boolean
+  /** Whether {@link Open.lateFd} takes what a cancelled one still opens: it has made the file as well. */
+  readonly keepsLate: boolean
 }
 
 /** `openat(2)`; the descriptor is tracked, hence closed with the environment if not before. */
 export class Open extends NameOperation<number> {
+  /** What was opened though it was cancelled, for the caller to undo; else -1. */
+  lateFd = -1
   readonly #request: OpenFlags
   #name: NameRef = NO_NAME
 
@@ -103,8 +116,8 @@ export class Open extends NameOperation<number> {
 
   protected override encode(ring: Ring, base: number): void {
     const { directoryFd, pathAddress } = this.#name
-    const { flags: openFlags, mode } = this.#request
-    encodeOpen(ring.sqes, base, { directoryFd, pathAddress, openFlags, mode })
+    const { flags: openFlags, mode, mayWait } = this.#request
+    encodeOpen(ring.sqes, base, { directoryFd, pathAddress, openFlags, mode, mayWait })
   }
 
   protected override commit(ring: Ring): void {
@@ -116,7 +129,8 @@ export class Open extends NameOperation<number> {
   }
 
   protected override discard(result: number): void {
-    this.executor.reactor.host.closeFd(result)
+    if (this.#request.keepsLate) this.lateFd = result
+    else this.executor.reactor.host.closeFd(result)
   }
 }
 

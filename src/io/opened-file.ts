@@ -1,29 +1,36 @@
 import { RuntimeError } from '../base/index.ts'
 import { type Executor, executor } from '../executor/index.ts'
 import {
+  AT_SYMLINK_NOFOLLOW,
   EINVAL,
   EISDIR,
+  ENXIO,
   F_GETFL,
   F_SETFL,
   kernelError,
   O_CLOEXEC,
   O_DIRECT,
   O_DIRECTORY,
-  O_EXCL,
   O_RDONLY,
 } from '../kernel/index.ts'
 import { Deadline } from './deadline.ts'
 import { Descriptor } from './descriptor.ts'
 import { Statx } from './file-operations.ts'
+import { LookUp } from './look-up.ts'
 import { Open, Unlink } from './name-operations.ts'
+import { withWorker } from './open-workers.ts'
 import type { OpenRequest } from './options.ts'
+import { toAbsolute } from './path.ts'
+import { waitForWriter } from './pipe-end.ts'
 import {
   type DirectAlignment,
   decodeAlignment,
   decodeIdentity,
   type FileIdentity,
   isDirectory,
+  isPipe,
   isRegular,
+  isSameIdentity,
   isSeekable,
 } from './status.ts'
 
@@ -48,73 +55,155 @@ export interface OpenMode {
   readonly fallback: boolean
 }
 
+const ACTION = 'open a file'
 const NO_DIRECT: DirectAlignment = { memoryBytes: 0, offsetBytes: 0 }
 
-/** Opens a file and asks what it is; whatever fails on the way leaves nothing open. */
+/**
+ * Opens a file and asks what it is; whatever fails on the way leaves nothing open, nor a file that was to
+ * be new. It waits as `open(2)` does, for the other end of a pipe.
+ */
 export async function openFile(
   path: string,
   request: OpenRequest,
   mode: OpenMode,
 ): Promise<OpenedFile> {
   const home = executor()
-  home.assertOpen('open a file')
-  const steps = new Deadline(home, 'open a file', request.wait)
-  const { fd, isDirect } = await openFd(home, path, request, mode, steps)
-  const descriptor = new Descriptor(home, fd, path)
+  home.assertOpen(ACTION)
+  const steps = new Deadline(home, ACTION, request.wait)
+  const opening = { home, path: toAbsolute(home, path), request, mode, steps }
+  const { descriptor, isDirect } = await openDescriptor(opening)
   try {
-    const opened = await new Statx(descriptor, (words) => ({
-      descriptor,
-      request,
-      identity: decodeIdentity(words),
-      isDirectory: isDirectory(words),
-      isSeekable: isSeekable(words),
-      isRegular: isRegular(words),
-      alignment: isDirect ? decodeAlignment(words) : NO_DIRECT,
-      isDirect,
-    })).start(steps.next())
-    if (opened.isDirectory) throw kernelError(-EISDIR, { syscall: 'open', path })
-    if (!isDirect || opened.alignment?.offsetBytes !== 0) return opened
-    // Opened, but every transfer would go through the page cache, or fail.
-    if (!mode.fallback) throw directRefused(path)
-    clearDirect(home, fd)
-    return { ...opened, isDirect: false }
+    return await examine(opening, descriptor, isDirect)
   } catch (error) {
+    if (request.isNew) await undoCreation(descriptor)
     await settled(descriptor.close())
-    if (request.isNew) await removeNew(home, path)
     throw error
   }
 }
 
-async function openFd(
-  home: Executor,
-  path: string,
-  request: OpenRequest,
-  mode: OpenMode,
-  steps: Deadline,
-): Promise<{ fd: number; isDirect: boolean }> {
+/** What is opened, and how. */
+interface Opening {
+  readonly home: Executor
+  readonly path: string
+  readonly request: OpenRequest
+  readonly mode: OpenMode
+  readonly steps: Deadline
+}
+
+interface Opened {
+  readonly descriptor: Descriptor
+  readonly isDirect: boolean
+}
+
+async function examine(
+  { home, path, request, mode, steps }: Opening,
+  descriptor: Descriptor,
+  isDirect: boolean,
+): Promise<OpenedFile> {
+  const opened = await new Statx(descriptor, (words) => ({
+    descriptor,
+    request,
+    identity: decodeIdentity(words),
+    isDirectory: isDirectory(words),
+    isSeekable: isSeekable(words),
+    isRegular: isRegular(words),
+    isPipe: isPipe(words),
+    alignment: isDirect ? decodeAlignment(words) : NO_DIRECT,
+    isDirect,
+  })).start(steps.next())
+  if (opened.isDirectory) throw kernelError(-EISDIR, { syscall: 'open', path })
+  if (opened.isPipe && !request.isWritable) await waitForWriter(descriptor, steps)
+  if (!isDirect || opened.alignment?.offsetBytes !== 0) return opened
+  // Opened, but every transfer would go through the page cache, or fail.
+  if (!mode.fallback) throw directRefused(path)
+  const result = setDirect(home, descriptor.fd, false)
+  if (result < 0) throw kernelError(result, { syscall: 'fcntl', path })
+  return { ...opened, isDirect: false }
+}
+
+async function openDescriptor(opening: Opening): Promise<Opened> {
+  const { path, request, mode } = opening
+  if (request.isNew) return createNew(opening)
   const { flags } = request
-  if (!mode.direct)
-    return { fd: await new Open(home, path, request).start(steps.next()), isDirect: false }
+  if (!mode.direct) return { descriptor: await open(opening, flags), isDirect: false }
   try {
-    const direct = { flags: flags | O_DIRECT, mode: request.mode }
-    return { fd: await new Open(home, path, direct).start(steps.next()), isDirect: true }
+    return { descriptor: await open(opening, flags | O_DIRECT), isDirect: true }
   } catch (error) {
     if ((error as { errno?: number }).errno !== -EINVAL) throw error
-    if (!mode.fallback) {
-      // The kernel creates the file before it refuses to open it so.
-      if (request.isNew) await removeNew(home, path)
-      else if (!request.isTemporary) await refuseDirectory(home, path, steps)
-      throw directRefused(path, error)
-    }
-    const buffered = { flags: flags & ~O_EXCL, mode: request.mode }
-    return { fd: await new Open(home, path, buffered).start(steps.next()), isDirect: false }
+    if (mode.fallback) return { descriptor: await open(opening, flags), isDirect: false }
+    if (!request.isTemporary) await refuseDirectory(opening)
+    throw directRefused(path, error)
   }
 }
 
-/** Removes the file that opening has just created. */
-async function removeNew(home: Executor, path: string): Promise<void> {
-  const unlink = async (): Promise<void> => new Unlink(home, path).startShielded()
-  await settled(unlink())
+/**
+ * Direct I/O is turned on once the file is there: refusing it in open(2), the kernel would leave the new
+ * file without telling which that is, and its name might be another's by the time that it is removed.
+ */
+async function createNew(opening: Opening): Promise<Opened> {
+  const { home, path, request, mode } = opening
+  const descriptor = await open(opening, request.flags)
+  if (!mode.direct) return { descriptor, isDirect: false }
+  const result = setDirect(home, descriptor.fd, true)
+  if (result >= 0 || (result === -EINVAL && mode.fallback)) {
+    return { descriptor, isDirect: result >= 0 }
+  }
+  await undoCreation(descriptor)
+  await settled(descriptor.close())
+  const cause = kernelError(result, { syscall: 'fcntl', path })
+  throw result === -EINVAL ? directRefused(path, cause) : cause
+}
+
+async function open(opening: Opening, flags: number): Promise<Descriptor> {
+  try {
+    return await openOnce(opening, flags, false)
+  } catch (error) {
+    if ((error as { errno?: number }).errno !== -ENXIO) throw error
+    // The ring does not wait for the reader of a pipe, as open(2) does, unless it is told to.
+    if (!(await hasPipe(opening))) throw error
+    if ((flags & O_DIRECT) !== 0)
+      throw kernelError(-EINVAL, { syscall: 'open', path: opening.path })
+    return openOnce(opening, flags, true)
+  }
+}
+
+async function openOnce(opening: Opening, flags: number, mayWait: boolean): Promise<Descriptor> {
+  const { home, path, request, steps } = opening
+  const { mode, isNew } = request
+  const operation = new Open(home, path, { flags, mode, mayWait, keepsLate: isNew })
+  try {
+    const fd = await withWorker(home, mayWait, () => operation.start(steps.next()))
+    return new Descriptor(home, fd, path)
+  } catch (error) {
+    if (operation.lateFd >= 0) {
+      const descriptor = new Descriptor(home, operation.lateFd, path)
+      await undoCreation(descriptor)
+      await settled(descriptor.close())
+    }
+    throw error
+  }
+}
+
+async function hasPipe({ home, path, steps }: Opening): Promise<boolean> {
+  const request = { action: ACTION, syscall: 'open', flags: 0, decode: isPipe }
+  return new LookUp(home, path, request).start(steps.next())
+}
+
+/** Removes the file that opening has just created, unless its name is another file's by now. */
+async function undoCreation(descriptor: Descriptor): Promise<void> {
+  const { executor: home, path } = descriptor
+  const request = {
+    action: ACTION,
+    syscall: 'open',
+    flags: AT_SYMLINK_NOFOLLOW,
+    decode: decodeIdentity,
+  }
+  const undo = async (): Promise<void> => {
+    const created = await new Statx(descriptor, decodeIdentity).startShielded()
+    const named = await new LookUp(home, path, request).startShielded()
+    if (isSameIdentity(created, named)) await new Unlink(home, path).startShielded()
+  }
+  await settled(undo())
 }
 
 /** Waits for what puts things right again: the reason for that is the error to report. */
@@ -123,9 +212,10 @@ async function settled(promise: Promise<unknown>): Promise<void> {
 }
 
 /** Directories refuse O_DIRECT too, but that is not what is wrong with them. */
-async function refuseDirectory(home: Executor, path: string, steps: Deadline): Promise<void> {
+async function refuseDirectory({ home, path, steps }: Opening): Promise<void> {
   const flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC
-  const asked = new Open(home, path, { flags, mode: 0 }).start(steps.next())
+  const request = { flags, mode: 0, mayWait: false, keepsLate: false }
+  const asked = new Open(home, path, request).start(steps.next())
   const fd = await asked.catch((error: { errno?: number }) => {
     if (error.errno === undefined) throw error
     return -1
@@ -135,11 +225,12 @@ async function refuseDirectory(home: Executor, path: string, steps: Deadline): P
   throw kernelError(-EISDIR, { syscall: 'open', path })
 }
 
-function clearDirect(home: Executor, fd: number): void {
+/** fcntl(2): 0 or `-errno`, EINVAL where the file system has no direct I/O. */
+function setDirect(home: Executor, fd: number, isDirect: boolean): number {
   const { kernel } = home.reactor
   const flags = kernel.controlFd(fd, F_GETFL, 0)
-  const result = flags < 0 ? flags : kernel.controlFd(fd, F_SETFL, flags & ~O_DIRECT)
-  if (result < 0) throw kernelError(result, { syscall: 'fcntl', fd })
+  if (flags < 0) return flags
+  return kernel.controlFd(fd, F_SETFL, isDirect ? flags | O_DIRECT : flags & ~O_DIRECT)
 }
 
 function directRefused(path: string, cause?: unknown): RuntimeError {

@@ -1,4 +1,13 @@
-import { S_IFBLK, S_IFDIR, S_IFMT, S_IFREG, STATX_DIOALIGN } from '../kernel/index.ts'
+import {
+  S_IFBLK,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFMT,
+  S_IFREG,
+  STATX_DIOALIGN,
+  STATX_INO,
+  STATX_TYPE,
+} from '../kernel/index.ts'
 
 /** What a file system says about a file. */
 export interface FileStatus {
@@ -58,6 +67,9 @@ const STX_DIO_OFFSET_ALIGN = 39
 const STATX_BTIME_BIT = 0x800
 const SECTOR_BYTES = 512
 
+/** What {@link decodeIdentity} and the type of a file are read from. */
+export const IDENTITY_MASK: number = STATX_TYPE | STATX_INO
+
 /** Reads a `struct statx`. Pure. */
 export function decodeStatus(words: Uint32Array): FileStatus {
   return {
@@ -107,6 +119,10 @@ export function isSameIdentity(a: FileIdentity, b: FileIdentity): boolean {
 
 export function isDirectory(words: Uint32Array): boolean {
   return (words[STX_MODE]! & S_IFMT) === S_IFDIR
+}
+
+export function isPipe(words: Uint32Array): boolean {
+  return (words[STX_MODE]! & S_IFMT) === S_IFIFO
 }
 
 export function isRegular(words: Uint32Array): boolean {

@@ -128,6 +128,7 @@ export const IORING_REGISTER_FILES_UPDATE = 6
 export const IORING_REGISTER_PROBE = 8
 export const IORING_REGISTER_FILES2 = 13
 export const IORING_REGISTER_BUFFERS2 = 15
+export const IORING_REGISTER_IOWQ_MAX_WORKERS = 19
 export const IORING_REGISTER_RING_FDS = 20
 export const IORING_UNREGISTER_RING_FDS = 21
 export const IORING_REGISTER_PBUF_RING = 22
@@ -172,6 +173,7 @@ export const O_TMPFILE: number = 0o20000000 | O_DIRECTORY
 export const O_CLOEXEC = 0o2000000
 export const AT_FDCWD = -100
 export const AT_REMOVEDIR = 0x200
+export const AT_SYMLINK_NOFOLLOW = 0x100
 export const AT_EMPTY_PATH = 0x1000
 export const FALLOC_FL_KEEP_SIZE = 1
 export const FALLOC_FL_PUNCH_HOLE = 2
@@ -182,6 +184,8 @@ export const F_SETFL = 4
 export const SPLICE_F_FD_IN_FIXED: number = 2 ** 31
 
 // statx(2)
+export const STATX_TYPE = 0x1
+export const STATX_INO = 0x100
 export const STATX_BASIC_STATS = 0x7ff
 export const STATX_BTIME = 0x800
 export const STATX_DIOALIGN = 0x2000
@@ -189,6 +193,8 @@ export const STATX_BYTES = 256
 export const S_IFMT = 0o170000
 export const S_IFREG = 0o100000
 export const S_IFDIR = 0o040000
+export const S_IFIFO = 0o010000
+export const S_IFCHR = 0o020000
 export const S_IFBLK = 0o060000
 
 // sockets

@@ -128,6 +128,8 @@ export interface Kernel {
   /** Takes a place in this thread's event loop; `turn` runs once per round. */
   attachLoop(control: LoopControl, turn: () => void): LoopHost
 
+  /** getcwd(2): where relative paths start from, or `-errno`. */
+  currentDirectory(): string | number
   /** close(2) */
   closeFd(fd: number): number
   /** fcntl(2) with an integer argument. */

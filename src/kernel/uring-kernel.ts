@@ -10,7 +10,7 @@ import {
   SQE_WORDS,
 } from './abi.ts'
 import { type Addon, loadAddon, type NativeLoop } from './addon.ts'
-import { ENOSYS } from './errno.ts'
+import { ENOENT, ENOSYS } from './errno.ts'
 import type {
   Kernel,
   LoopHost,
@@ -103,6 +103,15 @@ export class UringKernel implements Kernel {
 
   attachLoop(control: LoopControl, turn: () => void): LoopHost {
     return new UringLoopHost(this.#addon, control, turn)
+  }
+
+  currentDirectory(): string | number {
+    try {
+      return process.cwd()
+    } catch (error) {
+      // It was removed.
+      return (error as { errno?: number }).errno ?? -ENOENT
+    }
   }
 
   closeFd(fd: number): number {

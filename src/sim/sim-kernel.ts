@@ -187,6 +187,10 @@ export class SimKernel implements Kernel {
     return new SimLoop(this, this.#core, control, turn, this.#events)
   }
 
+  currentDirectory(): string {
+    return '/'
+  }
+
   closeFd(fd: number): number {
     return this.#core.descriptors.close(fd)
   }

@@ -1,4 +1,4 @@
-import { IORING_OP_OPENAT } from '../../kernel/index.ts'
+import { IORING_OP_OPENAT, IOSQE_ASYNC } from '../../kernel/index.ts'
 import { encodeEntry, type SqeWords } from '../sqe.ts'
 
 /** Arguments of {@link encodeOpen}. */
@@ -11,6 +11,8 @@ export interface OpenArgs {
   readonly openFlags: number
   /** Permissions of a file that is created, before the process's mask. */
   readonly mode: number
+  /** Whether it may wait for somebody, as for the other end of a pipe: it then gets a kernel thread. */
+  readonly mayWait: boolean
 }
 
 /**
@@ -21,6 +23,8 @@ export interface OpenArgs {
  * @see io_uring_prep_openat(3)
  */
 export function encodeOpen(sqe: SqeWords, base: number, args: OpenArgs): void {
-  const { directoryFd, pathAddress, openFlags, mode } = args
-  encodeEntry(sqe, base, IORING_OP_OPENAT, directoryFd, 0, pathAddress, mode, openFlags)
+  const { directoryFd, pathAddress, openFlags, mode, mayWait } = args
+  // Tried on this thread first, the kernel would add O_NONBLOCK, and a pipe open without its other end.
+  const opcode = mayWait ? IORING_OP_OPENAT | (IOSQE_ASYNC << 8) : IORING_OP_OPENAT
+  encodeEntry(sqe, base, opcode, directoryFd, 0, pathAddress, mode, openFlags)
 }
