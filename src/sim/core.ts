@@ -27,6 +27,7 @@ import { PENDING, type SimOperation } from './operation.ts'
 import type { CheckedSimOptions, SimTraceEntry } from './options.ts'
 import type { SimRequest } from './request.ts'
 import type { SimRing } from './sim-ring.ts'
+import { describeRequest } from './trace.ts'
 
 const SLOT_ALLOCATE = 0xffffffff
 
@@ -138,7 +139,8 @@ export class SimCore {
     const { trace } = this.options
     if (trace === null) return
     const operation = request.operation?.name ?? `OP_${request.opcode}`
-    const entry: SimTraceEntry = { timeNs: this.clock.nowNs, operation, result, flags }
+    const subject = request.subject ?? describeRequest(this, request)
+    const entry: SimTraceEntry = { timeNs: this.clock.nowNs, operation, ...subject, result, flags }
     trace(entry)
   }
 
@@ -251,6 +253,7 @@ export class SimCore {
   #start(request: SimRequest): void {
     const operation = request.operation!
     request.isStarted = true
+    if (this.options.trace !== null) request.subject = describeRequest(this, request)
     if (operation.needsFile) {
       const description = this.#look(request)
       if (description === null) {

@@ -8,6 +8,13 @@ export interface SimTraceEntry {
   readonly timeNs: number
   /** The opcode's name, without its prefix: `READ`. */
   readonly operation: string
+  /** What it was done to: `fd 10001 file '/tmp/a'`, paths, an address; empty where there is nothing. */
+  readonly subject: string
+  /** Position in the file, or -1 for its cursor; null where there is none. */
+  readonly offsetBytes: number | null
+  /** What was asked for; null where there is no such number. */
+  readonly lengthBytes: number | null
+  /** Bytes, a descriptor, or `-errno`. */
   readonly result: number
   /** `IORING_CQE_F_…` */
   readonly flags: number

@@ -3,6 +3,7 @@ import type { SimEvent } from './clock.ts'
 import type { Description } from './descriptors.ts'
 import type { SimOperation } from './operation.ts'
 import type { SimRing } from './sim-ring.ts'
+import type { RequestSubject } from './trace.ts'
 
 const WORD = 2 ** 32
 
@@ -32,6 +33,8 @@ export class SimRequest {
   /** Null for an opcode that this kernel does not know. */
   operation: SimOperation | null = null
   description: Description | null = null
+  /** What it is about, where completions are traced. */
+  subject: RequestSubject | null = null
   /** The step that is scheduled; none while it waits for readiness. */
   event: SimEvent | null = null
   /** What it waits for: `POLLIN | …` */

@@ -10,10 +10,10 @@ import {
 } from '../executor/index.ts'
 import {
   assertHostTimers,
+  formatTrace,
   SIM_OPTIONS,
   SimKernel,
   type SimKernelOptions,
-  type SimTraceEntry,
   setImmediate,
 } from '../sim/index.ts'
 import { type CallSite, callSiteOf, formatSite } from './call-site.ts'
@@ -22,7 +22,10 @@ import { describeWaits, readHostResources } from './stuck-report.ts'
 
 /** How a program is simulated. */
 export interface SimulationOptions extends Omit<SimKernelOptions, 'trace'> {
-  /** Called with a line per completion: virtual nanoseconds, operation, result, flags. */
+  /**
+   * Called with a line per completion: virtual time, operation, descriptor and path, offset, length, result.
+   * `PERCORE_TRACE=1` in the environment writes them to standard error.
+   */
   readonly trace?: ((line: string) => void) | undefined
   /** The executor that the program gets; small rings and memory if not given. */
   readonly executor?: Omit<ExecutorOptions, 'kernel'>
@@ -286,10 +289,6 @@ function nextRound(): Promise<void> {
 
 function writeTrace(line: string): void {
   process.stderr.write(`${line}\n`)
-}
-
-function formatTrace({ timeNs, operation, result, flags }: SimTraceEntry): string {
-  return `${timeNs} ${operation} ${result} ${flags}`
 }
 
 function messageOf(error: unknown): string {
