@@ -10,6 +10,7 @@ export {
   executor,
   type LatencyClass,
   needPreempt,
+  random,
   type Scope,
   type ScopeOptions,
   type Shares,

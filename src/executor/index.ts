@@ -15,6 +15,7 @@ export { createDeferred, type Deferred, newPromise, takeReject, takeResolve } fr
 export { attachExecutor, confine, currentOrNull, Executor, executor } from './executor.ts'
 export type { ExecutorOptions } from './executor-options.ts'
 export { needPreempt } from './preempt.ts'
+export { random } from './random.ts'
 export { answerDone, answerReady } from './ready.ts'
 export { type Scope, type ScopeOptions, scope } from './scope.ts'
 export type { Shares, SharesManager } from './shares.ts'

@@ -1,5 +1,6 @@
 export * from './abi.ts'
 export * from './errno.ts'
+export { hostNowNs, hostRandom, hostWallClockMs } from './host-clock.ts'
 export type {
   Kernel,
   KernelName,

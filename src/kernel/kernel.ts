@@ -124,6 +124,10 @@ export interface Kernel {
 
   /** The monotonic clock. */
   nowNs(): number
+  /** Milliseconds since 1970, by the clock that can be set. */
+  wallClockMs(): number
+  /** A number from 0 to 1, without 1, for programs; not for secrets. */
+  random(): number
 
   /** Takes a place in this thread's event loop; `turn` runs once per round. */
   attachLoop(control: LoopControl, turn: () => void): LoopHost

@@ -11,6 +11,7 @@ import {
 } from './abi.ts'
 import { type Addon, loadAddon, type NativeLoop } from './addon.ts'
 import { ENOENT, ENOSYS } from './errno.ts'
+import { hostRandom, hostWallClockMs } from './host-clock.ts'
 import type {
   Kernel,
   LoopHost,
@@ -99,6 +100,14 @@ export class UringKernel implements Kernel {
   nowNs(): number {
     this.#readClock()
     return this.#clock[0]!
+  }
+
+  wallClockMs(): number {
+    return hostWallClockMs()
+  }
+
+  random(): number {
+    return hostRandom()
   }
 
   attachLoop(control: LoopControl, turn: () => void): LoopHost {

@@ -1,4 +1,4 @@
-import { Prng } from '../base/index.ts'
+import { NS_PER_MS, Prng } from '../base/index.ts'
 import {
   EBADF,
   EBUSY,
@@ -40,6 +40,8 @@ const EXT4_MAGIC = 0xef53
 /** A timeout that ends later is no tick of `needPreempt()`. */
 const BUSY_NS_MAX = 2_000_000
 const F_DUPFD_CLOEXEC = 1030
+/** 2000-01-01, in UTC. */
+const EPOCH_MS = 946_684_800_000
 
 /** What a simulated process still has. */
 export interface SimLeftovers {
@@ -65,12 +67,14 @@ export class SimKernel implements Kernel {
   readonly name = 'sim'
   readonly #core: SimCore
   readonly #events: SimLoopEvents
+  readonly #programPrng: Prng
 
   /** @throws {TypeError | RangeError} for options of the wrong kind. */
   constructor(options: SimKernelOptions = {}, events: SimLoopEvents = {}) {
     const checked = checkOptions(options)
     this.#core = new SimCore(checked, new Prng(checked.seed), createOperations())
     this.#events = events
+    this.#programPrng = new Prng(checked.seed + 1)
   }
 
   get seed(): number {
@@ -181,6 +185,16 @@ export class SimKernel implements Kernel {
     const { clock, prng } = this.#core
     clock.advanceTo(clock.nowNs + prng.int(20, 200))
     return clock.nowNs
+  }
+
+  /** Virtual time as if it had begun with the year 2000. */
+  wallClockMs(): number {
+    return EPOCH_MS + Math.floor(this.nowNs() / NS_PER_MS)
+  }
+
+  /** From a sequence of its own: who asks does not change what the machine does. */
+  random(): number {
+    return this.#programPrng.uint32() / 2 ** 32
   }
 
   attachLoop(control: LoopControl, turn: () => void): LoopHost {

@@ -19,6 +19,7 @@ import {
 import { type CallSite, callSiteOf, formatSite } from './call-site.ts'
 import { isTraceWanted, replayCommandAt, seedOfEnvironment } from './replay.ts'
 import { describeWaits, readHostResources } from './stuck-report.ts'
+import { VirtualGlobals } from './virtual-globals.ts'
 
 /** How a program is simulated. */
 export interface SimulationOptions extends Omit<SimKernelOptions, 'trace'> {
@@ -35,6 +36,11 @@ export interface SimulationOptions extends Omit<SimKernelOptions, 'trace'> {
   readonly checkDescriptors?: boolean
   /** Whether I/O buffers that the program does not release are a failure; false if not given. */
   readonly checkBuffers?: boolean
+  /**
+   * Whether the program's `Date`, `performance.now()` and `Math.random()` are the simulation's; true if not
+   * given. Code beside it sees the real ones, and what a test has faked stays faked.
+   */
+  readonly virtualGlobals?: boolean
   /** Aborting it ends the simulation, as that of a test which took too long does. */
   readonly signal?: AbortSignal | undefined
   /** Called before the program, to arrange the disk. */
@@ -47,6 +53,7 @@ const NAMES = optionNames<SimulationOptions>({
   turnCountMax: true,
   checkDescriptors: true,
   checkBuffers: true,
+  virtualGlobals: true,
   signal: true,
   arrange: true,
 })
@@ -77,6 +84,7 @@ const simulated = new WeakSet<Executor>()
 /** What the programs that run wait for; kept while there are any. */
 const log = new WaitLog()
 let runningCount = 0
+const globals = new VirtualGlobals((executor) => simulated.has(executor))
 /** Errors that name their seed already. */
 const failures = new WeakSet<object>()
 
@@ -184,7 +192,7 @@ class SimulationRun {
 
   /** Watches over an executor and its failures, until what is returned is called. */
   #begin(executor: Executor): () => void {
-    const { signal } = this.#options
+    const { signal, virtualGlobals = true } = this.#options
     const onUnhandled = (reason: unknown): void => {
       const owner = currentOrNull()
       // Another simulation has a listener of its own, or has ended.
@@ -197,6 +205,7 @@ class SimulationRun {
       this.#giveUp(this.#failure('ERR_SIMULATION_FAILED', what, signal!.reason))
     }
     if (runningCount++ === 0) keepWaitLog(log)
+    if (virtualGlobals) globals.use(executor)
     process.on('unhandledRejection', onUnhandled)
     signal?.addEventListener('abort', onAbort)
     if (signal?.aborted) onAbort()
@@ -206,6 +215,7 @@ class SimulationRun {
       for (const task of log.forget(executor)) (task as Task<unknown>).catch(ignore)
       executor.close()
       process.off('unhandledRejection', onUnhandled)
+      if (virtualGlobals) globals.release()
       if (--runningCount === 0) keepWaitLog(null)
     }
   }
@@ -218,6 +228,7 @@ class SimulationRun {
       turnCountMax = TURN_COUNT_MAX,
       checkDescriptors: _descriptors,
       checkBuffers: _buffers,
+      virtualGlobals: _globals,
       signal: _signal,
       arrange: _arrange,
       trace,

@@ -1,3 +1,4 @@
+export { nowMs, wallClockMs } from './clock.ts'
 export { Interval, type IntervalOptions } from './interval.ts'
 export type { MissedTicks } from './missed-ticks.ts'
 export { once, onceAt, type TimerActionOnce, type TimerActionOptions } from './once.ts'
