@@ -1,5 +1,5 @@
 /**
- * Simulates a program that uses everything, with many seeds, until one fails.
+ * Simulates a program that uses everything, and one that keeps what streams give, with many seeds, until one fails.
  *
  *     node dist/test/seeds.js --seeds 1000 --from 0
  *
@@ -7,6 +7,7 @@
  * `PERCORE_SEED=<seed>` runs just that seed, with `--trace` every completion of it.
  */
 import { parseArgs } from 'node:util'
+import { runKeptChunks } from './sim/kept-chunks.ts'
 import { runSeed } from './sim/program.ts'
 
 const { values } = parseArgs({
@@ -25,8 +26,9 @@ const startNs = process.hrtime.bigint()
 
 for (let seed = from; seed < from + count; seed++) {
   try {
-    const summary = await runSeed(seed, values.trace ? console.log : undefined)
-    if (values.verbose) console.log(`seed ${seed}: ${summary}`)
+    const trace = values.trace ? console.log : undefined
+    const summaries = [await runSeed(seed, trace), await runKeptChunks(seed, trace)]
+    if (values.verbose) console.log(`seed ${seed}: ${summaries.join(' ')}`)
   } catch (error) {
     console.error(error)
     console.error(`seed ${seed} failed; replay: PERCORE_SEED=${seed} node dist/test/seeds.js`)

@@ -374,7 +374,7 @@ async function persist<T>(body: () => Promise<T>): Promise<T> {
   }
 }
 
-function randomBytes(prng: Prng, length: number): Uint8Array {
+export function randomBytes(prng: Prng, length: number): Uint8Array {
   const words = new Uint32Array(Math.ceil(length / 4))
   for (let index = 0; index < words.length; index++) words[index] = prng.uint32()
   return new Uint8Array(words.buffer, 0, length)
