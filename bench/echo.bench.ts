@@ -22,10 +22,11 @@ const MEMORY_UNIT = 'B/connection'
 /** How the server waits: parked in the kernel, polling, or holding idle connections. */
 type Mode = 'park' | 'spin' | 'idle'
 /**
- * How percore's server serves a connection: `for await` and `await`, or a consumer that all share, like the
- * listeners of the `node:net` server.
+ * How percore's server serves a connection: `for await` over chunks of its own, the same over leases, or a
+ * consumer of leases that all share, like the listeners of the `node:net` server.
  */
-type Style = 'await' | 'handler'
+type Style = 'await' | 'lease' | 'consume'
+const STYLES: readonly Style[] = ['consume', 'lease', 'await']
 type Measure = (command: Command) => Promise<Sample>
 
 /** Ping-pong at several widths, the spinning round trip, and the price of an idle connection. */
@@ -33,15 +34,17 @@ export const echoBenchmark: Benchmark = {
   name: 'echo',
   summary: 'TCP echo over loopback: server CPU, throughput, round trip, idle memory',
   cases: (plan) => [
-    ...[1, 64, 256].map((connections) => throughputCase(plan, connections)),
-    spinCase(plan),
-    idleCase(plan, 'handler'),
+    throughputCase(plan, 1, 'consume'),
+    ...STYLES.map((style) => throughputCase(plan, 64, style)),
+    ...STYLES.map((style) => throughputCase(plan, 256, style)),
+    ...STYLES.map((style) => spinCase(plan, style)),
+    idleCase(plan, 'consume'),
     idleCase(plan, 'await'),
   ],
 }
 
 /** The client saturates before a fast server does, hence CPU per request beside requests/s. */
-function throughputCase(plan: Plan, connections: number): Case {
+function throughputCase(plan: Plan, connections: number, style: Style): Case {
   const measure = async (command: Command): Promise<Sample> => {
     const answer = await driveServer(plan, command, connections, [])
     return {
@@ -50,13 +53,13 @@ function throughputCase(plan: Plan, connections: number): Case {
     }
   }
   return {
-    params: { connections, size: SIZE_BYTES },
+    params: { style, connections, size: SIZE_BYTES },
     metrics: [
       { unit: CPU_UNIT, better: 'less' },
       { unit: RATE_UNIT, better: 'more' },
     ],
     open: async () => [
-      ...(await scriptSides(plan, { mode: 'park', connections, measure })),
+      ...(await scriptSides(plan, { mode: 'park', style, connections, measure })),
       programSide(plan, { name: 'epoll', measure }),
       programSide(plan, { name: 'uring', measure }),
     ],
@@ -64,16 +67,16 @@ function throughputCase(plan: Plan, connections: number): Case {
 }
 
 /** One connection, nobody asleep: what is left is the stack's own path. */
-function spinCase(plan: Plan): Case {
+function spinCase(plan: Plan, style: Style): Case {
   const measure = async (command: Command): Promise<Sample> => {
     const answer = await driveServer(plan, command, 1, ['--spin'])
     return { [ROUND_TRIP_UNIT]: numberField(answer, 'p50us') }
   }
   return {
-    params: { mode: 'spin', connections: 1, size: SIZE_BYTES },
+    params: { mode: 'spin', style, connections: 1, size: SIZE_BYTES },
     metrics: [{ unit: ROUND_TRIP_UNIT, better: 'less' }],
     open: async () => [
-      ...(await scriptSides(plan, { mode: 'spin', connections: 1, measure })),
+      ...(await scriptSides(plan, { mode: 'spin', style, connections: 1, measure })),
       programSide(plan, { name: 'uring', args: ['spin'], measure }),
     ],
   }
@@ -101,12 +104,12 @@ async function scriptSides(
     readonly mode: Mode
     readonly connections: number
     readonly measure: Measure
-    readonly style?: Style
+    readonly style: Style
   },
 ): Promise<readonly Side[]> {
   const reason = missingCompiler()
   if (reason !== undefined) throw new Unavailable(`the client is in C, and ${reason}`)
-  const { mode, connections, measure, style = 'await' } = options
+  const { mode, connections, measure, style } = options
   const cpu = plan.serverCpu
   const args = [mode, connections, SIZE_BYTES, style]
   return [
