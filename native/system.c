@@ -53,10 +53,11 @@ static napi_value fd_file_system(napi_env env, napi_callback_info info) {
   return result_i64(env, (uint32_t)status.f_type);
 }
 
-/** fdTruncate(fd, sizeBytes): number — ftruncate(2), which has an opcode from Linux 6.9; 0 or -errno. */
-static napi_value fd_truncate(napi_env env, napi_callback_info info) {
+/** fdSeek(fd, positionBytes): number — lseek(2) from the beginning; the position now, or -errno. */
+static napi_value fd_seek(napi_env env, napi_callback_info info) {
   ARGS(2);
-  return result_syscall(env, ftruncate(arg_i32(env, argv[0]), (off_t)arg_f64(env, argv[1])));
+  off_t position = lseek(arg_i32(env, argv[0]), (off_t)arg_f64(env, argv[1]), SEEK_SET);
+  return position < 0 ? result_i32(env, -errno) : result_i64(env, position);
 }
 
 /** processLimit(resource, which: 0 soft | 1 hard): number — getrlimit(2); Infinity when unlimited. */
@@ -107,7 +108,7 @@ const struct export system_exports[] = {
     {"fdClose", fd_close},
     {"fdControl", fd_control},
     {"fdFileSystem", fd_file_system},
-    {"fdTruncate", fd_truncate},
+    {"fdSeek", fd_seek},
     {"processLimit", process_limit},
     {"processSetLimit", process_set_limit},
     {"threadId", thread_id},

@@ -9,8 +9,7 @@ import type { WaitOptions } from '../executor/index.ts'
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../kernel/index.ts'
 import { Deadline } from './deadline.ts'
 import type { Descriptor, TransferStats } from './descriptor.ts'
-import type { FileOperation } from './file-operation.ts'
-import { Allocate, Statx, Sync, Truncate } from './file-operations.ts'
+import { Allocate, Statx, Sync } from './file-operations.ts'
 import { checkName } from './look-up.ts'
 import { Rename, Unlink } from './name-operations.ts'
 import type { OpenedFile } from './opened-file.ts'
@@ -24,6 +23,7 @@ import {
   type FileStatus,
   isSameIdentity,
 } from './status.ts'
+import { truncate } from './truncate.ts'
 
 /** Options of {@link BaseFile.allocate}. */
 export interface AllocateOptions extends WaitOptions {
@@ -145,7 +145,9 @@ export abstract class BaseFile implements AsyncDisposable {
     const range = { startBytes: offsetBytes, endBytes, isExclusive: true }
     const args = { offsetBytes, lengthBytes, mode }
     const wait = { signal, timeoutMs }
-    return this.#changeAlone(range, action, wait, () => new Allocate(this.descriptor, args))
+    return this.#changeAlone(range, action, wait, (wait) => {
+      return new Allocate(this.descriptor, args).start(wait, action)
+    })
   }
 
   /**
@@ -163,14 +165,17 @@ export abstract class BaseFile implements AsyncDisposable {
     const endBytes = offsetBytes + lengthBytes
     const range = { startBytes: offsetBytes, endBytes, isExclusive: true }
     const args = { offsetBytes, lengthBytes, mode }
-    return this.#changeAlone(range, action, options, () => new Allocate(this.descriptor, args))
+    return this.#changeAlone(range, action, options, (wait) => {
+      return new Allocate(this.descriptor, args).start(wait, action)
+    })
   }
 
   /**
    * Cuts the file, or extends it with zeros. It waits for writes of this executor
    * beyond that size, and they for it.
    *
-   * Before Linux 6.9 the ring has no such operation: a blocking system call makes up for it.
+   * Before Linux 6.9 the ring has no such operation: another thread makes up for it, where nothing cancels it
+   * any more.
    *
    * @throws {KernelError} `EINVAL` on a file opened for reading only, `EFBIG`, `ENOSPC`.
    */
@@ -179,7 +184,9 @@ export abstract class BaseFile implements AsyncDisposable {
     validateInteger(action, 'sizeBytes', sizeBytes, { min: 0, max: FILE_BYTES_MAX })
     this.descriptor.assertOpen(action)
     const range = { startBytes: sizeBytes, endBytes: Infinity, isExclusive: true }
-    return this.#changeAlone(range, action, options, () => new Truncate(this.descriptor, sizeBytes))
+    return this.#changeAlone(range, action, options, (wait) => {
+      return truncate(this.descriptor, sizeBytes, (operation) => operation.start(wait, action))
+    })
   }
 
   /**
@@ -247,14 +254,14 @@ export abstract class BaseFile implements AsyncDisposable {
     range: RangeHold,
     action: string,
     options: WaitOptions | undefined,
-    create: () => FileOperation<void>,
+    run: (options: WaitOptions | undefined) => Promise<void>,
   ): Promise<void> {
     const steps = new Deadline(this.descriptor.executor, action, options)
     this.descriptor.enter()
     try {
       const hold = await this.ranges.acquire(range, action, steps.next())
       try {
-        await create().start(steps.next(), action)
+        await run(steps.next())
       } finally {
         this.ranges.release(hold)
       }

@@ -16,8 +16,8 @@ const READ_BYTES_MAX: number = 2 ** 31 - 1
 /**
  * A file read and written through the page cache: any position and length, ordinary memory.
  *
- * Data passes through I/O memory in pieces of 256 KiB. Also for what has no positions, such as pipes
- * and terminals: positions are then ignored, and a read brings what there is.
+ * Data passes through I/O memory in pieces of 256 KiB. Also for what has no positions, such as pipes,
+ * terminals and devices that can't seek: positions are then ignored, and a read brings what there is.
  *
  * Belongs to the executor that opened it. Linux 5.19.
  *

@@ -1,6 +1,5 @@
 import {
   AT_EMPTY_PATH,
-  EINVAL,
   STATX_BASIC_STATS,
   STATX_BTIME,
   STATX_BYTES,
@@ -67,7 +66,7 @@ export class Allocate extends FileOperation<void> {
   protected override interpret(): void {}
 }
 
-/** `ftruncate(2)`: by the ring, or where that has no such operation (before Linux 6.9) by a call. */
+/** `ftruncate(2)`. Linux 6.9; EINVAL before. */
 export class Truncate extends FileOperation<void> {
   readonly #sizeBytes: number
 
@@ -87,14 +86,6 @@ export class Truncate extends FileOperation<void> {
   protected override encode(ring: Ring, base: number): void {
     const file = this.descriptor.targetOn(ring)
     encodeTruncate(ring.sqes, base, { file, sizeBytes: this.#sizeBytes })
-  }
-
-  // An unknown opcode and a refused argument look the same; the call tells them apart.
-  override run(): void {
-    if (this.result === -EINVAL && !this.isCancelled) {
-      this.result = this.executor.reactor.kernel.truncateFd(this.descriptor.fd, this.#sizeBytes)
-    }
-    super.run()
   }
 
   protected override interpret(): void {}

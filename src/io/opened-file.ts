@@ -27,7 +27,9 @@ import {
   decodeAlignment,
   decodeIdentity,
   type FileIdentity,
+  isCharacterDevice,
   isDirectory,
+  isMemoryDevice,
   isPipe,
   isRegular,
   isSameIdentity,
@@ -39,7 +41,7 @@ export interface OpenedFile {
   readonly descriptor: Descriptor
   readonly request: OpenRequest
   readonly identity: FileIdentity
-  /** Whether it has positions, as pipes and terminals have not. */
+  /** Whether it has positions, as pipes and terminals have not, and devices may have. */
   readonly isSeekable: boolean
   /** Whether it has a size that writing extends, as devices have not. */
   readonly isRegular: boolean
@@ -105,7 +107,7 @@ async function examine(
     request,
     identity: decodeIdentity(words),
     isDirectory: isDirectory(words),
-    isSeekable: isSeekable(words),
+    isSeekable: isSeekable(words) || hasPositions(home, descriptor.fd, words),
     isRegular: isRegular(words),
     isPipe: isPipe(words),
     alignment: isDirect ? decodeAlignment(words) : NO_DIRECT,
@@ -223,6 +225,19 @@ async function refuseDirectory({ home, path, steps }: Opening): Promise<void> {
   if (fd < 0) return
   await settled(new Descriptor(home, fd, path).close())
   throw kernelError(-EISDIR, { syscall: 'open', path })
+}
+
+/**
+ * Whether a character device has positions. One whose cursor moves has; the memory devices that stay where
+ * they are, such as /dev/zero, have as much of everything at each. Whatever else does not refuse to seek,
+ * as most drivers of streams of events don't, is read as it comes.
+ */
+function hasPositions({ reactor }: Executor, fd: number, words: Uint32Array): boolean {
+  if (!isCharacterDevice(words)) return false
+  const { kernel } = reactor
+  const position = kernel.seekFd(fd, 1)
+  if (position > 0) kernel.seekFd(fd, 0)
+  return position === 1 || (position === 0 && isMemoryDevice(words))
 }
 
 /** fcntl(2): 0 or `-errno`, EINVAL where the file system has no direct I/O. */

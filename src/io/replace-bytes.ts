@@ -3,11 +3,12 @@ import type { WaitOptions } from '../executor/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { Deadline } from './deadline.ts'
 import type { Descriptor } from './descriptor.ts'
-import { Statx, Truncate } from './file-operations.ts'
+import { Statx } from './file-operations.ts'
 import { copyPiece, PIECE_BYTES } from './pieces.ts'
 import type { RangeHold, RangeLock } from './range-lock.ts'
 import { decodeSize } from './status.ts'
 import { partOf, ReadInto, WriteFrom } from './transfer.ts'
+import { truncate } from './truncate.ts'
 
 /** The file whose bytes are replaced; its owner keeps it open. */
 export interface ReplaceTarget {
@@ -128,7 +129,8 @@ class Replacement {
     // Shielded: an abort that came now would leave padding in the file.
     const endBytes = await this.#size().startShielded()
     if (endBytes !== this.#reachedBytes) return
-    await new Truncate(this.#target.descriptor, sizeBytes).startShielded()
+    const { descriptor } = this.#target
+    await truncate(descriptor, sizeBytes, (operation) => operation.startShielded())
   }
 
   async #writePieces(): Promise<void> {

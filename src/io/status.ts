@@ -1,5 +1,6 @@
 import {
   S_IFBLK,
+  S_IFCHR,
   S_IFDIR,
   S_IFIFO,
   S_IFMT,
@@ -60,12 +61,15 @@ const STX_ATIME = 16
 const STX_BTIME = 20
 const STX_CTIME = 24
 const STX_MTIME = 28
+const STX_RDEV_MAJOR = 32
 const STX_DEV_MAJOR = 34
 const STX_DEV_MINOR = 35
 const STX_DIO_MEM_ALIGN = 38
 const STX_DIO_OFFSET_ALIGN = 39
 const STATX_BTIME_BIT = 0x800
 const SECTOR_BYTES = 512
+// ABI: MEM_MAJOR of linux/major.h.
+const MEMORY_MAJOR = 1
 
 /** What {@link decodeIdentity} and the type of a file are read from. */
 export const IDENTITY_MASK: number = STATX_TYPE | STATX_INO
@@ -129,10 +133,19 @@ export function isRegular(words: Uint32Array): boolean {
   return (words[STX_MODE]! & S_IFMT) === S_IFREG
 }
 
-/** Whether it has positions, as pipes and terminals have not. */
+/** Whether it has positions by its type; of a character device nobody knows but its driver. */
 export function isSeekable(words: Uint32Array): boolean {
   const type = words[STX_MODE]! & S_IFMT
   return type === S_IFREG || type === S_IFBLK
+}
+
+export function isCharacterDevice(words: Uint32Array): boolean {
+  return (words[STX_MODE]! & S_IFMT) === S_IFCHR
+}
+
+/** Whether it is one of the kernel's memory devices: null, zero, full, random, mem … */
+export function isMemoryDevice(words: Uint32Array): boolean {
+  return isCharacterDevice(words) && words[STX_RDEV_MAJOR] === MEMORY_MAJOR
 }
 
 function wide(words: Uint32Array, index: number): number {

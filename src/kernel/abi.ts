@@ -178,6 +178,7 @@ export const AT_EMPTY_PATH = 0x1000
 export const FALLOC_FL_KEEP_SIZE = 1
 export const FALLOC_FL_PUNCH_HOLE = 2
 export const F_GETFD = 1
+export const F_DUPFD_CLOEXEC = 1030
 export const F_GETFL = 3
 export const F_SETFL = 4
 

@@ -25,7 +25,7 @@ export interface Addon {
   fdClose(fd: number): number
   fdControl(fd: number, command: number, argument: number): number
   fdFileSystem(fd: number): number
-  fdTruncate(fd: number, sizeBytes: number): number
+  fdSeek(fd: number, positionBytes: number): number
   processLimit(resource: number, which: number): number
   processSetLimit(resource: number, soft: number): number
   threadId(): number

@@ -140,8 +140,13 @@ export interface Kernel {
   controlFd(fd: number, command: number, argument: number): number
   /** fstatfs(2): the magic number of the file system. */
   fileSystemOf(fd: number): number
-  /** ftruncate(2), where the rings have no opcode for it. Blocks while the file system works. */
-  truncateFd(fd: number, sizeBytes: number): number
+  /** lseek(2) from the beginning: the position now, or `-errno`. */
+  seekFd(fd: number, positionBytes: number): number
+  /**
+   * ftruncate(2), where the rings have no opcode for it: in another thread, since it blocks while the file
+   * system works. `done` gets 0 or `-errno` on this thread, later; the descriptor may be closed before.
+   */
+  truncateFd(fd: number, sizeBytes: number, done: (result: number) => void): void
 
   openSocket(domain: number, type: number, protocol: number): number
   /** bind(2) to a raw `sockaddr`. */

@@ -1,6 +1,8 @@
+import { ftruncate } from 'node:fs'
 import { assert } from '../base/index.ts'
 import {
   CQE_WORDS,
+  F_DUPFD_CLOEXEC,
   IORING_FEAT_SINGLE_MMAP,
   IORING_OFF_SQ_RING,
   IORING_OFF_SQES,
@@ -135,8 +137,21 @@ export class UringKernel implements Kernel {
     return this.#addon.fdFileSystem(fd)
   }
 
-  truncateFd(fd: number, sizeBytes: number): number {
-    return this.#addon.fdTruncate(fd, sizeBytes)
+  seekFd(fd: number, positionBytes: number): number {
+    return this.#addon.fdSeek(fd, positionBytes)
+  }
+
+  truncateFd(fd: number, sizeBytes: number, done: (result: number) => void): void {
+    // Of its own, since a terminated thread closes ours, and the number may be another file's by then.
+    const ownFd = this.#addon.fdControl(fd, F_DUPFD_CLOEXEC, 0)
+    if (ownFd < 0) {
+      process.nextTick(done, ownFd)
+      return
+    }
+    ftruncate(ownFd, sizeBytes, (error) => {
+      this.#addon.fdClose(ownFd)
+      done(error?.errno ?? 0)
+    })
   }
 
   openSocket(domain: number, type: number, protocol: number): number {

@@ -1,3 +1,4 @@
+import { IORING_OP_FTRUNCATE } from '../kernel/index.ts'
 import type { SimOperation } from './operation.ts'
 import { CONTROL_OPERATIONS } from './operations-control.ts'
 import { FILE_OPERATIONS } from './operations-files.ts'
@@ -10,10 +11,11 @@ export type OperationEntry = readonly [number, SimOperation]
 const OPCODES = 64
 
 /** Every opcode of the simulated kernel; one that is added is added to one of these tables. */
-export function createOperations(): readonly (SimOperation | undefined)[] {
+export function createOperations(hasFtruncate: boolean): readonly (SimOperation | undefined)[] {
   const table = new Array<SimOperation | undefined>(OPCODES).fill(undefined)
   for (const entries of [CONTROL_OPERATIONS, FILE_OPERATIONS, PATH_OPERATIONS, SOCKET_OPERATIONS]) {
     for (const [opcode, operation] of entries) table[opcode] = operation
   }
+  if (!hasFtruncate) table[IORING_OP_FTRUNCATE] = undefined
   return table
 }

@@ -43,6 +43,8 @@ export interface SimKernelOptions {
   readonly hasNoSqArray?: boolean
   /** Whether deferred task work exists (Linux 6.1); true if not given. */
   readonly hasDeferTaskrun?: boolean
+  /** Whether rings can set the size of a file (Linux 6.9); true if not given. */
+  readonly hasFtruncate?: boolean
   /** Called with each completion. */
   readonly trace?: ((entry: SimTraceEntry) => void) | undefined
 }
@@ -60,6 +62,7 @@ export const SIM_OPTIONS = {
   networkLatencyNs: true,
   hasNoSqArray: true,
   hasDeferTaskrun: true,
+  hasFtruncate: true,
   trace: true,
 } as const
 const NAMES = optionNames<SimKernelOptions>(SIM_OPTIONS)
@@ -77,6 +80,7 @@ export interface CheckedSimOptions {
   readonly networkLatencyNs: readonly [number, number]
   readonly hasNoSqArray: boolean
   readonly hasDeferTaskrun: boolean
+  readonly hasFtruncate: boolean
   readonly trace: ((entry: SimTraceEntry) => void) | null
 }
 
@@ -97,6 +101,7 @@ export function checkOptions(options: SimKernelOptions): CheckedSimOptions {
     networkLatencyNs: options.networkLatencyNs ?? [2_000, 50_000],
     hasNoSqArray: options.hasNoSqArray ?? true,
     hasDeferTaskrun: options.hasDeferTaskrun ?? true,
+    hasFtruncate: options.hasFtruncate ?? true,
     trace: options.trace ?? null,
   }
 }

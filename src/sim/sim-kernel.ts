@@ -8,6 +8,7 @@ import {
   ENOTSOCK,
   EOPNOTSUPP,
   ETIME,
+  F_DUPFD_CLOEXEC,
   F_GETFD,
   F_GETFL,
   F_SETFL,
@@ -16,6 +17,8 @@ import {
   type Kernel,
   type LoopControl,
   type LoopHost,
+  O_RDWR,
+  O_WRONLY,
   type RingMemory,
   type RingSetup,
   SO_ERROR,
@@ -26,6 +29,7 @@ import {
 } from '../kernel/index.ts'
 import { loopback, readAddress, writeAddress } from './address.ts'
 import { SimCore } from './core.ts'
+import type { Description } from './descriptors.ts'
 import type { FileSystem } from './file-system.ts'
 import { OpenFile } from './open-file.ts'
 import { createOperations } from './operations.ts'
@@ -36,10 +40,10 @@ import { SimRing } from './sim-ring.ts'
 import { SimSocket } from './socket.ts'
 
 const EDEADLK = 35
+const ESPIPE = 29
 const EXT4_MAGIC = 0xef53
 /** A timeout that ends later is no tick of `needPreempt()`. */
 const BUSY_NS_MAX = 2_000_000
-const F_DUPFD_CLOEXEC = 1030
 /** 2000-01-01, in UTC. */
 const EPOCH_MS = 946_684_800_000
 
@@ -72,7 +76,11 @@ export class SimKernel implements Kernel {
   /** @throws {TypeError | RangeError} for options of the wrong kind. */
   constructor(options: SimKernelOptions = {}, events: SimLoopEvents = {}) {
     const checked = checkOptions(options)
-    this.#core = new SimCore(checked, new Prng(checked.seed), createOperations())
+    this.#core = new SimCore(
+      checked,
+      new Prng(checked.seed),
+      createOperations(checked.hasFtruncate),
+    )
     this.#events = events
     this.#programPrng = new Prng(checked.seed + 1)
   }
@@ -227,12 +235,17 @@ export class SimKernel implements Kernel {
     }
   }
 
-  truncateFd(fd: number, sizeBytes: number): number {
+  seekFd(fd: number, positionBytes: number): number {
     const file = this.#core.descriptors.get(fd)
-    if (!(file instanceof OpenFile)) return file === null ? -EBADF : -EINVAL
-    if (file.inode.kind !== 'file' || sizeBytes < 0) return -EINVAL
-    file.inode.truncate(sizeBytes)
-    return 0
+    if (!(file instanceof OpenFile)) return file === null ? -EBADF : -ESPIPE
+    if (positionBytes < 0) return -EINVAL
+    file.position = positionBytes
+    return positionBytes
+  }
+
+  truncateFd(fd: number, sizeBytes: number, done: (result: number) => void): void {
+    const result = truncate(this.#core.descriptors.get(fd), sizeBytes)
+    queueMicrotask(() => done(result))
   }
 
   fileSystemOf(fd: number): number {
@@ -330,4 +343,12 @@ export class SimKernel implements Kernel {
     }
     return 0
   }
+}
+
+function truncate(file: Description | null, sizeBytes: number): number {
+  if (!(file instanceof OpenFile)) return file === null ? -EBADF : -EINVAL
+  const isWritable = (file.statusFlags & (O_WRONLY | O_RDWR)) !== 0
+  if (file.inode.kind !== 'file' || !isWritable || sizeBytes < 0) return -EINVAL
+  file.inode.truncate(sizeBytes)
+  return 0
 }

@@ -464,15 +464,3 @@ contract('registered files are used by index, and outlive their descriptor', asy
     assert.equal(kernel.register(ringFd, IORING_UNREGISTER_FILES, null, 0), 0)
   })
 })
-
-contract('truncateFd() sets the size', async (kernel) => {
-  using ring = new TestRing(kernel)
-  await withDirectory(ring, (directory) => {
-    const fd = ring.open(`${directory}/a`, CREATE)
-
-    assert.equal(kernel.truncateFd(fd, 100), 0)
-    assert.equal(sizeOf(ring, `${directory}/a`), 100)
-    assert.equal(kernel.truncateFd(-1, 100), -EBADF)
-    ring.close(fd)
-  })
-})
