@@ -1,3 +1,4 @@
+import { domainToASCII } from 'node:url'
 import { RuntimeError, validateInteger, validateString } from '../base/index.ts'
 import { AF_INET, AF_INET6 } from '../kernel/index.ts'
 
@@ -22,7 +23,13 @@ export function parseAddress(host: string, port: number): SocketAddress | null {
   return { host: formatIpv6(groups.words, groups.scope), port, family: 'ipv6' }
 }
 
-/** @throws {TypeError | RangeError} unless `host` is a string and `port` is from `portMin` to 65535. */
+/**
+ * Refuses what no look-up is to see: `getaddrinfo` takes 010.0.0.1 for 8.0.0.1, 127.1 for 127.0.0.1, and
+ * whoever has checked such a host against a list took it for another.
+ *
+ * @throws {TypeError | RangeError} unless `host` is a string, and an address in its canonical form if it looks
+ * like one of IPv4, and `port` is from `portMin` to 65535.
+ */
 export function validateEndpoint(
   action: string,
   host: unknown,
@@ -31,6 +38,7 @@ export function validateEndpoint(
 ): void {
   validateString(action, 'host', host)
   if (host === '') throw new RangeError(`Cannot ${action} as host must not be empty: it is ''`)
+  if (isNumeric(host) && parseAddress(host, 0) === null) throw notCanonical(action, host)
   validateInteger(action, 'port', port, { min: portMin, max: 65_535 })
 }
 
@@ -84,6 +92,26 @@ export function decodeAddress(bytes: Uint8Array): SocketAddress {
 export function formatAddress(address: SocketAddress): string {
   const { host, port } = address
   return address.family === 'ipv4' ? `${host}:${port}` : `[${host}]:${port}`
+}
+
+/**
+ * Whether a host would be read as an IPv4 address, right or wrong: its last label is a number, as no
+ * name's is (the rule of WHATWG's URLs).
+ */
+function isNumeric(host: string): boolean {
+  // What is not ASCII is mapped first, as look-ups do: there are other digits and other full stops.
+  const ascii = /^[\0-\x7f]*$/.test(host) ? host : domainToASCII(host)
+  // No host has such a name; what a look-up makes of it is anybody's guess.
+  if (ascii === '') return true
+  const labels = ascii.trim().split('.')
+  const last = labels.length > 1 && labels.at(-1) === '' ? labels.at(-2)! : labels.at(-1)!
+  return /^(?:\d+|0x[\da-f]*)$/i.test(last)
+}
+
+function notCanonical(action: string, host: string): RangeError {
+  return new RangeError(
+    `Cannot ${action} as host must be a name, or an address whose IPv4 numbers are four, decimal, from 0 to 255 and without leading zeros: current value is ${JSON.stringify(host)}`,
+  )
 }
 
 function parseIpv4(host: string): number | null {

@@ -1,7 +1,16 @@
 import { lookup } from 'node:dns/promises'
 import { NS_PER_MS, RuntimeError } from '../base/index.ts'
-import { type Executor, timeoutError, Waiter, type WaitOptions } from '../executor/index.ts'
+import {
+  type Executor,
+  timeoutError,
+  Waiter,
+  type WaitOptions,
+  WaitStep,
+} from '../executor/index.ts'
 import { parseAddress, type SocketAddress } from './address.ts'
+
+/** Whom names are looked up with; an object, so that tests can put another look-up in its place. */
+export const resolver: { lookup: typeof lookup } = { lookup }
 
 /**
  * The addresses of a host, best first; a literal one or `localhost` needs no look-up.
@@ -30,7 +39,7 @@ export async function resolveHost(
   // Neither call can be cancelled: what ends early is the wait.
   const waiter = new Waiter<readonly SocketAddress[]>(executor)
   waiter.bind(executor, options, 'resolve a host', nothing)
-  lookup(host, { all: true }).then(
+  resolver.lookup(host, { all: true }).then(
     (found) => {
       const addresses = found.flatMap(({ address }) => parseAddress(address, port) ?? [])
       if (addresses.length > 0) waiter.fulfil(addresses)
@@ -48,11 +57,11 @@ export function remainingOptions(
   startNs: number,
   action: string,
 ): WaitOptions {
-  const { signal, timeoutMs } = options
+  const { timeoutMs } = options
   if (timeoutMs === undefined) return options
   const leftMs = timeoutMs - (executor.nowNs() - startNs) / NS_PER_MS
   if (leftMs < 0) throw timeoutError(action, timeoutMs)
-  return { signal, timeoutMs: leftMs }
+  return new WaitStep({ signal: options.signal, timeoutMs }, action, leftMs)
 }
 
 function unusable(host: string): RuntimeError {
