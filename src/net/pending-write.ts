@@ -51,7 +51,8 @@ export class PendingWrite extends Runnable implements Cancellable {
 
   /** Copies what its data shows of lent memory, since it has to wait, and the lender may not. */
   keepLentBytes(): void {
-    if (this.#lease === null && isLent(this.#data)) this.#data = this.#data.slice()
+    // Not by slice(), which of a Buffer copies nothing.
+    if (this.#lease === null && isLent(this.#data)) this.#data = new Uint8Array(this.#data)
   }
 
   /** Some of its data, to be copied. */
