@@ -22,31 +22,58 @@ export function openTcpSocket(executor: Executor, address: SocketAddress): numbe
   return fd
 }
 
-/** Connects to one address; the descriptor is closed before it rejects. */
-export async function connectSocket(
-  net: NetRing,
-  address: SocketAddress,
-  options: WaitOptions,
-  noDelay: boolean,
-): Promise<Socket> {
-  const { kernel } = net.executor.reactor
-  const socket = new Socket(net, openTcpSocket(net.executor, address), address)
-  try {
-    if (noDelay) setNoDelay(kernel, socket.fd, true)
-    await connect(socket, address, options)
-  } catch (error) {
-    await socket.close()
-    throw error
+/** One try to connect to one address. */
+export class ConnectAttempt {
+  readonly #net: NetRing
+  readonly #address: SocketAddress
+  readonly #noDelay: boolean
+  #socket: Socket | null = null
+
+  constructor(net: NetRing, address: SocketAddress, noDelay: boolean) {
+    this.#net = net
+    this.#address = address
+    this.#noDelay = noDelay
   }
-  return socket
+
+  /** Null before {@link start}, and where none could be opened. */
+  get socket(): Socket | null {
+    return this.#socket
+  }
+
+  /** Connects; the descriptor is closed before it rejects. */
+  async start(options: WaitOptions | undefined): Promise<Socket> {
+    const { executor } = this.#net
+    const address = this.#address
+    const socket = new Socket(this.#net, openTcpSocket(executor, address), address)
+    this.#socket = socket
+    try {
+      if (this.#noDelay) setNoDelay(executor.reactor.kernel, socket.fd, true)
+      await connect(socket, address, options)
+    } catch (error) {
+      await socket.close()
+      throw error
+    }
+    return socket
+  }
+
+  /** Cancels and closes it, whatever has become of it; resolves when the descriptor is gone. */
+  async end(): Promise<void> {
+    await this.#socket?.close()
+  }
 }
 
-/** Sends the end of the stream, once all that was written before has been sent. */
+/**
+ * Sends the end of the stream, once all that was written before has been sent.
+ */
 export function shutdownSending(socket: Socket, options: WaitOptions | undefined): Promise<void> {
   return new ShutdownOperation(socket).start(options, 'shut down')
 }
 
-function connect(socket: Socket, address: SocketAddress, options: WaitOptions): Promise<void> {
+function connect(
+  socket: Socket,
+  address: SocketAddress,
+  options: WaitOptions | undefined,
+): Promise<void> {
   const { net } = socket
   const bytes = encodeAddress(address)
   const buffer = net.executor.reactor.memory.allocate(bytes.length)

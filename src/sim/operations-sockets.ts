@@ -5,6 +5,7 @@ import {
   ENOBUFS,
   ENOTCONN,
   ENOTSOCK,
+  ETIMEDOUT,
   IORING_ACCEPT_MULTISHOT,
   IORING_CQE_BUFFER_SHIFT,
   IORING_CQE_F_BUFFER,
@@ -44,6 +45,8 @@ const MSG_TRUNC = 0x20
 /** After so many completions a multishot operation lets others go first. */
 const COMPLETIONS_IN_A_ROW_MAX = 32
 const CONNECT_RETRY_NS = 1_000_000
+/** As Linux, after seven tries whose waits double. */
+const CONNECT_TIMEOUT_NS = 127e9
 
 /** Opcodes on sockets. */
 export const SOCKET_OPERATIONS: readonly OperationEntry[] = [
@@ -119,10 +122,12 @@ function listen(core: SimCore, request: SimRequest, socket: SimSocket): number {
 function connect(core: SimCore, request: SimRequest, socket: SimSocket): number {
   const address = addressOf(core, request.address, request.offset)
   if (typeof address === 'number') return address
+  const endNs = core.clock.nowNs + CONNECT_TIMEOUT_NS
   const step = (): void => {
     const result = core.network.connect(socket, address)
-    if (result === null) core.later(request, CONNECT_RETRY_NS, step)
-    else core.complete(request, result)
+    if (result !== null) core.complete(request, result)
+    else if (core.clock.nowNs >= endNs) core.complete(request, -ETIMEDOUT)
+    else core.later(request, CONNECT_RETRY_NS, step)
   }
   const [minNs, maxNs] = core.options.networkLatencyNs
   core.later(request, core.latencyNs(minNs, maxNs), step)
