@@ -1,6 +1,6 @@
 import type { KernelErrorContext } from '../base/index.ts'
 import { AwaitedOperation, type Executor, type WaitOptions } from '../executor/index.ts'
-import { kernelError, SHUT_WR, SOCK_CLOEXEC, SOCK_STREAM } from '../kernel/index.ts'
+import { ENOTCONN, kernelError, SHUT_WR, SOCK_CLOEXEC, SOCK_STREAM } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { encodeConnect, encodeShutdown, type Ring } from '../ring/index.ts'
 import { domainOf, encodeAddress, formatAddress, type SocketAddress } from './address.ts'
@@ -63,7 +63,8 @@ export class ConnectAttempt {
 }
 
 /**
- * Sends the end of the stream, once all that was written before has been sent.
+ * Sends the end of the stream, once all that was written before has been sent. If the peer has left already
+ * that is nothing: there is nobody to be told.
  */
 export function shutdownSending(socket: Socket, options: WaitOptions | undefined): Promise<void> {
   return new ShutdownOperation(socket).start(options, 'shut down')
@@ -144,6 +145,10 @@ class ConnectOperation extends SocketOperation {
 class ShutdownOperation extends SocketOperation {
   protected override encode(ring: Ring, base: number): void {
     encodeShutdown(ring.sqes, base, { target: this.socket, how: SHUT_WR })
+  }
+
+  override complete(result: number, flags: number): void {
+    super.complete(result === -ENOTCONN ? 0 : result, flags)
   }
 
   protected override describe(): KernelErrorContext {

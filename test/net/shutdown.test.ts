@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { testOnBoth } from './both-kernels.ts'
 import { ignore, Pair, pattern, readPattern } from './support.ts'
 
 /** More than the kernel takes from a writer whose peer does not read. */
@@ -105,4 +106,25 @@ test('write() of nothing resolves when the write before it was withdrawn', async
   await readPattern(pair.server, SIZE)
 
   await Promise.all([writing, withdrawn, empty])
+})
+
+testOnBoth('shutdown() resolves when the peer has reset the connection', async () => {
+  await using pair = await Pair.open()
+  await pair.server.reset()
+  await assert.rejects(pair.client.read(), { code: 'ECONNRESET' })
+
+  await pair.client.shutdown()
+
+  await assert.rejects(pair.client.write(pattern(0, 1)), { code: 'ERR_HANDLE_CLOSED' })
+})
+
+testOnBoth('shutdown() resolves again after both ends have ended', async () => {
+  await using pair = await Pair.open()
+  await pair.client.shutdown()
+  await pair.server.shutdown()
+  assert.equal(await pair.client.read(), null)
+  assert.equal(await pair.server.read(), null)
+
+  await pair.client.shutdown()
+  await pair.server.shutdown()
 })
