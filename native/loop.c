@@ -10,12 +10,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <time.h>
 
-#include "napi.h"
-#include "queues.h"
-#include "uv-abi.h"
+#include "loop.h"
 
 /* ABI: word indexes of the control block, shared with src/kernel/loop-control.ts. */
 enum {
@@ -30,6 +27,7 @@ enum {
   WORD_MORE = 8,        /* one word per ring */
   WORD_BACKGROUND = 11, /* one word per ring */
   WORD_CLOSING = 34,    /* one word per ring */
+  WORD_LEAVE = 37,
 };
 /* ABI: the same block seen as doubles. */
 enum {
@@ -42,26 +40,13 @@ enum {
   DOUBLE_ENTERS = 14,
   DOUBLE_TURNS = 15,
   DOUBLE_PARKS = 16,
+  DOUBLE_HOST_CONTESTED_NS = 19,
+  DOUBLE_HOST_ALONE_NS = 20,
+  DOUBLE_HOST_VISITS = 21,
 };
+enum { LEAVE_ALONE = 1, LEAVE_CONTESTED = 2 };
 
-enum { RINGS_MAX = 3, HANDLES = 3 };
 static const double NS_PER_MS = 1e6;
-
-struct loop {
-  napi_env env;
-  uv_loop_t *uv;
-  uv_handle_t *prepare, *check, *idle;
-  napi_ref turn, receiver, keep;
-  napi_async_cleanup_hook_handle cleanup;
-  volatile int32_t *words;
-  volatile double *doubles;
-  struct ring rings[RINGS_MAX];
-  int ring_count;
-  int open_handles;
-  bool closing;
-  double uv_updated_ns;
-  struct descriptors tracked; /* to close with the environment */
-};
 
 static double now_ns(void) {
   struct timespec now;
@@ -180,10 +165,18 @@ static bool call_turn(struct loop *loop, napi_value receiver, napi_value turn) {
   return status == napi_ok;
 }
 
-static void run_rounds(struct loop *loop, napi_value receiver, napi_value turn) {
+/* Adds up what libuv, and Node with it, have taken since the hook was left. */
+static void count_visit(struct loop *loop, double now) {
+  if (loop->left_ns == 0) return;
+  int index = loop->left_as == LEAVE_CONTESTED ? DOUBLE_HOST_CONTESTED_NS : DOUBLE_HOST_ALONE_NS;
+  loop->doubles[index] += now - loop->left_ns;
+  loop->doubles[DOUBLE_HOST_VISITS] += 1;
+}
+
+/* Rounds until libuv is to have the thread; returns when and as what it gets it. */
+static double run_rounds(struct loop *loop, napi_value receiver, napi_value turn, double now) {
   volatile int32_t *words = loop->words;
-  bool ran = false;
-  double now = now_ns();
+  loop->left_as = LEAVE_ALONE;
   while (!loop->closing) {
     sync_reference(loop);
     /* Node's timers go by libuv's cached time, in milliseconds. */
@@ -192,16 +185,15 @@ static void run_rounds(struct loop *loop, napi_value receiver, napi_value turn) 
       uv_update_time(loop->uv);
     }
     int uv_timeout_ms = uv_backend_timeout(loop->uv);
-    /* Once per visit we run whatever libuv wants; after that it goes first. */
-    if (ran && uv_timeout_ms == 0) break;
+    bool is_host_ready = uv_timeout_ms == 0 || words[WORD_HOST_READY];
     bool work = has_work(loop, now);
     /* A thread about to park submits with the very call that it parks in. */
-    if (work || uv_timeout_ms == 0 || !words[WORD_ARMED]) {
+    if (work || is_host_ready || !words[WORD_ARMED]) {
       if (enter_all(loop)) now = now_ns(); /* what the kernel did here is no task queue's time */
       work = has_work(loop, now);
     }
     if (!work) {
-      if (uv_timeout_ms == 0) break;
+      if (is_host_ready) break; /* nobody else wants the thread: no need to ask */
       /* Without the poll of libuv's descriptor its events would not wake us: let it be armed. */
       if (words[WORD_ARMED]) {
         now = park(loop, uv_timeout_ms, now);
@@ -213,17 +205,20 @@ static void run_rounds(struct loop *loop, napi_value receiver, napi_value turn) 
         }
       }
     }
+    if (is_host_ready) words[WORD_HOST_READY] = 1; /* the turn decides whose it is */
     loop->doubles[DOUBLE_NOW_NS] = now;
     bool is_callable = call_turn(loop, receiver, turn);
-    ran = true;
     now = now_ns();
     loop->doubles[DOUBLE_TURN_END_NS] = now; /* also of a turn that threw: it is charged by this */
     if (!is_callable) break;
-    if (words[WORD_HOST_READY]) {
-      words[WORD_HOST_READY] = 0;
+    if (words[WORD_LEAVE]) {
+      loop->left_as = words[WORD_LEAVE];
       break;
     }
   }
+  words[WORD_LEAVE] = 0;
+  words[WORD_HOST_READY] = 0;
+  return now;
 }
 
 static void on_prepare(uv_handle_t *handle) {
@@ -233,7 +228,9 @@ static void on_prepare(uv_handle_t *handle) {
   napi_value turn, receiver;
   OK(napi_get_reference_value(loop->env, loop->turn, &turn));
   OK(napi_get_reference_value(loop->env, loop->receiver, &receiver));
-  run_rounds(loop, receiver, turn);
+  double now = now_ns();
+  count_visit(loop, now);
+  loop->left_ns = run_rounds(loop, receiver, turn, now);
   OK(napi_close_handle_scope(loop->env, scope));
   if (!loop->closing) uv_idle_start(loop->idle, on_idle); /* libuv's own poll must not block */
 }
@@ -318,14 +315,6 @@ static napi_value loop_attach(napi_env env, napi_callback_info info) {
   uv_check_start(loop->check, on_check);
   OK(napi_add_async_cleanup_hook(env, on_cleanup, loop, &loop->cleanup));
   return handle;
-}
-
-/* The loop of a handle, or NULL: of a worker being terminated that got none, or one shut down. */
-static struct loop *arg_loop(napi_env env, napi_value value) {
-  void *data;
-  if (napi_get_value_external(env, value, &data) != napi_ok) return NULL;
-  struct loop *loop = data;
-  return loop->closing ? NULL : loop;
 }
 
 /*
@@ -430,57 +419,6 @@ static napi_value loop_host_is_due(napi_env env, napi_callback_info info) {
   return result_i32(env, uv_backend_timeout(loop->uv) == 0);
 }
 
-/** loopTrackFd(loop, fd, tracked: 0 | 1): void — whether to close `fd` with the environment. */
-static napi_value loop_track_fd(napi_env env, napi_callback_info info) {
-  ARGS(3);
-  struct loop *loop = arg_loop(env, argv[0]);
-  if (loop) descriptors_set(&loop->tracked, arg_u32(env, argv[1]), arg_i32(env, argv[2]) != 0);
-  return NULL;
-}
-
-/**
- * loopSetupRing(loop, entryCount, params: Uint32Array): number
- *
- * ringSetup and loopTrackFd in one, since a thread may be terminated between two calls; loopAddRing takes
- * the descriptor over. The descriptor or -errno.
- */
-static napi_value loop_setup_ring(napi_env env, napi_callback_info info) {
-  ARGS(3);
-  struct loop *loop = arg_loop(env, argv[0]);
-  if (!loop) return result_i32(env, -ECANCELED);
-  long fd = syscall(__NR_io_uring_setup, arg_u32(env, argv[1]), arg_view(env, argv[2], NULL));
-  int status = errno;
-  if (fd < 0) return result_i32(env, -status);
-  descriptors_set(&loop->tracked, (uint32_t)fd, true);
-  return result_i32(env, (int32_t)fd);
-}
-
-/**
- * loopOpenSocket(loop, domain, type, protocol): number
- *
- * socket(2) and loopTrackFd in one, for the same reason. The descriptor or -errno.
- */
-static napi_value loop_open_socket(napi_env env, napi_callback_info info) {
-  ARGS(4);
-  struct loop *loop = arg_loop(env, argv[0]);
-  if (!loop) return result_i32(env, -ECANCELED);
-  int fd = socket(arg_i32(env, argv[1]), arg_i32(env, argv[2]) | SOCK_CLOEXEC, arg_i32(env, argv[3]));
-  int status = errno;
-  if (fd < 0) return result_i32(env, -status);
-  descriptors_set(&loop->tracked, (uint32_t)fd, true);
-  return result_i32(env, fd);
-}
-
-/** loopCloseFd(loop, fd): number — untracks and close(2), in one for the same reason; 0 or -errno. */
-static napi_value loop_close_fd(napi_env env, napi_callback_info info) {
-  ARGS(2);
-  struct loop *loop = arg_loop(env, argv[0]);
-  int fd = arg_i32(env, argv[1]);
-  if (!loop) return result_i32(env, -ECANCELED);
-  descriptors_set(&loop->tracked, (uint32_t)fd, false);
-  return result_syscall(env, close(fd));
-}
-
 const struct export loop_exports[] = {
     {"loopAttach", loop_attach},
     {"loopAddRing", loop_add_ring},
@@ -488,9 +426,5 @@ const struct export loop_exports[] = {
     {"loopDetach", loop_detach},
     {"loopHostFd", loop_host_fd},
     {"loopHostIsDue", loop_host_is_due},
-    {"loopTrackFd", loop_track_fd},
-    {"loopSetupRing", loop_setup_ring},
-    {"loopOpenSocket", loop_open_socket},
-    {"loopCloseFd", loop_close_fd},
     {NULL, NULL},
 };

@@ -9,6 +9,7 @@ import {
   validateString,
 } from '../base/index.ts'
 import { type Kernel, UringKernel } from '../kernel/index.ts'
+import { type CheckedHostOptions, type HostOptions, validateHostOptions } from './host-queue.ts'
 import { type CheckedStallOptions, validateStallOptions } from './stall-detector.ts'
 import type { StallOptions } from './stall-report.ts'
 
@@ -24,6 +25,8 @@ export interface ExecutorOptions {
   readonly ioMemoryBytesMax?: number
   /** The slice of a task queue without a latency class, in milliseconds; 10 if not given. */
   readonly preemptTimerMs?: number
+  /** Node's own event loop beside the task queues: its shares, and how long its events may wait. */
+  readonly host?: HostOptions
   /** How long to poll before the thread sleeps, in microseconds: 0, the default, saves power. */
   readonly spinBeforeParkUs?: number
   /** Reports turns that take too long, see {@link Executor.detectStalls}; off if not given. */
@@ -38,6 +41,7 @@ const NAMES = optionNames<ExecutorOptions>({
   ioMemoryBytes: true,
   ioMemoryBytesMax: true,
   preemptTimerMs: true,
+  host: true,
   spinBeforeParkUs: true,
   detectStalls: true,
   kernel: true,
@@ -51,6 +55,7 @@ export interface CheckedOptions {
   readonly memoryBytes: number
   readonly memoryBytesMax: number
   readonly sliceNs: number
+  readonly host: CheckedHostOptions
   readonly spinNs: number
   readonly stalls: CheckedStallOptions | null
 }
@@ -89,6 +94,7 @@ export function checkExecutorOptions(options: ExecutorOptions): CheckedOptions {
     memoryBytes: nextPowerOfTwo(memoryBytes),
     memoryBytesMax,
     sliceNs,
+    host: validateHostOptions(action, options.host ?? {}),
     spinNs: spinUs * NS_PER_US,
     stalls: stalls === null ? null : validateStallOptions(stalls, sliceNs),
   }

@@ -4,7 +4,11 @@ import {
   DOUBLE_NOW_NS,
   DOUBLE_TURN_END_NS,
   kernelError,
+  LEAVE_ALONE,
+  LEAVE_CONTESTED,
   WORD_ENTER_ERROR,
+  WORD_HOST_READY,
+  WORD_LEAVE,
   WORD_REFERENCED,
   WORD_RUNNABLE,
   WORD_TURN_SEQUENCE,
@@ -14,6 +18,7 @@ import { CompletionChains } from './completion-chains.ts'
 import { currentContext } from './context.ts'
 import { checkExecutorOptions, type ExecutorOptions } from './executor-options.ts'
 import { FollowUps } from './follow-ups.ts'
+import { HostQueue } from './host-queue.ts'
 import { Preemption, watchPreemption } from './preempt.ts'
 import { Scheduler } from './scheduler.ts'
 import { type CheckedStallOptions, StallDetector, validateStallOptions } from './stall-detector.ts'
@@ -53,13 +58,13 @@ export class Executor {
   /** @internal The smallest latency class among the queues, or Infinity. */
   latencyNsMin = Number.POSITIVE_INFINITY
 
-  readonly #scheduler = new Scheduler<TaskQueue>()
+  readonly #scheduler = new Scheduler<TaskQueue | HostQueue>()
+  readonly #host: HostQueue
   readonly #queues = new Set<TaskQueue>()
   readonly #words: Int32Array
   readonly #doubles: Float64Array
   #running: TaskQueue | null = null
   #turnStartNs = 0
-  #urgentCount = 0
   #readyBudget = READY_BUDGET
   readonly #chains: CompletionChains
   #taskCount = 0
@@ -81,8 +86,10 @@ export class Executor {
     this.#words = this.reactor.control.words
     this.#doubles = this.reactor.control.doubles
     this.preemption = new Preemption(this.reactor, this, checked.sliceNs)
-    this.#chains = new CompletionChains(this.reactor, this.#scheduler)
-    this.followUps = new FollowUps(this, this.#scheduler)
+    this.#host = new HostQueue(checked.host, this.#doubles)
+    const waiting = new WaitingQueues(this.#scheduler, this.#host)
+    this.#chains = new CompletionChains(this.reactor, waiting)
+    this.followUps = new FollowUps(this, waiting)
     this.defaultQueue = new TaskQueue(this, 'default', {})
     this.#queues.add(this.defaultQueue)
     this.#sliceNs = checked.sliceNs
@@ -140,6 +147,7 @@ export class Executor {
       name: this.name,
       reactor: this.reactor,
       queues: this.#queues,
+      host: this.#host,
       taskCount: this.#taskCount,
       followUpCount: this.followUps.count,
     })
@@ -265,11 +273,8 @@ export class Executor {
   wakeQueue(queue: TaskQueue): void {
     this.#words[WORD_RUNNABLE]!++
     if (queue !== this.#running) {
-      this.#scheduler.wake(queue)
-      if (queue.isLatencySensitive) {
-        this.#urgentCount++
-        this.preemption.isDue = true
-      }
+      this.#scheduler.wake(queue, this.#doubles[DOUBLE_NOW_NS]!)
+      if (queue.claim !== null && this.#scheduler.hasUrgent()) this.preemption.isDue = true
     }
     if (this.#words[WORD_REFERENCED] === 0) this.reactor.host.reference()
   }
@@ -279,27 +284,59 @@ export class Executor {
     this.#words[WORD_RUNNABLE]!--
   }
 
-  /** @internal Whether a latency-sensitive queue other than the running one is runnable. */
+  /** @internal Whether a queue other than the running one is runnable and has a claim to go first. */
   hasUrgentQueue(): boolean {
-    return this.#urgentCount > 0
+    return this.#scheduler.hasUrgent()
+  }
+
+  /** @internal The latency class of Node's loop while that waits for its turn, else Infinity. */
+  get hostLatencyNs(): number {
+    return this.#host.isRunnable ? this.#host.latencyNs : Number.POSITIVE_INFINITY
+  }
+
+  /** @internal Node's loop has something to do. */
+  hostIsReady(): void {
+    this.#words[WORD_HOST_READY] = 1
+    if (!this.#host.isRunnable) this.#scheduler.wake(this.#host, this.nowNs())
   }
 
   /**
    * One round of the event loop: charges the last turn, reaps, and settles a batch of the queue whose
-   * turn it is. Microtasks, and with them continuations, run as this returns.
+   * turn it is, or leaves to Node's loop. Microtasks, and with them continuations, run as this returns.
    */
   #turn(): void {
     if (this.#words[WORD_ENTER_ERROR] !== 0) this.#failEnter()
     this.#endTurn((this.#words[WORD_TURN_SEQUENCE]! - 2) | 0)
     this.reactor.reap()
+    this.#syncHost()
     const nowNs = this.#chains.collect(this.#doubles[DOUBLE_NOW_NS]!)
     if (nowNs >= this.#doubles[DOUBLE_DEADLINE_NS]!) this.reactor.timers.expire(nowNs)
     if (nowNs >= this.#adjustNs) this.#adjustShares(nowNs)
-    const queue = this.#scheduler.pick()
+    const next = this.#scheduler.pick()
+    const queue = next instanceof TaskQueue ? next : undefined
     if (this.#stalls !== null) this.#stalls.beginTurn(queue)
     if (queue !== undefined) this.#runBatch(queue, nowNs)
+    else if (next !== undefined) this.#leave()
     // Also while others are waiting: the host's events may not wait until nobody is.
     this.reactor.arm()
+  }
+
+  /** Charges Node's loop what it has run, and has it wait for its turn if it has something to do. */
+  #syncHost(): void {
+    const host = this.#host
+    const elapsedNs = host.takeElapsedNs()
+    const isReady = this.#words[WORD_HOST_READY] !== 0
+    if (elapsedNs > 0 || isReady !== host.isRunnable) {
+      // The hook leaves by itself when no task queue is runnable: then the host has had its turn.
+      this.#scheduler.remove(host)
+      if (elapsedNs > 0) this.#scheduler.charge(host, elapsedNs)
+      if (isReady) this.#scheduler.wake(host, this.#doubles[DOUBLE_NOW_NS]!)
+    }
+  }
+
+  /** Has the hook leave to Node's loop as this turn ends. */
+  #leave(): void {
+    this.#words[WORD_LEAVE] = this.#words[WORD_RUNNABLE]! > 0 ? LEAVE_CONTESTED : LEAVE_ALONE
   }
 
   /** Asks managers of shares; also for queues that wait, since few shares can make them wait long. */
@@ -323,10 +360,8 @@ export class Executor {
     this.followUps.end()
     const elapsedNs = this.#doubles[DOUBLE_TURN_END_NS]! - this.#turnStartNs
     queue.charge(elapsedNs)
-    if (queue.length > 0) {
-      this.#scheduler.add(queue)
-      if (queue.isLatencySensitive) this.#urgentCount++
-    }
+    this.#scheduler.charge(queue, elapsedNs)
+    if (queue.length > 0) this.#scheduler.add(queue, this.#doubles[DOUBLE_TURN_END_NS]!)
     // Last, since a report makes a queue runnable: maybe this one.
     if (this.#stalls !== null) this.#stalls.endTurn(queue, sequence, elapsedNs)
   }
@@ -335,7 +370,6 @@ export class Executor {
     this.#running = queue
     this.#turnStartNs = nowNs
     this.#readyBudget = READY_BUDGET
-    if (queue.isLatencySensitive) this.#urgentCount--
     this.preemption.beginTurn(nowNs)
     const limit = queue.beginBatch()
     const first = queue.peek()
@@ -368,6 +402,21 @@ export class Executor {
     // Nothing can be submitted or collected any more: once is enough to say so.
     this.close()
     throw error
+  }
+}
+
+/** The task queues that wait for a turn. Node's loop, which may wait too, does not end what is short anyway. */
+class WaitingQueues {
+  readonly #all: { readonly size: number }
+  readonly #host: HostQueue
+
+  constructor(all: { readonly size: number }, host: HostQueue) {
+    this.#all = all
+    this.#host = host
+  }
+
+  get size(): number {
+    return this.#all.size - (this.#host.isRunnable ? 1 : 0)
   }
 }
 

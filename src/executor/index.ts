@@ -14,6 +14,7 @@ export {
 export { createDeferred, type Deferred, newPromise, takeReject, takeResolve } from './deferred.ts'
 export { attachExecutor, confine, currentOrNull, Executor, executor } from './executor.ts'
 export type { ExecutorOptions } from './executor-options.ts'
+export type { HostOptions } from './host-queue.ts'
 export { needPreempt } from './preempt.ts'
 export { random } from './random.ts'
 export { answerDone, answerReady } from './ready.ts'

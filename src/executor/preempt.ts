@@ -16,15 +16,25 @@ export interface PreemptionSources {
   readonly memory: IoMemory
   readonly timers: Timers
   readonly host: LoopHost
+  /** Whether events of the host loop show in the latency ring, or are known of already. */
+  readonly isHostWatched: boolean
   /** Made when first asked for. */
   readonly latency: Ring
+  /** Lets events of the host loop show there, with its next submission. */
+  watchHost(): void
+  /** Whether one has shown since the last call. */
+  takeHostEvent(): boolean
 }
 
 /** Who else may be waiting for the running turn to end. */
 export interface PreemptionRivals {
   /** The smallest latency class among the queues, or Infinity. */
   readonly latencyNsMin: number
-  /** Whether a latency-sensitive queue other than the running one is runnable. */
+  /** The latency class of Node's loop while that waits for its turn, else Infinity. */
+  readonly hostLatencyNs: number
+  /** Node's loop has something to do. */
+  hostIsReady(): void
+  /** Whether a queue other than the running one is runnable and has a claim to go first. */
   hasUrgentQueue(): boolean
 }
 
@@ -32,9 +42,9 @@ export interface PreemptionRivals {
  * Decides whether the running turn should end: its slice is over, or somebody may not wait for it.
  *
  * The word it watches is the completion tail of the latency ring, which moves by itself while
- * JavaScript is busy: operations of latency-sensitive queues complete there, and so does a tick that
- * makes us look at the clock, at timers and at the host loop. The tick is armed only while
- * somebody asks. Without a completion an answer costs one atomic load: no system call, no clock.
+ * JavaScript is busy: operations of latency-sensitive queues complete there, a poll of the host loop's
+ * descriptor, and a tick that makes us look at the clock, at timers and at what else the host loop
+ * has to do. Both are armed only while somebody asks. Without a completion an answer costs one atomic load: no system call, no clock.
  */
 export class Preemption {
   /** @internal The words watched; a placeholder until the first question. */
@@ -63,11 +73,14 @@ export class Preemption {
     this.isDue = false
     this.#turnStartNs = nowNs
     if (this.#tick === null) return
-    // Not the tail: what came since the reap is still to be seen. Without a tick under way the
-    // first question of the turn must arm one, so it is made to differ.
+    // What came before the turn is known.
+    this.#sources.takeHostEvent()
+    // Not the tail: what came since the reap is still to be seen. Without a tick or a watch under way
+    // the first question of the turn must arm it, so it is made to differ.
     const ring = this.#sources.latency
     const head = ring.completionHead
-    this.seen = ring.holds(this.#tick) ? head : (head - 1) | 0
+    const isComing = ring.holds(this.#tick) && this.#sources.isHostWatched
+    this.seen = isComing ? head : (head - 1) | 0
   }
 
   /** The slow path of {@link needPreempt}: something completed since the last look. */
@@ -77,12 +90,11 @@ export class Preemption {
     const tick = this.#tick ?? this.#createTick(nowNs)
     if (tick !== null) this.#sources.latency.reap()
     timers.expire(nowNs)
-    tick?.arm(this.#sources.latency, this.#tickNs())
-    this.isDue =
-      this.isDue ||
-      nowNs - this.#turnStartNs >= Math.min(this.#sliceNs, this.#rivals.latencyNsMin) ||
-      this.#rivals.hasUrgentQueue() ||
-      host.isHostDue()
+    if (this.#sources.takeHostEvent() || host.isHostDue()) this.#rivals.hostIsReady()
+    if (tick !== null) this.#arm(tick)
+    const { latencyNsMin, hostLatencyNs } = this.#rivals
+    const sliceNs = Math.min(this.#sliceNs, latencyNsMin, hostLatencyNs)
+    this.isDue = this.isDue || nowNs - this.#turnStartNs >= sliceNs || this.#rivals.hasUrgentQueue()
     if (tick !== null) {
       const { latency } = this.#sources
       const { completionHead, unsubmittedCount } = latency
@@ -106,6 +118,13 @@ export class Preemption {
       this.#retryNs = nowNs + RETRY_NS
     }
     return this.#tick
+  }
+
+  #arm(tick: Tick): void {
+    const { latency } = this.#sources
+    tick.arm(latency, this.#tickNs())
+    this.#sources.watchHost()
+    if (latency.unsubmittedCount > 0) latency.submit()
   }
 
   #tickNs(): number {
@@ -175,7 +194,6 @@ class Tick extends Operation {
     writeTimespec(this.#timespec, 0, ns)
     encodeTimeout(ring.sqes, base, { timespecAddress: this.#address, absolute: false })
     ring.commitBackground(this)
-    ring.submit()
   }
 
   override complete(): void {}

@@ -6,6 +6,7 @@ import {
   DOUBLE_TURNS,
 } from '../kernel/index.ts'
 import type { Reactor } from '../reactor/index.ts'
+import type { HostQueue } from './host-queue.ts'
 import type { TaskQueue, TaskQueueStats } from './task-queue.ts'
 
 /** Counters since the executor was attached; reading does not reset them. */
@@ -35,6 +36,7 @@ export interface ExecutorStats {
     /** Whether the rings have it registered; not if locked memory is short. */
     readonly isRegistered: boolean
   }
+  /** Every task queue, the default one first, and Node's own event loop, named `node`, last. */
   readonly queues: readonly TaskQueueStats[]
 }
 
@@ -43,6 +45,7 @@ export interface StatsSources {
   readonly name: string
   readonly reactor: Reactor
   readonly queues: Iterable<TaskQueue>
+  readonly host: HostQueue
   readonly taskCount: number
   readonly followUpCount: number
 }
@@ -72,6 +75,6 @@ export function readStats(sources: StatsSources): ExecutorStats {
       leasedCount: reactor.memory.leasedCount,
       isRegistered: reactor.isMemoryRegistered,
     },
-    queues,
+    queues: [...queues, sources.host.stats()],
   }
 }

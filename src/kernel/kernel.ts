@@ -72,7 +72,7 @@ export interface LoopHost {
   addRing(memory: RingMemory, entry: RingEntry): SubmitRing | number
   /** Keeps the host loop alive from now on, while the control block says something is live. */
   reference(): void
-  /** Whether the host loop has timers, immediates or closings to run now. */
+  /** Whether the host loop has timers, immediates, new watchers or closings to look at now. */
   isHostDue(): boolean
   /** Whether `fd` is to be closed should the environment end with it open. */
   trackFd(fd: number, tracked: boolean): void

@@ -11,7 +11,7 @@ export const WORD_RUNNABLE = 0
 export const WORD_LIVE_TIMERS = 1
 /** 1 while a poll of the host loop's descriptor is in the main ring. */
 export const WORD_ARMED = 2
-/** 1 when the host loop has events: leave to it. The hook clears it. */
+/** 1 while the host loop has something to do. Written by both; the hook clears it as it leaves. */
 export const WORD_HOST_READY = 3
 /** 1 while the thread is parked. Written by the hook. */
 export const WORD_SLEEPING = 4
@@ -39,6 +39,8 @@ export const WORD_STALL_REPORTED = 15
  * which would leave their descriptors open.
  */
 export const WORD_CLOSING = 34
+/** Set by a turn to have the hook leave to the host loop: {@link LEAVE_ALONE}, {@link LEAVE_CONTESTED}. */
+export const WORD_LEAVE = 37
 /** 1 while a watchdog is connected to this process's inspector. Written by the watchdog. */
 export const WORD_STALL_CAPTURING = 63
 
@@ -57,6 +59,17 @@ export const DOUBLE_SPUN_NS = 13
 export const DOUBLE_ENTERS = 14
 export const DOUBLE_TURNS = 15
 export const DOUBLE_PARKS = 16
+/** Time from leaving the hook to entering it again, while task queues were waiting, and while none was. */
+export const DOUBLE_HOST_CONTESTED_NS = 19
+export const DOUBLE_HOST_ALONE_NS = 20
+/** How often the hook was left. Written by the hook, as the two above. */
+export const DOUBLE_HOST_VISITS = 21
+
+// ABI: values of WORD_LEAVE.
+/** Nobody but the host loop is runnable. */
+export const LEAVE_ALONE = 1
+/** Task queues are runnable as well: the host loop pays for its time. */
+export const LEAVE_CONTESTED = 2
 
 // ABI: bits of the upper half of `user_data`, shared with native/quiesce.c.
 /** Results that are no errors are descriptors, which the loop closes where nobody has reaped them. */

@@ -46,6 +46,8 @@ export class Reactor {
   readonly #ringEntryCount: number
   readonly #hostPoll: ReadinessPoll
   #latencyPoll: ReadinessPoll | null = null
+  /** A second poll of the host loop's descriptor, in the latency ring, whose completions come by themselves. */
+  readonly #hostWatch: HostWatch
   #isMemoryRegistered = false
   #memoryRegistrationError = 0
 
@@ -70,6 +72,7 @@ export class Reactor {
     }
     this.files = new RegisteredFiles(kernel, this.main)
     this.#hostPoll = new ReadinessPoll(this.host.hostFd, this.control.words, true)
+    this.#hostWatch = new HostWatch(this.host.hostFd)
   }
 
   /** The latency ring, whose completions {@link needPreempt} sees; made when first asked for. */
@@ -99,7 +102,8 @@ export class Reactor {
     const all = this.main.inFlightCount + (this.#latency?.inFlightCount ?? 0)
     const isArmed = (poll: ReadinessPoll | null): boolean => poll !== null && this.main.holds(poll)
     const polls = (isArmed(this.#hostPoll) ? 1 : 0) + (isArmed(this.#latencyPoll) ? 1 : 0)
-    return all - polls
+    const isWatching = this.#latency?.holds(this.#hostWatch) === true
+    return all - polls - (isWatching ? 1 : 0)
   }
 
   /** Why the I/O memory is not registered with the rings: a negative error number, else 0. */
@@ -148,6 +152,27 @@ export class Reactor {
     }
     encodeCancel(ring.sqes, base, name)
     ring.commitUnwatched()
+  }
+
+  /** Whether events of the host loop show in the latency ring, or are known of already. */
+  get isHostWatched(): boolean {
+    if (this.control.words[WORD_HOST_READY] !== 0 || this.host.hostFd < 0) return true
+    return this.latency.holds(this.#hostWatch)
+  }
+
+  /**
+   * Lets events of the host loop show in the latency ring, while JavaScript is busy, with its next
+   * submission.
+   */
+  watchHost(): void {
+    if (!this.isHostWatched) this.#hostWatch.arm(this.latency)
+  }
+
+  /** Whether such an event has shown since the last call. */
+  takeHostEvent(): boolean {
+    const { hasFired } = this.#hostWatch
+    this.#hostWatch.hasFired = false
+    return hasFired
   }
 
   /** Makes events of the host loop and of the latency ring wake a parked thread. */
@@ -209,17 +234,13 @@ export class Reactor {
   }
 }
 
-/** Wakes the parked thread when a descriptor becomes readable; one-shot, so that it is level-triggered. */
-class ReadinessPoll extends Operation {
+/** Polls a descriptor for our own sake: in the background, and once, so that it is level-triggered. */
+abstract class BackgroundPoll extends Operation {
   readonly #fd: number
-  readonly #words: Int32Array
-  readonly #isHost: boolean
 
-  constructor(fd: number, words: Int32Array, isHost: boolean) {
+  constructor(fd: number) {
     super(NO_QUEUE)
     this.#fd = fd
-    this.#words = words
-    this.#isHost = isHost
   }
 
   /** False where the ring refuses for now. */
@@ -233,10 +254,31 @@ class ReadinessPoll extends Operation {
     return true
   }
 
+  override run(): void {}
+}
+
+/** Wakes the parked thread when a descriptor becomes readable. */
+class ReadinessPoll extends BackgroundPoll {
+  readonly #words: Int32Array
+  readonly #isHost: boolean
+
+  constructor(fd: number, words: Int32Array, isHost: boolean) {
+    super(fd)
+    this.#words = words
+    this.#isHost = isHost
+  }
+
   override complete(): void {
     this.#words[WORD_ARMED] = 0
     if (this.#isHost) this.#words[WORD_HOST_READY] = 1
   }
+}
 
-  override run(): void {}
+/** Tells a running turn of the host loop's events; whoever is between turns has the other poll for that. */
+class HostWatch extends BackgroundPoll {
+  hasFired = false
+
+  override complete(): void {
+    this.hasFired = true
+  }
 }

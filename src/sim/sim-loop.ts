@@ -15,6 +15,7 @@ import {
   IORING_SQ_CQ_OVERFLOW,
   IORING_SQ_TASKRUN,
   type Kernel,
+  LEAVE_CONTESTED,
   type LoopControl,
   type LoopHost,
   type RingEntry,
@@ -25,6 +26,7 @@ import {
   WORD_BACKGROUND,
   WORD_ENTER_ERROR,
   WORD_HOST_READY,
+  WORD_LEAVE,
   WORD_LIVE_TIMERS,
   WORD_MORE,
   WORD_REFERENCED,
@@ -35,6 +37,7 @@ import {
 import type { SimCore } from './core.ts'
 import { clearImmediate, clearTimeout, setImmediate, setTimeout } from './host-timers.ts'
 import { quiesce } from './quiesce.ts'
+import { SimHost, type SimHostOptions } from './sim-host.ts'
 
 const EDEADLK = 35
 /** Promises that are not ours may need some rounds of the host loop before they move ours. */
@@ -43,7 +46,6 @@ const IDLE_ROUNDS_MAX = 8
 const IDLE_POLL_MS = 1
 const TURN_NS_MIN = 1_000
 const TURN_NS_MAX = 30_000
-const HOST_DUE_PROBABILITY = 0.02
 
 /** Why a simulated program can't go on. */
 export type StuckReason =
@@ -51,6 +53,8 @@ export type StuckReason =
   | 'idle'
   /** It has had more turns than it may. */
   | 'turns'
+  /** Its task queues keep Node's loop from running, or the other way round: percore's fault. */
+  | 'starved'
 
 /** What a simulated event loop reports. */
 export interface SimLoopEvents {
@@ -58,6 +62,8 @@ export interface SimLoopEvents {
   readonly onStuck?: (reason: StuckReason) => void
   /** How many turns a program may have; no limit if not given. */
   readonly turnCountMax?: number
+  /** The event loop around it. */
+  readonly host?: SimHostOptions
 }
 
 interface LoopRing {
@@ -78,11 +84,14 @@ export class SimLoop implements LoopHost {
   readonly #control: LoopControl
   readonly #turn: () => void
   readonly #events: SimLoopEvents
+  readonly #host: SimHost
   readonly #rings: LoopRing[] = []
   readonly #trackedFds = new Set<number>()
   #immediate: NodeJS.Immediate | null = null
   #timer: NodeJS.Timeout | null = null
   #idleRounds = 0
+  /** Whether a task queue was runnable as the last turn began. */
+  #wasRunnable = false
   #isClosed = false
 
   constructor(
@@ -97,6 +106,7 @@ export class SimLoop implements LoopHost {
     this.#control = control
     this.#turn = turn
     this.#events = events
+    this.#host = new SimHost(core, control, events.host)
     this.#schedule()
   }
 
@@ -119,9 +129,8 @@ export class SimLoop implements LoopHost {
     if (this.#timer !== null) this.#schedule()
   }
 
-  /** The host has nothing of its own here; now and then it is said to, so that turns end early. */
   isHostDue(): boolean {
-    return this.#core.prng.chance(HOST_DUE_PROBABILITY)
+    return this.#host.draw()
   }
 
   trackFd(fd: number, tracked: boolean): void {
@@ -164,20 +173,22 @@ export class SimLoop implements LoopHost {
     this.#immediate = null
     this.#timer = null
     if (this.#isClosed) return
-    if (this.#core.isInTurn) this.#endTurn()
+    const isStarvation = this.#core.isInTurn && this.#endTurn()
     let isIdle = false
     try {
       isIdle = !this.#round()
     } finally {
-      if (!this.#isClosed) this.#continue(isIdle)
+      if (!this.#isClosed) this.#continue(isIdle, isStarvation)
     }
   }
 
-  #continue(isIdle: boolean): void {
+  #continue(isIdle: boolean, isStarvation: boolean): void {
     const { onStuck, turnCountMax = Number.POSITIVE_INFINITY } = this.#events
     const isOverdue = this.#control.doubles[DOUBLE_TURNS]! > turnCountMax
     this.#idleRounds = isIdle ? this.#idleRounds + 1 : 0
-    if (this.#idleRounds < IDLE_ROUNDS_MAX && !isOverdue) {
+    if (isStarvation && onStuck !== undefined) {
+      onStuck('starved')
+    } else if (this.#idleRounds < IDLE_ROUNDS_MAX && !isOverdue) {
       this.#schedule()
     } else if (onStuck !== undefined) {
       onStuck(isOverdue ? 'turns' : 'idle')
@@ -192,25 +203,34 @@ export class SimLoop implements LoopHost {
     const { words, doubles } = this.#control
     this.#syncReference()
     this.#enterAll()
+    // Nobody else wants the thread: the hook leaves without asking.
+    if (!this.#hasWork() && this.#host.isReady) this.#host.visit(false)
     while (!this.#hasWork() && words[WORD_ARMED] === 1) {
       if (!this.#park()) return false
     }
+    if (this.#host.draw()) words[WORD_HOST_READY] = 1
+    this.#wasRunnable = words[WORD_RUNNABLE]! > 0
     doubles[DOUBLE_NOW_NS] = this.#core.clock.nowNs
     doubles[DOUBLE_TURNS]! += 1
     words[WORD_TURN_SEQUENCE]!++
     this.#core.isInTurn = true
     this.#turn()
-    words[WORD_HOST_READY] = 0
     // Microtasks run as this returns: the turn ends with the next round.
     return true
   }
 
-  #endTurn(): void {
+  /** Lets the time of a turn pass, and that of the host if it comes next; true if one starves the other. */
+  #endTurn(): boolean {
     const { clock, prng } = this.#core
+    const { words } = this.#control
     this.#core.isInTurn = false
     clock.advanceTo(clock.nowNs + prng.int(TURN_NS_MIN, TURN_NS_MAX))
     this.#control.doubles[DOUBLE_TURN_END_NS] = clock.nowNs
-    this.#control.words[WORD_TURN_SEQUENCE]!++
+    words[WORD_TURN_SEQUENCE]!++
+    const leave = words[WORD_LEAVE]!
+    words[WORD_LEAVE] = 0
+    if (leave !== 0) this.#host.visit(leave === LEAVE_CONTESTED)
+    return this.#host.isStarvation(leave !== 0, leave === 0, this.#wasRunnable)
   }
 
   #hasWork(): boolean {

@@ -249,7 +249,9 @@ class SimulationRun {
           const what =
             reason === 'idle'
               ? 'it waits for what can never happen'
-              : `it does not come to an end in ${turnCountMax} turns, which are its turnCountMax`
+              : reason === 'starved'
+                ? "task queues and Node's loop do not let each other run"
+                : `it does not come to an end in ${turnCountMax} turns, which are its turnCountMax`
           this.#giveUp(this.#failure('ERR_SIMULATION_STUCK', what + this.#describe()))
         },
       },

@@ -116,7 +116,7 @@ test('close() keeps tasks that were spawned before from starting', LIMIT, async 
       current.close()
     })
   }
-  await nextImmediate()
+  while (!current.isClosed) await nextImmediate()
   await nextImmediate()
 
   assert.deepEqual(started, [0])

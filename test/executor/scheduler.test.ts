@@ -1,23 +1,31 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type Schedulable, Scheduler } from '../../src/executor/scheduler.ts'
+import { Claim, type Schedulable, Scheduler } from '../../src/executor/scheduler.ts'
 
 interface Queue extends Schedulable {
-  readonly shares: number
+  shares: number
   runtime: number
 }
 
-function queue(shares = 1000): Queue {
-  return { heapIndex: -1, virtualRuntime: 0, order: 0, hasYielded: false, shares, runtime: 0 }
+function queue(shares = 1000, claim: Claim | null = null): Queue {
+  return {
+    heapIndex: -1,
+    virtualRuntime: 0,
+    order: 0,
+    hasYielded: false,
+    shares,
+    claim,
+    runtime: 0,
+  }
 }
 
 /** Runs the next for some time, and puts it back. */
 function turn(scheduler: Scheduler<Queue>, time: number): Queue {
   const next = scheduler.pick()!
   next.runtime += time
-  next.virtualRuntime += (time * 1000) / next.shares
-  scheduler.add(next)
+  scheduler.charge(next, time)
+  scheduler.add(next, 0)
   return next
 }
 
@@ -26,8 +34,8 @@ test('busy queues run in proportion to their shares, whatever those are', () => 
   fc.assert(
     fc.property(shares, fc.integer({ min: 1, max: 50 }), (all, time) => {
       const scheduler = new Scheduler<Queue>()
-      const queues = all.map(queue)
-      for (const one of queues) scheduler.wake(one)
+      const queues = all.map((share) => queue(share))
+      for (const one of queues) scheduler.wake(one, 0)
 
       for (let i = 0; i < 5000; i++) turn(scheduler, time)
 
@@ -42,15 +50,15 @@ test('busy queues run in proportion to their shares, whatever those are', () => 
 test('turns of different lengths change nothing about the proportion', () => {
   const scheduler = new Scheduler<Queue>()
   const [long, short] = [queue(200), queue(100)]
-  scheduler.wake(long)
-  scheduler.wake(short)
+  scheduler.wake(long, 0)
+  scheduler.wake(short, 0)
 
   for (let i = 0; i < 10_000; i++) {
     const next = scheduler.pick()!
     const time = next === long ? 20 : 1
     next.runtime += time
-    next.virtualRuntime += (time * 1000) / next.shares
-    scheduler.add(next)
+    scheduler.charge(next, time)
+    scheduler.add(next, 0)
   }
 
   assert.ok(Math.abs(long.runtime / short.runtime - 2) < 0.01)
@@ -59,10 +67,10 @@ test('turns of different lengths change nothing about the proportion', () => {
 test('a queue that slept gets no credit for it', () => {
   const scheduler = new Scheduler<Queue>()
   const [busy, sleeper] = [queue(), queue()]
-  scheduler.wake(busy)
+  scheduler.wake(busy, 0)
   for (let i = 0; i < 1000; i++) turn(scheduler, 10)
 
-  scheduler.wake(sleeper)
+  scheduler.wake(sleeper, 0)
   for (let i = 0; i < 100; i++) turn(scheduler, 10)
 
   assert.ok(sleeper.runtime <= 510, `the sleeper ran ${sleeper.runtime} of 1000`)
@@ -71,12 +79,12 @@ test('a queue that slept gets no credit for it', () => {
 test('a queue that slept keeps what it owes', () => {
   const scheduler = new Scheduler<Queue>()
   const [greedy, modest] = [queue(), queue()]
-  scheduler.wake(greedy)
-  scheduler.wake(modest)
+  scheduler.wake(greedy, 0)
+  scheduler.wake(modest, 0)
   const first = scheduler.pick()!
   first.virtualRuntime += 1000
 
-  scheduler.wake(first)
+  scheduler.wake(first, 0)
   const order = Array.from({ length: 5 }, () => turn(scheduler, 100))
 
   assert.ok(order.every((one) => one !== first))
@@ -85,8 +93,8 @@ test('a queue that slept keeps what it owes', () => {
 test('a queue that yields lets another go first, once', () => {
   const scheduler = new Scheduler<Queue>()
   const [favoured, other] = [queue(1000), queue(1)]
-  scheduler.wake(favoured)
-  scheduler.wake(other)
+  scheduler.wake(favoured, 0)
+  scheduler.wake(other, 0)
   turn(scheduler, 1)
   turn(scheduler, 1)
   assert.equal(turn(scheduler, 1), favoured, 'it has far less virtual time')
@@ -100,7 +108,7 @@ test('a queue that yields lets another go first, once', () => {
 test('a queue that yields runs on when it is alone', () => {
   const scheduler = new Scheduler<Queue>()
   const alone = queue()
-  scheduler.wake(alone)
+  scheduler.wake(alone, 0)
   alone.hasYielded = true
 
   assert.equal(scheduler.pick(), alone)
@@ -111,8 +119,8 @@ test('a queue that yields runs on when it is alone', () => {
 test('a yield is forgotten once another queue has had a turn', () => {
   const scheduler = new Scheduler<Queue>()
   const [light, heavy] = [queue(), queue(1)]
-  scheduler.wake(light)
-  scheduler.wake(heavy)
+  scheduler.wake(light, 0)
+  scheduler.wake(heavy, 0)
   assert.equal(turn(scheduler, 1), light)
   light.hasYielded = true
   assert.equal(turn(scheduler, 1), heavy)
@@ -125,8 +133,8 @@ test('a yield is forgotten once another queue has had a turn', () => {
 test('rescale() lets a queue that gets more shares wait no longer than they say', () => {
   const scheduler = new Scheduler<Queue>()
   const [poor, rich] = [queue(1), queue(1000)]
-  scheduler.wake(poor)
-  scheduler.wake(rich)
+  scheduler.wake(poor, 0)
+  scheduler.wake(rich, 0)
   turn(scheduler, 10)
   assert.equal(turn(scheduler, 10), rich)
   assert.equal(poor.virtualRuntime, 10_000)
@@ -144,7 +152,7 @@ test('rescale() of a queue that sleeps counts when it wakes', () => {
   sleeper.virtualRuntime = 5000
 
   scheduler.rescale(sleeper, 10)
-  scheduler.wake(sleeper)
+  scheduler.wake(sleeper, 0)
 
   assert.equal(scheduler.pick(), sleeper)
   assert.equal(sleeper.virtualRuntime, 500)
@@ -153,7 +161,7 @@ test('rescale() of a queue that sleeps counts when it wakes', () => {
 test('equals go in the order in which they became runnable', () => {
   const scheduler = new Scheduler<Queue>()
   const queues = Array.from({ length: 20 }, () => queue())
-  for (const one of queues) scheduler.wake(one)
+  for (const one of queues) scheduler.wake(one, 0)
 
   const picked = queues.map(() => scheduler.pick())
 
@@ -165,8 +173,8 @@ test('nobody waits for more than the turns of the others, whatever the shares', 
   fc.assert(
     fc.property(all, (shares) => {
       const scheduler = new Scheduler<Queue>()
-      const queues = shares.map(queue)
-      for (const one of queues) scheduler.wake(one)
+      const queues = shares.map((share) => queue(share))
+      for (const one of queues) scheduler.wake(one, 0)
       const total = shares.reduce((sum, share) => sum + share)
       const least = Math.min(...shares)
 
@@ -181,10 +189,189 @@ test('nobody waits for more than the turns of the others, whatever the shares', 
 test('remove() of a queue that is not runnable is nothing', () => {
   const scheduler = new Scheduler<Queue>()
   const [one, two] = [queue(), queue()]
-  scheduler.wake(one)
+  scheduler.wake(one, 0)
 
   scheduler.remove(two)
   scheduler.remove(one)
 
   assert.equal(scheduler.size, 0)
+})
+
+const MS = 1e6
+
+/** A queue with a latency class of so many milliseconds. */
+function urgent(latencyMs: number, shares = 1000): Queue {
+  return queue(shares, new Claim(latencyMs * MS, shares))
+}
+
+/** Node's loop. */
+function host(shares = 1000): Queue {
+  return queue(shares, new Claim(MS, shares, true))
+}
+
+/** Runs all, which never sleep, for turns of the lengths given; returns what part of the time each got. */
+function saturate(all: readonly (readonly [Queue, number])[], totalNs: number): number[] {
+  const scheduler = new Scheduler<Queue>()
+  const turnNs = new Map(all)
+  for (const one of turnNs.keys()) scheduler.wake(one, 0)
+  let nowNs = 0
+  while (nowNs < totalNs) {
+    const next = scheduler.pick()!
+    const elapsedNs = turnNs.get(next)!
+    nowNs += elapsedNs
+    next.runtime += elapsedNs
+    scheduler.charge(next, elapsedNs)
+    scheduler.add(next, nowNs)
+  }
+  return all.map(([{ runtime }]) => runtime / nowNs)
+}
+
+test('a queue with a class goes before fifty busy ones as it wakes', () => {
+  const scheduler = new Scheduler<Queue>()
+  const busy = Array.from({ length: 50 }, () => queue())
+  for (const one of busy) scheduler.wake(one, 0)
+  for (let i = 0; i < 500; i++) turn(scheduler, 0.5 * MS)
+  const serving = urgent(2)
+
+  for (let i = 0; i < 100; i++) {
+    scheduler.wake(serving, 0)
+    assert.equal(scheduler.hasUrgent(), true)
+    const next = scheduler.pick()!
+    scheduler.charge(next, 0.1 * MS)
+    assert.equal(next, serving)
+    assert.notEqual(turn(scheduler, 0.5 * MS), serving)
+  }
+})
+
+test('of two classes the one whose bound is next goes first', () => {
+  const scheduler = new Scheduler<Queue>()
+  const [loose, tight] = [urgent(10), urgent(2)]
+  scheduler.wake(loose, 0)
+  scheduler.wake(tight, 1 * MS)
+
+  assert.equal(scheduler.pick(), tight)
+  scheduler.add(tight, 9 * MS)
+  assert.equal(scheduler.pick(), loose)
+})
+
+test('a saturated class leaves a quarter of the time to those without', () => {
+  const busy = Array.from({ length: 8 }, () => [queue(), 0.5 * MS] as const)
+
+  const [serving, ...others] = saturate([[urgent(2), 0.1 * MS], ...busy], 10_000 * MS)
+
+  assert.ok(Math.abs(serving! - 0.75) < 0.01, `${serving}`)
+  for (const part of others) assert.ok(Math.abs(part - 0.25 / 8) < 0.005, `${part}`)
+})
+
+test('a class of few shares has as little credit', () => {
+  const all = [
+    [urgent(2, 10), 0.1 * MS],
+    [queue(), 0.5 * MS],
+  ] as const
+
+  const [serving] = saturate(all, 10_000 * MS)
+
+  assert.ok(serving! < 0.04, `${serving}`)
+})
+
+test("Node's loop has three quarters by its class, and queues share the rest", () => {
+  for (const iterationMs of [0.002, 0.3, 20]) {
+    const busy = Array.from({ length: 50 }, () => [queue(), 0.5 * MS] as const)
+    const all = [[host(), iterationMs * MS], [urgent(2), 0.05 * MS], ...busy] as const
+
+    const [node, serving, ...others] = saturate(all, 20_000 * MS)
+
+    assert.ok(Math.abs(node! - 0.75) < 0.02, `${iterationMs}: ${node}`)
+    assert.ok(Math.abs(serving! - 0.25 * 0.75) < 0.02, `${iterationMs}: ${serving}`)
+    const rest = others.reduce((sum, part) => sum + part)
+    assert.ok(Math.abs(rest - 0.25 * 0.25) < 0.02, `${iterationMs}: ${rest}`)
+  }
+})
+
+test("Node's loop without a class has its share", () => {
+  const node = queue(1000)
+
+  const [part] = saturate(
+    [
+      [node, 20 * MS],
+      [queue(), 0.5 * MS],
+      [queue(), 0.5 * MS],
+    ],
+    10_000 * MS,
+  )
+
+  assert.ok(Math.abs(part! - 1 / 3) < 0.02, `${part}`)
+})
+
+test('one turn of any length is not held against a class for long', () => {
+  const scheduler = new Scheduler<Queue>()
+  const [node, busy] = [host(), queue()]
+  scheduler.wake(node, 0)
+  scheduler.wake(busy, 0)
+  assert.equal(turn(scheduler, 3_600_000 * MS), node)
+
+  let turnCount = 1
+  while (turn(scheduler, 0.5 * MS) !== node) turnCount++
+
+  // A third of 32 ms.
+  assert.ok(turnCount <= 23, `${turnCount} turns of another went first`)
+})
+
+test('an idle while gives a class no more than 8 ms', () => {
+  const scheduler = new Scheduler<Queue>()
+  const [serving, busy] = [urgent(2), queue()]
+  scheduler.wake(busy, 0)
+  for (let i = 0; i < 1000; i++) turn(scheduler, MS)
+  scheduler.wake(serving, 0)
+
+  let turnCount = 0
+  while (turn(scheduler, MS) === serving) turnCount++
+
+  assert.equal(turnCount, 8)
+})
+
+test('rescale() of a class changes what it gains from then on', () => {
+  const scheduler = new Scheduler<Queue>()
+  const [serving, busy] = [{ ...urgent(2), shares: 1000 }, queue()]
+  scheduler.wake(serving, 0)
+  scheduler.wake(busy, 0)
+  while (turn(scheduler, MS) === serving);
+
+  serving.shares = 10
+  scheduler.rescale(serving, 0.01)
+
+  let otherCount = 0
+  for (let i = 0; i < 1000; i++) if (turn(scheduler, MS) === busy) otherCount++
+  assert.ok(otherCount > 900, `${otherCount} turns of the other`)
+})
+
+test('heaps and claims stay in step, whatever happens', () => {
+  const action = fc.record({
+    index: fc.nat(5),
+    kind: fc.constantFrom('wake', 'pick', 'remove', 'rescale', 'yield'),
+    ns: fc.integer({ min: 0, max: 40 * MS }),
+  })
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 200 }), (actions) => {
+      const scheduler = new Scheduler<Queue>()
+      const all = [queue(), queue(10), urgent(1), urgent(5), urgent(3, 10), host()]
+      for (const { index, kind, ns } of actions) {
+        const one = all[index]!
+        if (kind === 'yield') one.hasYielded = true
+        if (kind === 'wake' && one.heapIndex === -1) scheduler.wake(one, ns)
+        if (kind === 'remove') scheduler.remove(one)
+        if (kind === 'rescale') scheduler.rescale(one, 0.5)
+        if (kind !== 'pick') continue
+        const next = scheduler.pick()
+        if (next !== undefined) scheduler.charge(next, ns)
+      }
+
+      const runnable = all.filter(({ heapIndex }) => heapIndex !== -1)
+      assert.equal(scheduler.size, runnable.length)
+      const picked = runnable.map(() => scheduler.pick())
+      assert.equal(new Set(picked).size, runnable.length)
+      assert.equal(scheduler.pick(), undefined)
+      assert.equal(scheduler.hasUrgent(), false)
+    }),
+  )
 })

@@ -1,0 +1,40 @@
+/* One hooked event loop, as its hook and its descriptors know it. */
+#ifndef PERCORE_LOOP_H
+#define PERCORE_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "napi.h"
+#include "queues.h"
+#include "uv-abi.h"
+
+enum { RINGS_MAX = 3 };
+
+struct loop {
+  napi_env env;
+  uv_loop_t *uv;
+  uv_handle_t *prepare, *check, *idle;
+  napi_ref turn, receiver, keep;
+  napi_async_cleanup_hook_handle cleanup;
+  volatile int32_t *words;
+  volatile double *doubles;
+  struct ring rings[RINGS_MAX];
+  int ring_count;
+  int open_handles;
+  bool closing;
+  double uv_updated_ns;
+  double left_ns; /* when the hook was left, and as what; 0 before that */
+  int left_as;
+  struct descriptors tracked; /* to close with the environment */
+};
+
+/* The loop of a handle, or NULL: of a worker being terminated that got none, or one shut down. */
+static inline struct loop *arg_loop(napi_env env, napi_value value) {
+  void *data;
+  if (napi_get_value_external(env, value, &data) != napi_ok) return NULL;
+  struct loop *loop = data;
+  return loop->closing ? NULL : loop;
+}
+
+#endif

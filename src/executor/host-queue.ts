@@ -1,0 +1,92 @@
+import { optionNames, validateInteger, validateOptions } from '../base/index.ts'
+import {
+  DOUBLE_HOST_ALONE_NS,
+  DOUBLE_HOST_CONTESTED_NS,
+  DOUBLE_HOST_VISITS,
+} from '../kernel/index.ts'
+import { Claim, type Schedulable } from './scheduler.ts'
+import { SHARES_DEFAULT, SHARES_MIN } from './shares.ts'
+import { type LatencyClass, type TaskQueueStats, validateLatency } from './task-queue.ts'
+
+const HOST_SHARES_MAX = 10_000
+const HOST_LATENCY_MS = 1
+
+/** How Node's own event loop takes part in the scheduling of this thread. */
+export interface HostOptions {
+  /** 1 … 10,000, beside those of task queues; 1000 if not given. */
+  readonly shares?: number
+  /**
+   * How soon its sockets, timers and messages are looked at while task queues are busy; `{ maxMs: 1 }` if
+   * not given. With null it runs by its shares alone, which suits who serves nothing with it.
+   */
+  readonly latency?: LatencyClass | null
+}
+
+const NAMES = optionNames<HostOptions>({ shares: true, latency: true })
+
+/** {@link HostOptions}, checked. */
+export interface CheckedHostOptions {
+  readonly shares: number
+  /** Infinity without a class. */
+  readonly latencyNs: number
+}
+
+/** @throws {TypeError | RangeError} for anything but {@link HostOptions}. */
+export function validateHostOptions(action: string, options: HostOptions): CheckedHostOptions {
+  validateOptions(action, options, NAMES, 'host')
+  const { shares = SHARES_DEFAULT, latency = { maxMs: HOST_LATENCY_MS } } = options
+  validateInteger(action, 'host.shares', shares, { min: SHARES_MIN, max: HOST_SHARES_MAX })
+  if (latency === null) return { shares, latencyNs: Number.POSITIVE_INFINITY }
+  return { shares, latencyNs: validateLatency(action, latency, 'host.latency') }
+}
+
+/**
+ * Node's event loop as the scheduler sees it: a queue that is runnable while libuv has something to do,
+ * and whose turn is an iteration of libuv's.
+ */
+export class HostQueue implements Schedulable {
+  readonly name = 'node'
+  readonly shares: number
+  readonly latencyNs: number
+  readonly claim: Claim | null
+  heapIndex: number = -1
+  virtualRuntime: number = 0
+  order: number = 0
+  hasYielded: boolean = false
+  readonly #doubles: Float64Array
+  #chargedNs = 0
+
+  constructor({ shares, latencyNs }: CheckedHostOptions, doubles: Float64Array) {
+    this.shares = shares
+    this.latencyNs = latencyNs
+    this.claim = latencyNs === Number.POSITIVE_INFINITY ? null : new Claim(latencyNs, shares, true)
+    this.#doubles = doubles
+  }
+
+  get isRunnable(): boolean {
+    return this.heapIndex !== -1
+  }
+
+  /**
+   * The time that it ran while task queues waited, since the last call. What it ran while nobody
+   * else wanted the thread is charged to nobody, as if all had started anew.
+   */
+  takeElapsedNs(): number {
+    const contestedNs = this.#doubles[DOUBLE_HOST_CONTESTED_NS]!
+    const elapsedNs = contestedNs - this.#chargedNs
+    this.#chargedNs = contestedNs
+    return elapsedNs
+  }
+
+  stats(): TaskQueueStats {
+    const doubles = this.#doubles
+    return {
+      name: this.name,
+      shares: this.shares,
+      runtimeNs: doubles[DOUBLE_HOST_CONTESTED_NS]! + doubles[DOUBLE_HOST_ALONE_NS]!,
+      turnCount: doubles[DOUBLE_HOST_VISITS]!,
+      settledCount: 0,
+      taskCount: 0,
+    }
+  }
+}
