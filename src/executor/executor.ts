@@ -108,8 +108,11 @@ export class Executor {
   /** The queue that the running code belongs to; the default queue outside of any task. */
   currentQueue(): TaskQueue {
     const queue = currentContext()?.queue
+    if (queue === undefined) return this.defaultQueue
+    if (queue.owner === this) return queue
+    refuseConfined(queue.owner, this)
     // Code may outlive the executor that it was started on, and go on with the next.
-    return queue !== undefined && queue.owner === this ? queue : this.defaultQueue
+    return this.defaultQueue
   }
 
   /** The task that the running code belongs to, or null. */
@@ -449,6 +452,15 @@ export function confine(executor: Executor): void {
   confined.add(executor)
   hasConfined = true
   watchPreemption(null, () => currentOrNull()?.preemption ?? null)
+}
+
+/** A simulated program that used a real file, made outside of it, would change a real disk. */
+function refuseConfined(owner: QueueOwner, other: Executor): void {
+  if (!hasConfined || !confined.has(owner)) return
+  throw new RuntimeError(
+    'ERR_UNSUPPORTED',
+    `Cannot go on as a simulated program must make what it uses: this is of executor '${other.name}'`,
+  )
 }
 
 /**

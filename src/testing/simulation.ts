@@ -1,4 +1,14 @@
-import { optionNames, RuntimeError, type RuntimeErrorCode, validateOptions } from '../base/index.ts'
+import {
+  isAbortSignal,
+  optionNames,
+  RuntimeError,
+  type RuntimeErrorCode,
+  validateBoolean,
+  validateFunction,
+  validateInteger,
+  validateOptions,
+  wrongType,
+} from '../base/index.ts'
 import {
   confine,
   currentOrNull,
@@ -100,6 +110,7 @@ const failures = new WeakSet<object>()
  * replaces the seed, and `PERCORE_TRACE=1` writes the trace to standard error.
  *
  * @returns What `main` resolves to, after checking that it left nothing behind.
+ * @throws {TypeError | RangeError} for options of the wrong kind.
  * @throws {RuntimeError} `ERR_SIMULATION_FAILED` if `main` fails (`cause` says why), leaves descriptors
  * open, or a failure unhandled; `ERR_SIMULATION_STUCK`, with the tasks and what they wait for, if it waits for what
  * can never happen; both name the seed and the command that replays it. `ERR_EXECUTOR_EXISTS` within another
@@ -126,11 +137,28 @@ export async function simulate<T>(
 ): Promise<T> {
   const site = callSiteOf(simulate)
   const options = typeof seedOrOptions === 'number' ? { seed: seedOrOptions } : seedOrOptions
-  validateOptions('simulate', options, NAMES)
+  checkSimulation(options, main)
   const seed = seedOfEnvironment() ?? options.seed ?? 0
   assertHostTimers('simulate')
   refuseNested()
   return await new SimulationRun({ ...options, seed }, site).run(main)
+}
+
+function checkSimulation(options: SimulationOptions, main: unknown): void {
+  const action = 'simulate'
+  validateOptions(action, options, NAMES)
+  validateFunction(action, 'main', main)
+  for (const name of ['trace', 'arrange'] as const) {
+    if (options[name] !== undefined) validateFunction(action, name, options[name])
+  }
+  for (const name of ['checkDescriptors', 'checkBuffers', 'virtualGlobals'] as const) {
+    if (options[name] !== undefined) validateBoolean(action, name, options[name])
+  }
+  const { signal, turnCountMax = TURN_COUNT_MAX } = options
+  validateInteger(action, 'turnCountMax', turnCountMax, { min: 1, max: Number.MAX_SAFE_INTEGER })
+  if (signal !== undefined && !isAbortSignal(signal)) {
+    throw wrongType(action, 'signal', 'an AbortSignal', signal)
+  }
 }
 
 /** A program that waits for a simulation within itself would wait for its own end. */
@@ -171,7 +199,8 @@ class SimulationRun {
     simulated.add(executor)
     confine(executor)
     const hostResources = readHostResources()
-    this.#describe = () => describeWaits({ kernel, executor, log, hostResources })
+    this.#describe = () =>
+      describeWaits({ kernel, executor, log, hostResources, isIdle: this.#isIdle })
     const end = this.#begin(executor)
     try {
       const simulation = { seed, kernel, executor }
@@ -243,7 +272,7 @@ class SimulationRun {
       {
         turnCountMax,
         onStuck: (reason) => {
-          this.#isIdle = true
+          this.#isIdle = reason === 'idle'
           // What still waits once the program has ended is cancelled with it.
           if (this.#isEnded) return
           const what =

@@ -25,6 +25,8 @@ export interface StuckProgram {
   readonly kernel: SimKernel
   readonly executor: Executor
   readonly log: WaitLog
+  /** Whether nothing moves any more; else it has had too many turns. */
+  readonly isIdle: boolean
   /** What of Node's was under way before the program began. */
   readonly hostResources: HostResources
 }
@@ -33,19 +35,20 @@ export interface StuckProgram {
 export function describeWaits(program: StuckProgram): string {
   const { executor, kernel, log } = program
   const tasks = log.tasks().filter(({ queue }) => queue.owner === executor)
-  const lines = tasks.slice(0, TASKS_SHOWN_MAX).map((task) => describeTask(task, log))
+  const lines = tasks.slice(0, TASKS_SHOWN_MAX).map((task) => describeTask(task, program))
   if (tasks.length > TASKS_SHOWN_MAX) lines.push(`and ${tasks.length - TASKS_SHOWN_MAX} more`)
   lines.push(describeRequests(kernel), ...hintsOf(program.hostResources))
   return lines.map((line) => `\n  ${line}`).join('')
 }
 
-function describeTask(task: LoggedTask, log: WaitLog): string {
+function describeTask(task: LoggedTask, { log, isIdle }: StuckProgram): string {
   const waits = log.waitsOf(task).map(({ action, stack }) => {
     const site = firstSite(stack)
     return site === null ? `to ${action}` : `to ${action} (${formatSite(site)})`
   })
-  const what = waits.length > 0 ? waits.join(', ') : 'for another task, or a promise of nobody here'
-  return `task '${task.name}' of queue '${task.queue.name}' waits ${what}`
+  const name = `task '${task.name}' of queue '${task.queue.name}'`
+  if (waits.length > 0) return `${name} waits ${waits.join(', ')}`
+  return `${name} ${isIdle ? '' : 'is busy, or '}waits for another task, or a promise of nobody here`
 }
 
 function describeRequests(kernel: SimKernel): string {

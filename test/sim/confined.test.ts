@@ -4,7 +4,7 @@ import { currentOrNull } from '../../src/executor/index.ts'
 import { attachExecutor, needPreempt, spawn } from '../../src/index.ts'
 import { BufferedFile } from '../../src/io/index.ts'
 import { TcpListener } from '../../src/net/index.ts'
-import { simulate } from '../../src/testing/index.ts'
+import { SimKernel, simulate } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { runSeed } from './program.ts'
 
@@ -93,4 +93,29 @@ test('simulate() rejects with what is waited for when its signal is aborted', as
     simulate({ seed: 1, signal }, () => sleep(1)),
     { cause: reason },
   )
+})
+
+test('a simulated program is refused what was made outside of it', async (t) => {
+  const kernel = new SimKernel()
+  const outer = attachExecutor({ kernel, ioMemoryBytes: 65_536 })
+  t.after(() => outer.close())
+  const file = await BufferedFile.create('/tmp/outer')
+
+  await simulate(1, async () => {
+    await assert.rejects(file.write(Buffer.from('data'), 0), { code: 'ERR_UNSUPPORTED' })
+  })
+
+  assert.equal(kernel.files.readFile('/tmp/outer')!.length, 0)
+  await file.close()
+})
+
+test('simulate() rejects options of the wrong kind', async () => {
+  const run = (options: object): Promise<unknown> => simulate(options, () => {})
+
+  for (const options of [{ trace: true }, { arrange: 1 }, { signal: {} }, { checkBuffers: 1 }]) {
+    await assert.rejects(run(options), TypeError)
+  }
+  await assert.rejects(run({ virtualGlobal: true }), TypeError)
+  await assert.rejects(run({ turnCountMax: 0 }), RangeError)
+  await assert.rejects(simulate(1, undefined as unknown as () => void), TypeError)
 })

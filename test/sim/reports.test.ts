@@ -102,7 +102,10 @@ test('ERR_SIMULATION_STUCK lists some of many tasks', async () => {
 test('a failed simulation says where it was begun', async () => {
   const error = await simulate(1, () => Promise.reject(new Error('no'))).catch((reason) => reason)
 
-  assert.match(error.message, /of seed 1 that (dist\/)?test\/sim\/reports\.test\.[tj]s:\d+:\d+ began: no\n/)
+  assert.match(
+    error.message,
+    /of seed 1 that (dist\/)?test\/sim\/reports\.test\.[tj]s:\d+:\d+ began: no\n/,
+  )
 })
 
 test('replayCommand() names the file and the test under vitest', async () => {
@@ -138,7 +141,10 @@ test('a failed simulation under vitest names the file that began it', async () =
     simulate(7, () => Promise.reject(new Error('no'))).catch((reason) => reason),
   )
 
-  assert.match(error.message, /PERCORE_SEED=7 npx vitest run (dist\/)?test\/sim\/reports\.test\.[tj]s/)
+  assert.match(
+    error.message,
+    /PERCORE_SEED=7 npx vitest run (dist\/)?test\/sim\/reports\.test\.[tj]s/,
+  )
 })
 
 test('seeds() lists them, and just that of PERCORE_SEED where it is set', async () => {
