@@ -1,8 +1,8 @@
 /**
  * nop STYLE(callbacks|queued|await) BATCH OPS: no-ops through percore's ring, BATCH at a time.
  *
- * `callbacks` submits one operation object again and again as its completion is reaped, as a short
- * read does; `queued` the same in a turn of its task queue; `await` is BATCH plain async functions,
+ * `callbacks` submits one operation object again and again as its completion is reaped, as a receive
+ * and a short read do; `queued` the same in a turn of its task queue; `await` is BATCH plain async functions,
  * each awaiting one new operation after the other.
  */
 
@@ -20,12 +20,11 @@ const ring = current.reactor.main
 class ReapedNop extends Operation {
   constructor() {
     super(current.defaultQueue, true)
-    ring.reserveSlot(this)
   }
 
   submit(): void {
     encodeNop(ring.sqes, ring.begin())
-    ring.commitReserved(this.slot)
+    ring.commit(this)
   }
 
   override complete(_result = 0, _flags = 0): void {

@@ -23,7 +23,7 @@ import {
 import type { Operation } from './operation.ts'
 import { refusedRing } from './refusal.ts'
 import { dropRing, type RingKind, registerRingFd, setUpRing } from './set-up.ts'
-import { SLOT_BACKGROUND, SLOT_CLOSE, SLOT_DESCRIPTOR, SLOT_KEPT, SlotTable } from './slot-table.ts'
+import { SLOT_BACKGROUND, SLOT_CLOSE, SLOT_DESCRIPTOR, SlotTable } from './slot-table.ts'
 import { encodeEntry, type OperationName, SQE_USER_DATA, type SqeWords } from './sqe.ts'
 
 export interface RingOptions {
@@ -227,25 +227,6 @@ export class Ring {
     if (this.#control[5] === 0) this.#host.reference() // WORD_REFERENCED
   }
 
-  /** Reserves a slot for an operation that is submitted again and again, until {@link releaseSlot}. */
-  reserveSlot(operation: Operation): number {
-    const slot = this.#table.take(operation)
-    operation.slot = slot
-    return slot
-  }
-
-  /** Gives the entry begun to the operation that `slot` was reserved for; it must not be in flight. */
-  commitReserved(slot: number): void {
-    this.#publish(slot, this.#table.begin(slot, 1)) // SLOT_KEPT
-    if (this.#control[5] === 0) this.#host.reference() // WORD_REFERENCED
-  }
-
-  /** Ends a reservation; the operation must not be in flight. */
-  releaseSlot(slot: number): void {
-    assert(this.#table.isIdle(slot), 'a slot in flight is not released')
-    this.#table.free(slot)
-  }
-
   /** Submits the entry begun for nobody: its completion is dropped. */
   commitUnwatched(): void {
     this.#control[WORD_BACKGROUND + this.index]!++
@@ -348,8 +329,6 @@ export class Ring {
     if ((flags & 2) !== 0)
       this.#goOn(name, result) // IORING_CQE_F_MORE
     else if (use === 0) table.end(slot, name)
-    else if (use === 1)
-      table.keep(slot, name) // SLOT_KEPT
     else this.#retire(slot, name, result)
     operation.complete(result, flags)
   }
@@ -361,8 +340,7 @@ export class Ring {
 
   #retire(slot: number, name: number, result: number): void {
     if ((name & SLOT_BACKGROUND) !== 0) this.#control[WORD_BACKGROUND + this.index]!--
-    if ((name & SLOT_KEPT) !== 0) this.#table.keep(slot, name)
-    else this.#table.end(slot, name)
+    this.#table.end(slot, name)
     if ((name & SLOT_DESCRIPTOR) !== 0) this.#track(result)
     if ((name & SLOT_CLOSE) === 0) return
     // With the head, lest a terminated thread's close be counted twice.

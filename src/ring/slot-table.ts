@@ -2,15 +2,14 @@ import { assert, unreachable } from '../base/index.ts'
 import { NAME_CLOSE, NAME_DESCRIPTOR } from '../kernel/index.ts'
 import type { Operation } from './operation.ts'
 
-/** What a slot is used for: the low bits of its name. */
-export const SLOT_KEPT = 1
-/** Does not keep the program alive. */
+// What a slot is used for: low bits of its name.
+/** It does not keep the program alive. */
 export const SLOT_BACKGROUND = 2
 /** Its results, but for errors, are descriptors. */
 export const SLOT_DESCRIPTOR: number = NAME_DESCRIPTOR
 /** It closes a descriptor. */
 export const SLOT_CLOSE: number = NAME_CLOSE
-const USE_MASK: number = SLOT_KEPT | SLOT_BACKGROUND | SLOT_DESCRIPTOR | SLOT_CLOSE
+const USE_MASK: number = SLOT_BACKGROUND | SLOT_DESCRIPTOR | SLOT_CLOSE
 
 const GENERATION_STEP = 16
 const NAME_MASK = 0x7ffffff0
@@ -56,18 +55,8 @@ export class SlotTable {
   /** Ends the request of this name, and frees its slot. */
   end(slot: number, name: number): void {
     this.names[slot] = ~name
-    this.free(slot)
-  }
-
-  /** Frees a slot that nothing is in flight in. */
-  free(slot: number): void {
     this.operations[slot] = null
     this.#free[this.#freeCount++] = slot
-  }
-
-  /** Ends the request, but keeps the slot for the next one of the same operation. */
-  keep(slot: number, name: number): void {
-    this.names[slot] = ~name
   }
 
   /** Renames the request: it delivers no descriptor after all. */

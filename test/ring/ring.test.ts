@@ -100,24 +100,6 @@ test('a multishot operation keeps its slot until its last completion', LIMIT, as
   assert.equal(reactor.inFlightCount, 0)
 })
 
-test('a reserved slot serves one request after the other', LIMIT, async () => {
-  const operation = new CountingOperation(defaultQueue)
-  const slot = main.reserveSlot(operation)
-
-  for (let i = 1; i <= 5; i++) {
-    encodeNop(main.sqes, main.begin())
-    main.commitReserved(slot)
-    assert.ok(operation.isInFlightOn(main))
-    assert.throws(() => main.commitReserved(slot), { code: 'ERR_ASSERTION' })
-    assert.throws(() => main.releaseSlot(slot), { code: 'ERR_ASSERTION' })
-    while (operation.runCount < i) await nop()
-    assert.ok(!operation.isInFlightOn(main))
-  }
-
-  main.releaseSlot(slot)
-  assert.equal(reactor.inFlightCount, 0)
-})
-
 test('an operation may be submitted again from its own completion', LIMIT, async () => {
   const operation = new CountingOperation(defaultQueue)
   operation.onComplete = () => {

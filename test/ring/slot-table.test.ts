@@ -2,12 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { NO_QUEUE } from '../../src/base/index.ts'
-import {
-  SLOT_BACKGROUND,
-  SLOT_DESCRIPTOR,
-  SLOT_KEPT,
-  SlotTable,
-} from '../../src/ring/slot-table.ts'
+import { SLOT_BACKGROUND, SLOT_DESCRIPTOR, SlotTable } from '../../src/ring/slot-table.ts'
 import { CountingOperation } from '../executor/operations.ts'
 
 function operation(): CountingOperation {
@@ -54,21 +49,21 @@ test('a table that grows keeps what is in flight', () => {
   assert.ok(all.every((one) => table.holds(one)))
 })
 
-test("a kept slot stays its operation's, with another name for each request", () => {
+test('a slot has another name for each request', () => {
   const table = new SlotTable()
   const one = operation()
-  one.slot = table.take(one)
 
-  const first = table.begin(one.slot, SLOT_KEPT)
-  table.keep(one.slot, first)
-  assert.ok(!table.holds(one))
-  assert.ok(table.isIdle(one.slot))
-  const second = table.begin(one.slot, SLOT_KEPT)
+  const names = Array.from({ length: 5 }, () => {
+    one.slot = table.take(one)
+    const name = table.begin(one.slot, 0)
+    assert.ok(table.holds(one))
+    table.end(one.slot, name)
+    assert.ok(!table.holds(one))
+    return name
+  })
 
-  assert.notEqual(first, second)
-  assert.equal(first & 3, SLOT_KEPT)
-  assert.ok(table.holds(one))
-  assert.equal(table.size, 1)
+  assert.equal(new Set(names).size, 5)
+  assert.equal(table.size, 0)
 })
 
 test('deliverNothing() gives the request another name, under which it is still in flight', () => {
@@ -94,7 +89,8 @@ test('names say what their slot is used for, also after the generations have wra
     const name = table.begin(one.slot, SLOT_BACKGROUND)
     assert.equal(name & 3, SLOT_BACKGROUND)
     assert.ok(name >= 0)
-    table.keep(one.slot, name)
+    table.end(one.slot, name)
+    assert.equal(table.take(one), one.slot)
   }
 })
 
@@ -102,9 +98,9 @@ test('begin() refuses a slot that a request is in flight in', () => {
   const table = new SlotTable()
   const one = operation()
   one.slot = table.take(one)
-  const name = table.begin(one.slot, SLOT_KEPT)
+  const name = table.begin(one.slot, 0)
 
-  assert.throws(() => table.begin(one.slot, SLOT_KEPT), { code: 'ERR_ASSERTION' })
-  table.keep(one.slot, name)
-  table.begin(one.slot, SLOT_KEPT)
+  assert.throws(() => table.begin(one.slot, 0), { code: 'ERR_ASSERTION' })
+  table.end(one.slot, name)
+  table.begin(table.take(one), 0)
 })
