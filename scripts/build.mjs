@@ -25,6 +25,8 @@ import {
   runAsProgram,
 } from './project.mjs'
 
+import { publishTypes } from './types.mjs'
+
 /** Written when a build has succeeded; its time says what the build has seen. */
 const STAMP = 'dist/.built'
 const ARCHITECTURES = ['x64', 'arm64']
@@ -147,6 +149,7 @@ function buildTypeScript(compiler) {
   }
   const exitCode = run(process.execPath, [compiler, '-p', 'tsconfig.json'])
   removeStale(new Set(sources))
+  if (exitCode === 0) publishTypes()
   const program = join(ROOT, 'dist/src/cli/main.js')
   if (existsSync(program)) chmodSync(program, 0o755)
   return exitCode

@@ -67,6 +67,7 @@ export class KernelError extends Error {
   readonly fd?: number
   readonly address?: string
 
+  /** @internal */
   constructor(
     description: { code: string; errno: number; text: string },
     context: KernelErrorContext,

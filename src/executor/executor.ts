@@ -47,6 +47,7 @@ const READY_UNTIMED_MASK = 7
  */
 export class Executor {
   readonly name: string
+  /** @internal */
   readonly reactor: Reactor
   /** @internal */
   readonly timers: Timers
@@ -136,6 +137,7 @@ export class Executor {
     return [...this.#queues]
   }
 
+  /** @internal */
   spawnInto<T>(queue: TaskQueue, body: TaskBody<T>, name?: string): Task<T> {
     this.assertOpen('spawn a task')
     if (queue.isRemoved || queue.owner !== this) throw queueNotFound('spawn a task', queue)
@@ -198,7 +200,7 @@ export class Executor {
   }
 
   /**
-   * Takes one piece of the turn's budget for answers that need no waiting.
+   * @internal Takes one piece of the turn's budget for answers that need no waiting.
    *
    * When it is used up, by count or by the clock, what is ready has to wait for a later turn all the
    * same: else a loop over ready data would be a chain of microtasks that never lets anybody else run.
@@ -218,7 +220,7 @@ export class Executor {
     return this.nowNs() - this.#turnStartNs >= TURN_TARGET_NS
   }
 
-  /** @throws {RuntimeError} `ERR_EXECUTOR_CLOSED` */
+  /** @internal @throws {RuntimeError} `ERR_EXECUTOR_CLOSED` */
   assertOpen(action: string): void {
     if (this.#isClosed) {
       throw new RuntimeError(

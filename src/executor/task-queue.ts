@@ -68,17 +68,21 @@ export interface QueueOwner {
  */
 export class TaskQueue extends RunQueue implements Schedulable {
   readonly name: string
-  /** The wait that its latency class allows, or Infinity. */
+  /** @internal The wait that its latency class allows, or Infinity. */
   readonly latencyNs: number
   readonly claim: Claim | null
   /** @internal */
   readonly owner: QueueOwner
   /** @internal Names it where names do not fit; never used twice in a thread. */
   readonly number: number = ++lastNumber
-  // What the scheduler knows of it; not stripped from the types, since the interface names them.
+  // What the scheduler knows of it.
+  /** @internal */
   heapIndex: number = -1
+  /** @internal */
   virtualRuntime: number = 0
+  /** @internal */
   order: number = 0
+  /** @internal */
   hasYielded: boolean = false
   /** @internal Tasks spawned into it that have not ended. */
   taskCount = 0
@@ -184,10 +188,12 @@ export class TaskQueue extends RunQueue implements Schedulable {
     }
   }
 
+  /** @internal */
   protected override becameRunnable(): void {
     this.owner.wakeQueue(this)
   }
 
+  /** @internal */
   protected override becameEmpty(): void {
     this.owner.emptiedQueue()
   }

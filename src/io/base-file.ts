@@ -54,6 +54,7 @@ export abstract class BaseFile implements AsyncDisposable {
   readonly identity: FileIdentity
   /** @internal */
   readonly descriptor: Descriptor
+  /** @internal */
   protected readonly ranges: RangeLock
   readonly #isTemporary: boolean
 

@@ -22,12 +22,14 @@ export interface PathEnd {
  * Paths that begin at no directory begin at `/`.
  */
 export class FileSystem {
+  /** @internal */
   readonly root: Inode
   #clock: SimClock
   readonly #budget: PageBudget
   readonly #names = new NameJournal()
   #inodeNumber = 1
 
+  /** @internal */
   constructor(clock: SimClock, diskBytes: number) {
     this.#clock = clock
     this.#budget = { usedPages: 0, pagesMax: Math.floor(diskBytes / PAGE_BYTES) }
@@ -45,7 +47,7 @@ export class FileSystem {
   }
 
   /**
-   * The disk as it is found after a crash at this moment; this one is not changed.
+   * @internal The disk as it is found after a crash at this moment; this one is not changed.
    *
    * Contents that were not synced may be there, or not, or torn between sectors, by the generator's
    * choice. Names are lost likewise, the last first, unless their directory was synced since: a new file may have
@@ -85,7 +87,7 @@ export class FileSystem {
     this.sync(end.inode)
   }
 
-  /** fsync(2) */
+  /** @internal fsync(2) */
   sync(inode: Inode): void {
     if (inode.kind === 'directory') this.#names.sync(inode)
     else inode.sync()
@@ -134,11 +136,12 @@ export class FileSystem {
     return [...end.inode.entries.keys()].sort()
   }
 
+  /** @internal */
   create(kind: InodeKind, mode: number): Inode {
     return new Inode(this.#inodeNumber++, kind, mode, this.#clock.nowNs, this.#budget)
   }
 
-  /** Walks a path; the last name need not exist. Returns `-errno` if the way does not. */
+  /** @internal Walks a path; the last name need not exist. Returns `-errno` if the way does not. */
   resolve(start: Inode, path: string, followLast: boolean, followed = 0): PathEnd | number {
     if (path === '') return -ENOENT
     if (followed > LINKS_FOLLOWED_MAX) return -ELOOP
@@ -163,23 +166,25 @@ export class FileSystem {
     return { directory, name: last, inode }
   }
 
+  /** @internal */
   link(directory: Inode, name: string, inode: Inode): void {
     this.#addName(directory, name, inode)
     this.#names.record([{ directory, name, inode }], [inode])
   }
 
+  /** @internal */
   unlink(directory: Inode, name: string): void {
     const inode = this.#removeName(directory, name)
     this.#names.record([{ directory, name, inode: null }], [inode])
     this.reclaim(inode)
   }
 
-  /** Frees what neither a name nor a descriptor leads to. */
+  /** @internal Frees what neither a name nor a descriptor leads to. */
   reclaim(inode: Inode): void {
     if (inode.linkCount === 0 && inode.openCount === 0) inode.clear()
   }
 
-  /** unlink(2) and rmdir(2) */
+  /** @internal unlink(2) and rmdir(2) */
   remove(end: PathEnd, isDirectoryWanted: boolean): number {
     if (end.inode === null) return -ENOENT
     if (isDirectoryWanted) {
@@ -193,7 +198,7 @@ export class FileSystem {
     return 0
   }
 
-  /** rename(2); `isReplacing` is false for RENAME_NOREPLACE. */
+  /** @internal rename(2); `isReplacing` is false for RENAME_NOREPLACE. */
   rename(from: PathEnd, to: PathEnd, isReplacing: boolean): number {
     const { inode } = from
     if (inode === null) return -ENOENT

@@ -1,3 +1,4 @@
+export type { Prng } from '../base/index.ts'
 export {
   type FileSystem,
   type SimErrorName,
@@ -7,6 +8,7 @@ export {
   type SimLeftovers,
   type SimLoopEvents,
   type SimTraceEntry,
+  type StuckReason,
 } from '../sim/index.ts'
 export { contract } from './contract.ts'
 export { replayCommand, seeds } from './replay.ts'
