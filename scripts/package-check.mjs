@@ -1,14 +1,14 @@
 /** Checks what npm would publish: its files, its size, its types, and that it can be installed and imported. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pack } from './pack.mjs'
 import {
   capture,
   packageProgram,
   Refusal,
   ROOT,
   readManifest,
-  run,
   runAsProgram,
   runNode,
 } from './project.mjs'
@@ -23,14 +23,10 @@ const ALLOWED = [
 
 function main() {
   const manifest = readManifest()
-  // Without scripts, as `prepare` would build again and print into the JSON.
-  const result = npm(['pack', '--dry-run', '--json', '--ignore-scripts'])
-  const [content] = Object.values(JSON.parse(result.stdout))
-  checkContent(content, manifest)
-
   const folder = mkdtempSync(join(tmpdir(), 'percore-package-'))
   try {
-    npm(['pack', '--ignore-scripts', '--pack-destination', folder])
+    const content = pack(folder)
+    checkContent(content, manifest)
     const tarball = join(folder, content.filename)
     lint('publint', 'publint', ['run', tarball, '--strict'])
     const attwFlags = [
@@ -89,19 +85,24 @@ function lint(packageName, programName, args) {
   console.log(`package: ${programName} finds nothing`)
 }
 
-/** Installs the tarball as npm does, without a network, and imports every door from outside. */
+/** Installs the tarball, without a network or a compiler, and imports every door from outside. */
 function importDoors(tarball, folder, manifest) {
   const target = join(folder, 'node_modules', manifest.name)
-  mkdirSync(target, { recursive: true })
-  if (run('tar', ['-xzf', tarball, '--strip-components=1', '-C', target]) !== 0) {
-    throw new Refusal('Cannot check the package: tar could not extract it')
+  // A scope of its own, whatever stands above the folder.
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  const env = { ...process.env, CC: '/nonexistent/cc' }
+  const flags = ['--offline', '--no-audit', '--no-fund', '--no-update-notifier']
+  const installed = capture('npm', ['install', ...flags, tarball], { cwd: folder, env })
+  if (installed.status !== 0 || /warn/i.test(installed.output)) {
+    throw new Refusal(
+      `npm install of the package should succeed without a word:\n${installed.output}`,
+    )
   }
   const lines = listDoors(manifest).map(([door]) => {
     const specifier = JSON.stringify(door.replace(/^\./, manifest.name))
     return `console.log(${specifier}, Object.keys(await import(${specifier})).length, 'exports')`
   })
-  // A scope of its own, whatever stands above the folder.
-  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  checkMaps(target)
   writeFileSync(join(folder, 'doors.mjs'), `${lines.join('\n')}\n`)
   if (runNode(['doors.mjs'], { cwd: folder }) !== 0) {
     throw new Refusal('The installed package cannot be imported, see above')
@@ -109,6 +110,18 @@ function importDoors(tarball, folder, manifest) {
   for (const path of Object.values(manifest.bin ?? {})) {
     const isScript = readFileSync(join(target, path), 'utf8').startsWith('#!/usr/bin/env node\n')
     if (!isScript) throw new Refusal(`${path} must start with #!/usr/bin/env node`)
+  }
+}
+
+/** Maps lead to sources that the package does not have: each must bring its own. */
+function checkMaps(target) {
+  const folder = join(target, 'dist/src')
+  const paths = readdirSync(folder, { recursive: true }).filter((path) => path.endsWith('.map'))
+  for (const path of paths) {
+    const { sources, sourcesContent } = JSON.parse(readFileSync(join(folder, path), 'utf8'))
+    if (sourcesContent?.length !== sources.length) {
+      throw new Refusal(`dist/src/${path} must hold its sources: it names ${sources}`)
+    }
   }
 }
 
@@ -134,14 +147,6 @@ function compileDoors(folder, manifest) {
     throw new Refusal(`${result.output}\nA strict program cannot be compiled against the package`)
   }
   console.log(`package: a strict program compiles against ${specifiers.length} doors`)
-}
-
-function npm(args) {
-  const result = capture('npm', args, { cwd: ROOT })
-  if (result.status === 0) return result
-  throw new Refusal(
-    `Cannot check the package: npm ${args[0]} failed\n${result.error?.message ?? result.output}`,
-  )
 }
 
 await runAsProgram(import.meta.url, main)

@@ -63,14 +63,31 @@ function load(): Addon {
       `Cannot start: io_uring is a Linux interface, and this is ${platform}; run it in a Linux container or VM, or under simulate()`,
     )
   }
-  const require = createRequire(import.meta.url)
   try {
+    // Within: where a bundler makes CommonJS, there is no such URL.
+    const require = createRequire(import.meta.url)
     return require(`../../../prebuilds/${platform}/percore.node`) as Addon
   } catch (cause) {
+    const cure = cureOf(cause as NodeJS.ErrnoException, platform)
     throw new RuntimeError(
       'ERR_ADDON_MISSING',
-      `Cannot start: the native layer for ${platform} could not be loaded; in a checkout run: npm run build`,
+      `Cannot start: the native layer for ${platform} could not be loaded; ${cure}`,
       { cause },
     )
   }
+}
+
+/** What to do about an addon that does not load. */
+function cureOf(cause: NodeJS.ErrnoException, platform: string): string {
+  if (cause.code === 'ERR_DLOPEN_DISABLED') {
+    return 'Node was told to load none: run it with --allow-addons beside --permission, and without --no-addons'
+  }
+  const url: string | undefined = import.meta.url
+  if (!url?.includes('/src/kernel/addon.')) {
+    return 'percore is in a bundle, which leaves it behind: mark percore as external (esbuild --external:percore) and install it beside, see docs/bundlers.md'
+  }
+  if (cause.code === 'MODULE_NOT_FOUND') {
+    return `there is no prebuilds/${platform}/percore.node: install percore for this platform, or in a checkout run: npm run build`
+  }
+  return `the reason is: ${cause.message}`
 }
