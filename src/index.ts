@@ -8,6 +8,7 @@ export {
   type ExecutorOptions,
   type ExecutorStats,
   executor,
+  type HostOptions,
   type LatencyClass,
   needPreempt,
   random,

@@ -74,14 +74,13 @@ export class Executor {
   #isClosed = false
   readonly #sliceNs: number
   #stalls: StallDetector | null = null
-  readonly #leaveThread: (() => void) | null
+  readonly #leaveThread: () => void
 
   /** @internal Use {@link attachExecutor}. */
   constructor(options: ExecutorOptions = {}) {
     const checked = checkExecutorOptions(options)
     this.name = checked.name
-    const isReal = checked.kernel.name === 'uring'
-    if (isReal) assertThreadFree()
+    assertThreadFree(checked.kernel)
     this.reactor = new Reactor(checked, () => this.#turn())
     this.timers = this.reactor.timers
     this.#words = this.reactor.control.words
@@ -95,7 +94,7 @@ export class Executor {
     this.#queues.add(this.defaultQueue)
     this.#sliceNs = checked.sliceNs
     if (checked.stalls !== null) this.#stalls = this.#startStallDetector(checked.stalls)
-    this.#leaveThread = isReal ? claimThread(this.name) : null
+    this.#leaveThread = claimThread(checked.kernel, this.name)
   }
 
   get isClosed(): boolean {
@@ -242,7 +241,7 @@ export class Executor {
     this.#stalls?.stop()
     this.#stalls = null
     this.reactor.close()
-    this.#leaveThread?.()
+    this.#leaveThread()
     if (current === this) setCurrent(null)
   }
 
@@ -483,8 +482,7 @@ export function executor(): Executor {
 /**
  * Attaches an executor to this thread's event loop.
  *
- * @throws {RuntimeError} `ERR_EXECUTOR_EXISTS` if the thread has one, of this or another copy of the
- * package; else as {@link executor}.
+ * @throws {RuntimeError} `ERR_EXECUTOR_EXISTS` if the thread has one; else as {@link executor}.
  * @throws {TypeError | RangeError} for options of the wrong kind.
  */
 export function attachExecutor(options: ExecutorOptions = {}): Executor {

@@ -70,6 +70,7 @@ export class TaskQueue extends RunQueue implements Schedulable {
   readonly name: string
   /** @internal The wait that its latency class allows, or Infinity. */
   readonly latencyNs: number
+  /** @internal */
   readonly claim: Claim | null
   /** @internal */
   readonly owner: QueueOwner

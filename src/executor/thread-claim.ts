@@ -1,6 +1,7 @@
 import { type Channel, channel } from 'node:diagnostics_channel'
 import { fileURLToPath } from 'node:url'
 import { RuntimeError } from '../base/index.ts'
+import type { Kernel } from '../kernel/index.ts'
 
 /** What is asked before an executor attaches. Its shape is the same in all versions of the package. */
 interface Question {
@@ -28,7 +29,8 @@ const thread: Channel = channel('percore.executor')
  *
  * @throws {RuntimeError} `ERR_EXECUTOR_EXISTS` naming both copies.
  */
-export function assertThreadFree(): void {
+export function assertThreadFree({ name: driver }: Kernel): void {
+  if (driver === 'sim') return
   const question: Question = { holder: null }
   thread.publish(question)
   const { holder } = question
@@ -40,7 +42,8 @@ export function assertThreadFree(): void {
 }
 
 /** Answers other copies of the package from now on; what it returns ends that. */
-export function claimThread(name: string): () => void {
+export function claimThread({ name: driver }: Kernel, name: string): () => void {
+  if (driver === 'sim') return nothing
   const answer = (message: unknown): void => {
     const question = message as Question
     question.holder ??= { name, location: ownLocation() }
@@ -50,6 +53,8 @@ export function claimThread(name: string): () => void {
     thread.unsubscribe(answer)
   }
 }
+
+function nothing(): void {}
 
 function ownLocation(): string {
   // From dist/src/executor to the root of the package; in a bundle, to wherever that is.

@@ -26,7 +26,8 @@ export function toPath(action: string, name: string, path: FilePath): string {
  *
  * @throws {KernelError} `ENOENT` for a relative path where the working directory was removed.
  */
-export function toAbsolute({ reactor }: Executor, path: string): string {
+export function toAbsolute(executor: Executor, path: string): string {
+  const { reactor } = executor
   // The empty path names nothing, which the kernel says best.
   if (path.startsWith('/') || path === '') return path
   const directory = reactor.kernel.currentDirectory()

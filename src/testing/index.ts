@@ -3,6 +3,7 @@ export {
   type FileSystem,
   type SimErrorName,
   type SimFaults,
+  type SimHostOptions,
   SimKernel,
   type SimKernelOptions,
   type SimLeftovers,
