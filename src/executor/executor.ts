@@ -25,19 +25,9 @@ import { type CheckedStallOptions, StallDetector, validateStallOptions } from '.
 import type { StallOptions } from './stall-report.ts'
 import { type ExecutorStats, readStats } from './stats.ts'
 import { Task, type TaskBody, TaskStart } from './task.ts'
-import {
-  type QueueOwner,
-  queueNotFound,
-  TaskQueue,
-  type TaskQueueOptions,
-  TURN_TARGET_NS,
-} from './task-queue.ts'
+import { type QueueOwner, queueNotFound, TaskQueue, type TaskQueueOptions } from './task-queue.ts'
 import { assertThreadFree, claimThread } from './thread-claim.ts'
-
-/** Ready paths may answer at once this often in a turn; then they wait for the next. */
-const READY_BUDGET = 256
-/** And after each so many, less one, the clock is looked at. */
-const READY_UNTIMED_MASK = 7
+import { isBudgetTimed, READY_BUDGET, TURN_TARGET_NS } from './turn-policy.ts'
 
 /**
  * The tasks of one thread, and who runs next.
@@ -209,7 +199,7 @@ export class Executor {
   takeReadyBudget(): boolean {
     if (this.#readyBudget === 0) return false
     this.#readyBudget--
-    if ((this.#readyBudget & READY_UNTIMED_MASK) === 0 && this.#isTurnOver()) this.#readyBudget = 0
+    if (isBudgetTimed(this.#readyBudget) && this.#isTurnOver()) this.#readyBudget = 0
     return true
   }
 

@@ -1,7 +1,7 @@
 import { DOUBLE_DEADLINE_NS, type LoopControl } from '../kernel/index.ts'
 import { Guess } from './guess.ts'
-import { untimedCountFor } from './pace.ts'
-import { type TaskQueue, TURN_TARGET_NS } from './task-queue.ts'
+import type { TaskQueue } from './task-queue.ts'
+import { createTurnView, decideTurn, isTurnOver, untimedCountFor } from './turn-policy.ts'
 
 /**
  * A follow-up waits so many microtasks for code to get to its next operation: an async function in
@@ -42,8 +42,7 @@ export class FollowUps {
   /** Whose turn it is, or null if it is not to be followed up. */
   #queue: TaskQueue | null = null
   #turnStartNs = 0
-  #hopsLeft = 0
-  #batchLeft = 0
+  readonly #view = createTurnView()
   #untimedCount = 0
   #untimedMax = 0
   #triesInline = false
@@ -66,7 +65,7 @@ export class FollowUps {
     this.#judgeInline()
     this.#queue = queue
     this.#turnStartNs = turnStartNs
-    this.#batchLeft = leftCount
+    this.#view.leftCount = leftCount
     this.#untimedCount = settledCount
     this.#followUpSoon()
   }
@@ -77,55 +76,70 @@ export class FollowUps {
   }
 
   #followUpSoon(): void {
-    if (this.#batchLeft <= 0) return
-    this.#hopsLeft = HOPS_MAX
+    if (this.#view.leftCount <= 0) return
+    this.#view.hopsLeft = HOPS_MAX - 1
     SETTLED.then(this.#followUp)
   }
 
   readonly #followUp = (): void => {
     const queue = this.#queue
-    if (queue === null || this.#mustEndTurn()) return
-    if (queue.length === 0) {
+    if (queue === null) return
+    const view = this.#view
+    view.isWanted = this.#isWanted()
+    view.isOver = !view.isWanted && this.#isOver()
+    view.readyCount = queue.length
+    view.isUserCodeNext = queue.length > 0 && queue.peek()!.runsUserCode
+    view.canCollect = this.#triesInline
+    let decision = decideTurn(view)
+    if (decision === 'submit') {
       this.#collectInline()
-      if (this.#mustEndTurn()) return
+      // Also what was reaped may be somebody else's.
+      view.isWanted = this.#isWanted()
+      view.readyCount = queue.length
+      view.isUserCodeNext = queue.length > 0 && queue.peek()!.runsUserCode
+      view.canCollect = false
+      decision = decideTurn(view)
     }
-    if (queue.length > 0) {
-      this.#followUps.record(true)
-      this.#settleMore(queue)
-    } else if (--this.#hopsLeft > 0) {
-      SETTLED.then(this.#followUp)
-    } else {
-      this.#followUps.record(false)
-    }
+    if (decision === 'settle') this.#settleMore(queue)
+    else if (decision === 'wait') this.#hop()
+    if (decision !== 'leave' || view.isWanted || view.isOver) return
+    // Nobody has cut it short: it found a task to start, or waited for nothing.
+    this.#followUps.record(view.readyCount > 0)
+  }
+
+  #hop(): void {
+    this.#view.hopsLeft--
+    SETTLED.then(this.#followUp)
   }
 
   #settleMore(queue: TaskQueue): void {
-    if (queue.peek()!.runsUserCode) return
+    this.#followUps.record(true)
     // Nobody else is there to go first.
     queue.hasYielded = false
-    const count = this.#home.settle(queue, this.#batchLeft, false)
+    const count = this.#home.settle(queue, this.#view.leftCount, false)
     queue.extendBatch(count)
     this.count++
-    this.#batchLeft -= count
+    this.#view.leftCount -= count
     this.#untimedCount += count
     this.#followUpSoon()
   }
 
   /** Whether somebody else is to be run, or looked at, before this turn goes on. */
-  #mustEndTurn(): boolean {
+  #isWanted(): boolean {
     const { preemption, reactor } = this.#home
-    if (this.#runnable.size > 0 || preemption.isDue || reactor.hasUrgentCompletions) return true
-    if (this.#untimedCount < this.#untimedMax) return false
-    this.#untimedCount = 0
-    const nowNs = this.#home.nowNs()
-    if (nowNs >= this.#doubles[DOUBLE_DEADLINE_NS]!) return true
-    return nowNs - this.#turnStartNs >= TURN_TARGET_NS
+    return this.#runnable.size > 0 || preemption.isDue || reactor.hasUrgentCompletions
   }
 
-  /** Submits, and reaps what the kernel completed there and then, if that is worth trying. */
+  #isOver(): boolean {
+    if (this.#untimedCount < this.#untimedMax) return false
+    this.#untimedCount = 0
+    const deadlineNs = this.#doubles[DOUBLE_DEADLINE_NS]!
+    return isTurnOver(this.#home.nowNs(), this.#turnStartNs, deadlineNs)
+  }
+
+  /** Submits, and reaps what the kernel completed there and then. */
   #collectInline(): void {
     const { main } = this.#home.reactor
-    if (!this.#triesInline) return
     if (main.unsubmittedCount > 0) {
       this.#inlineTries++
       main.submit()
@@ -141,7 +155,8 @@ export class FollowUps {
    */
   #judgeInline(): void {
     const hits = this.#inlineHits
-    if (this.#inlineTries > 0) this.#inline.record(hits > 1 || (hits > 0 && this.#batchLeft <= 0))
+    if (this.#inlineTries > 0)
+      this.#inline.record(hits > 1 || (hits > 0 && this.#view.leftCount <= 0))
     this.#inlineTries = 0
     this.#inlineHits = 0
     this.#triesInline = this.#inline.isWorthTrying()

@@ -9,6 +9,7 @@ import {
 } from '../base/index.ts'
 import { Claim, type Schedulable } from './scheduler.ts'
 import { CurrentShares, SHARES_DEFAULT, type Shares } from './shares.ts'
+import { batchLimitFor } from './turn-policy.ts'
 
 /**
  * How soon tasks of a queue must run while others are busy: queues, or Node's own event loop.
@@ -44,9 +45,6 @@ export interface TaskQueueStats {
   readonly taskCount: number
 }
 
-/** A turn is aimed at this long, unless its tasks ask {@link needPreempt} themselves. */
-export const TURN_TARGET_NS = 500_000
-const BATCH_MAX = 1024
 let lastNumber = -1
 
 /** What a queue tells the executor that it belongs to. */
@@ -165,8 +163,7 @@ export class TaskQueue extends RunQueue implements Schedulable {
   beginBatch(): number {
     this.#turnCount++
     this.#batchCount = 0
-    const limit = Math.floor(TURN_TARGET_NS / this.settleCostNs)
-    return limit < 1 ? 1 : limit > BATCH_MAX ? BATCH_MAX : limit
+    return batchLimitFor(this.settleCostNs)
   }
 
   /** @internal */

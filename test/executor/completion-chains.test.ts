@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CompletionChains } from '../../src/executor/completion-chains.ts'
 import { createLoopControl, DOUBLE_DEADLINE_NS } from '../../src/kernel/index.ts'
-import type { Reactor } from '../../src/reactor/index.ts'
 
 const START_NS = 1_000_000
 const QUICK_NS = 1_000
@@ -35,7 +34,7 @@ class Machine {
   lookCount = 0
   completionCount = 1
 
-  readonly chains = new CompletionChains(this as unknown as Reactor, this.runnable)
+  readonly chains = new CompletionChains(this, this.runnable)
 }
 
 test('collect() returns the time when it is done', () => {
