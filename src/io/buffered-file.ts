@@ -4,11 +4,14 @@ import { Lease } from '../memory/index.ts'
 import { BaseFile, validateOffset } from './base-file.ts'
 import { NO_POSITION, ReadCopy, WriteCopy } from './copies.ts'
 import { Deadline } from './deadline.ts'
+import { Statx } from './file-operations.ts'
+import { GrowingBytes } from './growing-bytes.ts'
 import { type OpenedFile, openFile } from './opened-file.ts'
 import { checkOpenOptions, type OpenOptions } from './options.ts'
 import { type FilePath, toPath } from './path.ts'
 import { copyPiece, PIECE_BYTES } from './pieces.ts'
 import type { RangeHold } from './range-lock.ts'
+import { decodeSize } from './status.ts'
 import { partOf, ReadInto, ReadOnce, WriteFrom } from './transfer.ts'
 
 const READ_BYTES_MAX: number = 2 ** 31 - 1
@@ -113,8 +116,9 @@ export class BufferedFile extends BaseFile {
     if (memory instanceof Lease) {
       return this.#readPiece(memory, lengthBytes, offsetBytes, options)
     }
+    const steps = new Deadline(this.descriptor.executor, action, options)
     let doneBytes = 0
-    await this.#readPieces(offsetBytes, lengthBytes, options, (bytes) => {
+    await this.#readPieces(offsetBytes, lengthBytes, steps, (bytes) => {
       memory.set(bytes, doneBytes)
       doneBytes += bytes.length
     })
@@ -187,15 +191,27 @@ export class BufferedFile extends BaseFile {
     }
   }
 
-  /** Pieces first, since asking for more than there is must not take as much memory. */
+  /** Asks for the size first, since asking for more than there is must not take as much memory. */
   async #readMany(
     offsetBytes: number,
     lengthBytes: number,
     options: WaitOptions | undefined,
   ): Promise<Uint8Array> {
-    const pieces: Uint8Array[] = []
-    await this.#readPieces(offsetBytes, lengthBytes, options, (bytes) => pieces.push(bytes.slice()))
-    return concatenate(pieces)
+    const { descriptor } = this
+    const action = 'read a file'
+    const steps = new Deadline(descriptor.executor, action, options)
+    descriptor.enter()
+    try {
+      // Of what has no size, and what grows meanwhile, there may be more.
+      const sizeBytes = this.#isSeekable
+        ? await new Statx(descriptor, decodeSize).start(steps.next(), action)
+        : 0
+      const all = new GrowingBytes(Math.max(0, sizeBytes - offsetBytes), lengthBytes)
+      await this.#readPieces(offsetBytes, lengthBytes, steps, (bytes) => all.append(bytes))
+      return all.take()
+    } finally {
+      descriptor.leave()
+    }
   }
 
   #readPiece(
@@ -216,11 +232,10 @@ export class BufferedFile extends BaseFile {
   async #readPieces(
     offsetBytes: number,
     lengthBytes: number,
-    options: WaitOptions | undefined,
+    steps: Deadline,
     take: (bytes: Uint8Array) => void,
   ): Promise<void> {
     const { descriptor } = this
-    const steps = new Deadline(descriptor.executor, 'read a file', options)
     using buffer = descriptor.executor.reactor.memory.allocate(
       Math.min(lengthBytes, PIECE_BYTES) || 1,
     )
@@ -358,15 +373,4 @@ function memoryOf(action: string, name: string, value: Uint8Array | Lease): Uint
 
 function lengthOf(memory: Uint8Array | Lease): number {
   return memory instanceof Lease ? memory.lengthBytes : memory.length
-}
-
-function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
-  const lengthBytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
-  const whole = new Uint8Array(lengthBytes)
-  let doneBytes = 0
-  for (const piece of pieces) {
-    whole.set(piece, doneBytes)
-    doneBytes += piece.length
-  }
-  return whole
 }
