@@ -13,6 +13,7 @@ import {
 import { DOUBLE_TURNS } from '../../src/kernel/index.ts'
 import { encodeNop, Operation } from '../../src/ring/index.ts'
 import { Semaphore } from '../../src/sync/index.ts'
+import { simulate } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { nop } from './operations.ts'
 
@@ -21,6 +22,11 @@ const BUSY_MS = 1
 /** Rounds of the event loop so far: what a follow-up saves. */
 function rounds(): number {
   return executor().reactor.control.doubles[DOUBLE_TURNS]!
+}
+
+/** Declares a test whose counts no clock changes: in simulation JavaScript takes no time, on any machine. */
+function testTimeless(name: string, body: () => Promise<void>): void {
+  test(name, () => simulate(1, body))
 }
 
 test('a turn whose continuations are slow settles no more than its batch, follow-ups included', async () => {
@@ -45,7 +51,7 @@ test('a turn whose continuations are slow settles no more than its batch, follow
   assert.ok(settledCount <= 2 * turnCount, `${settledCount} settled in ${turnCount} turns`)
 })
 
-test('a batch of quick waiters is followed up within the turn', async () => {
+testTimeless('a batch of quick waiters is followed up within the turn', async () => {
   const queue = createTaskQueue('quick')
   const task = spawnInto(queue, async () => {
     for (let index = 0; index < 1000; index++) await yieldNow()
@@ -57,7 +63,7 @@ test('a batch of quick waiters is followed up within the turn', async () => {
   assert.ok(settledCount >= 4 * turnCount, `${settledCount} settled in ${turnCount} turns`)
 })
 
-test('many operations that complete at once are followed up within the turn', async () => {
+testTimeless('many operations that complete at once are followed up within the turn', async () => {
   const { defaultQueue } = executor()
   const body = async (): Promise<void> => {
     for (let index = 0; index < 200; index++) await nop()
@@ -74,30 +80,33 @@ test('many operations that complete at once are followed up within the turn', as
   assert.ok(settledCount >= 12 * turnCount, `${settledCount} settled in ${turnCount} turns`)
 })
 
-test('operations behind async functions, or submitted early, are followed up as well', async () => {
-  const { main } = executor().reactor
-  const behind = async (): Promise<void> => {
-    await nop()
-  }
-  const early = async (): Promise<void> => {
-    const operation = nop()
-    main.submit()
-    await operation
-  }
-  for (const one of [behind, early]) {
-    const body = async (): Promise<void> => {
-      for (let index = 0; index < 200; index++) await one()
+testTimeless(
+  'operations behind async functions, or submitted early, are followed up as well',
+  async () => {
+    const { main } = executor().reactor
+    const behind = async (): Promise<void> => {
+      await nop()
     }
-    await body()
-    const roundsFrom = rounds()
+    const early = async (): Promise<void> => {
+      const operation = nop()
+      main.submit()
+      await operation
+    }
+    for (const one of [behind, early]) {
+      const body = async (): Promise<void> => {
+        for (let index = 0; index < 200; index++) await one()
+      }
+      await body()
+      const roundsFrom = rounds()
 
-    await Promise.all(Array.from({ length: 8 }, body))
+      await Promise.all(Array.from({ length: 8 }, body))
 
-    assert.ok(rounds() - roundsFrom <= 150, `200 batches in ${rounds() - roundsFrom} rounds`)
-  }
-})
+      assert.ok(rounds() - roundsFrom <= 150, `200 batches in ${rounds() - roundsFrom} rounds`)
+    }
+  },
+)
 
-test('what did not pay for long is found to pay again, whatever went before', async () => {
+testTimeless('what did not pay for long is found to pay again, whatever went before', async () => {
   for (let phase = 0; phase < 16; phase++) {
     for (let index = 0; index < 20 + phase; index++) await sleep(0.01)
     // Within as many turns as the rarest retry needs.

@@ -38,6 +38,7 @@ import {
   type SqeWords,
   writeVector,
 } from '../../src/ring/index.ts'
+import { needsRegisteredFiles } from '../needs.ts'
 
 const POSIX_FADV_SEQUENTIAL = 2
 const SYNC_FILE_RANGE_WRITE = 2
@@ -211,31 +212,35 @@ test('encodeSplice() moves bytes from a file through a pipe to another', async (
   assert.equal(readFileSync(target!, 'utf8'), '\0\0text')
 })
 
-test('encodeFilesUpdate() fills a slot, and encodeClose() empties it', async (t) => {
-  const path = join(makeFolder(t), 'file')
-  writeFileSync(path, 'text')
-  // Makes the table, whose last slot nobody has.
-  await using file = await BufferedFile.open(path)
-  const index = executor().reactor.files.stats().capacity - 1
-  const fd = openSync(path, 'r')
-  const fds = allocate(t, 4)
-  wordsOf(fds)[0] = fd
-  const memory = allocate(t, 4)
-  const slot = { fd: index, registered: true }
-  const read = (): Promise<number> =>
-    submit((sqe, base) => encodeRead(sqe, base, { file: slot, memory, offsetBytes: 0 }))
+test(
+  'encodeFilesUpdate() fills a slot, and encodeClose() empties it',
+  needsRegisteredFiles(),
+  async (t) => {
+    const path = join(makeFolder(t), 'file')
+    writeFileSync(path, 'text')
+    // Makes the table, whose last slot nobody has.
+    await using file = await BufferedFile.open(path)
+    const index = executor().reactor.files.stats().capacity - 1
+    const fd = openSync(path, 'r')
+    const fds = allocate(t, 4)
+    wordsOf(fds)[0] = fd
+    const memory = allocate(t, 4)
+    const slot = { fd: index, registered: true }
+    const read = (): Promise<number> =>
+      submit((sqe, base) => encodeRead(sqe, base, { file: slot, memory, offsetBytes: 0 }))
 
-  const changed = await submit((sqe, base) =>
-    encodeFilesUpdate(sqe, base, { fdsAddress: fds.address, count: 1, index }),
-  )
-  closeSync(fd)
-  const count = await read()
-  await submit((sqe, base) => encodeClose(sqe, base, slot))
+    const changed = await submit((sqe, base) =>
+      encodeFilesUpdate(sqe, base, { fdsAddress: fds.address, count: 1, index }),
+    )
+    closeSync(fd)
+    const count = await read()
+    await submit((sqe, base) => encodeClose(sqe, base, slot))
 
-  assert.deepEqual([changed, count, Buffer.from(memory.bytes).toString()], [1, 4, 'text'])
-  await assert.rejects(read(), { code: 'EBADF' })
-  assert.ok(fstatSync(file.fd).isFile())
-})
+    assert.deepEqual([changed, count, Buffer.from(memory.bytes).toString()], [1, 4, 'text'])
+    await assert.rejects(read(), { code: 'EBADF' })
+    assert.ok(fstatSync(file.fd).isFile())
+  },
+)
 
 test('encodeRead() at -1 reads at, and advances, the file cursor', async (t) => {
   const path = join(makeFolder(t), 'file')

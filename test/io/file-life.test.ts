@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { executor, spawn } from '../../src/index.ts'
 import { BufferedFile, DirectFile, type OpenOptions } from '../../src/io/index.ts'
+import { needsRegisteredFiles } from '../needs.ts'
 import {
   assertNoLeak,
   holdings,
@@ -144,12 +145,12 @@ test('close() waits for what is under way, and again is nothing', direct, async 
   assert.equal(readFileSync(path).length, 300_006)
 })
 
-test('close() gives back the slot of the registered files', direct, async (t) => {
+test('close() gives back the slot of the registered files', needsRegisteredFiles(), async (t) => {
   const { files } = executor().reactor
   const path = join(makeFolder(t), 'file')
   const before = files.stats()
 
-  const opened = await DirectFile.create(path)
+  const opened = await BufferedFile.create(path)
   const between = files.stats()
   await opened.close()
 
@@ -157,7 +158,7 @@ test('close() gives back the slot of the registered files', direct, async (t) =>
   assert.deepEqual(files.stats().usedCount, before.usedCount)
 })
 
-test('files beyond the registered ones work by descriptor', async (t) => {
+test('files beyond the registered ones work by descriptor', needsRegisteredFiles(), async (t) => {
   const path = join(makeFolder(t), 'file')
   writeFileSync(path, 'text')
 
