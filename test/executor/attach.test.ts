@@ -52,6 +52,15 @@ test('executor() attaches one, and is then the same', () => {
   assert.equal(currentTaskQueue(), first.defaultQueue)
 })
 
+test('attachExecutor() throws when an option is unknown', () => {
+  const nonsense = { nonsense: 1 } as never
+
+  assert.throws(() => attachExecutor(nonsense), TypeError)
+  assert.throws(() => attachExecutor({ host: nonsense }), TypeError)
+  assert.throws(() => attachExecutor({ detectStalls: nonsense }), TypeError)
+  assert.equal(currentOrNull(), null)
+})
+
 test('attachExecutor() throws ERR_EXECUTOR_EXISTS if there is one', () => {
   const first = attachExecutor({ name: 'first' })
 

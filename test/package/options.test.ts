@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -91,6 +92,7 @@ const ASYNCHRONOUS: Readonly<Record<string, () => Promise<unknown>>> = {
   'TcpListener.bind': () => TcpListener.bind({ port: 0, hots: '127.0.0.1' } as never),
   'TcpStream.connect': () => TcpStream.connect({ port: 1, hots: '127.0.0.1' } as never),
   'TcpStream.read': () => stream.read(nonsense),
+  'TcpStream.readLease': () => stream.readLease(nonsense),
   'TcpStream.readInto': () => stream.readInto(new Uint8Array(1), nonsense),
   'TcpStream.shutdown': () => stream.shutdown(nonsense),
   'TcpStream.write': () => stream.write(new Uint8Array(1), nonsense),
@@ -123,6 +125,39 @@ const SYNCHRONOUS: Readonly<Record<string, () => unknown>> = {
   spawn: () => spawn(nothing, nonsense),
   spawnInto: () => spawnInto(queue, nothing, nonsense),
 }
+
+/** Asked in a test of their own; or an error's, which are given to `Error`. */
+const ELSEWHERE = new Set(['attachExecutor', 'Scope.spawn', 'Scope.spawnInto', 'new RuntimeError'])
+
+/** As `Class.method` or `function`: what docs/api.txt says to take options. */
+function listFunctionsWithOptions(): string[] {
+  const path = new URL('../../../docs/api.txt', import.meta.url)
+  let owner = ''
+  return readFileSync(path, 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      owner = /^(?:abstract )?(?:class|interface) (\w+)/.exec(line)?.[1] ?? owner
+      if (!/\b(?:options|seedOrOptions)\??:/.test(line)) return []
+      const free = /^function (\w+)/.exec(line)?.[1]
+      if (free !== undefined) return [free]
+      const method = /^ {2}(?:static )?(\w+)/.exec(line)?.[1]
+      return method === 'constructor' ? [`new ${owner}`] : [`${owner}.${method}`]
+    })
+}
+
+test('every function that takes options is asked here', () => {
+  const asked = new Set(
+    [...Object.keys(ASYNCHRONOUS), ...Object.keys(SYNCHRONOUS)].map((name) =>
+      name.replace(/ (?:as|for|of|with) .*/, '').replace('DirectFile.', 'BaseFile.'),
+    ),
+  )
+
+  const missing = listFunctionsWithOptions().filter(
+    (name) => !asked.has(name.replace('DirectFile.', 'BaseFile.')) && !ELSEWHERE.has(name),
+  )
+
+  assert.deepEqual(missing, [])
+})
 
 for (const [name, call] of Object.entries(ASYNCHRONOUS)) {
   test(`${name}() rejects when an option is unknown`, async () => {
