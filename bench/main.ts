@@ -9,6 +9,7 @@ import { latencyBenchmark } from './latency.bench.ts'
 import { findRoot } from './locate.ts'
 import { allowedCpus, describeMachine, MachineWatch } from './machine.ts'
 import { nopBenchmark } from './nop.bench.ts'
+import { queuesBenchmark } from './queues.bench.ts'
 import { read4kBenchmark } from './read4k.bench.ts'
 import { formatJsonRow, formatTable } from './report.ts'
 import { taskBenchmark } from './task.bench.ts'
@@ -19,6 +20,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   read4kBenchmark,
   echoBenchmark,
   latencyBenchmark,
+  queuesBenchmark,
 ]
 
 const HELP = `Usage: npm run bench -- <name>... [options]
