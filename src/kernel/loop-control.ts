@@ -7,7 +7,7 @@
 // ABI: word indexes, shared with native/loop.c. Written by TypeScript unless said otherwise.
 /** How many task queues have something to settle. */
 export const WORD_RUNNABLE = 0
-/** How many timers keep the program alive; operations do unless they are in the background. */
+/** How many timers and listeners keep the program alive; operations do unless they are in the background. */
 export const WORD_LIVE_TIMERS = 1
 /** 1 while a poll of the host loop's descriptor is in the main ring. */
 export const WORD_ARMED = 2

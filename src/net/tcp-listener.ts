@@ -2,7 +2,6 @@ import {
   assert,
   NO_QUEUE,
   optionNames,
-  RuntimeError,
   validateBoolean,
   validateInteger,
   validateOptions,
@@ -11,7 +10,6 @@ import {
   checkCancellation,
   type Executor,
   executor,
-  ListedWaiter,
   type TaskQueue,
   Waiter,
   WaitList,
@@ -36,6 +34,7 @@ import {
 } from '../kernel/index.ts'
 import { RetryTimer } from '../reactor/index.ts'
 import { encodeAccept, Operation, type Target } from '../ring/index.ts'
+import { type AcceptWaiter, StepWaiter, StreamWaiter } from './accept-waiter.ts'
 import {
   decodeAddress,
   encodeAddress,
@@ -84,6 +83,7 @@ const READY_LOW = 32
 /** How long to leave the kernel alone after it could not accept, for want of descriptors or memory. */
 const FATAL: readonly number[] = [EBADF, ECANCELED, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP]
 const HARMLESS: readonly number[] = [EAGAIN, EINTR, ECONNABORTED]
+const UNREFERENCED = { keepsAlive: false }
 /** Who gives up lets nobody else go on. */
 const NOBODY: WaitListOwner = { waiterLeft(): void {} }
 
@@ -94,7 +94,8 @@ const NOBODY: WaitListOwner = { waiterLeft(): void {} }
  * for waits in a bounded list, and is closed with the listener. Without descriptors or memory
  * {@link accept} rejects, an iteration waits, and both go on when there are some again.
  *
- * Belongs to the executor that made it, and must be closed; leaving an iteration does not.
+ * Belongs to the executor that made it, and must be closed; leaving an iteration does not. Until then it keeps
+ * the program alive, as a server of `node:net` does, be anything accepted or not; see {@link unref}.
  *
  * @example Echo
  * ```ts run
@@ -128,6 +129,9 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
   #failure: Error | null = null
   #isArmed = false
   #isStopping = false
+  #isReferenced = true
+  /** Whether it keeps the program alive. */
+  #isHolding = false
   #closed: Waiter<void> | null = null
 
   /** Takes over `fd`, which is tracked already. */
@@ -138,7 +142,8 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     this.#operation = new AcceptOperation((result, flags) => this.#complete(result, flags))
     this.#retry = new RetryTimer(() => {
       if (this.#waiters.length > 0) this.#arm()
-    })
+    }, UNREFERENCED)
+    this.#updateHold()
   }
 
   /**
@@ -218,6 +223,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     this.#endWaiters()
     for (const fd of this.#ready) current.reactor.host.closeFd(fd)
     this.#ready.length = 0
+    this.#updateHold()
     if (this.#isArmed) {
       cancelOn(this.#net, this.#operation)
     } else {
@@ -228,6 +234,31 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** Keeps the program alive until it is closed, as listeners do unless {@link unref} is called. */
+  ref(): this {
+    this.#isReferenced = true
+    this.#updateHold()
+    return this
+  }
+
+  /**
+   * Lets the program end though it listens, and although callers of {@link accept} wait; while something
+   * else keeps the program alive it accepts as before. Like `unref()` of a server of `node:net`.
+   *
+   * @example
+   * ```ts run
+   * import { TcpListener } from 'percore/net'
+   *
+   * const listener = (await TcpListener.bind({ port: 0 })).unref()
+   * void listener.accept() // the program ends all the same
+   * ```
+   */
+  unref(): this {
+    this.#isReferenced = false
+    this.#updateHold()
+    return this
   }
 
   #next(): Promise<IteratorResult<TcpStream, undefined>> {
@@ -270,6 +301,16 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     return waiter.promise
   }
 
+  #updateHold(): void {
+    // While it closes, its accept is in the background, and the close not yet submitted.
+    const mustHold = this.#closed === null ? this.#isReferenced : this.#isArmed
+    if (mustHold === this.#isHolding) return
+    this.#isHolding = mustHold
+    const { liveness } = this.#net.executor.reactor
+    if (mustHold) liveness.hold()
+    else liveness.letGo()
+  }
+
   #armIfLow(): void {
     if (this.#ready.length <= READY_LOW && this.#failure === null) this.#arm()
   }
@@ -287,7 +328,8 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     }
     this.#isArmed = true
     encodeAccept(ring.sqes, base, { target: this.#target, multishot: true })
-    ring.commitOpening(this.#operation)
+    // What keeps the program alive is the listener.
+    ring.commitOpeningBackground(this.#operation)
   }
 
   #complete(result: number, flags: number): void {
@@ -301,6 +343,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     if (!isLast) return
     if (this.#closed !== null) {
       submitClose(this.#net, this.#target, this.#closed)
+      this.#updateHold()
       return
     }
     if (result < 0 && !(result === -ECANCELED && wasStopping)) this.#fail(result)
@@ -400,53 +443,6 @@ function listen(
   const named = kernel.socketName(fd, false, raw)
   if (named < 0) throw kernelError(named, { syscall: 'getsockname', ...context })
   return decodeAddress(raw)
-}
-
-/** Somebody who waits for a connection. */
-abstract class AcceptWaiter<T> extends ListedWaiter<T> {
-  /** Whose stream it will be. */
-  readonly queue: TaskQueue
-  /** Whether it is told of a connection that could not be accepted, rather than waiting on. */
-  readonly isTold: boolean
-
-  constructor(current: Executor, isTold: boolean) {
-    super(current)
-    this.queue = current.currentQueue()
-    this.isTold = isTold
-  }
-
-  abstract grant(stream: TcpStream): void
-  /** The listener has ended. */
-  abstract end(reason: Error): void
-}
-
-class StreamWaiter extends AcceptWaiter<TcpStream> {
-  constructor(current: Executor) {
-    super(current, true)
-  }
-
-  override grant(stream: TcpStream): void {
-    this.fulfil(stream)
-  }
-
-  override end(reason: Error): void {
-    this.fail(reason)
-  }
-}
-
-class StepWaiter extends AcceptWaiter<IteratorResult<TcpStream, undefined>> {
-  constructor(current: Executor) {
-    super(current, false)
-  }
-
-  override grant(stream: TcpStream): void {
-    this.fulfil({ value: stream, done: false })
-  }
-
-  override end(reason: Error): void {
-    if (reason instanceof RuntimeError) this.fulfil({ value: undefined, done: true })
-    else this.fail(reason)
-  }
 }
 
 type OnAccepted = (result: number, flags: number) => void

@@ -12,6 +12,7 @@ import {
 } from '../kernel/index.ts'
 import { IoMemory } from '../memory/index.ts'
 import { encodeCancel, encodePoll, Operation, type OperationName, Ring } from '../ring/index.ts'
+import { Liveness } from './liveness.ts'
 import { RegisteredFiles } from './registered-files.ts'
 import { RetryTimer } from './retry-timer.ts'
 import { Timers } from './timers.ts'
@@ -37,6 +38,8 @@ export class Reactor {
   readonly control: LoopControl = createLoopControl()
   readonly host: LoopHost
   readonly timers: Timers
+  /** What else keeps the program alive. */
+  readonly liveness: Liveness
   readonly memory: IoMemory
   /** Files that the rings know by index, which spares a look-up per operation. */
   readonly files: RegisteredFiles
@@ -64,6 +67,7 @@ export class Reactor {
     })
     this.host = kernel.attachLoop(this.control, turn)
     this.timers = new Timers(this.control, this.host)
+    this.liveness = new Liveness(this.control, this.host)
     try {
       this.main = this.#createRing(0, 'deferred')
     } catch (error) {

@@ -8,8 +8,8 @@ const RETRY_NS: number = 100 * NS_PER_MS
 export class RetryTimer extends Timer {
   readonly #onExpiry: () => void
 
-  constructor(onExpiry: () => void) {
-    super(NO_QUEUE)
+  constructor(onExpiry: () => void, options?: { keepsAlive?: boolean }) {
+    super(NO_QUEUE, options)
     this.#onExpiry = onExpiry
   }
 

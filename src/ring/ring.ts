@@ -217,6 +217,14 @@ export class Ring {
     if (this.#control[5] === 0) this.#host.reference() // WORD_REFERENCED
   }
 
+  /** The same for one of these that does not keep the program alive. */
+  commitOpeningBackground(operation: Operation): void {
+    const slot = this.#table.take(operation)
+    operation.slot = slot
+    this.#control[WORD_BACKGROUND + this.index]!++
+    this.#publish(slot, this.#table.begin(slot, SLOT_DESCRIPTOR | SLOT_BACKGROUND))
+  }
+
   /** The same for an operation that closes a descriptor: from here on that is closed in any case. */
   commitClosing(operation: Operation): void {
     const slot = this.#table.take(operation)
