@@ -50,6 +50,15 @@ export class Heap<T extends HeapEntry> {
     else this.#siftDown(last, index)
   }
 
+  /** Checks that all is in order. O(n): for audits. */
+  audit(): void {
+    for (const [index, entry] of this.#entries.entries()) {
+      assert(entry.heapIndex === index, 'an entry knows its position')
+      const parent = this.#entries[(index - 1) >> 1]
+      assert(index === 0 || !this.#isBefore(entry, parent!), 'a parent is not behind its child')
+    }
+  }
+
   #siftUp(entry: T, start: number): void {
     const entries = this.#entries
     let index = start

@@ -14,6 +14,7 @@ import {
   WORD_TURN_SEQUENCE,
 } from '../kernel/index.ts'
 import { Reactor, type Timers } from '../reactor/index.ts'
+import { Audit } from './audit.ts'
 import { CompletionChains } from './completion-chains.ts'
 import { currentContext } from './context.ts'
 import { checkExecutorOptions, type ExecutorOptions } from './executor-options.ts'
@@ -62,6 +63,8 @@ export class Executor {
   /** When a manager of shares is to be asked next. */
   #adjustNs = Number.POSITIVE_INFINITY
   #isClosed = false
+  /** In simulation only. */
+  #audit: Audit | null = null
   readonly #sliceNs: number
   #stalls: StallDetector | null = null
   readonly #leaveThread: () => void
@@ -80,6 +83,10 @@ export class Executor {
     const waiting = new WaitingQueues(this.#scheduler, this.#host)
     this.#chains = new CompletionChains(this.reactor, waiting)
     this.followUps = new FollowUps(this, waiting)
+    if (checked.kernel.name === 'sim') {
+      const [queues, scheduler, reactor] = [this.#queues, this.#scheduler, this.reactor]
+      this.#audit = new Audit({ queues, scheduler, reactor, waiting })
+    }
     this.defaultQueue = new TaskQueue(this, 'default', {})
     this.#queues.add(this.defaultQueue)
     this.#sliceNs = checked.sliceNs
@@ -303,6 +310,7 @@ export class Executor {
     this.#endTurn((this.#words[WORD_TURN_SEQUENCE]! - 2) | 0)
     this.reactor.reap()
     this.#syncHost()
+    this.#audit?.check(this.#words[WORD_RUNNABLE]!)
     const nowNs = this.#chains.collect(this.#doubles[DOUBLE_NOW_NS]!)
     if (nowNs >= this.#doubles[DOUBLE_DEADLINE_NS]!) this.reactor.timers.expire(nowNs)
     if (nowNs >= this.#adjustNs) this.#adjustShares(nowNs)

@@ -166,6 +166,15 @@ export class Scheduler<T extends Schedulable> {
     if (queue.claim !== null) this.#withdraw(queue.claim)
   }
 
+  /** Checks that heaps are in order, and claims where they belong. O(n): for audits. */
+  audit(): void {
+    this.#heap.audit()
+    this.#urgent.audit()
+    this.#spent.audit()
+    const claimCount = this.#urgent.size + this.#spent.size + (this.#spentHost === null ? 0 : 1)
+    assert(claimCount <= this.#heap.size, 'only runnable queues have a claim to go first')
+  }
+
   #take(): T | undefined {
     this.#restore()
     const queue = (this.#urgent.peek()?.queue as T | undefined) ?? this.#heap.peek()

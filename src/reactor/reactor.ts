@@ -1,4 +1,4 @@
-import { NO_QUEUE } from '../base/index.ts'
+import { assert, NO_QUEUE } from '../base/index.ts'
 import {
   createLoopControl,
   DOUBLE_SPIN_NS,
@@ -202,6 +202,14 @@ export class Reactor {
     this.#isMemoryRegistered = true
     if (this.#latency !== null) this.#registerMemoryWith(this.#latency)
     this.memory.primary.bufferIndex = 0
+  }
+
+  /** Checks that the hook counts every operation in flight. O(in flight): for audits. */
+  audit(): void {
+    for (const ring of [this.main, this.#latency]) {
+      if (ring === null) continue
+      assert(ring.inFlightCount <= ring.hookedCount, 'the hook counts what is in flight')
+    }
   }
 
   /** Cancels and forgets everything in flight, and leaves the event loop. */

@@ -130,6 +130,11 @@ export class Ring {
     return count
   }
 
+  /** What the hook counts as in flight, by the queues' own ends: operations, and entries for nobody. */
+  get hookedCount(): number {
+    return (this.#sqTail - this.#cqHead + this.#moreCount) | 0
+  }
+
   /** Entries ever submitted. */
   get submissionCount(): number {
     return this.#submissionCount + ((this.#sqTail - this.#countedTail) >>> 0)
