@@ -206,7 +206,10 @@ export class BufferedFile extends BaseFile {
       const sizeBytes = this.#isSeekable
         ? await new Statx(descriptor, decodeSize).start(steps.next(), action)
         : 0
-      const all = new GrowingBytes(Math.max(0, sizeBytes - offsetBytes), lengthBytes)
+      // Faulting small pages in takes four times as long as all the rest.
+      const { kernel } = descriptor.executor.reactor
+      const prepare = (bytes: Uint8Array): void => kernel.adviseHugePages(bytes)
+      const all = new GrowingBytes(Math.max(0, sizeBytes - offsetBytes), lengthBytes, prepare)
       await this.#readPieces(offsetBytes, lengthBytes, steps, (bytes) => all.append(bytes))
       return all.take()
     } finally {

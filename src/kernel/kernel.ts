@@ -119,6 +119,8 @@ export interface Kernel {
    * It cannot be detached or transferred. Throws RangeError when there is none left.
    */
   allocate(lengthBytes: number): Uint8Array<ArrayBuffer>
+  /** Asks for huge pages under memory that is about to be filled; where it is short, or there are none, nothing. */
+  adviseHugePages(view: Uint8Array): void
   /** The address of a view's first byte, as an exact number. */
   addressOf(view: Uint8Array | Uint32Array | Int32Array): number
 

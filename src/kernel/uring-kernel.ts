@@ -91,8 +91,16 @@ export class UringKernel implements Kernel {
     const pages = Math.ceil(lengthBytes / WASM_PAGE_BYTES)
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
     const view = new Uint8Array(memory.buffer)
-    this.#adviseHugePages(view)
+    this.adviseHugePages(view)
     return view.subarray(0, lengthBytes)
+  }
+
+  // Scattered small pages make the device gather a segment per page: a third of the bandwidth.
+  adviseHugePages(view: Uint8Array): void {
+    const address = this.addressOf(view)
+    const start = Math.ceil(address / HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES - address
+    const end = Math.floor((address + view.length) / HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES - address
+    if (end > start) this.#addon.memoryAdvise(view.subarray(start, end), MADV_HUGEPAGE)
   }
 
   addressOf(view: Uint8Array | Uint32Array | Int32Array): number {
@@ -176,14 +184,6 @@ export class UringKernel implements Kernel {
 
   socketName(fd: number, peer: boolean, address: Uint8Array): number {
     return this.#addon.socketName(fd, peer ? 1 : 0, address)
-  }
-
-  // Scattered small pages make the device gather a segment per page: a third of the bandwidth.
-  #adviseHugePages(view: Uint8Array): void {
-    const address = this.addressOf(view)
-    const start = Math.ceil(address / HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES - address
-    const end = Math.floor((address + view.length) / HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES - address
-    if (end > start) this.#addon.memoryAdvise(view.subarray(start, end), MADV_HUGEPAGE)
   }
 }
 

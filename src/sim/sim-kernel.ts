@@ -184,6 +184,8 @@ export class SimKernel implements Kernel {
     return this.#core.memory.allocate(lengthBytes)
   }
 
+  adviseHugePages(): void {}
+
   addressOf(view: Uint8Array | Uint32Array | Int32Array): number {
     return this.#core.memory.addressOf(view)
   }

@@ -104,13 +104,15 @@ test('GrowingBytes keeps what comes, in order, and copies each byte a few times 
   fc.assert(
     fc.property(pieces, fc.nat(3000), (parts, expectedCount) => {
       const whole = Buffer.concat(parts)
-      const bytes = new GrowingBytes(expectedCount, whole.length)
+      let preparedCount = 0
+      const bytes = new GrowingBytes(expectedCount, whole.length, () => preparedCount++)
       for (const part of parts) bytes.append(part)
 
       const taken = bytes.take()
 
       assert.equal(Buffer.compare(taken, whole), 0)
       assert.equal(taken.buffer.byteLength, whole.length)
+      assert.ok(preparedCount <= 1 + Math.ceil(Math.log2(whole.length + 2)))
     }),
   )
 })
