@@ -9,7 +9,6 @@
  */
 #include <stdbool.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #include "loop.h"
@@ -252,11 +251,14 @@ static void on_closed(uv_handle_t *handle) {
 static void shut_down(struct loop *loop) {
   if (loop->closing) return;
   loop->closing = true;
+  bool is_left = false;
   for (int i = 0; i < loop->ring_count; i++) {
     struct ring *ring = &loop->rings[i];
     int32_t outstanding = in_flight(loop, i) - (int32_t)unsubmitted(ring);
-    quiesce(ring, outstanding, loop->words[WORD_CLOSING + i], &loop->tracked);
+    if (quiesce(ring, outstanding, loop->words[WORD_CLOSING + i], &loop->tracked) > 0) is_left = true;
   }
+  /* A request that is left may write at any time: its memory is never given back, whoever else lets go. */
+  if (!is_left) arena_release_all(&loop->memory);
   descriptors_close(&loop->tracked);
   for (int i = 0; i < loop->ring_count; i++) close_ring(&loop->rings[i]);
   loop->ring_count = 0;
@@ -346,41 +348,25 @@ static napi_value loop_add_ring(napi_env env, napi_callback_info info) {
   if (!loop) return result_i32(env, -ECANCELED);
   if (loop->ring_count == RINGS_MAX) return result_i32(env, -ENOSPC);
   struct ring *ring = &loop->rings[loop->ring_count];
-  ring->mapping_bytes = (size_t)description[11];
-  ring->mapping = mmap(NULL, ring->mapping_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
-                       description[0], IORING_OFF_SQ_RING);
-  if (ring->mapping == MAP_FAILED) return result_i32(env, -errno);
-  ring->sqes_bytes = (size_t)description[12] * 64;
-  ring->sqes = mmap(NULL, ring->sqes_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, description[0],
-                    IORING_OFF_SQES);
-  if (ring->sqes == MAP_FAILED) {
-    int status = errno;
-    munmap(ring->mapping, ring->mapping_bytes);
-    return result_i32(env, -status);
-  }
+  int status = open_ring(ring, description);
+  if (status < 0) return result_i32(env, status);
   napi_value submit;
   if (napi_create_function(env, "submit", NAPI_AUTO_LENGTH, submit_ring, ring, &submit) != napi_ok) {
-    munmap(ring->mapping, ring->mapping_bytes); /* being terminated */
-    munmap(ring->sqes, ring->sqes_bytes);
+    unmap_ring(ring); /* being terminated */
     return NULL;
   }
-  uint32_t *memory = ring->mapping;
   ring->enters = &loop->doubles[DOUBLE_ENTERS];
-  ring->close_fd = description[0];
-  ring->fd = description[1];
-  ring->enter_flags = (uint32_t)description[2];
-  ring->wait_flags = (uint32_t)description[3];
-  ring->sq_head = memory + description[4];
-  ring->sq_tail = memory + description[5];
-  ring->sq_flags = memory + description[6];
-  ring->cq_head = memory + description[7];
-  ring->cq_tail = memory + description[8];
-  ring->sq_mask = (uint32_t)description[12] - 1;
-  ring->cq_mask = (uint32_t)description[9];
-  ring->cqes = memory + description[10];
   loop->ring_count++;
   descriptors_set(&loop->tracked, (uint32_t)ring->close_fd, false); /* it is closed with the ring */
   return submit;
+}
+
+/** loopKeepMemory(loop, memory): void — memory for requests, kept for good if some outlive the loop. */
+static napi_value loop_keep_memory(napi_env env, napi_callback_info info) {
+  ARGS(2);
+  struct loop *loop = arg_loop(env, argv[0]);
+  if (loop) arena_keep(&loop->memory, arg_arena(env, argv[1]));
+  return NULL;
 }
 
 /** loopReference(loop): void — keeps the environment alive from now until nothing is live. */
@@ -422,6 +408,7 @@ static napi_value loop_host_is_due(napi_env env, napi_callback_info info) {
 const struct export loop_exports[] = {
     {"loopAttach", loop_attach},
     {"loopAddRing", loop_add_ring},
+    {"loopKeepMemory", loop_keep_memory},
     {"loopReference", loop_reference},
     {"loopDetach", loop_detach},
     {"loopHostFd", loop_host_fd},

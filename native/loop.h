@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arena.h"
 #include "napi.h"
 #include "queues.h"
 #include "uv-abi.h"
@@ -27,6 +28,7 @@ struct loop {
   double left_ns; /* when the hook was left, and as what; 0 before that */
   int left_as;
   struct descriptors tracked; /* to close with the environment */
+  struct arena *memory;       /* that requests may touch */
 };
 
 /* The loop of a handle, or NULL: of a worker being terminated that got none, or one shut down. */

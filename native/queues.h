@@ -52,9 +52,17 @@ static inline long enter_ring(const struct ring *ring, uint32_t wait_count, doub
  *
  * `outstanding` counts the entries submitted whose last completion has not been reaped, `closing` the
  * closes that have not, submitted or not. Descriptors that nobody has taken over, or that were about to be
- * closed, are added to `owned`. Linux 5.19.
+ * closed, are added to `owned`. Returns how many requests are left all the same, after one second: their
+ * memory has to stay. Linux 5.19.
  */
-void quiesce(struct ring *ring, int32_t outstanding, int32_t closing, struct descriptors *owned);
+int32_t quiesce(struct ring *ring, int32_t outstanding, int32_t closing, struct descriptors *owned);
+
+/**
+ * Maps a ring's queues once more and notes how it is entered, as loopAddRing describes it. Returns 0 or
+ * -errno.
+ */
+int open_ring(struct ring *ring, const int32_t *description);
+void unmap_ring(struct ring *ring);
 
 /** Closes a ring, and takes it out of the thread's table of registered ones. */
 void close_ring(struct ring *ring);

@@ -1,4 +1,4 @@
-/* The end of a ring. */
+/* A ring's mappings, and its end. */
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -66,7 +66,7 @@ static void push_cancel(struct ring *ring) {
   ++*ring->sq_tail;
 }
 
-void quiesce(struct ring *ring, int32_t outstanding, int32_t closing, struct descriptors *owned) {
+int32_t quiesce(struct ring *ring, int32_t outstanding, int32_t closing, struct descriptors *owned) {
   struct awaited awaited = {outstanding, closing};
   withdraw(ring, &awaited, owned);
   collect(ring, &awaited, owned);
@@ -83,6 +83,41 @@ void quiesce(struct ring *ring, int32_t outstanding, int32_t closing, struct des
     collect(ring, &awaited, owned);
     if (!may_retry(result)) break;
   }
+  return awaited.requests;
+}
+
+int open_ring(struct ring *ring, const int32_t *description) {
+  ring->mapping_bytes = (size_t)description[11];
+  ring->mapping = mmap(NULL, ring->mapping_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+                       description[0], IORING_OFF_SQ_RING);
+  if (ring->mapping == MAP_FAILED) return -errno;
+  ring->sqes_bytes = (size_t)description[12] * 64;
+  ring->sqes = mmap(NULL, ring->sqes_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, description[0],
+                    IORING_OFF_SQES);
+  if (ring->sqes == MAP_FAILED) {
+    int status = errno;
+    munmap(ring->mapping, ring->mapping_bytes);
+    return -status;
+  }
+  uint32_t *memory = ring->mapping;
+  ring->close_fd = description[0];
+  ring->fd = description[1];
+  ring->enter_flags = (uint32_t)description[2];
+  ring->wait_flags = (uint32_t)description[3];
+  ring->sq_head = memory + description[4];
+  ring->sq_tail = memory + description[5];
+  ring->sq_flags = memory + description[6];
+  ring->cq_head = memory + description[7];
+  ring->cq_tail = memory + description[8];
+  ring->sq_mask = (uint32_t)description[12] - 1;
+  ring->cq_mask = (uint32_t)description[9];
+  ring->cqes = memory + description[10];
+  return 0;
+}
+
+void unmap_ring(struct ring *ring) {
+  munmap(ring->mapping, ring->mapping_bytes);
+  munmap(ring->sqes, ring->sqes_bytes);
 }
 
 void close_ring(struct ring *ring) {
@@ -92,6 +127,5 @@ void close_ring(struct ring *ring) {
     syscall(__NR_io_uring_register, ring->close_fd, UNREGISTER_RING_FDS, &update, 1);
   }
   close(ring->close_fd);
-  munmap(ring->mapping, ring->mapping_bytes);
-  munmap(ring->sqes, ring->sqes_bytes);
+  unmap_ring(ring);
 }

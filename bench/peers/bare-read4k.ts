@@ -34,8 +34,7 @@ const words = new Int32Array(memory.words.buffer)
 const entryMask = layout.sqEntryCount - 1
 const completionMask = layout.cqEntryCount - 1
 const submit = submitterOf(memory)
-const buffer = kernel.allocate(BUFFER_BYTES)
-const address = kernel.addressOf(buffer)
+const { address, bytes } = kernel.allocate(BUFFER_BYTES)
 register(IORING_REGISTER_BUFFERS, Uint32Array.of(address, address / 2 ** 32, BUFFER_BYTES, 0))
 register(
   IORING_REGISTER_FILES,
@@ -44,7 +43,7 @@ register(
 let tail = 0
 let head = 0
 
-const blockWords = new Uint32Array(buffer.buffer, 0, BLOCK_BYTES / 4)
+const blockWords = new Uint32Array(bytes.buffer, 0, BLOCK_BYTES / 4)
 for (let index = 0; index < CHECK_COUNT; index++) {
   const block = randomBlock()
   await readInto(block * BLOCK_BYTES)

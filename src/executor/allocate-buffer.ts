@@ -19,7 +19,7 @@ import { executor } from './executor.ts'
  * import { TcpListener, TcpStream } from 'percore/net'
  *
  * await using listener = await TcpListener.bind({ host: '127.0.0.1', port: 0 })
- * await using client = await TcpStream.connect(listener.address)
+ * await using client = await TcpStream.connect({ port: listener.address.port })
  * using greeting = allocateBuffer(16)
  * greeting.trim(new TextEncoder().encodeInto('hello', greeting.bytes).written)
  * await client.write(greeting)

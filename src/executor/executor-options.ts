@@ -21,7 +21,11 @@ export interface ExecutorOptions {
   readonly ringDepth?: number
   /** I/O memory to register with the rings, in bytes, rounded up to a power of two; 16 MiB if not given. */
   readonly ioMemoryBytes?: number
-  /** What I/O memory may grow to, in bytes; 1 GiB if not given. */
+  /**
+   * What I/O memory may grow to, in bytes; 1 GiB if not given. Buffers that sockets receive into take three
+   * quarters of it at most; another 1 MiB is percore's own, so that files and sockets go on whoever holds
+   * the rest.
+   */
   readonly ioMemoryBytesMax?: number
   /** The slice of a task queue without a latency class, in milliseconds; 10 if not given. */
   readonly preemptTimerMs?: number

@@ -182,7 +182,7 @@ class Tick extends Operation {
   constructor(memory: IoMemory) {
     super(NO_QUEUE)
     // Kept for the life of the executor.
-    const buffer = memory.allocate(16)
+    const buffer = memory.allocateOwn(16)
     this.#timespec = new Uint32Array(buffer.bytes.buffer, buffer.bytes.byteOffset, 4)
     this.#address = buffer.address
   }

@@ -33,7 +33,12 @@ export interface ExecutorStats {
     readonly sizeBytes: number
     readonly usedBytes: number
     readonly leasedCount: number
-    /** Whether the rings have it registered; not if locked memory is short. */
+    /**
+     * How much of it the rings have registered: less than the option `ioMemoryBytes` if locked memory is
+     * short, 0 before a direct file is opened.
+     */
+    readonly registeredBytes: number
+    /** Whether that is all of `ioMemoryBytes`. */
     readonly isRegistered: boolean
   }
   /** Every task queue, the default one first, and Node's own event loop, named `node`, last. */
@@ -53,6 +58,7 @@ export interface StatsSources {
 export function readStats(sources: StatsSources): ExecutorStats {
   const { name, reactor, taskCount, followUpCount } = sources
   const { doubles } = reactor.control
+  const { primary } = reactor.memory
   const queues = Array.from(sources.queues, (queue) => queue.stats())
   const latency = reactor.hasLatencyRing ? reactor.latency : null
   return {
@@ -73,7 +79,8 @@ export function readStats(sources: StatsSources): ExecutorStats {
       sizeBytes: reactor.memory.sizeBytes,
       usedBytes: reactor.memory.usedBytes,
       leasedCount: reactor.memory.leasedCount,
-      isRegistered: reactor.isMemoryRegistered,
+      registeredBytes: primary.registeredBytes,
+      isRegistered: primary.registeredBytes === primary.allocator.sizeBytes,
     },
     queues: [...queues, sources.host.stats()],
   }

@@ -239,7 +239,7 @@ export class BufferedFile extends BaseFile {
     take: (bytes: Uint8Array) => void,
   ): Promise<void> {
     const { descriptor } = this
-    using buffer = descriptor.executor.reactor.memory.allocate(
+    using buffer = descriptor.executor.reactor.memory.allocateOwn(
       Math.min(lengthBytes, PIECE_BYTES) || 1,
     )
     descriptor.enter()
@@ -343,7 +343,7 @@ export class BufferedFile extends BaseFile {
     const { descriptor } = this
     const lengthBytes = data.length
     const steps = new Deadline(descriptor.executor, 'write a file', options)
-    using buffer = descriptor.executor.reactor.memory.allocate(PIECE_BYTES)
+    using buffer = descriptor.executor.reactor.memory.allocateOwn(PIECE_BYTES)
     descriptor.enter()
     try {
       for (let doneBytes = 0; doneBytes < lengthBytes; doneBytes += PIECE_BYTES) {

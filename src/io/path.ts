@@ -38,7 +38,7 @@ export function toAbsolute(executor: Executor, path: string): string {
 /** A path for the kernel: UTF-8, ended by NUL. Released when the operation that uses it has ended. */
 export function leasePath(executor: Executor, path: string): Lease {
   const lengthBytes = Buffer.byteLength(path)
-  const buffer = executor.reactor.memory.allocate(lengthBytes + 1)
+  const buffer = executor.reactor.memory.allocateOwn(lengthBytes + 1)
   const bytes = buffer.bytes
   new TextEncoder().encodeInto(path, bytes)
   bytes[lengthBytes] = 0

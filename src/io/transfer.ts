@@ -107,7 +107,7 @@ export abstract class Transfer<T> extends FileOperation<T> implements TransferAr
   /** Names file and memory as `ring` knows them. */
   protected address(ring: Ring): void {
     this.file = this.descriptor.targetOn(ring)
-    if (this.memory.bufferIndex >= 0 && !ring.hasRegisteredBuffers) {
+    if (this.memory.bufferIndex >= ring.registeredBufferCount) {
       this.memory = {
         address: this.memory.address,
         lengthBytes: this.#leftBytes,

@@ -230,4 +230,5 @@ export const SHUT_RDWR = 2
 export const CLOCK_REALTIME = 0
 export const RLIMIT_NOFILE = 7
 export const RLIMIT_MEMLOCK = 8
+export const MADV_DONTFORK = 10
 export const MADV_HUGEPAGE = 14

@@ -5,6 +5,9 @@ import type { SubmitRing } from './kernel.ts'
 /** Opaque handle of a hooked loop. */
 export type NativeLoop = { readonly __loop: unique symbol }
 
+/** Opaque handle of a mapping. */
+export type NativeMemory = { readonly __memory: unique symbol }
+
 type Words = Uint8Array | Uint32Array | Int32Array
 
 /** What the native layer exports; each function's contract is beside its C. */
@@ -13,6 +16,11 @@ export interface Addon {
   ringEnter(fd: number, submit: number, wait: number, flags: number, timeoutNs: number): number
   ringRegister(fd: number, opcode: number, argument: Words | null, count: number): number
   ringMap(fd: number, offset: number, lengthBytes: number): ArrayBuffer | number
+  memoryMap(lengthBytes: number, alignmentBytes: number): NativeMemory | number
+  memoryWhole(memory: NativeMemory): ArrayBuffer | number
+  memoryShare(memory: NativeMemory, offset: number, lengthBytes: number): ArrayBuffer | number
+  memoryShareCount(memory: NativeMemory, offset: number): number
+  memoryDetach(buffer: ArrayBuffer): void
   memoryAddress(view: Words): number
   memoryAdvise(view: Words, advice: number): number
   socketOpen(domain: number, type: number, protocol: number): number
@@ -34,6 +42,7 @@ export interface Addon {
   loopAttach(control: Int32Array, turn: () => void): NativeLoop
   loopSetupRing(loop: NativeLoop, entryCount: number, params: Uint32Array): number
   loopAddRing(loop: NativeLoop, description: Int32Array): SubmitRing | number
+  loopKeepMemory(loop: NativeLoop, memory: NativeMemory): void
   loopReference(loop: NativeLoop): void
   loopDetach(loop: NativeLoop): void
   loopHostFd(loop: NativeLoop): number

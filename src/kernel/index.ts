@@ -3,6 +3,7 @@ export * from './errno.ts'
 export { hostNowNs, hostRandom, hostWallClockMs } from './host-clock.ts'
 export type {
   Kernel,
+  KernelMemory,
   KernelName,
   LoopHost,
   RingEntry,

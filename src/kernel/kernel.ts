@@ -43,6 +43,32 @@ export interface RingMemory {
   readonly features: number
 }
 
+/**
+ * A stretch of memory that the kernel may touch: zeroed, aligned, at an address that never changes. It
+ * takes room as it is touched.
+ *
+ * It belongs to the process: it is there while this object, an ArrayBuffer on a part of it or a request
+ * that may touch it is.
+ */
+export interface KernelMemory {
+  readonly address: number
+  /**
+   * All of it, for percore's own use alone: whoever clones a part of it copies everything, other
+   * connections' data included.
+   */
+  readonly bytes: Uint8Array<ArrayBuffer>
+  /**
+   * A part of it for users, from a multiple of 512 on, with an ArrayBuffer of its own: a clone copies
+   * that part. Its holder may detach it, as `transfer()` and byte streams do, and then has that memory
+   * for as long as it likes: see {@link shareCount}. A simulated kernel gives a part of {@link bytes}.
+   */
+  share(offsetBytes: number, lengthBytes: number): Uint8Array
+  /** How many ArrayBuffers of {@link share} begin there that have not been collected yet, detached or not. */
+  shareCount(offsetBytes: number): number
+  /** Detaches a view of {@link share}, so that its holder sees nothing rather than another's bytes. */
+  empty(view: Uint8Array): void
+}
+
 /** How {@link LoopHost.addRing} enters a ring. */
 export interface RingEntry {
   /** The registered index, or the descriptor itself. */
@@ -70,6 +96,8 @@ export interface LoopHost {
    * `-errno` where there is no memory for it; the ring is the caller's still.
    */
   addRing(memory: RingMemory, entry: RingEntry): SubmitRing | number
+  /** Lets requests use that memory: if some outlive the environment, it stays for good. */
+  keepMemory(memory: KernelMemory): void
   /** Keeps the host loop alive from now on, while the control block says something is live. */
   reference(): void
   /** Whether the host loop has timers, immediates, new watchers or closings to look at now. */
@@ -115,10 +143,10 @@ export interface Kernel {
   closeRing(memory: RingMemory): void
 
   /**
-   * Memory that the kernel may touch: zeroed, aligned to 64 KiB, at an address that never changes.
-   * It cannot be detached or transferred. Throws RangeError when there is none left.
+   * Memory that the kernel may touch, aligned to 64 KiB, and to 2 MiB if it is as long. Throws RangeError
+   * when there is none left, and a RuntimeError where the host of JavaScript takes none from outside.
    */
-  allocate(lengthBytes: number): Uint8Array<ArrayBuffer>
+  allocate(lengthBytes: number): KernelMemory
   /** Asks for huge pages under memory that is about to be filled; where it is short, or there are none, nothing. */
   adviseHugePages(view: Uint8Array): void
   /** The address of a view's first byte, as an exact number. */

@@ -174,7 +174,7 @@ function nameBits(bits: number, names: readonly string[]): string[] {
 }
 
 function probeBufferRings(kernel: Kernel, ring: RingMemory): boolean {
-  const address = kernel.addressOf(kernel.allocate(4096))
+  const address = kernel.allocate(4096).address
   // ABI: struct io_uring_buf_reg: address (two words), entries, group and flags, reserved.
   const argument = Uint32Array.of(address, address / 2 ** 32, ENTRY_COUNT, 0, 0, 0, 0, 0, 0, 0)
   const result = kernel.register(ring.fd, IORING_REGISTER_PBUF_RING, argument, 1)

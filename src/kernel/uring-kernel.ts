@@ -16,6 +16,7 @@ import { ENOENT, ENOSYS } from './errno.ts'
 import { hostRandom, hostWallClockMs } from './host-clock.ts'
 import type {
   Kernel,
+  KernelMemory,
   LoopHost,
   RingEntry,
   RingLayout,
@@ -24,6 +25,7 @@ import type {
   SubmitRing,
 } from './kernel.ts'
 import type { LoopControl } from './loop-control.ts'
+import { HUGE_PAGE_BYTES, UringMemory } from './uring-memory.ts'
 
 // ABI: struct io_uring_params, in words.
 const PARAMS_WORDS = 30
@@ -35,14 +37,6 @@ const PARAMS_FEATURES = 5
 const PARAMS_SQ_OFFSETS = 10
 // struct io_cqring_offsets: head, tail, ring_mask, ring_entries, overflow, cqes, flags
 const PARAMS_CQ_OFFSETS = 20
-
-const WASM_PAGE_BYTES = 64 * 1024
-const HUGE_PAGE_BYTES = 2 * 1024 * 1024
-
-// The part of WebAssembly that is used here; @types/node leaves it to the DOM's types.
-declare const WebAssembly: {
-  Memory: new (descriptor: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer }
-}
 
 /**
  * The real kernel, through the native layer. One per thread.
@@ -86,16 +80,10 @@ export class UringKernel implements Kernel {
     this.#addon.fdClose(memory.fd)
   }
 
-  allocate(lengthBytes: number): Uint8Array<ArrayBuffer> {
-    // WebAssembly's memory is aligned, never moves, and cannot be detached under a request.
-    const pages = Math.ceil(lengthBytes / WASM_PAGE_BYTES)
-    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
-    const view = new Uint8Array(memory.buffer)
-    this.adviseHugePages(view)
-    return view.subarray(0, lengthBytes)
+  allocate(lengthBytes: number): KernelMemory {
+    return new UringMemory(this.#addon, lengthBytes)
   }
 
-  // Scattered small pages make the device gather a segment per page: a third of the bandwidth.
   adviseHugePages(view: Uint8Array): void {
     const address = this.addressOf(view)
     const start = Math.ceil(address / HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES - address
@@ -228,6 +216,11 @@ class UringLoopHost implements LoopHost {
         layout.sqEntryCount,
       ),
     )
+  }
+
+  keepMemory(memory: KernelMemory): void {
+    assert(memory instanceof UringMemory, 'a loop keeps memory of its own kernel')
+    if (!this.#detached) this.#addon.loopKeepMemory(this.#loop, memory.handle)
   }
 
   reference(): void {

@@ -41,6 +41,13 @@ export class BuddyAllocator {
     return this.#usedBytes
   }
 
+  /** How often the smallest block was doubled to make the one allocated at an offset. */
+  orderAt(offsetBytes: number): number {
+    const order = this.#usedOrder[offsetBytes / this.blockBytesMin] ?? NONE
+    assert(order !== NONE, 'a block is named by the offset it was given with')
+    return order
+  }
+
   /** The size of the block that holds `lengthBytes`. */
   blockBytes(lengthBytes: number): number {
     return Math.max(this.blockBytesMin, nextPowerOfTwo(lengthBytes))

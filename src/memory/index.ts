@@ -1,4 +1,7 @@
 export { Arena } from './arena.ts'
 export { BuddyAllocator } from './buddy.ts'
 export { IoMemory, type IoMemoryOptions } from './io-memory.ts'
-export { isLent, Lease, type LeaseOwner, leaseHeap } from './lease.ts'
+export { Lease, type LeaseOwner, leaseHeap } from './lease.ts'
+export { isLent } from './lent.ts'
+export { type MemoryCheckOptions, MemoryChecks, POISON } from './memory-checks.ts'
+export type { Segment } from './segment.ts'

@@ -69,7 +69,7 @@ export class Lease implements Disposable {
    */
   get bytes(): Uint8Array {
     if (this.#isReleased) throw alreadyReleased()
-    this.#view ??= this.#look()
+    this.#view ??= this.#owner.viewOf(this.#token, this.#startBytes, this.#lengthBytes)
     return this.#view
   }
 
@@ -158,25 +158,6 @@ export class Lease implements Disposable {
   [Symbol.dispose](): void {
     this.release()
   }
-
-  /** Looks at the memory for the first time, or after it was trimmed. */
-  #look(): Uint8Array {
-    const view = this.#owner.viewOf(this.#token, this.#startBytes, this.#lengthBytes)
-    // What the kernel cannot reach is nobody else's afterwards.
-    if (this.address !== 0) lentMemories.add(view.buffer)
-    return view
-  }
-}
-
-/** What leases showed parts of, and will lend again. */
-const lentMemories = new WeakSet<ArrayBufferLike>()
-
-/**
- * Whether `data` lies in memory that is lent: as soon as its lease is released, the bytes may be
- * another's. For operations that are given plain bytes, and use them later. O(1).
- */
-export function isLent(data: Uint8Array): boolean {
-  return lentMemories.has(data.buffer)
 }
 
 /** Memory of the language's own: the kernel cannot reach it, and nobody waits for it to come back. */

@@ -77,7 +77,7 @@ function connect(
 ): Promise<void> {
   const { net } = socket
   const bytes = encodeAddress(address)
-  const buffer = net.executor.reactor.memory.allocate(bytes.length)
+  const buffer = net.executor.reactor.memory.allocateOwn(bytes.length)
   buffer.bytes.set(bytes)
   const operation = new ConnectOperation(socket, address, buffer)
   return operation.start(options, `connect to ${formatAddress(address)}`)

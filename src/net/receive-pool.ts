@@ -1,6 +1,12 @@
 import { assert } from '../base/index.ts'
 import type { Kernel } from '../kernel/index.ts'
-import { type IoMemory, Lease, type LeaseOwner, leaseHeap } from '../memory/index.ts'
+import {
+  type IoMemory,
+  Lease,
+  type LeaseOwner,
+  leaseHeap,
+  type MemoryChecks,
+} from '../memory/index.ts'
 import { BufferRing, type Ring } from '../ring/index.ts'
 import { Inbox, type InboxPool } from './inbox.ts'
 
@@ -42,9 +48,14 @@ export class ReceivePool implements InboxPool, LeaseOwner {
   /** Whether there was no memory for more buffers, when last tried. */
   #isAtLimit = false
   readonly #idle: Inbox[] = []
+  readonly #checks: MemoryChecks
 
-  /** @throws {KernelError} where the kernel refuses it; {@link RuntimeError} `ERR_OUT_OF_MEMORY`. */
+  /**
+   * @throws {RuntimeError} `ERR_MEMLOCK_LIMIT`, `ERR_OUT_OF_MEMORY`; {@link KernelError} where the kernel
+   * refuses it otherwise.
+   */
   constructor(options: ReceivePoolOptions) {
+    this.#checks = options.memory.checks
     this.bufferBytes = options.bufferBytes
     this.buffers = new BufferRing({ ...options, groupId: GROUP_ID })
   }
@@ -56,16 +67,16 @@ export class ReceivePool implements InboxPool, LeaseOwner {
     return buffers.kernelCount * SCARCE_PART < buffers.bufferCount
   }
 
-  /** Buffers that leases hold. */
+  /** Buffers that leases hold, or whose memory their holders have kept. */
   get leasedCount(): number {
-    return this.#leasedCount
+    return this.#leasedCount + this.buffers.lostCount
   }
 
   /** Finds the kernel a buffer after it had none: one that came back, a new one, or that of unread data. */
   refill(): void {
-    if (this.buffers.kernelCount > 0) return
+    if (this.buffers.kernelCount > 0 || this.buffers.recover()) return
     const isPoor = this.#unreadBytes * POOR_PART < this.#unreadCount * this.bufferBytes
-    if (!isPoor || this.#leasedCount > this.#unreadCount) {
+    if (!isPoor || this.leasedCount > this.#unreadCount) {
       this.#isAtLimit = !this.buffers.grow()
       if (!this.#isAtLimit) return
     }
@@ -132,7 +143,9 @@ export class ReceivePool implements InboxPool, LeaseOwner {
       return leaseHeap(copy)
     }
     this.#leasedCount++
-    return new Lease(this, buffer, startBytes, endBytes - startBytes)
+    const lease = new Lease(this, buffer, startBytes, endBytes - startBytes)
+    this.#checks.noteLeased(lease)
+    return lease
   }
 
   leaseCopy(copy: Uint8Array): Lease {
@@ -151,13 +164,15 @@ export class ReceivePool implements InboxPool, LeaseOwner {
     return this.bytesOf(buffer, startBytes, startBytes + lengthBytes)
   }
 
-  free(buffer: number): void {
+  free(buffer: number, lease: Lease): void {
     this.#leasedCount--
+    this.#checks.noteFreed(lease)
     this.giveBack(buffer)
   }
 
   #canLend(): boolean {
-    if (this.#leasedCount * 2 + 2 <= this.buffers.bufferCount) return true
+    this.buffers.recover()
+    if (this.leasedCount * 2 + 2 <= this.buffers.bufferCount) return true
     if (this.#isAtLimit) return false
     this.#isAtLimit = !this.buffers.grow()
     return !this.#isAtLimit

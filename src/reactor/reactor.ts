@@ -1,8 +1,8 @@
-import { assert, NO_QUEUE } from '../base/index.ts'
+import { assert, isDebugging, NO_QUEUE } from '../base/index.ts'
 import {
   createLoopControl,
+  DOUBLE_NOW_NS,
   DOUBLE_SPIN_NS,
-  IORING_REGISTER_BUFFERS,
   type Kernel,
   type LoopControl,
   type LoopHost,
@@ -10,10 +10,11 @@ import {
   WORD_ARMED,
   WORD_HOST_READY,
 } from '../kernel/index.ts'
-import { IoMemory } from '../memory/index.ts'
+import { IoMemory, MemoryChecks } from '../memory/index.ts'
 import { encodeCancel, encodePoll, Operation, type OperationName, Ring } from '../ring/index.ts'
 import { Liveness } from './liveness.ts'
 import { RegisteredFiles } from './registered-files.ts'
+import { RegisteredMemory } from './registered-memory.ts'
 import { RetryTimer } from './retry-timer.ts'
 import { Timers } from './timers.ts'
 
@@ -41,6 +42,8 @@ export class Reactor {
   /** What else keeps the program alive. */
   readonly liveness: Liveness
   readonly memory: IoMemory
+  /** What of it the rings have registered. */
+  readonly registered: RegisteredMemory
   /** Files that the rings know by index, which spares a look-up per operation. */
   readonly files: RegisteredFiles
   /** For everything that may wait for the end of a turn; the one to park in. */
@@ -51,8 +54,6 @@ export class Reactor {
   #latencyPoll: ReadinessPoll | null = null
   /** A second poll of the host loop's descriptor, in the latency ring, whose completions come by themselves. */
   readonly #hostWatch: HostWatch
-  #isMemoryRegistered = false
-  #memoryRegistrationError = 0
 
   /** @throws {RuntimeError} `ERR_URING_UNAVAILABLE`, `ERR_MEMLOCK_LIMIT`, `ERR_OUT_OF_MEMORY`. */
   constructor(options: ReactorOptions, turn: () => void) {
@@ -60,20 +61,17 @@ export class Reactor {
     this.kernel = kernel
     this.#ringEntryCount = options.ringEntryCount
     this.control.doubles[DOUBLE_SPIN_NS] = options.spinNs
-    this.memory = new IoMemory({
-      kernel,
-      sizeBytes: options.memoryBytes,
-      sizeBytesMax: options.memoryBytesMax,
-    })
     this.host = kernel.attachLoop(this.control, turn)
     this.timers = new Timers(this.control, this.host)
     this.liveness = new Liveness(this.control, this.host)
     try {
+      this.memory = this.#createMemory(options)
       this.main = this.#createRing(0, 'deferred')
     } catch (error) {
       this.host.detach()
       throw error
     }
+    this.registered = new RegisteredMemory(kernel, this.memory)
     this.files = new RegisteredFiles(kernel, this.main)
     this.#hostPoll = new ReadinessPoll(this.host.hostFd, this.control.words, true)
     this.#hostWatch = new HostWatch(this.host.hostFd)
@@ -84,7 +82,7 @@ export class Reactor {
     if (this.#latency === null) {
       this.main.assertOpen()
       this.#latency = this.#createRing(1, 'immediate')
-      if (this.#isMemoryRegistered) this.#registerMemoryWith(this.#latency)
+      if (this.registered.isTried) this.registered.registerMore(this.#latency)
       this.files.attach(this.#latency)
       this.#latencyPoll = new ReadinessPoll(this.#latency.memory.fd, this.control.words, false)
       this.control.words[WORD_ARMED] = 0
@@ -108,15 +106,6 @@ export class Reactor {
     const polls = (isArmed(this.#hostPoll) ? 1 : 0) + (isArmed(this.#latencyPoll) ? 1 : 0)
     const isWatching = this.#latency?.holds(this.#hostWatch) === true
     return all - polls - (isWatching ? 1 : 0)
-  }
-
-  /** Why the I/O memory is not registered with the rings: a negative error number, else 0. */
-  get memoryRegistrationError(): number {
-    return this.#memoryRegistrationError
-  }
-
-  get isMemoryRegistered(): boolean {
-    return this.#isMemoryRegistered
   }
 
   /** The ring that the terminal completion of `operation` is still to come on, or null. */
@@ -192,16 +181,14 @@ export class Reactor {
   }
 
   /**
-   * Registers the first arena with the rings, once; operations on it then spare the kernel the
-   * pinning of pages. Where the limit of locked memory forbids it everything works without.
+   * Registers the first arena with the rings, once, or as much of it as the limit of locked memory
+   * allows; operations on it then spare the kernel the pinning of pages.
    */
   registerMemory(): void {
-    if (this.#isMemoryRegistered || this.#memoryRegistrationError !== 0) return
-    this.#memoryRegistrationError = this.#registerMemoryWith(this.main)
-    if (this.#memoryRegistrationError !== 0) return
-    this.#isMemoryRegistered = true
-    if (this.#latency !== null) this.#registerMemoryWith(this.#latency)
-    this.memory.primary.bufferIndex = 0
+    const { registered } = this
+    if (registered.isTried) return
+    registered.register(this.main)
+    if (this.#latency !== null) registered.registerMore(this.#latency)
   }
 
   /** Checks that the hook counts every operation in flight. O(in flight): for audits. */
@@ -219,6 +206,24 @@ export class Reactor {
     this.host.detach()
   }
 
+  #createMemory({ kernel, memoryBytes, memoryBytesMax }: ReactorOptions): IoMemory {
+    const { doubles } = this.control
+    const isSimulated = kernel.name === 'sim'
+    return new IoMemory({
+      kernel,
+      sizeBytes: memoryBytes,
+      sizeBytesMax: memoryBytesMax,
+      checks: new MemoryChecks({
+        poisons: isSimulated || isDebugging,
+        empties: isDebugging,
+        tracks: isSimulated || isDebugging,
+        // As of the last turn: the clock itself is not asked per lease.
+        nowNs: () => doubles[DOUBLE_NOW_NS]!,
+      }),
+      onMemory: (memory) => this.host.keepMemory(memory),
+    })
+  }
+
   #createRing(index: number, kind: 'deferred' | 'immediate'): Ring {
     return new Ring({
       kernel: this.kernel,
@@ -228,21 +233,6 @@ export class Reactor {
       kind,
       entryCount: this.#ringEntryCount,
     })
-  }
-
-  /** Returns 0, or why that is refused: a negative error number. */
-  #registerMemoryWith(ring: Ring): number {
-    const { address, memory } = this.memory.primary
-    // ABI: struct iovec, as four words.
-    const vector = Uint32Array.of(
-      address,
-      address / 2 ** 32,
-      memory.length,
-      memory.length / 2 ** 32,
-    )
-    const result = this.kernel.register(ring.memory.fd, IORING_REGISTER_BUFFERS, vector, 1)
-    ring.hasRegisteredBuffers = result >= 0
-    return Math.min(0, result)
   }
 }
 

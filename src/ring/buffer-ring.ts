@@ -1,11 +1,12 @@
 import { assert, isPowerOfTwo, RuntimeError } from '../base/index.ts'
 import {
+  ENOMEM,
   IORING_REGISTER_PBUF_RING,
   IORING_UNREGISTER_PBUF_RING,
   type Kernel,
   kernelError,
 } from '../kernel/index.ts'
-import type { IoMemory, Lease } from '../memory/index.ts'
+import type { IoMemory, Lease, Segment } from '../memory/index.ts'
 import type { Ring } from './ring.ts'
 
 export interface BufferRingOptions {
@@ -15,7 +16,7 @@ export interface BufferRingOptions {
   readonly memory: IoMemory
   /** Names the group in submission entries: unique in its ring. */
   readonly groupId: number
-  /** How many buffers there can be: a power of two, at most 32,768. */
+  /** How many buffers there can be: a power of two, at most 32,768; fewer if locked memory is short. */
   readonly entryCount: number
   readonly bufferBytes: number
   /** How many there are at first; {@link BufferRing.grow} doubles. */
@@ -36,12 +37,15 @@ const REGISTRATION_WORDS = 10
 const ENTRIES_MAX = 32_768
 const PAGE_BYTES = 4096
 const SEGMENT_BYTES_MAX: number = 16 * 1024 * 1024
+/** Where memory is short, a ring begins with so few. */
+const FIRST_COUNT_MIN = 4
 
 /**
  * Buffers that a ring's operations pick from when data has come, rather than hold while they wait.
  *
  * A buffer is with the kernel, with a user until {@link release}, or not made yet: memory is taken as it
- * is needed, and kept. The ring of entries is
+ * is needed, and kept. Users see a buffer through an ArrayBuffer of its own, made at the first look and
+ * kept; where they have detached it, it is lost until that has been collected. The ring of entries is
  * ordinary memory of ours, never the kernel's own mapping (CVE-2024-0582). O(1). Linux 5.19.
  */
 export class BufferRing {
@@ -55,15 +59,24 @@ export class BufferRing {
   readonly #words: Uint32Array
   readonly #halves: Uint16Array
   readonly #mask: number
-  readonly #segments: Lease[] = []
+  readonly #segments: Segment[] = []
   readonly #addresses: number[] = []
+  /** What each holds, for ourselves. */
   readonly #wholes: Uint8Array[] = []
+  /** What users see of each, or null. */
+  readonly #shares: (Uint8Array | null)[] = []
+  /** Which buffers users have detached. */
+  readonly #lost: number[] = []
+  #lostIndex = 0
   /** Which buffers users have. */
   readonly #isUsed: Uint8Array
   #tail = 0
   #userCount = 0
 
-  /** @throws {KernelError} where the kernel refuses it; {@link RuntimeError} `ERR_OUT_OF_MEMORY`. */
+  /**
+   * @throws {RuntimeError} `ERR_MEMLOCK_LIMIT`, `ERR_OUT_OF_MEMORY`; {@link KernelError} where the kernel
+   * refuses it otherwise.
+   */
   constructor(options: BufferRingOptions) {
     const { kernel, ring, memory, groupId, entryCount, bufferBytes, initialCount } = options
     assert(isPowerOfTwo(entryCount) && entryCount <= ENTRIES_MAX, 'entries are a power of two')
@@ -72,22 +85,17 @@ export class BufferRing {
     this.#ring = ring
     this.#memory = memory
     this.groupId = groupId
-    this.entryCount = entryCount
     this.bufferBytes = bufferBytes
-    this.#mask = entryCount - 1
-    this.#isUsed = new Uint8Array(entryCount)
     // Leases are aligned to their size: at least a page makes the ring begin on one.
-    this.#lease = memory.allocate(Math.max(PAGE_BYTES, entryCount * ENTRY_WORDS * 4))
+    this.#lease = memory.allocateOwn(Math.max(PAGE_BYTES, entryCount * ENTRY_WORDS * 4))
     const { bytes } = this.#lease
     bytes.fill(0)
     this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, entryCount * ENTRY_WORDS)
     this.#halves = new Uint16Array(bytes.buffer, bytes.byteOffset, entryCount * ENTRY_HALVES)
-    const result = this.#register(IORING_REGISTER_PBUF_RING)
-    if (result < 0) {
-      this.#lease.release()
-      throw kernelError(result, { syscall: 'io_uring_register' })
-    }
-    this.#addSegment(initialCount)
+    this.entryCount = this.#register(entryCount)
+    this.#mask = this.entryCount - 1
+    this.#isUsed = new Uint8Array(this.entryCount)
+    this.#begin(Math.min(initialCount, this.entryCount))
   }
 
   /** Buffers that there are. */
@@ -105,6 +113,11 @@ export class BufferRing {
     return this.#userCount
   }
 
+  /** Buffers that users have given back, but keep the memory of: among {@link userCount}. */
+  get lostCount(): number {
+    return this.#lost.length
+  }
+
   /** Buffers that could still be made. */
   get freeCount(): number {
     return this.entryCount - this.bufferCount
@@ -117,17 +130,40 @@ export class BufferRing {
     this.#userCount++
   }
 
-  /** Gives the kernel a buffer back. */
+  /** Gives the kernel a buffer back, unless its user has detached it: then it is lost for now. */
   release(buffer: number): void {
     assert(this.#isUsed[buffer] === 1, 'a buffer goes back to the kernel once')
-    this.#isUsed[buffer] = 0
-    this.#userCount--
-    this.#publish(buffer)
+    if (this.#shares[buffer]?.length === 0) {
+      this.#shares[buffer] = null
+      this.#lost.push(buffer)
+      return
+    }
+    this.#check(buffer)
+    this.#giveBack(buffer)
+  }
+
+  /** Looks at one of the lost buffers, in turn: true if the kernel has it again. */
+  recover(): boolean {
+    if (this.#lost.length === 0) return false
+    this.#lostIndex = (this.#lostIndex + 1) % this.#lost.length
+    const buffer = this.#lost[this.#lostIndex]!
+    const segment = this.#segmentOf(buffer)
+    if (segment.shareCount(this.#addresses[buffer]! - segment.address) > 0) return false
+    this.#lost[this.#lostIndex] = this.#lost.at(-1)!
+    this.#lost.pop()
+    this.#giveBack(buffer)
+    return true
   }
 
   /** Bytes of a buffer, where they lie. */
   view(buffer: number, startBytes: number, endBytes: number): Uint8Array {
-    return this.#wholes[buffer]!.subarray(startBytes, endBytes)
+    let share = this.#shares[buffer]!
+    if (share === null || share.length === 0) {
+      const segment = this.#segmentOf(buffer)
+      share = segment.share(this.#addresses[buffer]! - segment.address, this.bufferBytes)
+      this.#shares[buffer] = share
+    }
+    return share.subarray(startBytes, endBytes)
   }
 
   /** A copy of bytes of a buffer. */
@@ -147,45 +183,100 @@ export class BufferRing {
       this.freeCount,
       Math.max(1, SEGMENT_BYTES_MAX / this.bufferBytes),
     )
-    if (count === 0) return false
-    try {
-      this.#addSegment(count)
-    } catch (error) {
-      if (error instanceof RuntimeError) return false
-      throw error
-    }
-    return true
+    return count > 0 && this.#tryAdd(count, false) === null
   }
 
   /** Takes the buffers from the kernel, which must have no operation left that may use them. */
   close(): void {
-    this.#register(IORING_UNREGISTER_PBUF_RING)
+    this.#unregister()
     for (const segment of this.#segments) segment.release()
     this.#lease.release()
   }
 
-  #register(opcode: number): number {
+  /** Returns how many entries the kernel takes: it locks their memory, of which there may be little. */
+  #register(entryCount: number): number {
     const words = new Uint32Array(REGISTRATION_WORDS)
-    if (opcode === IORING_REGISTER_PBUF_RING) {
-      words[0] = this.#lease.address
-      words[1] = this.#lease.address / 2 ** 32
-      words[2] = this.entryCount
-    }
+    words[0] = this.#lease.address
+    words[1] = this.#lease.address / 2 ** 32
     words[3] = this.groupId
-    return this.#kernel.register(this.#ring.memory.fd, opcode, words, 1)
+    for (let count = entryCount; ; count /= 2) {
+      words[2] = count
+      const { fd } = this.#ring.memory
+      const result = this.#kernel.register(fd, IORING_REGISTER_PBUF_RING, words, 1)
+      if (result >= 0) return count
+      // Less than a page is a page.
+      if (result === -ENOMEM && count * ENTRY_WORDS * 4 > PAGE_BYTES) continue
+      this.#lease.release()
+      throw refusedBuffers(result)
+    }
   }
 
-  #addSegment(count: number): void {
+  #unregister(): void {
+    const words = new Uint32Array(REGISTRATION_WORDS)
+    words[3] = this.groupId
+    this.#kernel.register(this.#ring.memory.fd, IORING_UNREGISTER_PBUF_RING, words, 1)
+  }
+
+  /** @throws {RuntimeError} `ERR_OUT_OF_MEMORY` if there is no room even for the fewest. */
+  #begin(initialCount: number): void {
+    for (let count = initialCount; ; count = Math.ceil(count / 2)) {
+      const isLast = count <= FIRST_COUNT_MIN
+      const failure = this.#tryAdd(count, isLast)
+      if (failure === null) return
+      if (!isLast) continue
+      this.#unregister()
+      this.#lease.release()
+      throw failure
+    }
+  }
+
+  /** Null if the buffers were added; else why there is no memory for them. */
+  #tryAdd(count: number, isFirst: boolean): RuntimeError | null {
     const { bufferBytes } = this
-    const segment = this.#memory.allocate(count * bufferBytes)
+    let segment: Segment
+    try {
+      segment = this.#memory.allocateSegment(count * bufferBytes, isFirst)
+    } catch (error) {
+      if (error instanceof RuntimeError) return error
+      throw error
+    }
     const { address, bytes } = segment
     const firstBuffer = this.bufferCount
     this.#segments.push(segment)
     for (let index = 0; index < count; index++) {
       this.#addresses.push(address + index * bufferBytes)
       this.#wholes.push(bytes.subarray(index * bufferBytes, (index + 1) * bufferBytes))
+      this.#shares.push(null)
       this.#publish(firstBuffer + index)
     }
+    return null
+  }
+
+  // There are as many as doublings.
+  #segmentOf(buffer: number): Segment {
+    const address = this.#addresses[buffer]!
+    const segment = this.#segments.find((one) => {
+      const offsetBytes = address - one.address
+      return offsetBytes >= 0 && offsetBytes < one.lengthBytes
+    })
+    assert(segment !== undefined, 'each buffer is a part of a segment')
+    return segment
+  }
+
+  #giveBack(buffer: number): void {
+    this.#isUsed[buffer] = 0
+    this.#userCount--
+    this.#publish(buffer)
+  }
+
+  /** Makes sure that whoever looks at a buffer later notices, where that is asked for. */
+  #check(buffer: number): void {
+    const { checks } = this.#memory
+    if (checks.poisons) checks.poison(this.#wholes[buffer]!, 0, this.bufferBytes)
+    const share = this.#shares[buffer]!
+    if (!checks.empties || share === null) return
+    this.#shares[buffer] = null
+    this.#segmentOf(buffer).empty(share)
   }
 
   #publish(buffer: number): void {
@@ -201,4 +292,14 @@ export class BufferRing {
     // ORDER: release, pairs with the kernel's acquire of the tail; the entry before it is written.
     Atomics.store(this.#halves, HALF_TAIL, this.#tail)
   }
+}
+
+function refusedBuffers(result: number): Error {
+  const cause = kernelError(result, { syscall: 'io_uring_register' })
+  if (result !== -ENOMEM) return cause
+  return new RuntimeError(
+    'ERR_MEMLOCK_LIMIT',
+    'Cannot receive: there is not enough lockable memory for a ring of buffers; raise the limit (ulimit -l unlimited, or LimitMEMLOCK in systemd) or give the executor a smaller ioMemoryBytes',
+    { cause },
+  )
 }

@@ -58,8 +58,8 @@ export class Ring {
   readonly index: number
   readonly kind: RingKind
   readonly sqes: SqeWords
-  /** Whether the arena is registered with it, so that its index may be used in entries. */
-  hasRegisteredBuffers = false
+  /** How many pieces of I/O memory are registered with it: entries may use indexes below. */
+  registeredBufferCount = 0
   /** Completions whose slot had been given to another operation; dropped. */
   staleCount = 0
   /** Completions ever reaped. */

@@ -15,6 +15,7 @@ import {
   IORING_ENTER_GETEVENTS,
   IORING_OP_TIMEOUT,
   type Kernel,
+  type KernelMemory,
   type LoopControl,
   type LoopHost,
   O_RDWR,
@@ -36,6 +37,7 @@ import { createOperations } from './operations.ts'
 import { checkOptions, type SimKernelOptions } from './options.ts'
 import { register } from './registration.ts'
 import { SimLoop, type SimLoopEvents } from './sim-loop.ts'
+import { SimMemory } from './sim-memory.ts'
 import { SimRing } from './sim-ring.ts'
 import { SimSocket } from './socket.ts'
 
@@ -180,8 +182,8 @@ export class SimKernel implements Kernel {
     }
   }
 
-  allocate(lengthBytes: number): Uint8Array<ArrayBuffer> {
-    return this.#core.memory.allocate(lengthBytes)
+  allocate(lengthBytes: number): KernelMemory {
+    return new SimMemory(this.#core.memory, lengthBytes)
   }
 
   adviseHugePages(): void {}

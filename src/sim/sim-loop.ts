@@ -123,6 +123,9 @@ export class SimLoop implements LoopHost {
     }
   }
 
+  // Nothing outlives a simulated kernel.
+  keepMemory(): void {}
+
   reference(): void {
     if (this.#isClosed) return
     this.#syncReference()

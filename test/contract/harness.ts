@@ -72,7 +72,7 @@ export class TestRing implements Disposable {
     assert(typeof memory !== 'number', `io_uring_setup answers ${String(memory)}`)
     this.kernel = kernel
     this.memory = memory
-    this.#arena = kernel.allocate(MEMORY_BYTES)
+    this.#arena = kernel.allocate(MEMORY_BYTES).bytes
   }
 
   [Symbol.dispose](): void {

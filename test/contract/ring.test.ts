@@ -34,6 +34,7 @@ function nowhere(kernel: Kernel): LoopHost {
         return kernel.enter(enterFd, count, 0, flags, -1)
       }
     },
+    keepMemory() {},
     reference() {},
     isHostDue: () => false,
     trackFd() {},
@@ -124,9 +125,8 @@ contract('Ring drops and counts a completion whose operation has ended', (kernel
   const { slot, generation } = ring.nameOf(first)
   turn(kernel, ring)
   const second = new Recorded()
-  const timespec = kernel.allocate(16)
+  const { address: timespecAddress, bytes: timespec } = kernel.allocate(16)
   writeTimespec(new Uint32Array(timespec.buffer, timespec.byteOffset, 4), 0, 3600e9)
-  const timespecAddress = kernel.addressOf(timespec)
   encodeTimeout(ring.sqes, ring.begin(), { timespecAddress, absolute: false })
   ring.commit(second)
   assert.equal(ring.nameOf(second).slot, slot)
@@ -147,7 +147,7 @@ contract('Ring drops and counts a completion whose operation has ended', (kernel
 contract('Ring withdraws an entry that the kernel has not seen: it does nothing', (kernel) => {
   using ring = createRing(kernel)
   const operation = new Recorded()
-  const timespecAddress = kernel.addressOf(kernel.allocate(16))
+  const { address: timespecAddress } = kernel.allocate(16)
   encodeTimeout(ring.sqes, ring.begin(), { timespecAddress, absolute: false })
   ring.commit(operation)
 
@@ -212,9 +212,8 @@ contract('Ring tracks nothing for an opening that was withdrawn', (kernel) => {
 contract('Ring cancels by name what the kernel has', (kernel) => {
   using ring = createRing(kernel)
   const operation = new Recorded()
-  const timespec = kernel.allocate(16)
+  const { address: timespecAddress, bytes: timespec } = kernel.allocate(16)
   writeTimespec(new Uint32Array(timespec.buffer, timespec.byteOffset, 4), 0, 3600e9)
-  const timespecAddress = kernel.addressOf(timespec)
   encodeTimeout(ring.sqes, ring.begin(), { timespecAddress, absolute: false })
   ring.commit(operation)
   ring.submit()

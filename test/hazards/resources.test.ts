@@ -200,7 +200,7 @@ test(
     executor.reactor.registerMemory()
     await operations.nop()
     const { isRegistered } = executor.stats().ioMemory
-    console.log(isRegistered, executor.reactor.memoryRegistrationError)
+    console.log(isRegistered, executor.reactor.registered.error)
     await operations.expire(1000).catch((error) => console.log(error.code))
   `
 

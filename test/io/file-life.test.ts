@@ -219,7 +219,7 @@ test(
         const file = await io.DirectFile.open(args[0])
         const buffer = file.allocateBuffer(4096)
         const count = await file.readInto(buffer, 4096)
-        const { memoryRegistrationError: error } = core.executor().reactor
+        const { error } = core.executor().reactor.registered
         const { isRegistered } = core.executor().stats().ioMemory
         const sum = buffer.bytes.reduce((a, b) => a + b, 0)
         console.log(JSON.stringify({ count, error, isRegistered, sum }))

@@ -26,9 +26,9 @@ function refuseMemory(
   isRefused: (lengthBytes: number, callCount: number) => boolean,
 ): () => void {
   const { memory } = executor().reactor
-  const allocate = memory.allocate.bind(memory)
+  const allocate = memory.allocateOwn.bind(memory)
   let callCount = 0
-  const mock = t.mock.method(memory, 'allocate', (lengthBytes: number) => {
+  const mock = t.mock.method(memory, 'allocateOwn', (lengthBytes: number) => {
     callCount++
     if (isRefused(lengthBytes, callCount)) {
       throw Object.assign(new Error('refused'), { code: 'ERR_OUT_OF_MEMORY' })

@@ -1,15 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { UringKernel } from '../../src/kernel/index.ts'
-import { IoMemory } from '../../src/memory/index.ts'
-
-const KIB = 1024
-const MIB = 1024 * KIB
-const kernel = new UringKernel()
-
-function createMemory(sizeBytes = 64 * KIB, sizeBytesMax = sizeBytes): IoMemory {
-  return new IoMemory({ kernel, sizeBytes, sizeBytesMax })
-}
+import { isLent, leaseHeap } from '../../src/memory/index.ts'
+import { createMemory, KIB, kernel, MIB } from './support.ts'
 
 test('allocate() gives exactly the length asked for, aligned to its power of two', () => {
   const memory = createMemory(MIB)
@@ -40,7 +32,7 @@ test('allocate() throws ERR_OUT_OF_MEMORY at the limit, and serves again after a
 
 test('allocate() grows by arenas that are not registered', () => {
   const memory = createMemory(64 * KIB, 64 * KIB + 16 * MIB)
-  memory.primary.bufferIndex = 0
+  memory.primary.noteRegistered([64 * KIB])
   using first = memory.allocate(64 * KIB)
 
   using second = memory.allocate(64 * KIB)
@@ -123,18 +115,71 @@ test('trim() shortens what is seen, not what is leased', () => {
   }
 })
 
-test('memory cannot be detached under a request', () => {
+test('allocateOwn() finds room however much others hold, in a reserve', () => {
   const memory = createMemory()
-  using buffer = memory.allocate(4096)
+  const others = [memory.allocate(32 * KIB), memory.allocate(32 * KIB)]
+  assert.throws(() => memory.allocate(512), { code: 'ERR_OUT_OF_MEMORY' })
 
-  const { port1 } = new MessageChannel()
-  try {
-    port1.postMessage(null, [buffer.bytes.buffer as ArrayBuffer])
-  } catch {
-    // Some versions of Node refuse, others leave the memory where it is.
-  }
-  port1.close()
+  const small = Array.from({ length: 1000 }, () => memory.allocateOwn(100))
+  const large = memory.allocateOwn(256 * KIB)
 
-  assert.equal(buffer.bytes.length, 4096)
-  assert.equal(kernel.addressOf(buffer.bytes), buffer.address)
+  assert.equal(new Set([...small, large].map((lease) => lease.address)).size, 1001)
+  for (const lease of [...small, large, ...others]) lease.release()
+  assert.deepEqual([memory.leasedCount, memory.usedBytes], [0, 0])
+})
+
+test('allocateOwn() throws ERR_OUT_OF_MEMORY when the reserve is used up too', () => {
+  const memory = createMemory()
+  const leases = [memory.allocateOwn(64 * KIB), memory.allocateOwn(MIB)]
+
+  assert.throws(() => memory.allocateOwn(512), { code: 'ERR_OUT_OF_MEMORY' })
+
+  for (const lease of leases) lease.release()
+  memory.allocateOwn(512).release()
+})
+
+test('allocateSegment() takes three quarters at most, and the first of the reserve if need be', () => {
+  const memory = createMemory(MIB)
+  const taken = memory.allocateSegment(512 * KIB, false)
+  assert.throws(() => memory.allocateSegment(512 * KIB, false), { code: 'ERR_OUT_OF_MEMORY' })
+  const rest = memory.allocate(512 * KIB)
+
+  const first = memory.allocateSegment(64 * KIB, true)
+
+  assert.equal(first.bytes.length, 64 * KIB)
+  assert.equal(kernel.addressOf(first.bytes), first.address)
+  taken.release()
+  memory.allocateSegment(512 * KIB, false).release()
+  first.release()
+  rest.release()
+  assert.equal(memory.usedBytes, 0)
+})
+
+test('allocate() refuses with what the kernel says when there is no memory for another arena', (t) => {
+  const memory = createMemory(64 * KIB, MIB)
+  using _all = memory.allocate(64 * KIB)
+  const cause = new RangeError('none left')
+  const refusal = t.mock.method(kernel, 'allocate', () => {
+    throw cause
+  })
+
+  assert.throws(() => memory.allocate(512), { code: 'ERR_OUT_OF_MEMORY', cause })
+
+  refusal.mock.restore()
+  memory.allocate(512).release()
+})
+
+test('isLent() tells the memory of leases, also of released ones, from other memory', () => {
+  const memory = createMemory()
+  const lease = memory.allocate(10)
+  const { bytes } = lease
+  lease.release()
+  const segment = memory.allocateSegment(4096, true)
+
+  assert.equal(isLent(bytes), true)
+  assert.equal(isLent(bytes.subarray(2, 3)), true)
+  assert.equal(isLent(segment.share(0, 512)), true)
+  assert.equal(isLent(leaseHeap(new Uint8Array(10)).bytes), false)
+  assert.equal(isLent(new Uint8Array(10)), false)
+  segment.release()
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isLent, Lease, type LeaseOwner, leaseHeap } from '../../src/memory/index.ts'
+import { Lease, type LeaseOwner, leaseHeap } from '../../src/memory/index.ts'
 
 /** Counts what it is asked for. */
 class TestOwner implements LeaseOwner {
@@ -89,16 +89,4 @@ test('leaseHeap() has no address, shows the bytes given, and ends with its relea
   assert.deepEqual([[...lease.bytes], lease.address], [[2], 0])
   lease.release()
   assert.throws(() => lease.bytes, { code: 'ERR_BUFFER_RELEASED' })
-})
-
-test('isLent() tells the memory of leases, also of released ones, from other memory', () => {
-  const lease = new Lease(new TestOwner(), 8, 1, 10)
-  const { bytes } = lease
-  lease.release()
-  const heap = leaseHeap(new Uint8Array(10))
-
-  assert.equal(isLent(bytes), true)
-  assert.equal(isLent(bytes.subarray(2, 3)), true)
-  assert.equal(isLent(heap.bytes), false)
-  assert.equal(isLent(new Uint8Array(10)), false)
 })

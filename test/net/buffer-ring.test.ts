@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { executor } from '../../src/executor/index.ts'
+import { type IoMemory, POISON } from '../../src/memory/index.ts'
 import { BufferRing } from '../../src/ring/index.ts'
+import { collectUntil, createMemory, KIB, MIB, steal } from '../memory/support.ts'
 
 let groupId = 100
 
-function createBuffers(entryCount: number, initialCount: number): BufferRing {
-  const { kernel, main, memory } = executor().reactor
+function createBuffers(
+  entryCount: number,
+  initialCount: number,
+  memory: IoMemory = executor().reactor.memory,
+): BufferRing {
+  const { kernel, main } = executor().reactor
   const bufferBytes = 4096
   groupId++
   return new BufferRing({
@@ -81,5 +87,61 @@ test('a group that the ring has already is refused with EEXIST', () => {
   groupId--
 
   assert.throws(() => createBuffers(4, 4), { code: 'EEXIST', syscall: 'io_uring_register' })
+  buffers.close()
+})
+
+test('a clone of what users see copies one buffer', () => {
+  const buffers = createBuffers(8, 4)
+
+  const clone = structuredClone(buffers.view(1, 2, 7))
+
+  assert.equal(clone.buffer.byteLength, 4096)
+  buffers.close()
+})
+
+test('a buffer that a user took away is with the kernel again once that was collected', async () => {
+  const buffers = createBuffers(8, 4)
+  buffers.receive(1)
+  buffers.view(1, 0, 4096).fill(7)
+  let stolen: Uint8Array | null = await steal(buffers.view(1, 0, 4096))
+
+  buffers.release(1)
+
+  assert.deepEqual([buffers.kernelCount, buffers.userCount, buffers.lostCount], [3, 1, 1])
+  assert.equal(buffers.recover(), false)
+  assert.ok(stolen.every((byte) => byte === 7))
+  stolen = null
+  await collectUntil(() => buffers.recover())
+  assert.deepEqual([buffers.kernelCount, buffers.userCount, buffers.lostCount], [4, 0, 0])
+  buffers.receive(1)
+  assert.equal(buffers.view(1, 0, 4096).length, 4096)
+  buffers.release(1)
+  buffers.close()
+})
+
+test('release() poisons, and empties what users saw, where that is asked for', () => {
+  const memory = createMemory(MIB, MIB, { poisons: true, empties: true })
+  const buffers = createBuffers(8, 4, memory)
+  buffers.receive(2)
+  const view = buffers.view(2, 0, 100)
+  view.fill(1)
+
+  buffers.release(2)
+
+  assert.equal(view.length, 0)
+  buffers.receive(2)
+  assert.ok(buffers.view(2, 0, 100).every((byte) => byte === POISON))
+  buffers.release(2)
+  buffers.close()
+})
+
+test('a ring of buffers begins with few where others hold all memory', () => {
+  const memory = createMemory(64 * KIB)
+  using _all = memory.allocate(64 * KIB)
+
+  const buffers = createBuffers(64, 64, memory)
+
+  assert.equal(buffers.bufferCount, 4)
+  assert.equal(buffers.grow(), false)
   buffers.close()
 })

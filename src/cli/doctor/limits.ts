@@ -32,10 +32,11 @@ function lockedMemory(stats: ExecutorStats | null): Finding {
     const text = `The ${size} of I/O memory are registered with the rings; the limit of locked memory is ${limitText}.`
     return { id, state: 'ok', text, data }
   }
+  const registered = formatBytes(stats.ioMemory.registeredBytes)
   return {
     id,
     state: 'could be better',
-    text: `I/O memory works unregistered, at the price of pinning pages per request: ${size} exceed the limit of locked memory, ${limitText}.`,
+    text: `${registered} of ${size} of I/O memory are registered with the rings, as the limit of locked memory is ${limitText}; the rest costs pinning pages per request.`,
     change: MEMLOCK_CHANGE,
     data,
   }
