@@ -1,4 +1,4 @@
-export { KernelError, RuntimeError, type RuntimeErrorCode } from './base/index.ts'
+export { AssertionError, KernelError, RuntimeError, type RuntimeErrorCode } from './base/index.ts'
 export {
   allocateBuffer,
   attachExecutor,
@@ -13,6 +13,7 @@ export {
   needPreempt,
   random,
   type Scope,
+  ScopeError,
   type ScopeOptions,
   type Shares,
   type SharesManager,

@@ -23,6 +23,11 @@ export class Heap<T extends HeapEntry> {
     return this.#entries.length
   }
 
+  /** The entries, in no particular order; not to be changed meanwhile. */
+  [Symbol.iterator](): Iterator<T> {
+    return this.#entries.values()
+  }
+
   peek(): T | undefined {
     return this.#entries[0]
   }

@@ -7,6 +7,7 @@ export {
   type RuntimeErrorCode,
 } from './errors.ts'
 export { Heap, type HeapEntry } from './heap.ts'
+export { count, showAs } from './inspect.ts'
 export { Prng } from './prng.ts'
 export { adoptPromise, isPlainPromise, isPromiseLike } from './promise-like.ts'
 export { isAbortSignal, isBytes, isUrl, wrongBytes } from './realm.ts'

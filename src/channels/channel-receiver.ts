@@ -1,3 +1,4 @@
+import { showAs } from '../base/index.ts'
 import { answerReady, checkCancellation, executor, type WaitOptions } from '../executor/index.ts'
 import { type ChannelState, ItemWaiter, RECEIVE_ACTION } from './channel-state.ts'
 
@@ -12,6 +13,10 @@ const END = { done: true, value: undefined } as const
  * may go on receiving.
  */
 export class ChannelReceiver<T> implements AsyncIterable<T, undefined>, Disposable {
+  static {
+    showAs(ChannelReceiver, (receiver) => `ChannelReceiver ${receiver.#state.describe()}`)
+  }
+
   readonly #state: ChannelState<T>
 
   /** @internal Use {@link createChannel}. */

@@ -1,3 +1,4 @@
+import { showAs } from '../base/index.ts'
 import { answerDone, checkCancellation, executor, type WaitOptions } from '../executor/index.ts'
 import { ChannelError } from './channel-error.ts'
 import { type ChannelState, SEND_ACTION } from './channel-state.ts'
@@ -8,6 +9,10 @@ import { type ChannelState, SEND_ACTION } from './channel-state.ts'
  * Made by {@link createChannel}.
  */
 export class ChannelSender<T> implements Disposable {
+  static {
+    showAs(ChannelSender, (sender) => `ChannelSender ${sender.#state.describe()}`)
+  }
+
   readonly #state: ChannelState<T>
 
   /** @internal Use {@link createChannel}. */

@@ -44,6 +44,12 @@ export class ChannelState<T> implements WaitListOwner {
     return this.isReceiverClosed || (this.isSenderClosed && this.#items.length === 0)
   }
 
+  /** How both ends show themselves. */
+  describe(): string {
+    const isClosed = this.isSenderClosed || this.isReceiverClosed
+    return `${this.length} of ${this.capacity}, ${isClosed ? 'closed' : 'open'}`
+  }
+
   /** @throws {ChannelError} `ERR_CHANNEL_CLOSED` */
   assertSendable(value: T): void {
     if (this.isSenderClosed || this.isReceiverClosed) {

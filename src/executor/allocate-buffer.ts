@@ -1,6 +1,6 @@
 import { GIB, validateInteger } from '../base/index.ts'
 import type { Lease } from '../memory/index.ts'
-import { executor } from './executor.ts'
+import { executor } from './current.ts'
 
 /**
  * I/O memory of this thread's executor, which files and sockets read into and write from without a

@@ -1,9 +1,9 @@
-import type { KernelError, KernelErrorContext } from '../base/index.ts'
+import type { KernelError, KernelErrorContext, RuntimeError } from '../base/index.ts'
 import { kernelError } from '../kernel/index.ts'
 import { Operation } from '../ring/index.ts'
 import type { Cancellable } from './cancellable.ts'
 import { bindCancellation, type CancellationBinding, type WaitOptions } from './cancellation.ts'
-import { rejectThrough } from './deferred.ts'
+import { madeInTurn, rejectFrom, rejectThrough } from './deferred.ts'
 import type { Executor } from './executor.ts'
 
 /** That an operation was asked to stop, and whether the kernel never saw it. */
@@ -11,6 +11,9 @@ interface Cancellation {
   readonly reason: unknown
   isWithdrawn: boolean
 }
+
+/** In place of a cancellation: there is none, and there will be none. */
+const SHIELDED: Cancellation = { reason: null, isWithdrawn: false }
 
 /**
  * An operation that somebody awaits.
@@ -63,6 +66,29 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
     this.#binding = null
   }
 
+  /** Nothing cancels it from now on, not even the close of its executor, which waits for it a while. */
+  protected shield(): void {
+    this.#cancellation = SHIELDED
+  }
+
+  override get isAwaited(): boolean {
+    return true
+  }
+
+  override executorCloses(reason: RuntimeError): void {
+    if (this.#cancellation !== null) return
+    // By name, without a search for what was not submitted yet: there may be many.
+    this.#cancellation = { reason, isWithdrawn: false }
+    this.executor.reactor.cancelAgain(this)
+  }
+
+  override executorLeft(reason: RuntimeError): void {
+    if (this.#binding !== null) this.#binding.end()
+    // The memory stays the kernel's: finish() is not for this.
+    rejectThrough(this.#resolve, reason)
+    this.promise.catch(ignore)
+  }
+
   cancel(reason: unknown): void {
     const { reactor } = this.executor
     if (this.#cancellation !== null || reactor.ringOf(this) === null) return
@@ -74,7 +100,7 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
 
   /** Whether it was asked to stop, so that its result is of interest to nobody. */
   protected get isCancelled(): boolean {
-    return this.#cancellation !== null
+    return this.#cancellation !== null && this.#cancellation !== SHIELDED
   }
 
   override run(): void {
@@ -82,12 +108,12 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
     this.finish()
     const { result } = this
     const cancellation = this.#cancellation
-    if (cancellation !== null && !this.isIrrevocable(result)) {
+    if (cancellation !== null && cancellation !== SHIELDED && !this.isIrrevocable(result)) {
       // A withdrawn one delivered nothing: its 0 is no descriptor.
       if (result >= 0 && !cancellation.isWithdrawn) this.discard(result)
-      rejectThrough(this.#resolve, cancellation.reason)
+      this.#rejectCancelled(cancellation.reason)
     } else if (result < 0) {
-      rejectThrough(this.#resolve, this.failure(result))
+      rejectFrom(this.#resolve, this.failure(result))
     } else {
       let value: T
       try {
@@ -100,7 +126,15 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
     }
   }
 
+  #rejectCancelled(reason: unknown): void {
+    rejectFrom(this.#resolve, reason)
+    // Who closes the executor does not want to be told of those who did not wait.
+    if (reason === this.executor.waits.closeReason) this.promise.catch(ignore)
+  }
+
   protected failure(result: number): KernelError {
-    return kernelError(result, this.describe())
+    return madeInTurn(kernelError(result, this.describe()))
   }
 }
+
+function ignore(): void {}

@@ -12,7 +12,9 @@ import { Timer, type Timers } from '../reactor/index.ts'
 import { abortHub } from './abort-hub.ts'
 import type { Cancellable } from './cancellable.ts'
 import type { TaskInContext } from './context.ts'
+import { madeInTurn } from './deferred.ts'
 import { waitLog } from './wait-log.ts'
+import type { Waits } from './waits.ts'
 
 /** What everything that waits accepts. */
 export interface WaitOptions {
@@ -42,6 +44,7 @@ export class WaitStep implements WaitOptions {
 /** What a wait asks of its executor: whose wait it is, and the timers that bound it. */
 export interface WaitHome {
   readonly timers: Timers
+  readonly waits: Waits
   currentTask(): TaskInContext | null
   currentQueue(): RunQueue
   nowNs(): number
@@ -60,6 +63,7 @@ export interface CancellationBinding {
 /**
  * @throws {TypeError | RangeError} for options of the wrong kind; the signal's reason if it is aborted
  * already; the reason of the task's cancellation if that has happened.
+ * @throws {RuntimeError} `ERR_EXECUTOR_CLOSED`, but for who waits for a closing.
  */
 export function bindCancellation(
   home: WaitHome,
@@ -67,6 +71,7 @@ export function bindCancellation(
   options: WaitOptions | undefined,
   action: string,
 ): CancellationBinding | null {
+  if (home.waits.closeReason !== null) return bindShielded(home, target, options, action)
   const task = home.currentTask()
   if (options === undefined && task === null) return null
   const signal = options?.signal
@@ -78,6 +83,19 @@ export function bindCancellation(
     return task === null ? null : new TaskBinding(task, target)
   }
   return bindOptions(home, task, target, options!, action)
+}
+
+/** A wait that begins after the close: only one for a closing may, and no task cancels that any more. */
+function bindShielded(
+  home: WaitHome,
+  target: Cancellable,
+  options: WaitOptions | undefined,
+  action: string,
+): CancellationBinding | null {
+  if (target.isShielded !== true) throw home.waits.closedError(action)
+  if (options === undefined) return null
+  refuseEnded(null, options, action)
+  return bindOptions(home, null, target, options, action)
 }
 
 // Apart, since what closures capture is allocated on entry, whether or not they are made.
@@ -126,6 +144,7 @@ export function checkCancellation(
   options: WaitOptions | undefined,
   action: string,
 ): void {
+  if (home.waits.closeReason !== null) throw home.waits.closedError(action)
   const task = home.currentTask()
   if (options !== undefined || task !== null) refuseEnded(task, options, action)
 }
@@ -170,7 +189,7 @@ class WaitTimer extends Timer {
 
   // Cancelling marks and queues, as completions do: the waiter is settled in a turn of its queue.
   override expire(): void {
-    this.#target.cancel(limitError(this.#options, this.#action))
+    this.#target.cancel(madeInTurn(limitError(this.#options, this.#action)))
   }
 
   override run(): void {}

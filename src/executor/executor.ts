@@ -1,4 +1,4 @@
-import { assert, NS_PER_MS, RuntimeError } from '../base/index.ts'
+import { assert, count, NS_PER_MS, showAs } from '../base/index.ts'
 import {
   DOUBLE_DEADLINE_NS,
   DOUBLE_NOW_NS,
@@ -15,33 +15,46 @@ import {
 } from '../kernel/index.ts'
 import { Reactor, type Timers } from '../reactor/index.ts'
 import { Audit } from './audit.ts'
+import { Closing } from './closing.ts'
 import { CompletionChains } from './completion-chains.ts'
+import { refuseConfined } from './confined.ts'
 import { currentContext } from './context.ts'
 import { checkExecutorOptions, type ExecutorOptions } from './executor-options.ts'
 import { FollowUps } from './follow-ups.ts'
 import { HostQueue } from './host-queue.ts'
-import { Preemption, watchPreemption } from './preempt.ts'
+import { Preemption } from './preempt.ts'
 import { Scheduler } from './scheduler.ts'
 import { type CheckedStallOptions, StallDetector, validateStallOptions } from './stall-detector.ts'
 import type { StallOptions } from './stall-report.ts'
 import { type ExecutorStats, readStats } from './stats.ts'
 import { Task, type TaskBody, TaskStart } from './task.ts'
-import { type QueueOwner, queueNotFound, TaskQueue, type TaskQueueOptions } from './task-queue.ts'
+import { queueNotFound, TaskQueue, type TaskQueueOptions } from './task-queue.ts'
 import { assertThreadFree, claimThread } from './thread-claim.ts'
 import { isBudgetTimed, READY_BUDGET, TURN_TARGET_NS } from './turn-policy.ts'
+import { Waits } from './waits.ts'
 
 /**
  * The tasks of one thread, and who runs next.
  *
  * One per thread, attached to Node's own event loop by the first use of {@link executor}, or by
- * {@link attachExecutor} with options. Everything it gives out belongs to its thread.
+ * {@link attachExecutor} with options. Everything it gives out belongs to its thread. Disposing of it is
+ * {@link close}.
  */
-export class Executor {
+export class Executor implements AsyncDisposable {
+  static {
+    showAs(Executor, (executor) => {
+      const state = executor.isClosed ? 'closed' : executor.isClosing ? 'closing' : 'open'
+      return `Executor(${executor.name}) ${state}, ${count(executor.#queues.size, 'queue')}`
+    })
+  }
+
   readonly name: string
   /** @internal */
   readonly reactor: Reactor
   /** @internal */
   readonly timers: Timers
+  /** @internal Who waits, for {@link close} to find. */
+  readonly waits: Waits
   readonly defaultQueue: TaskQueue
   /** @internal */
   readonly preemption: Preemption
@@ -49,6 +62,9 @@ export class Executor {
   readonly followUps: FollowUps
   /** @internal The smallest latency class among the queues, or Infinity. */
   latencyNsMin = Number.POSITIVE_INFINITY
+
+  /** @internal Called as it leaves the event loop. */
+  onLeave: (() => void) | null = null
 
   readonly #scheduler = new Scheduler<TaskQueue | HostQueue>()
   readonly #host: HostQueue
@@ -62,6 +78,7 @@ export class Executor {
   #taskCount = 0
   /** When a manager of shares is to be asked next. */
   #adjustNs = Number.POSITIVE_INFINITY
+  #closing: Closing | null = null
   #isClosed = false
   /** In simulation only. */
   #audit: Audit | null = null
@@ -76,6 +93,7 @@ export class Executor {
     assertThreadFree(checked.kernel)
     this.reactor = new Reactor(checked, () => this.#turn())
     this.timers = this.reactor.timers
+    this.waits = new Waits(checked.name)
     this.#words = this.reactor.control.words
     this.#doubles = this.reactor.control.doubles
     this.preemption = new Preemption(this.reactor, this, checked.sliceNs)
@@ -94,8 +112,14 @@ export class Executor {
     this.#leaveThread = claimThread(checked.kernel, this.name)
   }
 
+  /** Whether it has left the event loop. */
   get isClosed(): boolean {
     return this.#isClosed
+  }
+
+  /** Whether {@link close} has been called: nothing more can be begun on it. */
+  get isClosing(): boolean {
+    return this.#isClosed || this.#closing !== null
   }
 
   nowNs(): number {
@@ -218,20 +242,57 @@ export class Executor {
 
   /** @internal @throws {RuntimeError} `ERR_EXECUTOR_CLOSED` */
   assertOpen(action: string): void {
-    if (this.#isClosed) {
-      throw new RuntimeError(
-        'ERR_EXECUTOR_CLOSED',
-        `Cannot ${action} as executor '${this.name}' must be open: it was closed`,
-      )
-    }
+    if (this.isClosing) throw this.waits.closedError(action)
   }
 
   /**
-   * Leaves the event loop: what is in flight is cancelled, and its promises stay pending.
+   * Closes the executor: who waits is told, then it leaves the event loop; resolves when it has.
    *
-   * A program that simply ends need not call it.
+   * At once, everything that waits is cancelled with one reason, an error of code `ERR_EXECUTOR_CLOSED`:
+   * tasks (those that have not started never do), operations on files and sockets, consumers, timers,
+   * locks, channels, yields, scopes. What is begun from now on is refused with the same code. Then the loop goes
+   * on for a second at most, until all of that has ended: `finally` blocks run, and may close files and
+   * streams, release locks and await other tasks. What the kernel had done regardless is undone or
+   * delivered, as with any cancellation. After that second whatever has not ended is left: its task
+   * fails, though its code may go on, and its descriptors are closed.
+   *
+   * A close that is under way (of a file, a stream, a gate) is not cancelled. A task that calls this is
+   * told like all others, but not waited for. A promise of percore's that nobody awaits is not reported
+   * for this as an unhandled rejection, nor is what fails for it alone while the executor closes, unless
+   * the program listens for those. Calling it again returns the same promise. The thread can attach
+   * another executor once it has resolved.
+   *
+   * A program that simply ends need not call it: then nothing is told, as with all of Node.
+   *
+   * @example Close for good
+   * ```ts run
+   * import { executor, spawn } from 'percore'
+   * import { sleep } from 'percore/time'
+   *
+   * spawn(async () => {
+   *   try {
+   *     await sleep(60_000)
+   *   } finally {
+   *     console.log('cleaned up')
+   *   }
+   * })
+   * await sleep(1)
+   * await executor().close()
+   * ```
    */
-  close(): void {
+  close(): Promise<void> {
+    if (this.#isClosed && this.#closing === null) return Promise.resolve()
+    if (this.#closing === null) this.#beginClosing().drain()
+    this.#closing!.addCaller(this.currentTask())
+    return this.#closing!.promise
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** @internal Leaves the event loop at once, as a program that ends does: nobody is told. */
+  leave(): void {
     if (this.#isClosed) return
     this.#isClosed = true
     this.followUps.end()
@@ -239,7 +300,16 @@ export class Executor {
     this.#stalls = null
     this.reactor.close()
     this.#leaveThread()
-    if (current === this) setCurrent(null)
+    this.onLeave?.()
+    this.#closing?.finish()
+  }
+
+  #beginClosing(): Closing {
+    const closing = new Closing(this)
+    this.#closing = closing
+    closing.addCaller(this.currentTask())
+    closing.tell()
+    return closing
   }
 
   #startStallDetector(options: CheckedStallOptions): StallDetector {
@@ -255,6 +325,8 @@ export class Executor {
   forgetQueue(queue: TaskQueue): void {
     this.#queues.delete(queue)
     this.#stalls?.removeQueue(queue)
+    // Only then: queues may come and go by the thousand.
+    if (queue.latencyNs > this.latencyNsMin || !queue.isLatencySensitive) return
     this.latencyNsMin = Number.POSITIVE_INFINITY
     for (const { latencyNs } of this.#queues)
       this.latencyNsMin = Math.min(this.latencyNsMin, latencyNs)
@@ -401,8 +473,9 @@ export class Executor {
   #failEnter(): never {
     const error = kernelError(-this.#words[WORD_ENTER_ERROR]!, { syscall: 'io_uring_enter' })
     this.#words[WORD_ENTER_ERROR] = 0
-    // Nothing can be submitted or collected any more: once is enough to say so.
-    this.close()
+    // Nothing can be submitted or collected any more: once is enough to say so, to all who wait.
+    if (this.#closing === null) this.#beginClosing()
+    this.leave()
     throw error
   }
 }
@@ -420,79 +493,4 @@ class WaitingQueues {
   get size(): number {
     return this.#all.size - (this.#host.isRunnable ? 1 : 0)
   }
-}
-
-/** The one ambient value: the executor of this thread. Factories read it as their default. */
-let current: Executor | null = null
-/** Those that are ambient for their own tasks alone, whatever runs beside them or after them. */
-const confined = new WeakSet<QueueOwner>()
-let hasConfined = false
-
-/** The executor of the running code: that of its task if it is {@link confine}d, else the thread's. */
-export function currentOrNull(): Executor | null {
-  if (!hasConfined) return current
-  const owner = currentContext()?.queue.owner
-  return owner !== undefined && confined.has(owner) ? (owner as Executor) : current
-}
-
-export function setCurrent(executor: Executor | null): void {
-  current = executor
-  // With two of them at a time it depends on the caller which one needPreempt() asks.
-  watchPreemption(hasConfined ? null : (executor?.preemption ?? null))
-}
-
-/**
- * Makes an executor the ambient one of its own tasks, and of nobody else: not of the code beside it,
- * and still when it is closed, so that what its tasks leave behind can't reach another.
- *
- * The thread then pays a look at the asynchronous context for each question.
- */
-export function confine(executor: Executor): void {
-  confined.add(executor)
-  hasConfined = true
-  watchPreemption(null, () => currentOrNull()?.preemption ?? null)
-}
-
-/** A simulated program that used a real file, made outside of it, would change a real disk. */
-function refuseConfined(owner: QueueOwner, other: Executor): void {
-  if (!hasConfined || !confined.has(owner)) return
-  throw new RuntimeError(
-    'ERR_UNSUPPORTED',
-    `Cannot go on as a simulated program must make what it uses: this is of executor '${other.name}'`,
-  )
-}
-
-/**
- * The executor of this thread; the first call attaches one with default options.
- *
- * @throws {RuntimeError} `ERR_URING_UNAVAILABLE`, `ERR_MEMLOCK_LIMIT`, `ERR_ADDON_MISSING`, each naming
- * cause and cure; `ERR_EXECUTOR_EXISTS` if another copy of the package has the thread;
- * `ERR_EXECUTOR_CLOSED` in a simulated program whose simulation has ended.
- */
-export function executor(): Executor {
-  const found = currentOrNull()
-  if (found === null) return attachExecutor()
-  // Nobody else's is ambient once it is closed.
-  if (hasConfined) found.assertOpen('go on')
-  return found
-}
-
-/**
- * Attaches an executor to this thread's event loop.
- *
- * @throws {RuntimeError} `ERR_EXECUTOR_EXISTS` if the thread has one; else as {@link executor}.
- * @throws {TypeError | RangeError} for options of the wrong kind.
- */
-export function attachExecutor(options: ExecutorOptions = {}): Executor {
-  const existing = currentOrNull()
-  if (existing !== null) {
-    existing.assertOpen('attach another')
-    throw new RuntimeError(
-      'ERR_EXECUTOR_EXISTS',
-      `Cannot attach an executor as a thread must have only one: it has '${existing.name}'`,
-    )
-  }
-  const attached = new Executor(options)
-  setCurrent(attached)
-  return attached
 }

@@ -1,3 +1,4 @@
+export { abortHub } from './abort-hub.ts'
 export { allocateBuffer } from './allocate-buffer.ts'
 export { AwaitedOperation } from './awaited-operation.ts'
 export type { Cancellable } from './cancellable.ts'
@@ -11,14 +12,23 @@ export {
   type WaitOptions,
   WaitStep,
 } from './cancellation.ts'
-export { createDeferred, type Deferred, newPromise, takeReject, takeResolve } from './deferred.ts'
-export { attachExecutor, confine, currentOrNull, Executor, executor } from './executor.ts'
+export { attachExecutor, confine, currentOrNull, executor } from './current.ts'
+export {
+  createDeferred,
+  type Deferred,
+  madeInTurn,
+  newPromise,
+  rejectFrom,
+  takeReject,
+  takeResolve,
+} from './deferred.ts'
+export { Executor } from './executor.ts'
 export type { ExecutorOptions } from './executor-options.ts'
 export type { HostOptions } from './host-queue.ts'
 export { needPreempt } from './preempt.ts'
 export { random } from './random.ts'
 export { answerDone, answerReady } from './ready.ts'
-export { type Scope, type ScopeOptions, scope } from './scope.ts'
+export { type Scope, ScopeError, type ScopeOptions, scope } from './scope.ts'
 export type { Shares, SharesManager } from './shares.ts'
 export { createTaskQueue, currentTaskQueue, type SpawnOptions, spawn, spawnInto } from './spawn.ts'
 export type { Stall, StallOptions } from './stall-report.ts'
@@ -30,7 +40,15 @@ export {
   type TaskQueueOptions,
   type TaskQueueStats,
 } from './task-queue.ts'
-export { type Listed, ListedWaiter, WaitList, type WaitListOwner } from './wait-list.ts'
+export {
+  ClosingWaiter,
+  type Listed,
+  ListedWaiter,
+  ShieldedWaiter,
+  WaitList,
+  type WaitListOwner,
+} from './wait-list.ts'
 export { keepWaitLog, type LoggedTask, WaitLog } from './wait-log.ts'
 export { Waiter } from './waiter.ts'
+export type { LooseWait, Waits } from './waits.ts'
 export { yieldIfNeeded, yieldNow, yieldQueue } from './yield.ts'

@@ -1,5 +1,5 @@
 import { hostRandom } from '../kernel/index.ts'
-import { currentOrNull } from './executor.ts'
+import { currentOrNull } from './current.ts'
 
 /**
  * A number from 0 to 1, without 1, like `Math.random()`; in a simulation its seed decides it.

@@ -1,14 +1,19 @@
 import {
+  count,
   Runnable,
   type RunQueue,
   RuntimeError,
+  type RuntimeErrorCode,
+  showAs,
   validateFunction,
   wrongType,
 } from '../base/index.ts'
 import type { WaitOptions } from './cancellation.ts'
-import { type Executor, executor } from './executor.ts'
+import { isCausedBy } from './causes.ts'
+import { executor } from './current.ts'
+import type { Executor } from './executor.ts'
 import { type SpawnOptions, taskName } from './spawn.ts'
-import { isCausedBy, type Task, type TaskBody } from './task.ts'
+import type { Task, TaskBody } from './task.ts'
 import { TaskQueue } from './task-queue.ts'
 import { Waiter } from './waiter.ts'
 
@@ -21,11 +26,19 @@ const ACTION = 'finish the scope'
  * Where the tasks of a {@link scope} are spawned. It may be handed on: to its tasks, too.
  */
 export class Scope {
+  static {
+    showAs(Scope, (scope) =>
+      scope.isEnded ? 'Scope ended' : `Scope ${count(scope.#members.size, 'task')}`,
+    )
+  }
+
   readonly #executor: Executor
   readonly #members = new Set<Task<unknown>>()
-  readonly #failures: unknown[] = []
+  /** In their order: a set, as many may fail. */
+  readonly #failures = new Set<unknown>()
   readonly #onEmpty: (failures: unknown[]) => void
   #controller: AbortController | null = null
+  #first: unknown
   #isStopped = false
   #isEnded = false
 
@@ -43,7 +56,7 @@ export class Scope {
   /** Aborted as the scope's tasks are cancelled, with the reason; for APIs that are not percore's. */
   get signal(): AbortSignal {
     this.#controller ??= new AbortController()
-    if (this.#isStopped) this.#controller.abort(this.#failures[0])
+    if (this.#isStopped) this.#controller.abort(this.#first)
     return this.#controller.signal
   }
 
@@ -76,7 +89,7 @@ export class Scope {
         'Cannot spawn a task as its scope must not have ended: everything in it has',
       )
     }
-    if (this.#isStopped) throw this.#failures[0]
+    if (this.#isStopped) throw this.#first
     const task = this.#executor.spawnInto(queue, body, taskName(options))
     this.#add(task as Task<unknown>)
     return task
@@ -85,7 +98,8 @@ export class Scope {
   /** @internal Cancels all that is in it; `reason` is a failure of the scope. */
   stop(reason: unknown): void {
     if (this.#isEnded) return
-    if (!this.#failures.includes(reason)) this.#failures.push(reason)
+    if (this.#failures.size === 0) this.#first = reason
+    this.#failures.add(reason)
     if (this.#isStopped) return
     this.#isStopped = true
     for (const task of [...this.#members]) task.requestCancel()
@@ -105,14 +119,14 @@ export class Scope {
 
   /** Whether a task failed only because it, or the scope, had been stopped. */
   #isEcho(task: Task<unknown>, error: unknown): boolean {
-    return task.state === 'cancelled' || (this.#isStopped && isCausedBy(error, this.#failures[0]))
+    return task.state === 'cancelled' || (this.#isStopped && isCausedBy(error, this.#first))
   }
 
   #remove(task: Task<unknown>): void {
     this.#members.delete(task)
     if (this.#members.size > 0) return
     this.#isEnded = true
-    this.#onEmpty(this.#failures)
+    this.#onEmpty([...this.#failures])
   }
 }
 
@@ -124,8 +138,8 @@ export class Scope {
  * error. So it does when its signal is aborted, its time is up, or the task that it is called from is
  * cancelled: with the reason, `ERR_TASK_TIMEOUT`, `ERR_TASK_CANCELLED`. Every wait within the scope thus
  * ends with it. A task that somebody cancels by itself is no failure. If others fail too while they are being
- * cancelled, it rejects with an `AggregateError` whose `errors` are all of them, the first one first,
- * which is its `cause` as well. The body is a task of its own, in the current task queue.
+ * cancelled, it rejects with a {@link ScopeError}, an `AggregateError` of code `ERR_SCOPE_FAILED` whose
+ * `errors` are all of them, the first one first, which is its `cause` as well. The body is a task of its own, in the current task queue.
  *
  * Rejects with a `TypeError` or `RangeError` for arguments of the wrong kind.
  *
@@ -193,15 +207,35 @@ class ScopeResult<T> extends Waiter<T> {
     this.home.push(new ScopeStop(this.home, this.#scope, reason))
   }
 
+  // At once, before its tasks end: they were cancelled one by one, and would not count as failed.
+  override executorCloses(reason: RuntimeError): void {
+    if (this.#isStopping || !this.isWaiting) return
+    this.#isStopping = true
+    this.#scope.stop(reason)
+  }
+
   #finish(failures: unknown[]): void {
     if (failures.length === 0) {
       this.fulfil(this.#value as T)
     } else if (failures.length === 1) {
       this.fail(failures[0])
     } else {
-      const message = `Cannot ${ACTION} as nothing in it must fail: ${failures.length} errors, see errors`
-      this.fail(new AggregateError(failures, message, { cause: failures[0] }))
+      this.fail(new ScopeError(failures))
     }
+  }
+}
+
+/**
+ * Several failures of one scope, in {@link errors}: the first one first, which is the cause as well.
+ */
+export class ScopeError extends AggregateError {
+  override readonly name: string = 'ScopeError'
+  readonly code: RuntimeErrorCode = 'ERR_SCOPE_FAILED'
+
+  /** @internal */
+  constructor(failures: readonly unknown[]) {
+    const found = `${failures.length} errors, see errors`
+    super(failures, `Cannot ${ACTION} as nothing in it must fail: ${found}`, { cause: failures[0] })
   }
 }
 

@@ -5,7 +5,7 @@ import {
   validateString,
   wrongType,
 } from '../base/index.ts'
-import { executor } from './executor.ts'
+import { executor } from './current.ts'
 import type { Task, TaskBody } from './task.ts'
 import { TaskQueue, type TaskQueueOptions } from './task-queue.ts'
 

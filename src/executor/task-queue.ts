@@ -1,8 +1,10 @@
 import {
+  count,
   NS_PER_MS,
   optionNames,
   RunQueue,
   RuntimeError,
+  showAs,
   validateDurationMs,
   validateOptions,
   validateString,
@@ -10,6 +12,7 @@ import {
 import { Claim, type Schedulable } from './scheduler.ts'
 import { CurrentShares, SHARES_DEFAULT, type Shares } from './shares.ts'
 import { batchLimitFor } from './turn-policy.ts'
+import type { Waits } from './waits.ts'
 
 /**
  * How soon tasks of a queue must run while others are busy: queues, or Node's own event loop.
@@ -51,6 +54,8 @@ let lastNumber = -1
 export interface QueueOwner {
   /** The one queue that is never removed. */
   readonly defaultQueue: TaskQueue
+  /** Who waits, for the close to find. */
+  readonly waits: Waits
   /** The queue has got its first waiter. */
   wakeQueue(queue: TaskQueue): void
   /** The queue has lost its last waiter; only a turn takes any. */
@@ -65,6 +70,13 @@ export interface QueueOwner {
  * Made by {@link createTaskQueue}; belongs to one executor. Work in it runs first in, first out.
  */
 export class TaskQueue extends RunQueue implements Schedulable {
+  static {
+    showAs(TaskQueue, (queue) => {
+      const state = queue.isRemoved ? 'removed' : count(queue.taskCount, 'task')
+      return `TaskQueue(${queue.name}) ${count(queue.shares, 'share')}, ${state}`
+    })
+  }
+
   readonly name: string
   /** @internal The wait that its latency class allows, or Infinity. */
   readonly latencyNs: number

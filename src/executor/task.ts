@@ -5,12 +5,15 @@ import {
   isPromiseLike,
   Runnable,
   RuntimeError,
+  showAs,
 } from '../base/index.ts'
 import type { Cancellable } from './cancellable.ts'
+import { isCausedBy } from './causes.ts'
 import { captureContext, currentContext, type TaskInContext } from './context.ts'
 import { captureEnds, takeReject, takeResolve } from './deferred.ts'
 import type { TaskQueue } from './task-queue.ts'
 import { waitLog } from './wait-log.ts'
+import type { LiveTask } from './waits.ts'
 
 /**
  * What a task runs. It gets the task, for its signal and its name; to wait for the task itself would be
@@ -26,7 +29,11 @@ export type TaskState = 'queued' | 'running' | 'fulfilled' | 'rejected' | 'cance
  * A failure goes to whoever awaits the task; if nobody does, Node reports it as an unhandled
  * rejection. It never reaches other tasks. Made by {@link spawn} and {@link spawnInto}.
  */
-export class Task<T> extends Promise<T> implements TaskInContext {
+export class Task<T> extends Promise<T> implements TaskInContext, LiveTask {
+  static {
+    showAs(Task, ({ name, state, queue }) => `Task(${name}) ${state} in '${queue.name}'`)
+  }
+
   readonly name: string
   readonly queue: TaskQueue
   /** @internal Why it was cancelled, else null. */
@@ -38,6 +45,9 @@ export class Task<T> extends Promise<T> implements TaskInContext {
   readonly #reject: (reason: unknown) => void
   #value: T | undefined
   #onEnd: (() => void)[] | null = null
+  // Its place among the tasks of its executor that have not ended.
+  #older: Task<unknown> | null
+  #newer: Task<unknown> | null = null
 
   /** @internal */
   constructor(queue: TaskQueue, name: string) {
@@ -47,11 +57,21 @@ export class Task<T> extends Promise<T> implements TaskInContext {
     this.#resolve = takeResolve<T>()
     this.#reject = takeReject()
     queue.taskCount++
+    const { waits } = queue.owner
+    const older = waits.newestTask as Task<unknown> | null
+    this.#older = older
+    if (older !== null) older.#newer = this as Task<unknown>
+    waits.newestTask = this
     if (waitLog !== null) waitLog.begin(this)
   }
 
   get state(): TaskState {
     return this.#state
+  }
+
+  /** @internal */
+  get olderTask(): LiveTask | null {
+    return this.#older
   }
 
   get isDone(): boolean {
@@ -138,12 +158,14 @@ export class Task<T> extends Promise<T> implements TaskInContext {
   }
 
   readonly #succeed = (value: T): void => {
+    if (this.isDone) return
     this.#value = value
     this.#end('fulfilled')
     this.#resolve(value)
   }
 
   readonly #fail = (error: unknown): void => {
+    if (this.isDone) return
     const reason = this.cancelReason
     this.#end(reason !== null && isCausedBy(error, reason) ? 'cancelled' : 'rejected')
     this.#reject(error)
@@ -151,16 +173,21 @@ export class Task<T> extends Promise<T> implements TaskInContext {
     if (this.#state === 'cancelled') this.catch(ignore)
   }
 
-  /** @internal Cancels without waiting for the end. */
-  requestCancel(): void {
+  /** @internal Cancels without waiting for the end; `closed` if that is for the close of its executor. */
+  requestCancel(closed?: RuntimeError): void {
     if (this.isDone || this.cancelReason !== null) return
-    const reason = new RuntimeError(
-      'ERR_TASK_CANCELLED',
-      `Cannot go on as task '${this.name}' was cancelled`,
-    )
+    const reason =
+      closed ??
+      new RuntimeError('ERR_TASK_CANCELLED', `Cannot go on as task '${this.name}' was cancelled`)
     this.cancelReason = reason
     if (this.#pending !== null) for (const target of [...this.#pending]) target.cancel(reason)
     this.#controller?.abort(reason)
+  }
+
+  /** @internal Fails it, though its code may go on: nobody would be told any more. */
+  abandon(reason: RuntimeError): void {
+    this.cancelReason ??= reason
+    this.#fail(this.cancelReason)
   }
 
   /** @internal Calls back as it ends, whatever its outcome, without observing a failure. */
@@ -173,7 +200,18 @@ export class Task<T> extends Promise<T> implements TaskInContext {
     this.#state = state
     if (waitLog !== null) waitLog.end(this)
     this.queue.taskCount--
+    this.#leaveChain()
     if (this.#onEnd !== null) for (const callback of this.#onEnd) callback()
+  }
+
+  #leaveChain(): void {
+    const older = this.#older
+    const newer = this.#newer
+    if (newer === null) this.queue.owner.waits.newestTask = older
+    else newer.#older = older
+    if (older !== null) older.#newer = newer
+    this.#older = null
+    this.#newer = null
   }
 }
 
@@ -197,25 +235,6 @@ export class TaskStart<T> extends Runnable {
   override run(): void {
     this.#task.start(this.#resource, this.#body)
   }
-}
-
-const CAUSES_MAX = 16
-
-/** Whether `error` is `reason`, or has it among its causes, as an `AbortError` does. */
-export function isCausedBy(error: unknown, reason: unknown): boolean {
-  if (error === reason) return true
-  // Anything else could be a cause by chance.
-  if (typeof reason !== 'object' || reason === null) return false
-  let cause = error
-  try {
-    for (let i = 0; i < CAUSES_MAX && cause instanceof Error; i++) {
-      cause = cause.cause
-      if (cause === reason) return true
-    }
-  } catch {
-    // What can't be asked has no causes.
-  }
-  return false
 }
 
 function ignore(): void {}

@@ -1,6 +1,7 @@
-import { assert } from '../base/index.ts'
+import { assert, type RuntimeError } from '../base/index.ts'
 import type { WaitHome, WaitOptions } from './cancellation.ts'
 import { Waiter } from './waiter.ts'
+import type { ListOfWaits, ShieldedWait, Waits } from './waits.ts'
 
 /** Whose waiters stand on a {@link WaitList}. */
 export interface WaitListOwner {
@@ -16,6 +17,9 @@ export interface Listed {
   before: Listed | null
   /** @internal */
   behind: Listed | null
+  /** @internal */
+  readonly waits: Waits
+  readonly isShielded: boolean
   fail(reason: unknown): void
 }
 
@@ -30,7 +34,7 @@ export class ListedWaiter<T> extends Waiter<T> implements Listed {
 
   /** Lets the wait be ended early, like {@link Waiter.bind}, which takes the list from us. */
   bindListed(home: WaitHome, options: WaitOptions | undefined, action: string): void {
-    this.bind(home, options, action, nothing)
+    this.bindOnly(home, options, action)
   }
 
   override cancel(reason: unknown): void {
@@ -44,16 +48,65 @@ export class ListedWaiter<T> extends Waiter<T> implements Listed {
 }
 
 /**
+ * A waiter for the end of something that is being closed: the close of the executor lets it come to that
+ * end, and fails it only if that does not come in time.
+ */
+export class ShieldedWaiter<T> extends ListedWaiter<T> implements ShieldedWait {
+  constructor(home: WaitHome) {
+    super(home)
+    this.waits.shielded.add(this)
+  }
+
+  override get isShielded(): boolean {
+    return true
+  }
+
+  override fulfil(value: T): void {
+    this.waits.shielded.delete(this)
+    super.fulfil(value)
+  }
+
+  override fail(reason: unknown): void {
+    this.waits.shielded.delete(this)
+    super.fail(reason)
+  }
+
+  /** @internal */
+  executorLeft(reason: RuntimeError): void {
+    this.list?.remove(this)
+    this.fail(reason)
+  }
+}
+
+/** A waiter for the end of a descriptor: when the executor has left the loop it is gone, in any case. */
+export class ClosingWaiter extends ShieldedWaiter<void> {
+  override executorLeft(): void {
+    this.fulfil()
+  }
+}
+
+/**
  * Waiters in the order they came. O(1), no allocation.
+ *
+ * While anybody stands on it its executor knows it, for its close: that of who came first, where they are
+ * of several.
  *
  * Who grants takes the first off the list and fulfils it in the same step. From then on it owns the
  * grant, whatever is cancelled later, so that no wake-up is lost.
  */
-export class WaitList<W extends Listed> {
+export class WaitList<W extends Listed> implements ListOfWaits {
   readonly owner: WaitListOwner
   #first: W | null = null
   #last: W | null = null
   #length = 0
+  /** @internal Where somebody who walks along the list is to go on: kept right as waiters leave. */
+  cursor: W | null = null
+  /** Where the list is known, or null. */
+  #waits: Waits | null = null
+  /** @internal */
+  earlier: ListOfWaits | null = null
+  /** @internal */
+  later: ListOfWaits | null = null
 
   constructor(owner: WaitListOwner) {
     this.owner = owner
@@ -75,7 +128,7 @@ export class WaitList<W extends Listed> {
     if (last === null) this.#first = waiter
     else last.behind = waiter
     this.#last = waiter
-    this.#length++
+    if (this.#length++ === 0) this.#makeKnown(waiter.waits)
   }
 
   /** Takes the first, or null. */
@@ -89,6 +142,7 @@ export class WaitList<W extends Listed> {
     assert(waiter.list === this, 'a waiter knows the list that it stands on')
     const before = waiter.before as W | null
     const behind = waiter.behind as W | null
+    if (waiter === this.cursor) this.cursor = behind
     if (before === null) this.#first = behind
     else before.behind = behind
     if (behind === null) this.#last = before
@@ -96,7 +150,35 @@ export class WaitList<W extends Listed> {
     waiter.list = null
     waiter.before = null
     waiter.behind = null
-    this.#length--
+    if (--this.#length === 0) this.#makeUnknown()
+  }
+
+  /** @internal Nobody moves up as others are told: all are. */
+  executorCloses(waits: Waits, reason: RuntimeError): void {
+    let waiter = this.#first
+    while (waiter !== null) {
+      const behind = waiter.behind as W | null
+      if (waiter.waits === waits && !waiter.isShielded) {
+        this.remove(waiter)
+        waiter.fail(reason)
+      }
+      waiter = behind
+    }
+    const first = this.#first
+    if (first === null || first.waits === waits) return
+    this.#makeUnknown()
+    this.#makeKnown(first.waits)
+  }
+
+  #makeKnown(waits: Waits): void {
+    this.#waits = waits
+    waits.addList(this)
+  }
+
+  #makeUnknown(): void {
+    assert(this.#waits !== null, 'a list on which somebody stood is known')
+    this.#waits.removeList(this)
+    this.#waits = null
   }
 
   /** Fails them all. */
@@ -104,5 +186,3 @@ export class WaitList<W extends Listed> {
     for (let waiter = this.shift(); waiter !== null; waiter = this.shift()) waiter.fail(reason)
   }
 }
-
-function nothing(): void {}

@@ -1,4 +1,4 @@
-import { Runnable } from '../base/index.ts'
+import { Runnable, type RuntimeError } from '../base/index.ts'
 import type { Cancellable } from './cancellable.ts'
 import {
   bindCancellation,
@@ -6,7 +6,8 @@ import {
   type WaitHome,
   type WaitOptions,
 } from './cancellation.ts'
-import { newPromise, takeReject, takeResolve } from './deferred.ts'
+import { newPromise, rejectFrom, takeReject, takeResolve } from './deferred.ts'
+import type { LooseWait, Waits } from './waits.ts'
 
 type Outcome = 'waiting' | 'fulfilled' | 'rejected'
 
@@ -17,8 +18,10 @@ type Outcome = 'waiting' | 'fulfilled' | 'rejected'
  * later changes nothing, so that no wake-up is ever lost. The promise is settled in a later turn of
  * the waiter's own task queue.
  */
-export class Waiter<T> extends Runnable implements Cancellable {
+export class Waiter<T> extends Runnable implements Cancellable, LooseWait {
   readonly promise: Promise<T>
+  /** @internal Those of its executor. */
+  readonly waits: Waits
   readonly #resolve: (value: T) => void
   readonly #reject: (reason: unknown) => void
   #binding: CancellationBinding | null = null
@@ -29,6 +32,7 @@ export class Waiter<T> extends Runnable implements Cancellable {
 
   constructor(home: WaitHome) {
     super(home.currentQueue())
+    this.waits = home.waits
     this.promise = newPromise<T>()
     this.#resolve = takeResolve<T>()
     this.#reject = takeReject()
@@ -37,6 +41,11 @@ export class Waiter<T> extends Runnable implements Cancellable {
   /** Whether it has neither been granted nor cancelled. */
   get isWaiting(): boolean {
     return this.#outcome === 'waiting'
+  }
+
+  /** Whether the close of the executor lets it come to its end. */
+  get isShielded(): boolean {
+    return false
   }
 
   /**
@@ -51,6 +60,17 @@ export class Waiter<T> extends Runnable implements Cancellable {
   ): void {
     this.#onCancel = onCancel
     this.#binding = bindCancellation(home, this, options, action)
+    this.waits.loose.add(this)
+  }
+
+  /** Lets the wait be ended early by the same, where a list knows of it: it takes itself off. */
+  protected bindOnly(home: WaitHome, options: WaitOptions | undefined, action: string): void {
+    this.#binding = bindCancellation(home, this, options, action)
+  }
+
+  /** @internal */
+  executorCloses(reason: RuntimeError): void {
+    this.cancel(reason)
   }
 
   /** Grants what it waited for. The caller has taken it off its list. */
@@ -77,7 +97,16 @@ export class Waiter<T> extends Runnable implements Cancellable {
 
   override run(): void {
     this.#binding?.end()
+    if (this.#onCancel !== null) this.waits.loose.delete(this)
     if (this.#outcome === 'fulfilled') this.#resolve(this.#value as T)
-    else this.#reject(this.#reason)
+    else this.#rejectWith(this.#reason)
+  }
+
+  #rejectWith(reason: unknown): void {
+    rejectFrom(this.#resolve as (value: T | PromiseLike<T>) => void, reason, this.#reject)
+    // Who closes the executor does not want to be told of those who did not wait.
+    if (reason === this.waits.closeReason) this.promise.catch(ignore)
   }
 }
+
+function ignore(): void {}

@@ -1,6 +1,7 @@
 import {
   optionNames,
   RuntimeError,
+  showAs,
   validateInteger,
   validateOptions,
   wrongType,
@@ -50,6 +51,13 @@ export const FILE_BYTES_MAX: number = Number.MAX_SAFE_INTEGER
  * thread's environment.
  */
 export abstract class BaseFile implements AsyncDisposable {
+  static {
+    showAs(
+      BaseFile,
+      (file) => `${file.constructor.name} '${file.path}' ${file.isClosed ? 'closed' : 'open'}`,
+    )
+  }
+
   /** Which file it is, whatever its names. */
   readonly identity: FileIdentity
   /** @internal */

@@ -1,5 +1,5 @@
 import { assert, KernelError, type KernelErrorContext, RuntimeError } from '../base/index.ts'
-import { AwaitedOperation, type Executor, Waiter } from '../executor/index.ts'
+import { AwaitedOperation, ClosingWaiter, type Executor } from '../executor/index.ts'
 import { encodeClose, type Ring, type Target } from '../ring/index.ts'
 import { Bursts } from './bursts.ts'
 
@@ -32,7 +32,7 @@ export class Descriptor {
   #inFlightCount = 0
   #isClosed = false
   #closing: Promise<void> | null = null
-  #drained: Waiter<void> | null = null
+  #drained: ClosingWaiter | null = null
   readonly #index: number
   readonly #mainTarget: Target
   #latencyTarget: Target | null = null
@@ -114,7 +114,7 @@ export class Descriptor {
     try {
       // What is in flight when an executor is closed never ends for us.
       if (this.#inFlightCount > 0 && !executor.isClosed) {
-        this.#drained = new Waiter<void>(executor)
+        this.#drained = new ClosingWaiter(executor)
         await this.#drained.promise
       }
       // An executor that has left the loop has closed its descriptors; the number may be another's.
@@ -157,8 +157,14 @@ class CloseOperation extends AwaitedOperation<void> {
 
   submit(): void {
     const { main } = this.executor.reactor
+    this.shield()
     encodeClose(main.sqes, main.begin(), { fd: this.#fd, registered: false })
     main.commitClosing(this)
+  }
+
+  // An executor that has left the loop has closed its descriptors.
+  override executorLeft(): void {
+    this.complete(0, 0)
   }
 
   protected override interpret(): void {}

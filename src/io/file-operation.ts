@@ -46,6 +46,7 @@ export abstract class FileOperation<T> extends AwaitedOperation<T> {
   /** The same, but nothing cancels it: for what puts things right again. */
   startShielded(): Promise<T> {
     this.prepare()
+    this.shield()
     try {
       this.begin()
     } catch (error) {

@@ -31,7 +31,7 @@ export abstract class NameOperation<T> extends AwaitedOperation<T> {
 
   /** The same, but nothing cancels it: for what puts things right again. */
   startShielded(): Promise<T> {
-    return this.#start(() => {})
+    return this.#start(() => this.shield())
   }
 
   #start(bind: () => void): Promise<T> {

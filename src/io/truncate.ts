@@ -1,4 +1,4 @@
-import { Waiter } from '../executor/index.ts'
+import { ShieldedWaiter } from '../executor/index.ts'
 import { EINVAL, kernelError } from '../kernel/index.ts'
 import type { Descriptor } from './descriptor.ts'
 import { Truncate } from './file-operations.ts'
@@ -25,7 +25,7 @@ export async function truncate(
 
 async function truncateAside(descriptor: Descriptor, sizeBytes: number): Promise<void> {
   const { executor, path, fd } = descriptor
-  const waiter = new Waiter<number>(executor)
+  const waiter = new ShieldedWaiter<number>(executor)
   descriptor.enter()
   try {
     executor.reactor.kernel.truncateFd(fd, sizeBytes, (result) => waiter.fulfil(result))

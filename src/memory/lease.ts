@@ -1,4 +1,4 @@
-import { assert, RuntimeError } from '../base/index.ts'
+import { assert, RuntimeError, showAs } from '../base/index.ts'
 
 /**
  * Whose memory leases are on: an arena, a ring of buffers, or nobody in particular.
@@ -45,6 +45,13 @@ export interface LeaseOwner {
  * ```
  */
 export class Lease implements Disposable {
+  static {
+    showAs(
+      Lease,
+      (lease) => `Lease ${lease.lengthBytes} bytes, ${lease.isReleased ? 'released' : 'held'}`,
+    )
+  }
+
   readonly #owner: LeaseOwner
   readonly #token: number
   #startBytes: number

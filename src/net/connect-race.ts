@@ -1,8 +1,9 @@
-import { assert, NS_PER_MS } from '../base/index.ts'
+import { assert, NS_PER_MS, type RuntimeError } from '../base/index.ts'
 import {
   bindCancellation,
   type Cancellable,
   type Executor,
+  type LooseWait,
   Waiter,
   type WaitOptions,
 } from '../executor/index.ts'
@@ -58,7 +59,7 @@ export function interleaveFamilies(addresses: readonly SocketAddress[]): SocketA
   return result
 }
 
-class ConnectRace implements Cancellable {
+class ConnectRace implements Cancellable, LooseWait {
   readonly #plan: ConnectPlan
   readonly #executor: Executor
   readonly #addresses: readonly SocketAddress[]
@@ -80,6 +81,8 @@ class ConnectRace implements Cancellable {
 
   async run(): Promise<Socket> {
     const binding = bindCancellation(this.#executor, this, this.#plan.options, this.#plan.action)
+    const { loose } = this.#executor.waits
+    loose.add(this)
     try {
       while (this.#winner === null && !this.#isCancelled) {
         if (this.#attempts.length < this.#addresses.length) this.#begin()
@@ -87,6 +90,7 @@ class ConnectRace implements Cancellable {
         await this.#waitForChange()
       }
     } finally {
+      loose.delete(this)
       binding?.end()
     }
     const winner = this.#winner
@@ -104,6 +108,10 @@ class ConnectRace implements Cancellable {
     this.#isCancelled = true
     this.#cancelReason = reason
     this.#change?.fulfil()
+  }
+
+  executorCloses(reason: RuntimeError): void {
+    this.cancel(reason)
   }
 
   #begin(): void {

@@ -5,6 +5,7 @@ import {
   type CancellationBinding,
   createDeferred,
   type Deferred,
+  rejectFrom,
   type WaitOptions,
 } from '../executor/index.ts'
 import { isLent, Lease } from '../memory/index.ts'
@@ -116,13 +117,16 @@ export class PendingWrite extends Runnable implements Cancellable {
   override run(): void {
     const writer = this.#writer!
     const failure = this.#failure
+    const { closeReason } = this.#owner!.target.net.executor.waits
     this.#binding?.end()
     this.#binding = null
     this.#writer = null
     this.#failure = null
     this.#keep()
     if (failure === null) writer.resolve()
-    else writer.reject(failure)
+    else rejectFrom(writer.resolve, failure, writer.reject)
+    // Who closes the executor does not want to be told of those who did not wait.
+    if (failure !== null && failure === closeReason) writer.promise.catch(ignore)
   }
 
   // Nobody knows it any more: neither a sender nor what could cancel it.
@@ -187,6 +191,8 @@ export class WriteList {
 export function takeIdleWrite(): PendingWrite {
   return idleWrites.pop() ?? new PendingWrite()
 }
+
+function ignore(): void {}
 
 const NO_DATA = new Uint8Array(0)
 /** For the next writes of any stream of this thread, as most streams are idle most of the time. */

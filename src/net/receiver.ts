@@ -4,7 +4,9 @@ import {
   type Cancellable,
   type CancellationBinding,
   checkCancellation,
+  madeInTurn,
   newPromise,
+  rejectFrom,
   takeResolve,
   type WaitOptions,
 } from '../executor/index.ts'
@@ -90,7 +92,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
   #state = 0
   #failure: Error | null = null
   #want = NOTHING
-  // Of a promise one end is kept, as idle connections are many: see reject().
+  // Of a promise one end is kept, as idle connections are many: see rejectFrom().
   #reader: Resolve | Consumption | null = null
   #extra: ReaderExtra | null = null
 
@@ -178,6 +180,15 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     if (!isSettling) this.#settleLater()
   }
 
+  override executorCloses(reason: RuntimeError): void {
+    const isSettling = (this.#state & SETTLING) !== 0
+    // A consumer that has a chunk keeps it, and is told when it is done.
+    if (this.#want === NOTHING || (isSettling && this.#want < CONSUME)) return
+    if (this.#extra?.isCancelled === true) return
+    this.#endWith(reason)
+    if (!isSettling) this.#settleLater()
+  }
+
   /** Receives, if somebody waits for that. */
   rearm(): void {
     if (this.#want !== NOTHING && (this.#state & SETTLING) === 0 && !this.#isReady()) this.#arm()
@@ -215,14 +226,14 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     const extra = this.#endRead()
     if (extra !== null) {
       if (extra.isCancelled) {
-        reject(resolve, extra.cancelReason)
+        rejectFrom(resolve, extra.cancelReason)
         return
       }
     }
     try {
       resolve(this.#take(want, extra === null ? null : extra.target))
     } catch (error) {
-      reject(resolve, error)
+      rejectFrom(resolve, error)
     }
   }
 
@@ -351,7 +362,10 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     // A reader whose answer is on its way did not wait for this receive.
     if (this.#want === NOTHING || (this.#state & SETTLING) !== 0) return
     if (this.#want >= CONSUME && reason instanceof KernelError) {
-      new RetryTimer(() => this.rearm()).schedule(this.#socket.net.executor.reactor)
+      const retry = new RetryTimer(() => this.rearm(), {
+        onClose: (closed) => this.executorCloses(closed),
+      })
+      retry.schedule(this.#socket.net.executor.reactor)
       return
     }
     this.#endWith(reason)
@@ -384,13 +398,13 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
       // If the sender was told that the connection is broken, this is not the peer's end of the stream.
       const brokenBy = this.#socket.brokenBy
       if (brokenBy === 0) this.#state |= AT_END
-      else this.#failure = kernelError(brokenBy, this.#socket.describe('recv'))
+      else this.#failure = madeInTurn(kernelError(brokenBy, this.#socket.describe('recv')))
     } else if (result === -ENOBUFS) {
       if (this.#want !== NOTHING && !this.#isReady()) net.pool.refill()
     } else if (result === -EINVAL && net.isMultishot) {
       net.isMultishot = false
     } else if (result !== -EAGAIN && result !== -EINTR && !(result === -ECANCELED && wasStopping)) {
-      this.#failure = kernelError(result, this.#socket.describe('recv'))
+      this.#failure = madeInTurn(kernelError(result, this.#socket.describe('recv')))
     }
   }
 }
@@ -423,9 +437,4 @@ function targetGone(): RuntimeError {
     'ERR_BUFFER_RELEASED',
     'Cannot read as target must keep its memory until then: it has 0 bytes now',
   )
-}
-
-// Through the one end that is kept, which takes two microtasks more.
-function reject(resolve: Resolve, reason: unknown): void {
-  resolve(Promise.reject(reason))
 }

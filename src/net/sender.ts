@@ -2,6 +2,7 @@ import { assert, NO_QUEUE, type RuntimeError } from '../base/index.ts'
 import {
   answerDone,
   ListedWaiter,
+  madeInTurn,
   WaitList,
   type WaitListOwner,
   type WaitOptions,
@@ -90,8 +91,8 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
     const writes = this.#writes
     let write: PendingWrite
     try {
-      if (this.#failure !== null) throw this.#failure
       executor.assertOpen('write')
+      if (this.#failure !== null) throw this.#failure
       write = takeIdleWrite()
       write.take(this, data, options)
     } catch (error) {
@@ -145,6 +146,22 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
     if (!this.isArmed) this.#failAll(reason)
   }
 
+  override get isAwaited(): boolean {
+    return this.#writes.first !== null
+  }
+
+  override executorCloses(reason: RuntimeError): void {
+    let next: PendingWrite | null
+    for (let write = this.#writes.first; write !== null; write = next) {
+      next = write.following
+      write.cancel(reason)
+    }
+  }
+
+  override executorLeft(reason: RuntimeError): void {
+    this.#failAll(reason)
+  }
+
   override complete(result: number): void {
     assert(this.isArmed, 'one send is in flight at a time, and completes once')
     this.isArmed = false
@@ -164,7 +181,7 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
     }
     if (result < 0 && result !== -EINTR && result !== -EAGAIN && result !== -ECANCELED) {
       this.#returnBounce()
-      this.#failure = kernelError(result, this.target.describe('send'))
+      this.#failure = madeInTurn(kernelError(result, this.target.describe('send')))
       this.#failAll(this.#failure)
       return
     }

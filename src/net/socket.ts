@@ -1,5 +1,5 @@
 import { assert, type KernelErrorContext, NO_QUEUE, RuntimeError } from '../base/index.ts'
-import { Waiter } from '../executor/index.ts'
+import { ClosingWaiter } from '../executor/index.ts'
 import { AF_INET } from '../kernel/index.ts'
 import { encodeCancelFd, encodeClose, Operation, type Target } from '../ring/index.ts'
 import { decodeAddress, formatAddress, SOCKADDR_BYTES_MAX, type SocketAddress } from './address.ts'
@@ -26,7 +26,7 @@ export class Socket implements SocketPort {
   // An IPv4 host is kept as its 32 bits, signed, which V8 stores in place: idle connections are many.
   #remote: SocketAddress | number | null
   #remotePort = 0
-  #closed: Waiter<void> | null = null
+  #closed: ClosingWaiter | null = null
 
   /** Takes over `fd`, which is tracked already. */
   constructor(net: NetRing, fd: number, remote: SocketAddress | null) {
@@ -113,7 +113,7 @@ export class Socket implements SocketPort {
     const { executor } = this.net
     // It has closed its descriptors.
     if (executor.isClosed) return Promise.resolve()
-    const closed = new Waiter<void>(executor)
+    const closed = new ClosingWaiter(executor)
     this.#closed = closed
     const reason = handleClosed('use a socket')
     this.receiver?.close(reason)
@@ -149,7 +149,7 @@ export class Socket implements SocketPort {
   }
 }
 
-function closeOnce(socket: Socket, closed: Waiter<void>): void {
+function closeOnce(socket: Socket, closed: ClosingWaiter): void {
   // The close is an operation that never ends: a busy socket is not closed again.
   socket.otherCount++
   submitClose(socket.net, socket, closed)
@@ -162,7 +162,7 @@ export function cancelOn({ ring, executor }: NetRing, operation: Operation): voi
 }
 
 /** Closes a descriptor by way of the ring; `closed` is granted when it is gone. */
-export function submitClose(net: NetRing, target: Target, closed: Waiter<void>): void {
+export function submitClose(net: NetRing, target: Target, closed: ClosingWaiter): void {
   const { ring, executor } = net
   const { host } = executor.reactor
   const base = ring.isClosed ? -1 : ring.tryBegin()
@@ -184,9 +184,9 @@ export function handleClosed(action: string): RuntimeError {
 
 /** Its result is of no use: the descriptor is gone in any case. */
 class CloseOperation extends Operation {
-  readonly #closed: Waiter<void>
+  readonly #closed: ClosingWaiter
 
-  constructor(closed: Waiter<void>) {
+  constructor(closed: ClosingWaiter) {
     super(NO_QUEUE)
     this.#closed = closed
   }

@@ -2,16 +2,18 @@ import {
   assert,
   NO_QUEUE,
   optionNames,
+  showAs,
   validateBoolean,
   validateInteger,
   validateOptions,
 } from '../base/index.ts'
 import {
+  ClosingWaiter,
   checkCancellation,
   type Executor,
   executor,
+  madeInTurn,
   type TaskQueue,
-  Waiter,
   WaitList,
   type WaitListOwner,
   type WaitOptions,
@@ -118,6 +120,14 @@ const NOBODY: WaitListOwner = { waiterLeft(): void {} }
  * ```
  */
 export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
+  static {
+    showAs(
+      TcpListener,
+      (listener) =>
+        `TcpListener ${formatAddress(listener.address)} ${listener.isClosed ? 'closed' : 'listening'}`,
+    )
+  }
+
   /** What it is bound to, with the port that the kernel chose if it had to. */
   readonly address: SocketAddress
   readonly #net: NetRing
@@ -132,7 +142,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
   #isReferenced = true
   /** Whether it keeps the program alive. */
   #isHolding = false
-  #closed: Waiter<void> | null = null
+  #closed: ClosingWaiter | null = null
 
   /** Takes over `fd`, which is tracked already. */
   private constructor(net: NetRing, fd: number, address: SocketAddress) {
@@ -217,7 +227,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     const { executor: current } = this.#net
     // It has closed its descriptors.
     if (current.isClosed) return Promise.resolve()
-    this.#closed = new Waiter<void>(current)
+    this.#closed = new ClosingWaiter(current)
     this.#failure = handleClosed('accept')
     current.reactor.timers.disarm(this.#retry)
     this.#endWaiters()
@@ -353,11 +363,13 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
   /** The kernel could not accept: one caller is told, and the next try has to wait. */
   #fail(result: number): void {
     if (HARMLESS.includes(-result)) return
-    const error = kernelError(result, {
-      syscall: 'accept',
-      fd: this.#target.fd,
-      address: formatAddress(this.address),
-    })
+    const error = madeInTurn(
+      kernelError(result, {
+        syscall: 'accept',
+        fd: this.#target.fd,
+        address: formatAddress(this.address),
+      }),
+    )
     if (FATAL.includes(-result)) {
       this.#failure = error
       this.#endWaiters()

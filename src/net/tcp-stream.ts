@@ -1,6 +1,7 @@
 import {
   isBytes,
   optionNames,
+  showAs,
   validateBoolean,
   validateInteger,
   validateOptions,
@@ -9,7 +10,7 @@ import {
 import { checkCancellation, executor, type WaitOptions } from '../executor/index.ts'
 import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
-import { type SocketAddress, validateEndpoint } from './address.ts'
+import { formatAddress, type SocketAddress, validateEndpoint } from './address.ts'
 import { shutdownSending } from './connect.ts'
 import { connectFirst } from './connect-race.ts'
 import {
@@ -82,6 +83,14 @@ export type StreamConsumer = ChunkConsumer<TcpStream> | LeaseConsumer<TcpStream>
  * ```
  */
 export class TcpStream implements AsyncIterable<Uint8Array>, AsyncDisposable {
+  static {
+    showAs(TcpStream, (stream) => {
+      const remote = stream.remoteAddress
+      const peer = remote === null ? 'unknown peer' : formatAddress(remote)
+      return `TcpStream ${peer} ${stream.isClosed ? 'closed' : 'open'}`
+    })
+  }
+
   readonly #socket: Socket
 
   /** @internal */

@@ -168,6 +168,17 @@ export class Reactor {
     return hasFired
   }
 
+  /** Asks once more, where the completion of `operation` is still to come. */
+  cancelAgain(operation: Operation): void {
+    const ring = this.ringOf(operation)
+    if (ring !== null) this.cancelByName(ring, ring.nameOf(operation))
+  }
+
+  /** What is in flight on all rings now. O(slots). */
+  inFlight(): Operation[] {
+    return [...this.main.inFlight(), ...(this.#latency?.inFlight() ?? [])]
+  }
+
   /** Makes events of the host loop and of the latency ring wake a parked thread. */
   arm(): void {
     const { words } = this.control

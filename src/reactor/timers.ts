@@ -1,4 +1,4 @@
-import { Heap, type HeapEntry, Runnable, type RunQueue } from '../base/index.ts'
+import { Heap, type HeapEntry, Runnable, type RunQueue, type RuntimeError } from '../base/index.ts'
 import {
   DOUBLE_DEADLINE_NS,
   type LoopControl,
@@ -30,6 +30,9 @@ export abstract class Timer extends Runnable implements HeapEntry {
   expire(): void {
     this.home.push(this)
   }
+
+  /** @internal The executor closes, while this is armed: tells those who wait. Runs no user code. */
+  executorCloses(_reason: RuntimeError): void {}
 }
 
 /**
@@ -49,6 +52,11 @@ export class Timers {
 
   get size(): number {
     return this.#heap.size
+  }
+
+  /** Every timer that is armed, the one that is due first first. O(n log n). */
+  armed(): Timer[] {
+    return [...this.#heap].sort((a, b) => (isBefore(a, b) ? -1 : 1))
   }
 
   arm(timer: Timer, deadlineNs: number): void {

@@ -1,4 +1,4 @@
-import { Runnable, type RunQueue } from '../base/index.ts'
+import { Runnable, type RunQueue, type RuntimeError } from '../base/index.ts'
 import type { Ring } from './ring.ts'
 
 /**
@@ -28,6 +28,17 @@ export abstract class Operation extends Runnable {
   isInFlightOn(ring: Ring): boolean {
     return ring.holds(this)
   }
+
+  /** @internal Whether somebody waits for it whom the close of the executor gives time for. */
+  get isAwaited(): boolean {
+    return false
+  }
+
+  /** @internal The executor closes, while this is in flight: tells those who wait. Runs no user code. */
+  executorCloses(_reason: RuntimeError): void {}
+
+  /** @internal The executor has left the loop, and this never completes: settles those who wait. */
+  executorLeft(_reason: RuntimeError): void {}
 
   /**
    * Takes one completion; called while reaping, so it may mark and queue but run no user code.

@@ -1,4 +1,4 @@
-import { validateInteger } from '../base/index.ts'
+import { showAs, validateInteger } from '../base/index.ts'
 import { answerReady, checkCancellation, executor, type WaitOptions } from '../executor/index.ts'
 import { WaitRoom } from './wait-room.ts'
 
@@ -34,6 +34,10 @@ export interface BarrierRound {
  * ```
  */
 export class Barrier {
+  static {
+    showAs(Barrier, (barrier) => `Barrier ${barrier.arrivedCount} of ${barrier.partyCount} arrived`)
+  }
+
   readonly partyCount: number
   readonly #room = new WaitRoom<BarrierRound>(ACTION)
   #generation = 0

@@ -1,4 +1,4 @@
-import { validateFunction } from '../base/index.ts'
+import { showAs, validateFunction } from '../base/index.ts'
 import {
   answerReady,
   checkCancellation,
@@ -43,6 +43,10 @@ export type Predicate<T> = () => T | false | null | undefined
  * ```
  */
 export class Condition {
+  static {
+    showAs(Condition, (condition) => `Condition ${condition.waiterCount} waiting`)
+  }
+
   readonly #waiters = new WaitList<ConditionWaiter<unknown>>(NOBODY)
   #isNotifying = false
   #wantedCount = 0
@@ -72,7 +76,7 @@ export class Condition {
     }
   }
 
-  /** Lets the first go on whose predicate holds; those before it wait on. */
+  /** Lets the first go on whose predicate holds; those before it wait on. O(waiters tested). */
   notifyOne(): void {
     this.#notify(1)
   }
@@ -98,21 +102,20 @@ export class Condition {
   #pass(wantedCount: number): void {
     const waiters = this.#waiters
     let remainingCount = wantedCount
-    let waiter = waiters.first
-    while (waiter !== null && remainingCount > 0) {
+    waiters.cursor = waiters.first
+    while (waiters.cursor !== null && remainingCount > 0) {
+      const waiter = waiters.cursor
+      waiters.cursor = waiter.behind as ConditionWaiter<unknown> | null
       const isGranted = waiter.test()
-      // Cancelled by its own predicate: it does not know any more who stood behind it.
-      const isLost = waiter.list === null
-      const behind: ConditionWaiter<unknown> | null = isLost
-        ? waiters.first
-        : (waiter.behind as ConditionWaiter<unknown> | null)
-      if (!isLost && waiter.isAnswered) {
+      // Cancelled by its own predicate.
+      if (waiter.list === null) continue
+      if (waiter.isAnswered) {
         waiters.remove(waiter)
         waiter.answer()
       }
-      if (isGranted && !isLost) remainingCount--
-      waiter = behind
+      if (isGranted) remainingCount--
     }
+    waiters.cursor = null
   }
 }
 

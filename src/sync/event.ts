@@ -1,3 +1,4 @@
+import { showAs } from '../base/index.ts'
 import { answerDone, checkCancellation, executor, type WaitOptions } from '../executor/index.ts'
 import { WaitRoom } from './wait-room.ts'
 
@@ -23,6 +24,13 @@ const ACTION = 'wait for an event'
  * ```
  */
 export class Event {
+  static {
+    showAs(
+      Event,
+      (event) => `Event ${event.isSet ? 'set' : 'not set'}, ${event.waiterCount} waiting`,
+    )
+  }
+
   readonly #room = new WaitRoom<void>(ACTION)
   #isSet = false
 

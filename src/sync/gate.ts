@@ -1,4 +1,4 @@
-import { RuntimeError, validateFunction } from '../base/index.ts'
+import { RuntimeError, showAs, validateFunction } from '../base/index.ts'
 import {
   answerDone,
   checkCancellation,
@@ -39,7 +39,14 @@ const ACTION = 'close a gate'
  * ```
  */
 export class Gate implements AsyncDisposable {
-  readonly #room = new WaitRoom<void>(ACTION)
+  static {
+    showAs(Gate, (gate) => {
+      const state = gate.isOpen ? 'open' : gate.isClosed ? 'closed' : 'closing'
+      return `Gate ${state}, ${gate.passCount} inside`
+    })
+  }
+
+  readonly #room = new WaitRoom<void>(ACTION, true)
   readonly #leave = (): void => this.#passLeft()
   #passCount = 0
   #isOpen = true
@@ -119,14 +126,16 @@ export class Gate implements AsyncDisposable {
   /**
    * Closes the gate at once, and waits for all work under way. Again, and by many, is the same.
    *
-   * Rejects as {@link WaitOptions} say; the gate then stays closed, and can be waited for again.
+   * Rejects as {@link WaitOptions} say; the gate then stays closed, and can be waited for again. Goes on
+   * while the executor closes, and rejects with `ERR_EXECUTOR_CLOSED` only when work is left after that.
    */
   close(options?: WaitOptions): Promise<void> {
     this.#isOpen = false
     if (this.#passCount > 0) return this.#room.wait(options)
     try {
       const current = executor()
-      checkCancellation(current, options, ACTION)
+      // The clean-up of a task may close a gate while the executor closes.
+      if (!current.isClosing) checkCancellation(current, options, ACTION)
       return answerDone(current)
     } catch (error) {
       return Promise.reject(error)

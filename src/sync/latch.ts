@@ -1,4 +1,4 @@
-import { RuntimeError, validateInteger } from '../base/index.ts'
+import { RuntimeError, showAs, validateInteger } from '../base/index.ts'
 import { answerDone, checkCancellation, executor, type WaitOptions } from '../executor/index.ts'
 import { WaitRoom } from './wait-room.ts'
 
@@ -26,6 +26,14 @@ export type LatchState = 'waiting' | 'ready' | 'cancelled'
  * ```
  */
 export class Latch {
+  static {
+    showAs(
+      Latch,
+      (latch) =>
+        `Latch ${latch.state}, ${latch.remainingCount} missing, ${latch.waiterCount} waiting`,
+    )
+  }
+
   readonly #room = new WaitRoom<void>(ACTION)
   #remainingCount: number
   #state: LatchState

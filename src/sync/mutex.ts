@@ -1,9 +1,10 @@
-import { validateFunction } from '../base/index.ts'
+import { showAs, validateFunction } from '../base/index.ts'
 import type { WaitOptions } from '../executor/index.ts'
 import { ExclusiveGuard } from './exclusive-guard.ts'
 import { lockClosed, stillHeld } from './lock-errors.ts'
 import { type GrantKind, PermitPool } from './permit-pool.ts'
 import type { Cell } from './shared-guard.ts'
+import { stateOf } from './state-of.ts'
 
 /**
  * A value that one at a time has access to, across its awaits, in the order in which they asked.
@@ -31,6 +32,10 @@ import type { Cell } from './shared-guard.ts'
  * ```
  */
 export class Mutex<T = undefined> {
+  static {
+    showAs(Mutex, (mutex) => `Mutex ${stateOf(mutex, mutex.isLocked ? 'locked' : 'free')}`)
+  }
+
   readonly #pool = new PermitPool(1, lockClosed)
   readonly #cell: Cell<T>
   readonly #guards: GrantKind<ExclusiveGuard<T>>

@@ -1,9 +1,14 @@
+import { showAs } from '../base/index.ts'
 /**
  * One unit of work under way behind a {@link Gate}: dispose it when the work ends.
  *
  * Nothing disposes of a pass that is forgotten: the gate then never finishes closing.
  */
 export class Pass implements Disposable {
+  static {
+    showAs(Pass, (pass) => (pass.#leave === null ? 'Pass left' : 'Pass inside'))
+  }
+
   #leave: (() => void) | null
 
   /** @internal Use {@link Gate.enter}. */

@@ -53,8 +53,8 @@ export class PermitPool implements WaitListOwner {
   /** Takes units for `kind`, when it is their turn. */
   take<G>(kind: GrantKind<G>, unitCount: number, options: WaitOptions | undefined): Promise<G> {
     try {
-      if (this.#isClosed) throw this.#closedError()
       const current = executor()
+      if (this.#isClosed) throw this.#closedError()
       if (this.#isFree(unitCount)) {
         checkCancellation(current, options, kind.action)
         this.#available -= unitCount

@@ -1,3 +1,4 @@
+import { showAs } from '../base/index.ts'
 import type { PermitPool } from './permit-pool.ts'
 
 /**
@@ -6,6 +7,10 @@ import type { PermitPool } from './permit-pool.ts'
  * Nothing releases a permit that is forgotten: there is no finalizer.
  */
 export class Permit implements Disposable {
+  static {
+    showAs(Permit, ({ count }) => (count === 0 ? 'Permit released' : `Permit ${count} held`))
+  }
+
   /** How many units it holds; 0 once released. */
   get count(): number {
     return this.#count

@@ -1,8 +1,10 @@
+import { showAs } from '../base/index.ts'
 import type { WaitOptions } from '../executor/index.ts'
 import { ExclusiveGuard } from './exclusive-guard.ts'
 import { lockClosed, stillHeld } from './lock-errors.ts'
 import { type GrantKind, PermitPool } from './permit-pool.ts'
 import { type Cell, SharedGuard } from './shared-guard.ts'
+import { stateOf } from './state-of.ts'
 
 /** A reader takes one unit, a writer all of them. */
 const UNIT_COUNT = 2 ** 30
@@ -29,6 +31,13 @@ const UNIT_COUNT = 2 ** 30
  * ```
  */
 export class RwLock<T> {
+  static {
+    showAs(RwLock, (lock) => {
+      const readers = lock.readerCount > 0 ? `read by ${lock.readerCount}` : 'free'
+      return `RwLock ${stateOf(lock, lock.isWriteLocked ? 'locked' : readers)}`
+    })
+  }
+
   readonly #pool = new PermitPool(UNIT_COUNT, lockClosed)
   readonly #cell: Cell<T>
   readonly #readers: GrantKind<SharedGuard<T>>

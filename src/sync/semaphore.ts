@@ -1,7 +1,8 @@
-import { RuntimeError, validateInteger } from '../base/index.ts'
+import { RuntimeError, showAs, validateInteger } from '../base/index.ts'
 import type { WaitOptions } from '../executor/index.ts'
 import { Permit } from './permit.ts'
 import { type GrantKind, PermitPool } from './permit-pool.ts'
+import { stateOf } from './state-of.ts'
 
 const COUNT_BOUNDS = { min: 0, max: Number.MAX_SAFE_INTEGER }
 
@@ -32,6 +33,13 @@ const COUNT_BOUNDS = { min: 0, max: Number.MAX_SAFE_INTEGER }
  * ```
  */
 export class Semaphore {
+  static {
+    showAs(
+      Semaphore,
+      (semaphore) => `Semaphore ${stateOf(semaphore, `${semaphore.available} free`)}`,
+    )
+  }
+
   readonly #pool: PermitPool
   readonly #permits: GrantKind<Permit>
 

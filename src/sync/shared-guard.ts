@@ -1,4 +1,4 @@
-import { RuntimeError } from '../base/index.ts'
+import { RuntimeError, showAs } from '../base/index.ts'
 import type { PermitPool } from './permit-pool.ts'
 
 /** Where the value of a lock is. */
@@ -12,6 +12,13 @@ export interface Cell<T> {
  * Nothing releases a guard that is forgotten: there is no finalizer.
  */
 export class SharedGuard<T> implements Disposable {
+  static {
+    showAs(
+      SharedGuard,
+      (guard) => `${guard.constructor.name} ${guard.isReleased ? 'released' : 'held'}`,
+    )
+  }
+
   /** @internal */
   protected readonly cell: Cell<T>
   readonly #pool: PermitPool

@@ -1,6 +1,7 @@
 import {
   executor,
   ListedWaiter,
+  ShieldedWaiter,
   WaitList,
   type WaitListOwner,
   type WaitOptions,
@@ -10,10 +11,15 @@ import {
 export class WaitRoom<T> implements WaitListOwner {
   readonly #waiters = new WaitList<ListedWaiter<T>>(this)
   readonly #action: string
+  readonly #isForClosing: boolean
 
-  /** `action` is what a waiter attempts, for messages. */
-  constructor(action: string) {
+  /**
+   * `action` is what a waiter attempts, for messages; `isForClosing` lets it wait on while the executor
+   * closes.
+   */
+  constructor(action: string, isForClosing = false) {
     this.#action = action
+    this.#isForClosing = isForClosing
   }
 
   get size(): number {
@@ -23,7 +29,9 @@ export class WaitRoom<T> implements WaitListOwner {
   wait(options: WaitOptions | undefined): Promise<T> {
     try {
       const current = executor()
-      const waiter = new ListedWaiter<T>(current)
+      const waiter = this.#isForClosing
+        ? new ShieldedWaiter<T>(current)
+        : new ListedWaiter<T>(current)
       waiter.bindListed(current, options, this.#action)
       this.#waiters.push(waiter)
       return waiter.promise

@@ -242,7 +242,7 @@ class SimulationRun {
       signal?.removeEventListener('abort', onAbort)
       // Nobody is to be told that the tasks of a program which has ended were ended.
       for (const task of log.forget(executor)) (task as Task<unknown>).catch(ignore)
-      executor.close()
+      executor.leave()
       process.off('unhandledRejection', onUnhandled)
       if (virtualGlobals) globals.release()
       if (--runningCount === 0) keepWaitLog(null)
@@ -291,7 +291,7 @@ class SimulationRun {
   async #settle(executor: Executor): Promise<void> {
     // Once at least, since Node reports a failure that nobody handles after the microtasks.
     await nextRound()
-    for (let round = 0; round < SETTLING_ROUNDS_MAX; round++) {
+    for (let round = 0; round < SETTLING_ROUNDS_MAX && !executor.isClosed; round++) {
       const isQuiet = executor.reactor.inFlightCount === 0
       if (isQuiet && executor.taskQueues().every((queue) => queue.length === 0)) return
       if (this.#isIdle) return

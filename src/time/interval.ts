@@ -1,6 +1,7 @@
 import {
   NS_PER_MS,
   optionNames,
+  showAs,
   validateBoolean,
   validateDurationMs,
   validateOptions,
@@ -55,6 +56,13 @@ const END: Tick = { done: true, value: undefined }
  * ```
  */
 export class Interval implements AsyncIterableIterator<number, undefined> {
+  static {
+    showAs(Interval, (interval) => {
+      const state = interval.isClosed ? 'closed' : `${interval.#waiters.length} waiting`
+      return `Interval ${interval.#periodNs / NS_PER_MS} ms, ${state}`
+    })
+  }
+
   readonly #executor: Executor
   readonly #periodNs: number
   readonly #policy: MissedTicks

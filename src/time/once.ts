@@ -1,7 +1,10 @@
+import { AsyncResource } from 'node:async_hooks'
 import {
   isAbortSignal,
   NS_PER_MS,
   optionNames,
+  type RuntimeError,
+  showAs,
   validateBoolean,
   validateDurationMs,
   validateFunction,
@@ -9,6 +12,7 @@ import {
   wrongType,
 } from '../base/index.ts'
 import {
+  abortHub,
   createDeferred,
   type Deferred,
   type Executor,
@@ -37,9 +41,11 @@ const NAMES = optionNames<TimerActionOptions>({ queue: true, signal: true, keeps
 /**
  * Runs `action` as a task, `ms` milliseconds from now, whether or not the handle is kept.
  *
- * Independent of the task that it is called from, as a spawned task is.
+ * Independent of the task that it is called from, as a spawned task is; its AsyncLocalStorages are those
+ * of this call.
  *
- * @throws {TypeError | RangeError} for arguments of the wrong kind; the signal's reason if it is aborted.
+ * @throws {TypeError | RangeError} for arguments of the wrong kind; the signal's reason if it is aborted;
+ * {@link RuntimeError} `ERR_EXECUTOR_CLOSED`.
  *
  * @example
  * ```ts run
@@ -84,15 +90,25 @@ export function onceAt<T>(
  * Source: glommio::timer::TimerActionOnce.
  */
 export class TimerActionOnce<T> {
+  static {
+    showAs(TimerActionOnce, (action) => {
+      const task = action.#task?.state ?? (action.#isDestroyed ? 'destroyed' : 'due')
+      return `TimerActionOnce ${action.isArmed ? 'armed' : task}`
+    })
+  }
+
   readonly #executor: Executor
   readonly #timer: ActionTimer
   readonly #action: () => T | PromiseLike<T>
   readonly #queue: TaskQueue
   readonly #signal: AbortSignal | undefined
-  readonly #destroy = (): void => this.destroy()
+  /** The asynchronous context of who timed it. */
+  readonly #context = new AsyncResource('PercoreTimedAction', { requireManualDestroy: true })
   #task: Task<T> | null = null
   #isDestroyed = false
   #end: Deferred<T | undefined> | null = null
+  /** Why it can't run any more, else null. */
+  #failure: unknown = null
 
   /** @internal Use {@link once} or {@link onceAt}. */
   constructor(
@@ -101,11 +117,15 @@ export class TimerActionOnce<T> {
     options: TimerActionOptions = {},
   ) {
     this.#executor = executor()
+    this.#executor.assertOpen(ACTION)
     this.#action = action
     this.#queue = checkActionOptions(this.#executor, options)
-    this.#timer = new ActionTimer(this.#queue, options.keepsAlive, () => this.#start())
+    this.#timer = new ActionTimer(this.#queue, options.keepsAlive, {
+      start: () => this.#start(),
+      fail: (reason) => this.#fail(reason),
+    })
     this.#signal = options.signal
-    this.#signal?.addEventListener('abort', this.#destroy, { once: true })
+    if (this.#signal !== undefined) abortHub(this.#signal).add(this)
     this.#executor.reactor.timers.arm(this.#timer, deadlineNs)
   }
 
@@ -145,7 +165,7 @@ export class TimerActionOnce<T> {
     if (this.#isDestroyed) return
     this.#isDestroyed = true
     this.#executor.reactor.timers.disarm(this.#timer)
-    this.#signal?.removeEventListener('abort', this.#destroy)
+    this.#leaveSignal()
     if (this.#task !== null) void this.#task.cancel()
     else this.#end?.resolve(undefined)
   }
@@ -164,7 +184,8 @@ export class TimerActionOnce<T> {
     if (this.#task !== null) return joinTask(this.#task)
     if (this.#end === null) {
       this.#end = createDeferred<T | undefined>()
-      if (this.#isDestroyed) this.#end.resolve(undefined)
+      if (this.#failure !== null) this.#end.reject(this.#failure)
+      else if (this.#isDestroyed) this.#end.resolve(undefined)
     }
     return this.#end.promise
   }
@@ -173,23 +194,33 @@ export class TimerActionOnce<T> {
   #start(): void {
     // Destroyed between the expiry and the turn.
     if (this.#isDestroyed) return
-    this.#signal?.removeEventListener('abort', this.#destroy)
     const action = this.#action
+    const options = { name: action.name || 'timed action' }
     try {
-      this.#task = spawnInto(this.#queue, () => action(), { name: action.name || 'timed action' })
+      this.#task = this.#context.runInAsyncScope(() =>
+        spawnInto(this.#queue, () => action(), options),
+      )
     } catch (error) {
       // The queue was removed meanwhile. This is a turn: nobody above us could handle it.
-      this.#end ??= createDeferred<T | undefined>()
-      this.#end.reject(error)
+      if (!this.#executor.isClosing) this.#end ??= createDeferred<T | undefined>()
+      this.#fail(error)
       return
     }
-    if (this.#signal !== undefined) this.#cancelOnAbort(this.#signal, this.#task)
+    if (this.#signal !== undefined) this.#task.whenEnded(() => this.#leaveSignal())
     if (this.#end !== null) joinTask(this.#task).then(this.#end.resolve, this.#end.reject)
   }
 
-  #cancelOnAbort(signal: AbortSignal, task: Task<T>): void {
-    signal.addEventListener('abort', this.#destroy, { once: true })
-    task.whenEnded(() => signal.removeEventListener('abort', this.#destroy))
+  /** It will never start. */
+  #fail(reason: unknown): void {
+    if (this.#isDestroyed) return
+    this.#isDestroyed = true
+    this.#failure = reason
+    this.#leaveSignal()
+    this.#end?.reject(reason)
+  }
+
+  #leaveSignal(): void {
+    if (this.#signal !== undefined) abortHub(this.#signal).remove(this)
   }
 }
 
@@ -206,15 +237,25 @@ export function checkActionOptions(current: Executor, options: TimerActionOption
   return queue
 }
 
-class ActionTimer extends Timer {
-  readonly #start: () => void
+/** What becomes of a timed action. */
+interface ActionEvents {
+  start(): void
+  fail(reason: RuntimeError): void
+}
 
-  constructor(queue: TaskQueue, keepsAlive: boolean | undefined, start: () => void) {
+class ActionTimer extends Timer {
+  readonly #events: ActionEvents
+
+  constructor(queue: TaskQueue, keepsAlive: boolean | undefined, events: ActionEvents) {
     super(queue, timerOptions(keepsAlive))
-    this.#start = start
+    this.#events = events
+  }
+
+  override executorCloses(reason: RuntimeError): void {
+    this.#events.fail(reason)
   }
 
   override run(): void {
-    this.#start()
+    this.#events.start()
   }
 }

@@ -1,5 +1,5 @@
-import { validateFunction } from '../base/index.ts'
-import { executor, spawnInto, type Task } from '../executor/index.ts'
+import { count, showAs, validateFunction } from '../base/index.ts'
+import { abortHub, executor, spawnInto, type Task } from '../executor/index.ts'
 import { joinTask } from './join-task.ts'
 import { checkActionOptions, type TimerActionOptions } from './once.ts'
 import { sleep } from './sleep.ts'
@@ -41,6 +41,13 @@ export function repeat(
  * Source: glommio::timer::TimerActionRepeat.
  */
 export class TimerActionRepeat {
+  static {
+    showAs(TimerActionRepeat, (action) => {
+      const { state } = action.#task
+      return `TimerActionRepeat ${state}, ${count(action.runCount, 'run')}`
+    })
+  }
+
   readonly #task: Task<void>
   #runCount = 0
 
@@ -87,8 +94,8 @@ export class TimerActionRepeat {
   }
 
   #cancelOnAbort(signal: AbortSignal): void {
-    const destroy = (): void => this.destroy()
-    signal.addEventListener('abort', destroy, { once: true })
-    this.#task.whenEnded(() => signal.removeEventListener('abort', destroy))
+    const hub = abortHub(signal)
+    hub.add(this)
+    this.#task.whenEnded(() => hub.remove(this))
   }
 }

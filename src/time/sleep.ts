@@ -1,6 +1,7 @@
 import {
   NS_PER_MS,
   optionNames,
+  type RuntimeError,
   validateBoolean,
   validateDurationMs,
   validateOptions,
@@ -127,9 +128,16 @@ class Sleep extends Timer implements Cancellable {
     this.home.push(this)
   }
 
+  override executorCloses(reason: RuntimeError): void {
+    this.promise.catch(ignore)
+    this.cancel(reason)
+  }
+
   override run(): void {
     this.#binding?.end()
     if (this.#isCancelled) this.#reject(this.#reason)
     else this.#resolve()
   }
 }
+
+function ignore(): void {}

@@ -3,6 +3,7 @@ import {
   isPromiseLike,
   NS_PER_MS,
   optionNames,
+  type RuntimeError,
   validateDurationMs,
   validateOptions,
   wrongType,
@@ -13,7 +14,9 @@ import {
   type CancellationBinding,
   type Executor,
   executor,
+  madeInTurn,
   newPromise,
+  rejectFrom,
   Task,
   takeReject,
   takeResolve,
@@ -131,12 +134,17 @@ class BoundedWork<T> extends Timer implements Cancellable {
     this.home.push(this)
   }
 
+  override executorCloses(reason: RuntimeError): void {
+    this.promise.catch(ignore)
+    this.cancel(reason)
+  }
+
   /** Too late, or cancelled: unless the work has ended since. */
   override run(): void {
     if (this.#isSettled) return
-    const reason = this.#isCancelled ? this.#reason : timeoutError(ACTION, this.#ms)
+    const reason = this.#isCancelled ? this.#reason : madeInTurn(timeoutError(ACTION, this.#ms))
     this.#settle()
-    this.#reject(reason)
+    rejectFrom(this.#resolve as (value: T | PromiseLike<T>) => void, reason, this.#reject)
     this.#controller?.abort(reason)
     void this.#task?.cancel()
   }

@@ -171,7 +171,7 @@ test('21: after close(), also after a failure, the thread has no executor', LIMI
   const program = `
     const first = percore.attachExecutor({ name: 'first' })
     await percore.spawn(() => { throw new Error('no') }).catch(() => {})
-    first.close()
+    await first.close()
     const second = percore.attachExecutor({ name: 'second' })
     console.log(percore.executor() === second, await operations.nop())
   `

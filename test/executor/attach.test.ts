@@ -19,7 +19,7 @@ import { nop, poll } from './operations.ts'
 
 const LIMIT = limited(20_000)
 
-afterEach(() => currentOrNull()?.close())
+afterEach(async () => currentOrNull()?.close())
 
 class Nop extends AwaitedOperation<number> {
   start(): Promise<number> {
@@ -106,9 +106,9 @@ test('sizes are rounded up to powers of two', () => {
 test('what is asked of a closed executor is ERR_EXECUTOR_CLOSED', LIMIT, async () => {
   const closed = executor()
   const { defaultQueue } = closed
-  closed.close()
+  await closed.close()
 
-  assert.ok(closed.isClosed)
+  assert.ok(closed.isClosed && closed.isClosing)
   assert.throws(() => closed.createTaskQueue('late'), { code: 'ERR_EXECUTOR_CLOSED' })
   assert.throws(() => closed.spawnInto(defaultQueue, () => {}), { code: 'ERR_EXECUTOR_CLOSED' })
   assert.throws(() => closed.assertOpen('act'), { code: 'ERR_EXECUTOR_CLOSED' })
@@ -122,7 +122,7 @@ test('close() keeps tasks that were spawned before from starting', LIMIT, async 
   for (let index = 0; index < 3; index++) {
     void spawn(() => {
       started.push(index)
-      current.close()
+      void current.close()
     })
   }
   while (!current.isClosed) await nextImmediate()
@@ -131,12 +131,14 @@ test('close() keeps tasks that were spawned before from starting', LIMIT, async 
   assert.deepEqual(started, [0])
 })
 
-test('close() twice is close() once', () => {
+test('close() again returns the same promise, also when it has resolved', async () => {
   const closed = executor()
 
-  closed.close()
-  closed.close()
+  const closing = closed.close()
+  assert.equal(closed.close(), closing)
+  await closing
 
+  assert.equal(closed.close(), closing)
   assert.equal(currentOrNull(), null)
 })
 
@@ -144,7 +146,7 @@ test('after close() the thread may have another, whose rings are its own', LIMIT
   const first = executor()
   const queue = createTaskQueue('of the first')
   await nop()
-  first.close()
+  await first.close()
 
   const second = attachExecutor({ name: 'second' })
 
@@ -157,7 +159,7 @@ test('after close() the thread may have another, whose rings are its own', LIMIT
 })
 
 test(
-  'close() leaves what was in flight pending, and cancelling that is nothing',
+  'leave() leaves what was in flight pending, and cancelling that is nothing',
   LIMIT,
   async () => {
     const controller = new AbortController()
@@ -167,7 +169,7 @@ test(
     }
     poll(process.stdin.fd, { signal: controller.signal, timeoutMs: 20 }).then(settle, settle)
     sleep(5).then(settle, settle)
-    executor().close()
+    executor().leave()
 
     controller.abort()
     await new Promise((resolve) => setTimeout(resolve, 30))
@@ -176,11 +178,11 @@ test(
   },
 )
 
-test('close() in the middle of a task ends its turn, and its code goes on', LIMIT, async () => {
+test('leave() in the middle of a task ends its turn, and its code goes on', LIMIT, async () => {
   const order: string[] = []
   await new Promise<void>((resolve) => {
     spawn(async () => {
-      executor().close()
+      executor().leave()
       order.push('closed')
       await Promise.resolve()
       order.push('microtask')
@@ -196,7 +198,7 @@ test('close() in the middle of a task ends its turn, and its code goes on', LIMI
 test("code of a closed executor's task goes on with the next executor", LIMIT, async () => {
   const outcome = await new Promise((resolve) => {
     spawn(async () => {
-      executor().close()
+      await executor().close()
       await sleep(1)
       resolve([await nop(), currentTaskQueue() === executor().defaultQueue])
     })

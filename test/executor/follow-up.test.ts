@@ -214,10 +214,10 @@ test('operations that submit others as they complete go on within the turn', asy
   assert.ok(count <= 300, `1000 operations in ${count} rounds of the event loop`)
 })
 
-test('a closed executor makes no latency ring', () => {
-  executor().close()
+test('a closed executor makes no latency ring', async () => {
+  await executor().close()
   const closed = attachExecutor()
-  closed.close()
+  await closed.close()
 
   assert.throws(() => closed.reactor.latency, { code: 'ERR_EXECUTOR_CLOSED' })
 })

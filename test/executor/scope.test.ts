@@ -123,7 +123,8 @@ test('scope() rejects with an AggregateError when tasks fail while they are bein
   })
 
   await assert.rejects(result, (error: AggregateError) => {
-    assert.equal(error.name, 'AggregateError')
+    assert.ok(error instanceof AggregateError)
+    assert.equal((error as { code?: string }).code, 'ERR_SCOPE_FAILED')
     assert.deepEqual(
       error.errors.map(({ message }) => message),
       ['first', 'second'],

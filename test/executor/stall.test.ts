@@ -218,12 +218,12 @@ test('detectStalls() throws for options of the wrong kind', () => {
   assert.throws(detect({ onStall: 5 }), TypeError)
 })
 
-test('attachExecutor() refuses stall options of the wrong kind, and attaches nothing', () => {
-  executor().close()
+test('attachExecutor() refuses stall options of the wrong kind, and attaches nothing', async () => {
+  await executor().close()
 
   assert.throws(() => attachExecutor({ detectStalls: { budgetMs: -1 } }), RangeError)
 
-  attachExecutor().close()
+  await attachExecutor().close()
 })
 
 test('detectStalls() throws ERR_UNSUPPORTED on a simulated kernel', async () => {

@@ -133,11 +133,69 @@ test('spawn(), sleep() and operations fail alike without a ring', needsCc, async
   assert.deepEqual(result, success('ERR_URING_UNAVAILABLE 5 false\n'))
 })
 
+test(
+  'what returns a promise rejects, and never throws, where no ring is to be had',
+  needsCc,
+  async () => {
+    const door = (name: string): string =>
+      JSON.stringify(new URL(`../../src/${name}/index.js`, import.meta.url).href)
+    const program = `
+    import * as sync from ${door('sync')}
+    import * as channels from ${door('channels')}
+    import * as io from ${door('io')}
+    import * as net from ${door('net')}
+    const full = channels.createChannel({ capacity: 1 })
+    full.sender.trySend(1)
+    const empty = channels.createChannel({ capacity: 1 })
+    const gate = new sync.Gate()
+    const calls = {
+      yieldNow: percore.yieldNow,
+      yieldQueue: percore.yieldQueue,
+      scope: () => percore.scope(() => {}),
+      sleep: () => time.sleep(1),
+      sleepUntil: () => time.sleepUntil(1),
+      timeout: () => time.timeout(1, Promise.resolve()),
+      lock: () => new sync.Mutex(1).lock(),
+      runExclusive: () => new sync.Mutex(1).runExclusive(() => {}),
+      read: () => new sync.RwLock(1).read(),
+      write: () => new sync.RwLock(1).write(),
+      acquire: () => new sync.Semaphore(0).acquire(),
+      event: () => new sync.Event().wait(),
+      latch: () => new sync.Latch(1).wait(),
+      arriveAndWait: () => new sync.Latch(2).arriveAndWait(),
+      barrier: () => new sync.Barrier(2).arrive(),
+      lastOfBarrier: () => new sync.Barrier(1).arrive(),
+      condition: () => new sync.Condition().wait(() => false),
+      gate: () => gate.close(),
+      send: () => full.sender.send(2),
+      receive: () => empty.receiver.receive(),
+      step: () => empty.receiver[Symbol.asyncIterator]().next(),
+      bind: () => net.TcpListener.bind({ port: 0 }),
+      connect: () => net.TcpStream.connect({ port: 1 }),
+      buffered: () => io.BufferedFile.open('/dev/null'),
+      direct: () => io.DirectFile.open('/dev/null'),
+    }
+    const wrong = []
+    for (const [name, call] of Object.entries(calls)) {
+      try {
+        const code = await Promise.resolve(call()).then(() => 'fulfilled', (error) => error.code)
+        if (code !== 'ERR_URING_UNAVAILABLE') wrong.push([name, code])
+      } catch (error) {
+        wrong.push([name, 'thrown'])
+      }
+    }
+    console.log(JSON.stringify(wrong))
+  `
+
+    assert.deepEqual(await runChild(program, { launcher: [refuse!, '1'] }), success('[]\n'))
+  },
+)
+
 test('a ring without a descriptor left is EMFILE, and works once there is one', async () => {
   const program = `${TRY}
     import fs from 'node:fs'
     // The native layer is a file, too.
-    percore.executor().close()
+    await percore.executor().close()
     const open = []
     try { for (;;) open.push(fs.openSync('/dev/null', 'r')) } catch {}
     refuse(attempt())

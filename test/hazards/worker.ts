@@ -77,7 +77,7 @@ function openFile(): number {
 
 async function attachForEver(): Promise<void> {
   for (;;) {
-    executor().close()
+    executor().leave()
     attachExecutor({ ringDepth: 8, ioMemoryBytes: 64 * 1024 })
     void executor().reactor.latency
     await nop()

@@ -311,7 +311,7 @@ test('a file outlives its executor as a closed one', async (t) => {
     args: [path],
     script: `
       const file = await io.BufferedFile.open(args[0])
-      core.executor().close()
+      await core.executor().close()
       const code = await file.read(0, 1).catch((error) => error.code)
       await file.close()
       console.log(JSON.stringify([code, file.fd, file.isClosed]))`,
@@ -329,7 +329,7 @@ test('a file whose closing had begun is closed with its executor', async (t) => 
     script: `
       const [closing, open] = [await io.BufferedFile.create(args[0]), await io.BufferedFile.open(args[0])]
       void closing.close()
-      core.executor().close()
+      await core.executor().close()
       console.log(JSON.stringify([closing.isClosed, open.isClosed, closing.fd, open.fd]))
       await closing.close()
       await open.close()`,

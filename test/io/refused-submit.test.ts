@@ -141,15 +141,16 @@ test('a latency ring that can not be made does not hold close() up', async (t) =
 test('close() resolves once the executor is closed, whatever was under way', async (t) => {
   const pipe = createPipe()
   t.after(() => pipe.close())
-  executor().close()
+  await executor().close()
   const current = attachExecutor()
   const file = await BufferedFile.open(`/proc/self/fd/${pipe.readFd}`)
-  void file.read(0, 1)
+  const reading = file.read(0, 1)
   await poll(pipe.readFd, { timeoutMs: 1 }).catch(() => {})
   assert.equal(file.inFlightCount, 1)
 
-  current.close()
+  await current.close()
 
+  await assert.rejects(reading, { code: 'ERR_EXECUTOR_CLOSED' })
   await file.close()
   assert.equal(file.fd, -1)
 })

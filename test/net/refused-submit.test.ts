@@ -168,9 +168,10 @@ test('close() whose entries are refused closes all the same', async (t) => {
 test('sockets of a closed executor refuse, and close at once', async () => {
   await simulate({ seed: 1, checkDescriptors: false }, async ({ executor: current }) => {
     const { client, server, listener } = await connected()
-    void client.write(new Uint8Array(2 ** 24))
-    current.close()
+    const writing = client.write(new Uint8Array(2 ** 24))
+    await current.close()
 
+    await assert.rejects(writing, { code: 'ERR_EXECUTOR_CLOSED' })
     await assert.rejects(server.read(), { code: 'ERR_EXECUTOR_CLOSED' })
     await assert.rejects(client.write(new Uint8Array(1)), { code: 'ERR_EXECUTOR_CLOSED' })
     await assert.rejects(listener.accept(), { code: 'ERR_EXECUTOR_CLOSED' })
@@ -183,20 +184,23 @@ test('sockets of a closed executor refuse, and close at once', async () => {
   })
 })
 
-test('a consumer that closes the executor is told nothing more', async () => {
+test('a consumer that closes the executor and fails is told of its failure', async () => {
   await simulate({ seed: 1, checkDescriptors: false }, async ({ executor: current }) => {
     const { client, server } = await connected()
+    const failure = new Error('after the close')
     const recorder = new Recorder(() => {
-      current.close()
-      throw new Error('after the end')
+      void current.close()
+      throw failure
     })
 
     server.consume(recorder)
     await client.write(new Uint8Array(1))
     await rounds()
+    await current.close()
 
     assert.equal(recorder.chunkCount, 1)
-    assert.equal(recorder.endCount, 0)
+    assert.equal(recorder.endCount, 1)
+    assert.equal(await recorder.ended, failure)
   })
 })
 

@@ -15,7 +15,7 @@ test('attachExecutor() runs on a simulated kernel, beside the host loop', async 
     assert.equal(attached.stats().driver, 'sim')
     assert.ok(attached.stats().parkedNs >= 7_199_000 * 1e6)
   } finally {
-    attached.close()
+    await attached.close()
   }
 })
 
@@ -28,6 +28,6 @@ test('a wait on a simulated kernel is ended by a timer of the host', async () =>
 
     await assert.rejects(waiting, { name: 'AbortError' })
   } finally {
-    attached.close()
+    await attached.close()
   }
 })

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { getEventListeners } from 'node:events'
 import { test } from 'node:test'
 import { createTaskQueue, currentTaskQueue, executor, spawn } from '../../src/index.ts'
 import { Event } from '../../src/sync/index.ts'
@@ -7,6 +9,8 @@ import { settle } from '../sync/watch.ts'
 import { runProgram } from './run-program.ts'
 
 const LONG_MS = 3_600_000
+
+function ignore(): void {}
 
 test('once() runs its action when its time has come, not early', async () => {
   const startNs = executor().nowNs()
@@ -242,4 +246,36 @@ test('a program does not stay alive for actions with keepsAlive: false', () => {
   `)
 
   assert.deepEqual([status, output, errors], [0, 'ran\n', ''])
+})
+
+test('actions run in the asynchronous context of who timed them', async () => {
+  const storage = new AsyncLocalStorage<string>()
+
+  const seen = await storage.run('of the caller', () =>
+    Promise.all([
+      once(0, () => storage.getStore()).join(),
+      onceAt(0, () => storage.getStore()).join(),
+      new Promise((resolve) => {
+        repeat(() => {
+          resolve(storage.getStore())
+          return null
+        })
+      }),
+    ]),
+  )
+
+  assert.deepEqual(seen, ['of the caller', 'of the caller', 'of the caller'])
+})
+
+test('actions of one signal have one listener on it, and none when they have ended', async () => {
+  const { signal } = new AbortController()
+  const actions = Array.from({ length: 20 }, () => once(LONG_MS, ignore, { signal }))
+  const repeats = Array.from({ length: 20 }, () => repeat(() => LONG_MS, { signal }))
+
+  assert.equal(getEventListeners(signal, 'abort').length, 1)
+
+  for (const action of actions) action.destroy()
+  await Promise.all(repeats.map((action) => action.cancel()))
+  await once(0, ignore, { signal }).join()
+  assert.equal(getEventListeners(signal, 'abort').length, 0)
 })

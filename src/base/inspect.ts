@@ -1,0 +1,35 @@
+const INSPECT = Symbol.for('nodejs.util.inspect.custom')
+
+/** A class, abstract ones included. */
+interface Inspected<T> {
+  readonly name: string
+  readonly prototype: T
+}
+
+/**
+ * Shows the objects of a class by a line of their own in `util.inspect()` and `console.log()`, rather
+ * than by their internals. Called in a static block of the class, which may look at what is private.
+ *
+ * What `describe` throws is not for who only wants to look: then it is the name of the class.
+ */
+export function showAs<T extends object>(
+  type: Inspected<T>,
+  describe: (object: T) => string,
+): void {
+  Object.defineProperty(type.prototype, INSPECT, {
+    configurable: true,
+    writable: true,
+    value(this: T): string {
+      try {
+        return describe(this)
+      } catch {
+        return type.name
+      }
+    },
+  })
+}
+
+/** `1 task`, `2 tasks`. */
+export function count(value: number, noun: string): string {
+  return `${value} ${noun}${value === 1 ? '' : 's'}`
+}

@@ -1,0 +1,96 @@
+import { RuntimeError } from '../base/index.ts'
+
+/** A list on which somebody waits; see {@link Waits.addList}. */
+export interface ListOfWaits {
+  /** @internal */
+  earlier: ListOfWaits | null
+  /** @internal */
+  later: ListOfWaits | null
+  /** @internal Fails whoever waits on it in the name of `waits`, unless they wait for a closing. */
+  executorCloses(waits: Waits, reason: RuntimeError): void
+}
+
+/** Something that waits on no list, or knows somebody who does. */
+export interface LooseWait {
+  /** @internal The executor closes: tells those who wait. May queue, but run no user code. */
+  executorCloses(reason: RuntimeError): void
+}
+
+/** Somebody who waits for a closing, which the executor's own lets come to its end. */
+export interface ShieldedWait {
+  /** @internal The executor has left the loop without it. */
+  executorLeft(reason: RuntimeError): void
+}
+
+/** A task that has not ended. */
+export interface LiveTask {
+  /** @internal The one that was spawned before it and lives, or null. */
+  readonly olderTask: LiveTask | null
+  /** @internal */
+  requestCancel(reason: RuntimeError): void
+  /** @internal Fails it for good, whatever its code still does. */
+  abandon(reason: RuntimeError): void
+}
+
+/**
+ * Who waits on one executor for something else than the kernel or a time, so that its close can tell them.
+ *
+ * Nothing is recorded per wait but on the rare paths: a list makes itself known while anybody stands on
+ * it. O(1) each.
+ */
+export class Waits {
+  /** Why nothing may wait from now on, else null. */
+  closeReason: RuntimeError | null = null
+  /** The task spawned last among those that have not ended. */
+  newestTask: LiveTask | null = null
+  readonly loose: Set<LooseWait> = new Set<LooseWait>()
+  readonly shielded: Set<ShieldedWait> = new Set<ShieldedWait>()
+  readonly #executorName: string
+  #newestList: ListOfWaits | null = null
+
+  constructor(executorName: string) {
+    this.#executorName = executorName
+  }
+
+  /** Makes a list known that somebody stands on now. */
+  addList(list: ListOfWaits): void {
+    const earlier = this.#newestList
+    list.earlier = earlier
+    if (earlier !== null) earlier.later = list
+    this.#newestList = list
+  }
+
+  /** Forgets a list that nobody stands on any more. */
+  removeList(list: ListOfWaits): void {
+    const { earlier, later } = list
+    if (later === null) this.#newestList = earlier
+    else later.earlier = earlier
+    if (earlier !== null) earlier.later = later
+    list.earlier = null
+    list.later = null
+  }
+
+  /** Every list that somebody stands on, the one that has been so for longest first. */
+  lists(): ListOfWaits[] {
+    const lists: ListOfWaits[] = []
+    for (let list = this.#newestList; list !== null; list = list.earlier) lists.push(list)
+    return lists.reverse()
+  }
+
+  /** Every task that has not ended, in the order in which they were spawned. */
+  tasks(): LiveTask[] {
+    const tasks: LiveTask[] = []
+    for (let task = this.newestTask; task !== null; task = task.olderTask) tasks.push(task)
+    return tasks.reverse()
+  }
+
+  /** The error of `action`, which comes after the close. */
+  closedError(action: string): RuntimeError {
+    const { closeReason: cause } = this
+    return new RuntimeError(
+      'ERR_EXECUTOR_CLOSED',
+      `Cannot ${action} as executor '${this.#executorName}' must be open: it was closed`,
+      cause === null ? undefined : { cause },
+    )
+  }
+}
