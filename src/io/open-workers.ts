@@ -1,7 +1,8 @@
 import { assert, NO_QUEUE, NS_PER_MS } from '../base/index.ts'
 import type { Executor } from '../executor/index.ts'
-import { IORING_REGISTER_IOWQ_MAX_WORKERS } from '../kernel/index.ts'
+import { IORING_OP_NOP, IORING_REGISTER_IOWQ_MAX_WORKERS, IOSQE_ASYNC } from '../kernel/index.ts'
 import { Timer } from '../reactor/index.ts'
+import { encodeEntry } from '../ring/index.ts'
 
 /** What takes longer than that may wait for somebody rather than for a disk. */
 const STUCK_NS: number = 10 * NS_PER_MS
@@ -98,8 +99,19 @@ class OpenWorkers extends Timer {
     if (this.#initialLimit === 0 || this.#executor.isClosed) return
     const limit = this.#initialLimit + this.#count - this.#freshCount
     if (limit === this.#limit) return
+    const isRaised = limit > this.#limit
     this.#limit = limit
     setLimit(this.#executor, limit)
+    if (isRaised) this.#wake()
+  }
+
+  /** The kernel makes a thread when something comes for one, not when it may have more of them. */
+  #wake(): void {
+    const { main } = this.#executor.reactor
+    const base = main.tryBegin()
+    if (base < 0) return
+    encodeEntry(main.sqes, base, IORING_OP_NOP | (IOSQE_ASYNC << 8), -1, 0, 0, 0, 0)
+    main.commitUnwatched()
   }
 }
 
