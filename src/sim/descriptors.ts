@@ -1,4 +1,4 @@
-import { assert } from '../base/index.ts'
+import { assert, Heap, type HeapEntry } from '../base/index.ts'
 import { EBADF, EMFILE } from '../kernel/index.ts'
 import type { SimRequest } from './request.ts'
 
@@ -30,9 +30,25 @@ export abstract class Description {
   }
 }
 
-/** The descriptors of the simulated process. */
+/** A place of the table that was used and is free again. */
+class FreeSlot implements HeapEntry {
+  heapIndex = -1
+  readonly slot: number
+
+  constructor(slot: number) {
+    this.slot = slot
+  }
+}
+
+/**
+ * The descriptors of the simulated process.
+ *
+ * To look one up is O(1), to open or close one O(log n) of those that are closed at the time.
+ */
 export class DescriptorTable {
   readonly #slots: (Description | null)[] = []
+  /** All that are null in `#slots`, the lowest first. */
+  readonly #free = new Heap<FreeSlot>((one, other) => one.slot < other.slot)
   readonly #countMax: number
   #openCount = 0
 
@@ -47,8 +63,8 @@ export class DescriptorTable {
   /** The lowest free descriptor for it, or -EMFILE. */
   install(description: Description): number {
     if (this.#openCount >= this.#countMax) return -EMFILE
-    const free = this.#slots.indexOf(null)
-    const slot = free < 0 ? this.#slots.length : free
+    const slot = this.#free.pop()?.slot ?? this.#slots.length
+    assert((this.#slots[slot] ?? null) === null, 'a free descriptor refers to nothing')
     this.#slots[slot] = description
     this.#openCount++
     description.hold()
@@ -64,6 +80,7 @@ export class DescriptorTable {
     const description = this.get(fd)
     if (description === null) return -EBADF
     this.#slots[fd - FIRST_FD] = null
+    this.#free.push(new FreeSlot(fd - FIRST_FD))
     this.#openCount--
     description.release()
     return 0
