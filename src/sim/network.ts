@@ -22,6 +22,7 @@ import {
   SOL_SOCKET,
 } from '../kernel/index.ts'
 import { loopback, type SimAddress } from './address.ts'
+import { BoundSockets } from './bound-sockets.ts'
 import { ByteStream } from './byte-stream.ts'
 import type { SimCore } from './core.ts'
 import type { Description } from './descriptors.ts'
@@ -35,7 +36,7 @@ const DATAGRAM_QUEUE_BYTES = 1 << 20
 /** The loopback network of one simulated machine. */
 export class Network {
   readonly #core: SimCore
-  readonly #bound = new Set<SimSocket>()
+  readonly #bound = new BoundSockets()
 
   constructor(core: SimCore) {
     this.#core = core
@@ -56,11 +57,11 @@ export class Network {
     if (socket.local !== null) return -EINVAL
     if (address.family === AF_UNIX) return this.#bindLocal(socket, address)
     const port = address.port === 0 ? this.#freePort(socket) : address.port
-    for (const other of this.#bound) {
-      if (!isSamePlace(other, socket, port)) continue
+    const local = { ...address, port }
+    for (const other of this.#bound.at(local, socket.type)) {
       if (!sharesPort(other) || !sharesPort(socket)) return -EADDRINUSE
     }
-    socket.local = { ...address, port }
+    socket.local = local
     this.#bound.add(socket)
     return 0
   }
@@ -84,7 +85,7 @@ export class Network {
       const isNamed = !address.host.startsWith('\0')
       if (isNamed && (typeof end === 'number' || end.inode === null)) return -ENOENT
     }
-    const listeners = this.#at(address, SOCK_STREAM).filter(({ state }) => state === 'listening')
+    const listeners = [...this.#bound.at(address, SOCK_STREAM)].filter(isListening)
     if (listeners.length === 0) return -ECONNREFUSED
     const listener = listeners.length === 1 ? listeners[0]! : this.#core.prng.pick(listeners)
     if (listener.accepting.length >= listener.backlog) return null
@@ -138,7 +139,7 @@ export class Network {
     const datagram = { from: this.#nameOf(socket), bytes: bytes.slice() }
     const [minNs, maxNs] = this.#core.options.networkLatencyNs
     this.#core.clock.schedule(this.#core.latencyNs(minNs, maxNs), () => {
-      const [receiver] = this.#at(address, SOCK_DGRAM)
+      const [receiver] = this.#bound.at(address, SOCK_DGRAM)
       if (isLost || receiver === undefined) return
       if (receiver.datagramBytes + bytes.length > DATAGRAM_QUEUE_BYTES) return
       receiver.datagrams.push(datagram)
@@ -171,7 +172,7 @@ export class Network {
 
   /** The last descriptor of a socket is gone. */
   close(socket: SimSocket): void {
-    this.#bound.delete(socket)
+    this.#bound.remove(socket)
     this.#abandonBacklog(socket)
     const { peer } = socket
     if (socket.state === 'connected' && peer !== null) {
@@ -193,7 +194,7 @@ export class Network {
       if (end.inode !== null) return -EADDRINUSE
       socket.inode = files.create('socket', 0o755)
       files.link(end.directory, end.name, socket.inode)
-    } else if ([...this.#bound].some(({ local }) => local?.host === address.host)) {
+    } else if (this.#bound.at(address, socket.type).size > 0) {
       return -EADDRINUSE
     }
     socket.local = address
@@ -202,7 +203,7 @@ export class Network {
   }
 
   #connectDatagrams(socket: SimSocket, address: SimAddress): number {
-    if (address.family === AF_UNIX && this.#at(address, SOCK_DGRAM).length === 0) {
+    if (address.family === AF_UNIX && this.#bound.at(address, SOCK_DGRAM).size === 0) {
       return -ECONNREFUSED
     }
     if (socket.local === null && socket.domain !== AF_UNIX) {
@@ -278,31 +279,21 @@ export class Network {
     clock.schedule(stream.lastArrivalNs - clock.nowNs, action)
   }
 
-  #at(address: SimAddress, type: number): SimSocket[] {
-    return [...this.#bound].filter((socket) => {
-      if (socket.type !== type || socket.domain !== address.family) return false
-      if (address.family !== AF_UNIX) return socket.local!.port === address.port
-      return socket.local!.host === address.host
-    })
-  }
-
   #nameOf(socket: SimSocket): SimAddress | null {
     const { local } = socket
     return local === null || local.family === AF_UNIX ? local : loopback(local.family, local.port)
   }
 
-  #freePort(socket: SimSocket): number {
+  #freePort({ domain, type }: SimSocket): number {
     for (;;) {
       const port = this.#core.prng.int(EPHEMERAL_PORT_MIN, EPHEMERAL_PORT_MAX)
-      const isTaken = [...this.#bound].some((other) => isSamePlace(other, socket, port))
-      if (!isTaken) return port
+      if (this.#bound.at(loopback(domain, port), type).size === 0) return port
     }
   }
 }
 
-function isSamePlace(other: SimSocket, socket: SimSocket, port: number): boolean {
-  const isSameKind = other.domain === socket.domain && other.type === socket.type
-  return isSameKind && other !== socket && other.local?.port === port
+function isListening(socket: SimSocket): boolean {
+  return socket.state === 'listening'
 }
 
 function sharesPort(socket: SimSocket): boolean {
