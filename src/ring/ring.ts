@@ -254,7 +254,8 @@ export class Ring {
   /**
    * Takes `operation` back if the kernel has not seen it: it completes as a no-op.
    *
-   * Returns false if it is too late, and only the kernel can cancel it.
+   * Returns false if it is too late, and only the kernel can cancel it. O(n) of the entries that are not
+   * submitted yet, hence at most the entries of the ring, however many operations are in flight.
    */
   withdraw(operation: Operation): boolean {
     assert(this.holds(operation), 'an operation is withdrawn from its own ring')
