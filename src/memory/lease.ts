@@ -80,11 +80,15 @@ export class Lease implements Disposable {
     return this.#view
   }
 
-  /** @internal The memory, released or not, for an operation that has pinned it. */
-  get pinnedBytes(): Uint8Array {
+  /**
+   * @internal The memory for an operation that pinned it when it was `lengthBytes` long, be it released or
+   * trimmed since, or its view detached. Fewer bytes where that took the memory itself.
+   */
+  pinnedBytes(lengthBytes: number): Uint8Array {
     assert(this.#pinCount > 0, 'an operation looks at memory that it has pinned')
-    this.#view ??= this.#owner.viewOf(this.#token, this.#startBytes, this.#lengthBytes)
-    return this.#view
+    const view = this.#view
+    if (view !== null && view.length === lengthBytes) return view
+    return this.#owner.viewOf(this.#token, this.#startBytes, lengthBytes)
   }
 
   /** How long it is; of a released one, was. */
@@ -167,6 +171,8 @@ export class Lease implements Disposable {
   }
 }
 
+const NO_BYTES = new Uint8Array(0)
+
 /** Memory of the language's own: the kernel cannot reach it, and nobody waits for it to come back. */
 class HeapMemory implements LeaseOwner {
   readonly #bytes: Uint8Array
@@ -184,6 +190,8 @@ class HeapMemory implements LeaseOwner {
   }
 
   viewOf(_token: number, startBytes: number, lengthBytes: number): Uint8Array {
+    // Its holder may have transferred it.
+    if (this.#bytes.length < startBytes + lengthBytes) return NO_BYTES
     return this.#bytes.subarray(startBytes, startBytes + lengthBytes)
   }
 

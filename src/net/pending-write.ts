@@ -47,7 +47,10 @@ export class PendingWrite extends Runnable implements Cancellable {
 
   /** Whether the memory of its data was transferred, or made smaller, since it was given. */
   get isLost(): boolean {
-    return this.#lease === null && this.#data.length < this.lengthBytes
+    const lease = this.#lease
+    if (lease === null) return this.#data.length < this.lengthBytes
+    // What the kernel can reach stays, whatever becomes of the views on it.
+    return this.address === 0 && lease.pinnedBytes(this.lengthBytes).length < this.lengthBytes
   }
 
   /** Copies what its data shows of lent memory, since it has to wait, and the lender may not. */
@@ -58,7 +61,7 @@ export class PendingWrite extends Runnable implements Cancellable {
 
   /** Some of its data, to be copied. */
   bytes(startBytes: number, endBytes: number): Uint8Array {
-    const bytes = this.#lease === null ? this.#data : this.#lease.pinnedBytes
+    const bytes = this.#lease === null ? this.#data : this.#lease.pinnedBytes(this.lengthBytes)
     return startBytes === 0 && endBytes === bytes.length
       ? bytes
       : bytes.subarray(startBytes, endBytes)
@@ -74,6 +77,7 @@ export class PendingWrite extends Runnable implements Cancellable {
       this.lengthBytes = data.length
     } else if (data instanceof Lease) {
       data.assertHeld()
+      if (data.address === 0 && data.bytes.length < data.lengthBytes) throw dataGone()
       this.#binding = bindCancellation(net.executor, this, options, 'write')
       this.lengthBytes = data.lengthBytes
       data.pin()

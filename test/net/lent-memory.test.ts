@@ -57,6 +57,25 @@ for (const [ring, open] of [
     assert.ok(executor().reactor.memory.leasedCount <= leasedCount + COUNT, 'they come back')
   })
 
+  testOnBoth(
+    `write() of leases on the ${ring} ring sends what they showed when given`,
+    async () => {
+      await using pair = await open()
+      const { isDone } = await clog(pair.client)
+      const writes: Promise<void>[] = [isDone]
+      // So small that it is copied together with others.
+      for (let index = 0; index < COUNT; index++) {
+        using lease = allocateBuffer(100)
+        lease.bytes.set(pattern(LARGE + index * 100, 100))
+        writes.push(pair.client.write(lease))
+        lease.trim(2)
+      }
+
+      await readPattern(pair.server, LARGE + COUNT * 100)
+      await Promise.all(writes)
+    },
+  )
+
   testOnBoth(`write() of a lease's bytes on the ${ring} ring sends what they were`, async () => {
     await using pair = await open()
     const { isDone } = await clog(pair.client)

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { allocateBuffer } from '../../src/executor/index.ts'
+import { leaseHeap } from '../../src/memory/index.ts'
+import { steal } from '../memory/support.ts'
 import { Pair, pattern, readPattern } from './support.ts'
 
 const SIZE = 8 * 1024 * 1024
@@ -49,4 +52,32 @@ test('write() cuts the stream when its data was transferred after a part was sen
   await assert.rejects(pair.client.write(pattern(0, 1)), { code: 'ERR_HANDLE_CLOSED' })
   await pair.client.close()
   await reading
+})
+
+test('write() sends a lease although its bytes were taken away', async () => {
+  await using pair = await Pair.open()
+  const first = pair.client.write(pattern(0, SIZE))
+  using lease = allocateBuffer(100)
+  lease.bytes.set(pattern(SIZE, 100))
+  const second = pair.client.write(lease)
+  const third = pair.client.write(pattern(SIZE + 100, 30))
+  await steal(lease.bytes)
+
+  await readPattern(pair.server, SIZE + 130)
+
+  await Promise.all([first, second, third])
+})
+
+test('write() rejects for a lease on ordinary memory that was taken away, and the next goes out', async () => {
+  await using pair = await Pair.open()
+  const first = pair.client.write(pattern(0, SIZE))
+  const lease = leaseHeap(new Uint8Array(100))
+  const waiting = assert.rejects(pair.client.write(lease), { code: 'ERR_BUFFER_RELEASED' })
+  const next = pair.client.write(pattern(SIZE, 30))
+  await steal(lease.bytes)
+
+  await assert.rejects(pair.client.write(lease), { code: 'ERR_BUFFER_RELEASED' })
+
+  await readPattern(pair.server, SIZE + 30)
+  await Promise.all([first, waiting, next])
 })
