@@ -112,19 +112,18 @@ export class Consumption<Stream = unknown> extends AsyncResource {
   /** The same with a lease, which is released when the consumer is done. */
   takeLease(lease: Lease, side: ConsumedSide): boolean {
     const consumer = this.#consumer
-    let result: unknown
+    let isWaiting = false
     try {
-      result = this.runInAsyncScope(consumer.onLease, consumer, lease, this.#stream)
+      const result = this.runInAsyncScope(consumer.onLease, consumer, lease, this.#stream)
+      // Asking for its `then` may throw as well.
+      isWaiting = isPromiseLike(result)
+      if (isWaiting) waitFor(result as PromiseLike<unknown>, side, lease)
     } catch (error) {
       lease.release()
       throw error
     }
-    if (!isPromiseLike(result)) {
-      lease.release()
-      return true
-    }
-    waitFor(result, side, lease)
-    return false
+    if (!isWaiting) lease.release()
+    return !isWaiting
   }
 
   end(error: unknown): void {

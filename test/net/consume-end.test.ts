@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { getEventListeners } from 'node:events'
 import { test } from 'node:test'
 import { createTaskQueue, spawnInto } from '../../src/executor/index.ts'
+import type { Lease } from '../../src/memory/index.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { hold, Recorder, rounds } from './recorder.ts'
 import { holdings, Pair, pattern, readPattern, until } from './support.ts'
@@ -125,6 +126,33 @@ test('consume() ends with its signal when the chunk is done with, and loses none
   assert.equal(await recorder.ended, FAILURE)
   assert.deepEqual([endCountMeanwhile, recorder.chunkCount], [0, 1])
   await readPattern(pair.server, 20)
+})
+
+test('a result whose then() cannot be asked for fails onLease, and ends its lease', async () => {
+  await using pair = await Pair.open()
+  const failure = new Error('no then')
+  const leases: Lease[] = []
+  const ended = new Promise((onEnd) => {
+    pair.server.consume({
+      onLease(lease) {
+        leases.push(lease)
+        return Object.defineProperty({}, 'then', {
+          get() {
+            throw failure
+          },
+        })
+      },
+      onEnd,
+    })
+  })
+
+  await pair.client.write(pattern(0, 1))
+
+  assert.equal(await ended, failure)
+  assert.deepEqual(
+    leases.map((lease) => lease.isReleased),
+    [true],
+  )
 })
 
 test('a failure of onChunk is told rather than the abort that came before it', async () => {
