@@ -27,6 +27,8 @@ export class Arena implements LeaseOwner {
   /** Blocks that others have detached. */
   readonly #lost: number[] = []
   #lostIndex = 0
+  /** Blocks in use whose ArrayBuffer others have detached, which have another one since. */
+  readonly #detached = new Set<number>()
   #leasedCount = 0
   /** Where each registered buffer of the rings ends; they lie one behind the other, from 0 on. */
   #registeredEnds: readonly number[] = []
@@ -95,6 +97,7 @@ export class Arena implements LeaseOwner {
     const shares = this.#shares[order]!
     let whole = shares[offset / blockBytes]
     if (whole === undefined || whole.length === 0) {
+      if (whole !== undefined) this.#detached.add(offset)
       whole = markLent(this.memory.share(offset, blockBytes))
       shares[offset / blockBytes] = whole
     }
@@ -111,13 +114,15 @@ export class Arena implements LeaseOwner {
     const shares = this.#shares[order]
     const whole = shares?.[offset / blockBytes]
     if (whole !== undefined) {
-      if (whole.length === 0) {
-        this.#lose(offset)
-        return
-      }
+      const isLost = whole.length === 0 || this.#detached.delete(offset)
       if (this.#checks.empties) {
         this.memory.empty(whole)
         shares![offset / blockBytes] = undefined
+      }
+      if (isLost) {
+        this.#detached.delete(offset)
+        this.#lose(offset)
+        return
       }
     }
     if (this.#checks.poisons) this.#checks.poison(this.memory.bytes, offset, blockBytes)

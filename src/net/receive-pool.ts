@@ -133,7 +133,8 @@ export class ReceivePool implements InboxPool, LeaseOwner {
   }
 
   giveBack(buffer: number): void {
-    this.buffers.release(buffer)
+    // It was no lease's any more: the memory that such a holder can keep from others is limited, too.
+    this.buffers.release(buffer, this.#isLendable)
   }
 
   lease(buffer: number, startBytes: number, endBytes: number): Lease {
@@ -167,12 +168,17 @@ export class ReceivePool implements InboxPool, LeaseOwner {
   free(buffer: number, lease: Lease): void {
     this.#leasedCount--
     this.#checks.noteFreed(lease)
-    this.giveBack(buffer)
+    this.buffers.release(buffer)
+  }
+
+  /** Whether leases, and those who keep a buffer's memory, may have one more. */
+  get #isLendable(): boolean {
+    return this.leasedCount * 2 + 2 <= this.buffers.bufferCount
   }
 
   #canLend(): boolean {
     this.buffers.recover()
-    if (this.leasedCount * 2 + 2 <= this.buffers.bufferCount) return true
+    if (this.#isLendable) return true
     if (this.#isAtLimit) return false
     this.#isAtLimit = !this.buffers.grow()
     return !this.#isAtLimit

@@ -68,6 +68,8 @@ export class BufferRing {
   /** Which buffers users have detached. */
   readonly #lost: number[] = []
   #lostIndex = 0
+  /** Buffers of users who have detached what they saw, and see another one since. */
+  readonly #detached = new Set<number>()
   /** Which buffers users have. */
   readonly #isUsed: Uint8Array
   #tail = 0
@@ -130,15 +132,22 @@ export class BufferRing {
     this.#userCount++
   }
 
-  /** Gives the kernel a buffer back, unless its user has detached it: then it is lost for now. */
-  release(buffer: number): void {
+  /**
+   * Gives the kernel a buffer back, unless a user has detached it: then it is lost for now, or used all
+   * the same without `mayLose`, for one that was detached by whoever looked at it too late.
+   */
+  release(buffer: number, mayLose = true): void {
     assert(this.#isUsed[buffer] === 1, 'a buffer goes back to the kernel once')
-    if (this.#shares[buffer]?.length === 0) {
+    const isDetached = this.#shares[buffer]?.length === 0 || this.#detached.has(buffer)
+    this.#check(buffer, isDetached)
+    if (isDetached) {
       this.#shares[buffer] = null
-      this.#lost.push(buffer)
-      return
+      this.#detached.delete(buffer)
+      if (mayLose) {
+        this.#lost.push(buffer)
+        return
+      }
     }
-    this.#check(buffer)
     this.#giveBack(buffer)
   }
 
@@ -159,6 +168,7 @@ export class BufferRing {
   view(buffer: number, startBytes: number, endBytes: number): Uint8Array {
     let share = this.#shares[buffer]!
     if (share === null || share.length === 0) {
+      if (share !== null) this.#detached.add(buffer)
       const segment = this.#segmentOf(buffer)
       share = segment.share(this.#addresses[buffer]! - segment.address, this.bufferBytes)
       this.#shares[buffer] = share
@@ -270,9 +280,9 @@ export class BufferRing {
   }
 
   /** Makes sure that whoever looks at a buffer later notices, where that is asked for. */
-  #check(buffer: number): void {
+  #check(buffer: number, isDetached: boolean): void {
     const { checks } = this.#memory
-    if (checks.poisons) checks.poison(this.#wholes[buffer]!, 0, this.bufferBytes)
+    if (checks.poisons && !isDetached) checks.poison(this.#wholes[buffer]!, 0, this.bufferBytes)
     const share = this.#shares[buffer]!
     if (!checks.empties || share === null) return
     this.#shares[buffer] = null

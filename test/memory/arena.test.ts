@@ -129,6 +129,19 @@ test('views of released memory are empty where that is asked for, and the next l
   assert.equal(next.bytes.length, 64 * KIB)
 })
 
+test('a block that was looked at again after it was taken away is nobody else’s', async () => {
+  const memory = createMemory(64 * KIB, 64 * KIB)
+  const lease = memory.allocate(64 * KIB)
+  const stolen = await steal(lease.bytes)
+  lease.trim(2)
+  assert.equal(lease.bytes.length, 2)
+
+  lease.release()
+
+  assert.equal(stolen.length, 64 * KIB)
+  assert.throws(() => memory.allocate(512), { code: 'ERR_OUT_OF_MEMORY' })
+})
+
 test('ERR_OUT_OF_MEMORY says who holds how much since when, if that is written down', () => {
   let nowNs = 5e6
   const memory = createMemory(64 * KIB, 64 * KIB, { tracks: true, nowNs: () => nowNs })

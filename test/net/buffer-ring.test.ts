@@ -119,6 +119,33 @@ test('a buffer that a user took away is with the kernel again once that was coll
   buffers.close()
 })
 
+test('release() loses a buffer that was looked at again after it was taken away', async () => {
+  const buffers = createBuffers(8, 4)
+  buffers.receive(1)
+  const stolen = await steal(buffers.view(1, 0, 4096))
+  assert.equal(buffers.view(1, 0, 10).length, 10)
+
+  buffers.release(1)
+
+  assert.equal(stolen.length, 4096)
+  assert.deepEqual([buffers.kernelCount, buffers.lostCount], [3, 1])
+  buffers.close()
+})
+
+test('release() loses nothing that was taken too late, where no more may be lost', async () => {
+  const buffers = createBuffers(8, 4)
+  buffers.receive(1)
+  const late = buffers.view(1, 0, 4096)
+  buffers.release(1)
+  buffers.receive(1)
+  await steal(late)
+
+  buffers.release(1, false)
+
+  assert.deepEqual([buffers.kernelCount, buffers.lostCount], [4, 0])
+  buffers.close()
+})
+
 test('release() poisons, and empties what users saw, where that is asked for', () => {
   const memory = createMemory(MIB, MIB, { poisons: true, empties: true })
   const buffers = createBuffers(8, 4, memory)

@@ -4,6 +4,7 @@ import { executor } from '../../src/executor/index.ts'
 import type { Lease } from '../../src/memory/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
 import { configureNet, netRingFor } from '../../src/net/net-ring.ts'
+import { steal } from '../memory/support.ts'
 import { hold } from './recorder.ts'
 import { assertPattern, echoAll, holdings, Pair, pattern, readPattern, until } from './support.ts'
 
@@ -115,4 +116,26 @@ test('consumers that run out of buffers lose nothing', async () => {
 
   await listener.close()
   await serving
+})
+
+test('those who take leased memory away after its release stop nobody', async () => {
+  await using pair = await Pair.open()
+  const { pool } = netRingFor(executor(), executor().defaultQueue)
+  const views = new Set<Uint8Array>()
+  for (let round = 0; round < 16; round++) {
+    await pair.client.write(pattern(0, 10))
+    using lease = (await pair.server.readLease())!
+    views.add(lease.bytes)
+  }
+  const stolen: Uint8Array[] = []
+  // Several show the same buffer.
+  for (const view of views) if (view.length > 0) stolen.push(await steal(view))
+
+  for (let round = 0; round < 50; round++) {
+    await pair.client.write(pattern(round * 10, 10))
+    assertPattern((await pair.server.read())!, round * 10)
+  }
+
+  assert.ok(stolen.length > 0)
+  assert.ok(pool.leasedCount * 2 <= pool.buffers.bufferCount)
 })
