@@ -23,16 +23,17 @@ export interface Command {
 /** The last line a child printed, parsed. */
 export type Answer = Readonly<Record<string, unknown>>
 
-/** The command that runs a script of this folder with this very Node. */
+/** The command that runs a script of this folder with this very Node; `flags` are Node's own. */
 export function nodeCommand(
   script: string,
   args: readonly (string | number)[],
-  options: Pick<Command, 'cpu' | 'env'> = {},
+  options: Pick<Command, 'cpu' | 'env'> & { readonly flags?: readonly string[] } = {},
 ): Command {
+  const { flags = [], ...rest } = options
   return {
     program: process.execPath,
-    args: [scriptPath(script), ...args.map(String)],
-    ...options,
+    args: [...flags, scriptPath(script), ...args.map(String)],
+    ...rest,
   }
 }
 

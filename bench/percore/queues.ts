@@ -1,8 +1,6 @@
 /**
- * queues WHAT FEW MANY ROUNDS FOLDER: what an operation costs that waits beside few others, and beside many.
- *
- * Each round has as many operations of both, `FEW` at once and `MANY` at once, one after the other; the
- * least of the rounds counts, as the collector and other programs only add. A size is warmed up first.
+ * queues WHAT FOLDER FEW MANY ROUNDS: what an operation costs that waits beside few others, and beside many;
+ * see bench/growth.ts.
  */
 
 import { mkdirSync } from 'node:fs'
@@ -22,9 +20,7 @@ import {
   Semaphore,
 } from '../../src/sync/index.ts'
 import { once } from '../../src/time/index.ts'
-
-/** Makes so many operations wait at once, and resolves when all have ended. */
-type Run = (count: number) => Promise<unknown>
+import { printGrowth, type Run, readSizes } from '../growth.ts'
 
 const HOUR_MS = 3_600_000
 const WRITE_BYTES = 100
@@ -53,30 +49,14 @@ const QUEUES: Record<string, () => Run | Promise<Run>> = {
   task: () => runTasks,
 }
 
-const [what = '', fewText, manyText, roundsText, folder = ''] = process.argv.slice(2)
-const few = Number(fewText)
-const many = Number(manyText)
+const [what = '', folder = '', ...sizeWords] = process.argv.slice(2)
+const sizes = readSizes(sizeWords)
 const open = QUEUES[what]
 if (open === undefined) throw new Error(`Cannot measure ${what}: not one of ${Object.keys(QUEUES)}`)
 
 executor()
-const run = await open()
-await measure(few)
-await measure(many)
-const least = { fewNs: Number.POSITIVE_INFINITY, manyNs: Number.POSITIVE_INFINITY }
-for (let round = 0; round < Number(roundsText); round++) {
-  least.fewNs = Math.min(least.fewNs, await measure(few))
-  least.manyNs = Math.min(least.manyNs, await measure(many))
-}
-process.stdout.write(`${JSON.stringify(least)}\n`)
+await printGrowth(await open(), sizes)
 process.exit(0)
-
-/** Nanoseconds for each of `many` operations, `count` at once. */
-async function measure(count: number): Promise<number> {
-  const from = process.hrtime.bigint()
-  for (let done = 0; done < many; done += count) await run(count)
-  return Number(process.hrtime.bigint() - from) / many
-}
 
 function times<T>(count: number, make: (index: number) => T): T[] {
   const made: T[] = []
@@ -105,14 +85,15 @@ async function openClogged(): Promise<Run> {
   return (count) => withdraw(count, (signal) => client.write(DATA, { signal }))
 }
 
-/** Writes in a file, and one operation among each `FEW` of them that needs it for itself. */
+/** Writes in all of a file, and one operation among each `FEW` of them that needs it for itself. */
 async function openFile(): Promise<Run> {
   mkdirSync(folder, { recursive: true })
   const file = await BufferedFile.create(join(folder, `queues-${process.pid}`))
   await file.remove()
-  return (count) => {
+  const { few, many } = sizes
+  return (count, first) => {
     const waits: Promise<unknown>[] = []
-    for (let index = 0; index < count; index++) {
+    for (let index = first; index < first + count; index++) {
       waits.push(file.write(DATA, index * WRITE_BYTES))
       if (index % few === few - 1) waits.push(file.allocate(WRITE_BYTES * many))
     }
