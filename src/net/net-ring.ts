@@ -1,3 +1,4 @@
+import { RuntimeError } from '../base/index.ts'
 import type { Executor, TaskQueue } from '../executor/index.ts'
 import type { Lease } from '../memory/index.ts'
 import type { Ring } from '../ring/index.ts'
@@ -20,6 +21,8 @@ const INITIAL_COUNT = 64
 /** Sizes that data to be sent is copied into, and how many of each are kept for reuse. */
 const BOUNCE_BYTES: readonly number[] = [4 * 1024, 64 * 1024, 256 * 1024]
 const BOUNCE_KEPT: readonly number[] = [64, 16, 4]
+/** Of the smallest size so many may be of the reserve: a quarter of it, as files need it too. */
+const RESERVED_MAX = 64
 
 /** What is received into, and sent from, on one ring of one executor. */
 export class NetRing {
@@ -29,6 +32,8 @@ export class NetRing {
   /** Whether receives go on by themselves; found out by the first refusal. */
   isMultishot: boolean
   readonly #bounces: Lease[][] = BOUNCE_BYTES.map(() => [])
+  /** Those that are of the reserve, lest whoever holds all other memory stops the writers. */
+  readonly #reserved = new Set<Lease>()
 
   constructor(executor: Executor, ring: Ring, options: NetOptions) {
     this.executor = executor
@@ -45,14 +50,36 @@ export class NetRing {
     })
   }
 
-  /** Memory to copy `lengthBytes` into, or a part of them. @throws `ERR_OUT_OF_MEMORY` */
+  /**
+   * Memory to copy `lengthBytes` into, or a part of them: less where memory is short.
+   *
+   * @throws {RuntimeError} `ERR_OUT_OF_MEMORY`
+   */
   takeBounce(lengthBytes: number): Lease {
     let size = 0
     while (size < BOUNCE_BYTES.length - 1 && BOUNCE_BYTES[size]! < lengthBytes) size++
-    return this.#bounces[size]!.pop() ?? this.executor.reactor.memory.allocate(BOUNCE_BYTES[size]!)
+    const { memory } = this.executor.reactor
+    for (; ; size--) {
+      const kept = this.#bounces[size]!.pop()
+      if (kept !== undefined) return kept
+      try {
+        return memory.allocate(BOUNCE_BYTES[size]!)
+      } catch (error) {
+        if (!(error instanceof RuntimeError)) throw error
+        if (size > 0) continue
+        if (this.#reserved.size >= RESERVED_MAX) throw error
+        const bounce = memory.allocateOwn(BOUNCE_BYTES[0]!)
+        this.#reserved.add(bounce)
+        return bounce
+      }
+    }
   }
 
   returnBounce(bounce: Lease): void {
+    if (this.#reserved.delete(bounce)) {
+      bounce.release()
+      return
+    }
     const size = BOUNCE_BYTES.indexOf(bounce.lengthBytes)
     const kept = this.#bounces[size]!
     if (kept.length < BOUNCE_KEPT[size]!) kept.push(bounce)

@@ -320,6 +320,8 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
       return false
     }
     const { bytes } = bounce
+    // Less than a writer may count on to be copied at once, as memory is short.
+    if (bytes.length < left) first.keepLentBytes()
     let used = 0
     let count = 0
     for (let write: PendingWrite | null = first; write !== null; write = write.following) {
