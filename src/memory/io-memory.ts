@@ -32,7 +32,8 @@ export interface IoMemoryOptions {
  *
  * The first arena is to be registered with the rings; when it is exhausted more are added, which
  * are not, up to a limit. Beside them is a reserve of 1 MiB that neither users nor buffers of sockets get
- * any of: paths, addresses and what is copied for a file find room there, however much others hold.
+ * any of: paths, addresses, what is copied for a file and some of what is sent find room there, however
+ * much others hold.
  * Memory is committed as it is touched. O(log n) per lease. Belongs to one thread.
  */
 export class IoMemory {
