@@ -3,7 +3,9 @@ import {
   AF_INET6,
   AF_UNIX,
   EADDRINUSE,
+  EADDRNOTAVAIL,
   EAFNOSUPPORT,
+  EAGAIN,
   ECONNREFUSED,
   ECONNRESET,
   EINVAL,
@@ -57,6 +59,7 @@ export class Network {
     if (socket.local !== null) return -EINVAL
     if (address.family === AF_UNIX) return this.#bindLocal(socket, address)
     const port = address.port === 0 ? this.#freePort(socket) : address.port
+    if (port === 0) return -EADDRINUSE
     const local = { ...address, port }
     for (const other of this.#bound.at(local, socket.type)) {
       if (!sharesPort(other) || !sharesPort(socket)) return -EADDRINUSE
@@ -68,7 +71,10 @@ export class Network {
 
   listen(socket: SimSocket, backlog: number): number {
     if (!socket.isStream || socket.state === 'connected') return -EINVAL
-    if (socket.local === null) this.bind(socket, loopback(socket.domain, 0))
+    if (socket.local === null) {
+      const result = this.bind(socket, loopback(socket.domain, 0))
+      if (result < 0) return result
+    }
     socket.state = 'listening'
     socket.backlog = Math.max(1, backlog)
     return 0
@@ -89,8 +95,7 @@ export class Network {
     if (listeners.length === 0) return -ECONNREFUSED
     const listener = listeners.length === 1 ? listeners[0]! : this.#core.prng.pick(listeners)
     if (listener.accepting.length >= listener.backlog) return null
-    this.#establish(socket, listener, address)
-    return 0
+    return this.#establish(socket, listener, address)
   }
 
   /** shutdown(2) */
@@ -133,7 +138,7 @@ export class Network {
     if (address === null) return -ENOTCONN
     if (address.family !== socket.domain) return -EAFNOSUPPORT
     if (socket.local === null && socket.domain !== AF_UNIX) {
-      this.bind(socket, loopback(socket.domain, 0))
+      if (this.bind(socket, loopback(socket.domain, 0)) < 0) return -EAGAIN
     }
     const isLost = this.#core.chance(this.#core.faults.datagramLoss)
     const datagram = { from: this.#nameOf(socket), bytes: bytes.slice() }
@@ -207,16 +212,20 @@ export class Network {
       return -ECONNREFUSED
     }
     if (socket.local === null && socket.domain !== AF_UNIX) {
-      this.bind(socket, loopback(socket.domain, 0))
+      if (this.bind(socket, loopback(socket.domain, 0)) < 0) return -EAGAIN
     }
     socket.remote = address
     return 0
   }
 
-  #establish(client: SimSocket, listener: SimSocket, address: SimAddress): void {
+  #establish(client: SimSocket, listener: SimSocket, address: SimAddress): number {
     const { options } = this.#core
+    if (client.local === null) {
+      const port = client.domain === AF_UNIX ? 0 : this.#freePort(client)
+      if (port === 0 && client.domain !== AF_UNIX) return -EADDRNOTAVAIL
+      client.local = loopback(client.domain, port)
+    }
     const server = new SimSocket(this, client.domain, client.type)
-    client.local ??= loopback(client.domain, client.domain === AF_UNIX ? 0 : this.#freePort(client))
     client.remote = address
     server.local = address
     server.remote = client.local
@@ -233,6 +242,7 @@ export class Network {
     }
     listener.accepting.push(server)
     this.#core.notify(listener)
+    return 0
   }
 
   #end(socket: SimSocket): void {
@@ -284,11 +294,18 @@ export class Network {
     return local === null || local.family === AF_UNIX ? local : loopback(local.family, local.port)
   }
 
+  /**
+   * A port where nobody is bound, or 0 if there is none: a random one, or the next free one behind it. A look
+   * at each of the range, at most.
+   */
   #freePort({ domain, type }: SimSocket): number {
-    for (;;) {
-      const port = this.#core.prng.int(EPHEMERAL_PORT_MIN, EPHEMERAL_PORT_MAX)
-      if (this.#bound.at(loopback(domain, port), type).size === 0) return port
+    const first = this.#core.prng.int(EPHEMERAL_PORT_MIN, EPHEMERAL_PORT_MAX)
+    let port = first
+    while (this.#bound.at(loopback(domain, port), type).size > 0) {
+      port = port === EPHEMERAL_PORT_MAX ? EPHEMERAL_PORT_MIN : port + 1
+      if (port === first) return 0
     }
+    return port
   }
 }
 
