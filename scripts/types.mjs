@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { listFiles, ROOT, readText } from './project.mjs'
 
 /** Classes and interfaces of the runtime's own that public classes have as bases. */
-const INTERNAL_BASES = ['RunQueue', 'Schedulable', 'TaskInContext']
+const INTERNAL_BASES = ['LiveTask', 'RunQueue', 'Schedulable', 'TaskInContext']
 
 /** Rewrites the declarations of src/ below dist/. */
 export function publishTypes() {

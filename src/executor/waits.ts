@@ -22,7 +22,7 @@ export interface ShieldedWait {
   executorLeft(reason: RuntimeError): void
 }
 
-/** @internal A task that has not ended. */
+/** A task that has not ended. */
 export interface LiveTask {
   /** @internal The one that was spawned before it and lives, or null. */
   readonly olderTask: LiveTask | null
