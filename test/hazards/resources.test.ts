@@ -207,7 +207,7 @@ test('a ring without a descriptor left is EMFILE, and works once there is one', 
   `
 
   const { code, output } = await runChild(program, {
-    launcher: ['sh', '-c', 'ulimit -n 64; exec "$@"', 'sh'],
+    launcher: ['sh', '-c', 'ulimit -n 128; exec "$@"', 'sh'],
   })
 
   assert.equal(code, 0)
@@ -233,7 +233,7 @@ test('without a descriptor for the latency ring the process goes on, and it come
   `
 
   const result = await runChild(program, {
-    launcher: ['sh', '-c', 'ulimit -n 64; exec "$@"', 'sh'],
+    launcher: ['sh', '-c', 'ulimit -n 128; exec "$@"', 'sh'],
   })
 
   assert.deepEqual(result, success('EMFILE 0\n'))

@@ -182,7 +182,7 @@ test('open() rejects with EMFILE at the limit of open files, and works below it 
   writeFileSync(path, 'text')
 
   const result = runLimited({
-    limit: 'ulimit -n 64',
+    limit: 'ulimit -n 128',
     args: [path],
     script: `
       const open = []

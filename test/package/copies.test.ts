@@ -17,12 +17,12 @@ for (const path of ['dist/src', 'prebuilds', 'package.json']) {
 /** The package once more, as where two versions of it are installed. */
 const other: typeof percore = await import(pathToFileURL(join(folder, 'dist/src/index.js')).href)
 
-after(() => {
-  currentOrNull()?.close()
+after(async () => {
+  await currentOrNull()?.close()
   rmSync(folder, { recursive: true })
 })
 
-test('attachExecutor() throws ERR_EXECUTOR_EXISTS if another copy of the package has the thread', () => {
+test('attachExecutor() throws ERR_EXECUTOR_EXISTS if another copy of the package has the thread', async () => {
   const first = other.attachExecutor({ name: 'theirs' })
 
   assert.throws(() => percore.executor(), {
@@ -32,17 +32,17 @@ test('attachExecutor() throws ERR_EXECUTOR_EXISTS if another copy of the package
     ),
   })
 
-  first.close()
+  await first.close()
 })
 
 test('a copy of the package takes the thread over once the other has closed', async () => {
   const first = other.attachExecutor({ name: 'theirs' })
-  first.close()
+  await first.close()
 
   await sleep(1)
 
   assert.throws(() => other.attachExecutor(), { code: 'ERR_EXECUTOR_EXISTS' })
-  percore.executor().close()
+  await percore.executor().close()
 })
 
 test('simulate() runs though another copy of the package has the thread', async () => {
@@ -54,5 +54,5 @@ test('simulate() runs though another copy of the package has the thread', async 
   })
 
   assert.equal(result, 'an hour')
-  first.close()
+  await first.close()
 })

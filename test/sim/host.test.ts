@@ -32,7 +32,7 @@ async function inSimulation(
       host: BUSY_HOST,
       onStuck: (reason) => {
         stuck = reason
-        attached.close()
+        void attached.close()
       },
     },
   )
@@ -41,7 +41,7 @@ async function inSimulation(
     const ended = spawnInto(attached.defaultQueue, main).catch(() => {})
     while (stuck === '' && !(await Promise.race([ended.then(() => true), nextImmediate()])));
   } finally {
-    attached.close()
+    await attached.close()
   }
   return stuck
 }
@@ -126,8 +126,8 @@ test('a host without a class and of few shares is not starved', LIMIT, async () 
   assert.ok(visitCount >= 3)
 })
 
-test('attachExecutor() refuses shares and classes of the host that are none', () => {
-  currentOrNull()?.close()
+test('attachExecutor() refuses shares and classes of the host that are none', async () => {
+  await currentOrNull()?.close()
   const kernel = new SimKernel()
   const attach = (host: unknown) => () => attachExecutor({ kernel, host: host as object })
 
