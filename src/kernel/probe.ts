@@ -24,7 +24,7 @@ import {
   SOCK_DGRAM,
 } from './abi.ts'
 import { describeErrno, EINVAL, ENOMEM, ENOSYS, EPERM } from './errno.ts'
-import type { Kernel, RingMemory } from './kernel.ts'
+import type { Kernel, LoopHost, RingMemory, RingSetup } from './kernel.ts'
 
 /**
  * Why io_uring is refused: `sysctl` and `seccomp` are found out, not guessed; `policy` is what is left
@@ -91,6 +91,7 @@ const SETUPS: readonly (readonly [name: string, flags: number])[] = [
 ]
 
 const ENTRY_COUNT = 4
+const SMALL: RingSetup = { entryCount: ENTRY_COUNT, completionCount: 2 * ENTRY_COUNT, flags: 0 }
 // ABI: struct io_uring_probe: last_op, ops_len, reserved (16 bytes); per operation op, reserved, flags.
 const PROBE_HEADER_BYTES = 16
 const PROBE_ENTRY_BYTES = 8
@@ -141,7 +142,7 @@ function freeze(base: Capabilities, known: Partial<Capabilities>): Capabilities 
 }
 
 function setUp(kernel: Kernel, flags: number): RingMemory | number {
-  return kernel.setupRing({ entryCount: ENTRY_COUNT, completionCount: 2 * ENTRY_COUNT, flags })
+  return kernel.setupRing({ ...SMALL, flags })
 }
 
 function works(kernel: Kernel, flags: number): boolean {
@@ -200,19 +201,22 @@ const TAG = 77
  * Up to Linux 6.12 the tables keep it, and with it locks, the end of a pipe and the space of a file without
  * a name: for a second (6.1), or until every older request on a registered file has ended.
  *
- * A dozen system calls, on a ring and a socket that are closed again; never throws.
+ * A dozen system calls, on a ring and a socket that are closed again; never throws. On a thread with a
+ * loop that is to open them, since the thread may be terminated between any two calls.
  */
-export function letsFilesGo(kernel: Kernel): boolean {
+export function letsFilesGo(kernel: Kernel, host?: LoopHost): boolean {
   // The simulated tables do, and a ring more would move all of a seed's random numbers.
   if (kernel.name === 'sim') return true
-  const ring = setUp(kernel, 0)
+  const opener = host ?? kernel
+  const ring = opener.setupRing(SMALL)
   if (typeof ring === 'number') return false
-  const socket = kernel.openSocket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)
+  const socket = opener.openSocket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)
   try {
     return socket >= 0 && isToldOfRemoval(kernel, ring, socket)
   } finally {
-    if (socket >= 0) kernel.closeFd(socket)
-    kernel.closeRing(ring)
+    if (socket >= 0) opener.closeFd(socket)
+    if (host === undefined) kernel.closeRing(ring)
+    else host.closeFd(ring.fd)
   }
 }
 

@@ -72,7 +72,7 @@ export class Reactor {
       throw error
     }
     this.registered = new RegisteredMemory(kernel, this.memory)
-    this.files = new RegisteredFiles(kernel, this.main)
+    this.files = new RegisteredFiles(kernel, this.host, this.main)
     this.#hostPoll = new ReadinessPoll(this.host.hostFd, this.control.words, true)
     this.#hostWatch = new HostWatch(this.host.hostFd)
   }

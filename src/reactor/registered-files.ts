@@ -3,6 +3,7 @@ import {
   IORING_REGISTER_FILES2,
   IORING_RSRC_REGISTER_SPARSE,
   type Kernel,
+  type LoopHost,
   letsFilesGo,
 } from '../kernel/index.ts'
 import type { Ring, Target } from '../ring/index.ts'
@@ -29,6 +30,7 @@ export interface RegisteredFilesStats {
  */
 export class RegisteredFiles {
   readonly #kernel: Kernel
+  readonly #host: LoopHost
   readonly #main: Ring
   /** The second ring, if it has a table; */
   #second: Ring | null = null
@@ -42,8 +44,9 @@ export class RegisteredFiles {
   #refusedCount = 0
   #isRefused = false
 
-  constructor(kernel: Kernel, main: Ring) {
+  constructor(kernel: Kernel, host: LoopHost, main: Ring) {
     this.#kernel = kernel
+    this.#host = host
     this.#main = main
     this.#descriptorAddress = kernel.addressOf(this.#descriptor)
   }
@@ -113,7 +116,7 @@ export class RegisteredFiles {
   }
 
   #createTable(): void {
-    const capacities = letsFilesGo(this.#kernel) ? CAPACITIES : []
+    const capacities = letsFilesGo(this.#kernel, this.#host) ? CAPACITIES : []
     const capacity = capacities.find((count) => createTable(this.#kernel, this.#main, count))
     if (capacity === undefined) {
       this.#isRefused = true

@@ -90,7 +90,10 @@ test('no file is registered on a kernel that tells nothing of its removal', (t) 
   )
   const ring = kernel.setupRing({ entryCount: 4, completionCount: 8, flags: 0 })
   assert.ok(typeof ring !== 'number')
-  const files = new RegisteredFiles(kernel, { memory: ring, index: 0 } as Ring)
+  const files = new RegisteredFiles(kernel, executor().reactor.host, {
+    memory: ring,
+    index: 0,
+  } as Ring)
 
   const index = files.add(0)
 
