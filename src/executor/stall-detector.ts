@@ -18,12 +18,13 @@ import {
 } from '../kernel/index.ts'
 import {
   CAPTURE_KEY,
+  END,
   formatStall,
   NO_STACK,
-  type QueueName,
   type Stall,
   type StallOptions,
   type WatchdogData,
+  type WatchdogMessage,
 } from './stall-report.ts'
 import type { TaskQueue } from './task-queue.ts'
 
@@ -117,15 +118,17 @@ export class StallDetector {
   stop(): void {
     process.off('exit', this.#onExit)
     Reflect.deleteProperty(globalThis, Symbol.for(CAPTURE_KEY))
-    void this.#watchdog.terminate()
+    // Not terminated: while it loads its modules Node would leave their files open.
+    this.#watchdog.removeAllListeners('message')
+    this.#watchdog.postMessage(END satisfies WatchdogMessage)
   }
 
   addQueue(queue: TaskQueue): void {
-    this.#watchdog.postMessage({ number: queue.number, name: queue.name } satisfies QueueName)
+    this.#watchdog.postMessage({ number: queue.number, name: queue.name } satisfies WatchdogMessage)
   }
 
   removeQueue(queue: TaskQueue): void {
-    this.#watchdog.postMessage({ number: queue.number, name: null } satisfies QueueName)
+    this.#watchdog.postMessage({ number: queue.number, name: null } satisfies WatchdogMessage)
   }
 
   beginTurn(queue: TaskQueue | undefined): void {

@@ -47,6 +47,11 @@ export interface QueueName {
   readonly name: string | null
 }
 
+/** Tells the watchdog that it is no longer needed. */
+export const END = 'end'
+/** What the executor tells its watchdog. */
+export type WatchdogMessage = QueueName | typeof END
+
 /** The function that the watchdog has the stuck thread call, as a property of its `globalThis`. */
 export const CAPTURE_KEY = 'percore.captureStall'
 

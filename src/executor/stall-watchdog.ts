@@ -17,10 +17,12 @@ import {
 } from '../kernel/index.ts'
 import {
   CAPTURE_KEY,
+  END,
   formatStall,
   NO_STACK_YET,
   type QueueName,
   type WatchdogData,
+  type WatchdogMessage,
 } from './stall-report.ts'
 
 const STDERR = 2
@@ -45,8 +47,12 @@ let stack = NO_STACK_YET
 let session: Session | null = null
 
 for (const name of data.queues) learnName(name)
-// It also keeps this thread alive, until the executor's ends or terminates it.
-parentPort!.on('message', learnName)
+// It also keeps this thread alive, until the executor's ends or no longer needs it.
+let timer: NodeJS.Timeout | undefined
+parentPort!.on('message', (message: WatchdogMessage) => {
+  if (message === END) end()
+  else learnName(message)
+})
 look()
 
 function learnName({ number, name }: QueueName): void {
@@ -55,7 +61,14 @@ function learnName({ number, name }: QueueName): void {
 }
 
 function look(): void {
-  setTimeout(look, observe())
+  timer = setTimeout(look, observe())
+}
+
+/** Leaves nothing to wait for: the thread ends. */
+function end(): void {
+  clearTimeout(timer)
+  endCapture()
+  parentPort!.close()
 }
 
 /** Looks once; returns when to look again, in milliseconds. */
