@@ -7,12 +7,12 @@
  * What waits is alive, and that alone costs: the collector copies a young object that survives twice, where
  * those of 1,000 have mostly died before it comes, and 64,000 with their promises are more than the caches
  * hold. That grows for everybody, and is no scan. So `growth` is measured in a young generation in which
- * nothing has to be copied, from a heap that was collected before, and `growth as is` in the one that Node
+ * little has to be copied (of `file` some has), from a heap that was collected before, and `growth as is` in the one that Node
  * has unless told, with `gc % as is`, the part of the time of 64,000 for which the collector stopped the thread.
  *
  * `bare` is the same with as many async functions that wait for a plain promise each, no executor beside
  * them: percore ÷ bare is the growth above what V8 has anyway, and far below 1 where an operation does much
- * more. It is one floor for all cases: it has no timers, files or sockets.
+ * more. It allocates less than they do, hence is a hint rather than a floor: it has no timers, files or sockets.
  */
 
 import { type Answer, missingScript, nodeCommand, numberField, runForJson } from './child.ts'
