@@ -37,7 +37,7 @@ export interface InboxPool {
  * still lies in them.
  *
  * A stream has one only while data waits, as most streams wait for data most of the time; the pool
- * keeps those that are free. Holds at most {@link BUFFERS_MAX} buffers per poorly filled one: O(1) per
+ * keeps those that are free. Small messages in {@link BUFFERS_MAX} buffers are put together elsewhere. O(1) per
  * message, and each byte is copied at most twice.
  */
 export class Inbox {
