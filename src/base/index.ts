@@ -8,6 +8,12 @@ export {
 } from './errors.ts'
 export { Heap, type HeapEntry } from './heap.ts'
 export { count, showAs } from './inspect.ts'
+export {
+  formatNumberList,
+  maskOfNumbers,
+  numbersOfMask,
+  parseNumberList,
+} from './number-list.ts'
 export { Prng } from './prng.ts'
 export { adoptPromise, isPlainPromise, isPromiseLike } from './promise-like.ts'
 export { isAbortSignal, isBytes, isUrl, wrongBytes } from './realm.ts'

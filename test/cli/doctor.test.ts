@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Finding, Section } from '../../src/cli/doctor/finding.ts'
 import { findMount } from '../../src/cli/doctor/mount.ts'
-import { parseList } from '../../src/cli/doctor/read.ts'
+import { readList } from '../../src/cli/doctor/read.ts'
 import { EPERM } from '../../src/kernel/index.ts'
 import { buildRefuser, makeFolder, needsCompiler, type Outcome, percore } from './support.ts'
 
@@ -143,8 +143,8 @@ test('findMount() does without the links of a folder below one that is not ours 
   assert.equal(mount.mountPoint, '/')
 })
 
-test('parseList() reads ranges and single numbers', () => {
-  assert.deepEqual(parseList('0-2,5'), [0, 1, 2, 5])
-  assert.deepEqual(parseList('7'), [7])
-  assert.deepEqual(parseList(''), [])
+test('readList() gives none where there is no list', () => {
+  assert.deepEqual(readList('0-2,5'), [0, 1, 2, 5])
+  assert.deepEqual(readList('none'), [])
+  assert.deepEqual(readList(undefined), [])
 })

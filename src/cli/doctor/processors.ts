@@ -1,6 +1,6 @@
 import { cpus } from 'node:os'
 import type { Finding, Section } from './finding.ts'
-import { parseList, readField, readText } from './read.ts'
+import { readField, readList, readText } from './read.ts'
 
 const NODES = '/sys/devices/system/node'
 
@@ -15,7 +15,7 @@ export function examineProcessors(): Section {
 
 /** Looks at the NUMA nodes. */
 export function examineMemoryNodes(): Section {
-  const nodes = parseList(readText(`${NODES}/online`) ?? '0').map((node) => ({
+  const nodes = readList(readText(`${NODES}/online`) ?? '0').map((node) => ({
     node,
     processors: readText(`${NODES}/node${node}/cpulist`) ?? '',
   }))
@@ -32,7 +32,7 @@ export function examineMemoryNodes(): Section {
 }
 
 function processors(allowed: readonly number[]): Finding {
-  const online = parseList(readText('/sys/devices/system/cpu/online') ?? '')
+  const online = readList(readText('/sys/devices/system/cpu/online'))
   const model = cpus()[0]?.model.trim() ?? 'unknown'
   const isAll = allowed.length === online.length
   const which = isAll ? 'all of them' : `${allowed.length} of them: ${allowed.join(', ')}`
@@ -57,7 +57,7 @@ function throttling(quota: number, allowedCount: number): Finding {
 }
 
 function allowedProcessors(): number[] {
-  return parseList(readField('/proc/self/status', /^Cpus_allowed_list:\s+(\S+)$/m) ?? '')
+  return readList(readField('/proc/self/status', /^Cpus_allowed_list:\s+(\S+)$/m))
 }
 
 /** How many processors' time the control group allows, if it says so at its root: in a container. */

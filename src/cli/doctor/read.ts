@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { parseNumberList } from '../../base/index.ts'
 
 /** The text of a file of /proc or /sys without the last newline, or undefined if it can't be read. */
 export function readText(path: string): string | undefined {
@@ -14,12 +15,7 @@ export function readField(path: string, pattern: RegExp): string | undefined {
   return pattern.exec(readText(path) ?? '')?.[1]
 }
 
-/** The numbers of a kernel list: `0-2,5` is 0, 1, 2, 5. */
-export function parseList(text: string): number[] {
-  const numbers: number[] = []
-  for (const range of text.split(',').filter((part) => part.trim() !== '')) {
-    const [first = 0, last = first] = range.split('-').map(Number)
-    for (let number = first; number <= last; number++) numbers.push(number)
-  }
-  return numbers
+/** The numbers of a kernel list: `0-2,5` is 0, 1, 2, 5; none where there is no list. */
+export function readList(text: string | undefined): number[] {
+  return parseNumberList(text ?? '') ?? []
 }
