@@ -17,6 +17,7 @@ __attribute__((visibility("default"))) NAPI_MODULE_INIT() {
   define(env, exports, memory_exports);
   define(env, exports, socket_exports);
   define(env, exports, system_exports);
+  define(env, exports, placement_exports);
   define(env, exports, loop_exports);
   define(env, exports, loop_descriptor_exports);
   return exports;

@@ -88,6 +88,7 @@ extern const struct export ring_exports[];
 extern const struct export memory_exports[];
 extern const struct export socket_exports[];
 extern const struct export system_exports[];
+extern const struct export placement_exports[];
 extern const struct export loop_exports[];
 extern const struct export loop_descriptor_exports[];
 

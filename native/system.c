@@ -1,9 +1,7 @@
 /* The other system calls that have no opcode. */
 #include <fcntl.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -81,28 +79,6 @@ static napi_value process_set_limit(napi_env env, napi_callback_info info) {
   return result_syscall(env, setrlimit(resource, &limit));
 }
 
-/** threadId(): number — gettid(2). */
-static napi_value thread_id(napi_env env, napi_callback_info info) {
-  (void)info;
-  return result_i32(env, syscall(SYS_gettid));
-}
-
-/** threadAffinity(mask: Uint8Array): number — sched_getaffinity(2); bytes written or -errno. */
-static napi_value thread_affinity(napi_env env, napi_callback_info info) {
-  ARGS(1);
-  size_t length;
-  void *mask = arg_view(env, argv[0], &length);
-  return result_syscall(env, syscall(SYS_sched_getaffinity, 0, length, mask));
-}
-
-/** threadSetAffinity(mask: Uint8Array): number — sched_setaffinity(2); 0 or -errno. */
-static napi_value thread_set_affinity(napi_env env, napi_callback_info info) {
-  ARGS(1);
-  size_t length;
-  void *mask = arg_view(env, argv[0], &length);
-  return result_syscall(env, syscall(SYS_sched_setaffinity, 0, length, mask));
-}
-
 const struct export system_exports[] = {
     {"clockReader", clock_reader},
     {"fdClose", fd_close},
@@ -111,8 +87,5 @@ const struct export system_exports[] = {
     {"fdSeek", fd_seek},
     {"processLimit", process_limit},
     {"processSetLimit", process_set_limit},
-    {"threadId", thread_id},
-    {"threadAffinity", thread_affinity},
-    {"threadSetAffinity", thread_set_affinity},
     {NULL, NULL},
 };

@@ -232,3 +232,9 @@ export const RLIMIT_NOFILE = 7
 export const RLIMIT_MEMLOCK = 8
 export const MADV_DONTFORK = 10
 export const MADV_HUGEPAGE = 14
+
+// set_mempolicy: modes
+export const MPOL_DEFAULT = 0
+export const MPOL_PREFERRED = 1
+export const MPOL_BIND = 2
+export const MPOL_INTERLEAVE = 3

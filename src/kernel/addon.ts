@@ -37,8 +37,11 @@ export interface Addon {
   processLimit(resource: number, which: number): number
   processSetLimit(resource: number, soft: number): number
   threadId(): number
-  threadAffinity(mask: Uint8Array): number
-  threadSetAffinity(mask: Uint8Array): number
+  threadAffinity(threadId: number, mask: Uint8Array): number
+  threadSetAffinity(threadId: number, mask: Uint8Array): number
+  memoryPolicy(nodes: Uint8Array): number
+  memorySetPolicy(mode: number, nodes: Uint8Array): number
+  memoryNodes(addresses: Float64Array, nodes: Int32Array): number
   loopAttach(control: Int32Array, turn: () => void): NativeLoop
   loopSetupRing(loop: NativeLoop, entryCount: number, params: Uint32Array): number
   loopAddRing(loop: NativeLoop, description: Int32Array): SubmitRing | number

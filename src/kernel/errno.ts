@@ -2,6 +2,7 @@ import { KernelError, type KernelErrorContext } from '../base/index.ts'
 
 export const EPERM = 1
 export const ENOENT = 2
+export const ESRCH = 3
 export const EINTR = 4
 export const EIO = 5
 export const ENXIO = 6

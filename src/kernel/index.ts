@@ -6,6 +6,7 @@ export type {
   KernelMemory,
   KernelName,
   LoopHost,
+  MachinePort,
   RingEntry,
   RingLayout,
   RingMemory,

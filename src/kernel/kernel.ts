@@ -112,6 +112,19 @@ export interface LoopHost {
   detach(): void
 }
 
+/** What the machine tells of its processors and nodes, and of where this process may run. */
+export interface MachinePort {
+  /** The number of this process, which is that of its main thread. */
+  readonly processId: number
+  /** The text of a small file of /proc or /sys, or `-errno`. Blocks: for start-up. */
+  readTextFile(path: string): string | number
+  /**
+   * sched_getaffinity(2) of a thread of this process, of the calling one for 0: the bytes written to `mask`, or
+   * `-errno`; `-EINVAL` for a mask too short, or not of whole 64-bit words.
+   */
+  getAffinity(threadId: number, mask: Uint8Array): number
+}
+
 /**
  * The port: what percore asks of an operating system, in io_uring's own ABI.
  *
@@ -119,7 +132,7 @@ export interface LoopHost {
  * above runs unmodified on each. Calls return what the system call returns, or `-errno`; none
  * blocks but {@link enter} with a wait count.
  */
-export interface Kernel {
+export interface Kernel extends MachinePort {
   readonly name: KernelName
 
   /** io_uring_setup(2) and the mappings. Returns the ring, or `-errno`. */
@@ -177,6 +190,21 @@ export interface Kernel {
    * system works. `done` gets 0 or `-errno` on this thread, later; the descriptor may be closed before.
    */
   truncateFd(fd: number, sizeBytes: number, done: (result: number) => void): void
+
+  /** sched_setaffinity(2): threads that this one makes inherit it. 0 or `-errno`. */
+  setAffinity(threadId: number, mask: Uint8Array): number
+  /**
+   * get_mempolicy(2) of the calling thread: writes the nodes of its policy, in whole 64-bit words, and returns
+   * `MPOL_…` with its flags, or `-errno`; -ENOSYS without NUMA, -EPERM in many containers.
+   */
+  getMemoryPolicy(nodes: Uint8Array): number
+  /** set_mempolicy(2) of the calling thread: threads that it makes inherit it. 0 or `-errno`. */
+  setMemoryPolicy(mode: number, nodes: Uint8Array): number
+  /**
+   * The node of the page at each address, or `-ENOENT` where that page was never touched: move_pages(2) that moves none.
+   * 0 or `-errno`.
+   */
+  nodesOfPages(addresses: Float64Array, nodes: Int32Array): number
 
   openSocket(domain: number, type: number, protocol: number): number
   /** bind(2) to a raw `sockaddr`. */

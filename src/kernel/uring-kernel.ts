@@ -1,4 +1,4 @@
-import { ftruncate } from 'node:fs'
+import { ftruncate, readFileSync } from 'node:fs'
 import { assert } from '../base/index.ts'
 import {
   CQE_WORDS,
@@ -12,7 +12,7 @@ import {
   SQE_WORDS,
 } from './abi.ts'
 import { type Addon, loadAddon, type NativeLoop } from './addon.ts'
-import { ENOENT, ENOSYS } from './errno.ts'
+import { EACCES, ENOENT, ENOSYS } from './errno.ts'
 import { hostRandom, hostWallClockMs } from './host-clock.ts'
 import type {
   Kernel,
@@ -45,6 +45,7 @@ const PARAMS_CQ_OFFSETS = 20
  */
 export class UringKernel implements Kernel {
   readonly name = 'uring'
+  readonly processId: number = process.pid
   readonly #addon: Addon = loadAddon()
   readonly #clock = new Float64Array(1)
   readonly #readClock: () => void = this.#addon.clockReader(this.#clock)
@@ -148,6 +149,36 @@ export class UringKernel implements Kernel {
       this.#addon.fdClose(ownFd)
       done(error?.errno ?? 0)
     })
+  }
+
+  readTextFile(path: string): string | number {
+    try {
+      return readFileSync(path, 'utf8')
+    } catch (error) {
+      // Node's permission model refuses without asking the kernel.
+      return (error as { errno?: number }).errno ?? -EACCES
+    }
+  }
+
+  getAffinity(threadId: number, mask: Uint8Array): number {
+    return this.#addon.threadAffinity(threadId, mask)
+  }
+
+  setAffinity(threadId: number, mask: Uint8Array): number {
+    return this.#addon.threadSetAffinity(threadId, mask)
+  }
+
+  getMemoryPolicy(nodes: Uint8Array): number {
+    return this.#addon.memoryPolicy(nodes)
+  }
+
+  setMemoryPolicy(mode: number, nodes: Uint8Array): number {
+    return this.#addon.memorySetPolicy(mode, nodes)
+  }
+
+  nodesOfPages(addresses: Float64Array, nodes: Int32Array): number {
+    assert(addresses.length === nodes.length, 'each page has a node')
+    return this.#addon.memoryNodes(addresses, nodes)
   }
 
   openSocket(domain: number, type: number, protocol: number): number {

@@ -36,6 +36,11 @@ export class AddressSpace {
     return new Uint8Array(region.buffer, offset, lengthBytes)
   }
 
+  /** The buffer that has an address, or null. */
+  bufferAt(address: number): ArrayBuffer | null {
+    return this.#find(address)?.buffer ?? null
+  }
+
   /** A NUL-terminated string, or null. */
   text(address: number): string | null {
     const region = this.#find(address)

@@ -22,6 +22,7 @@ import { SimClock } from './clock.ts'
 import { type Description, DescriptorTable } from './descriptors.ts'
 import { type CheckedFaults, ERRNO_OF, type SimErrorName } from './faults.ts'
 import { FileSystem } from './file-system.ts'
+import { SimMachine } from './machine.ts'
 import { Network } from './network.ts'
 import { PENDING, type SimOperation } from './operation.ts'
 import type { CheckedSimOptions, SimTraceEntry } from './options.ts'
@@ -42,6 +43,7 @@ export class SimCore {
   readonly prng: Prng
   readonly clock: SimClock
   readonly memory: AddressSpace = new AddressSpace()
+  readonly machine: SimMachine
   readonly descriptors: DescriptorTable
   readonly files: FileSystem
   readonly network: Network
@@ -59,6 +61,7 @@ export class SimCore {
     this.faults = options.faults
     this.prng = prng
     this.clock = new SimClock(prng)
+    this.machine = new SimMachine(options.topology)
     this.descriptors = new DescriptorTable(options.descriptorCountMax)
     this.files = options.disk ?? new FileSystem(this.clock, options.diskBytes)
     this.files.attach(this.clock)

@@ -1,6 +1,7 @@
 import { MIB, optionNames, validateInteger, validateOptions } from '../base/index.ts'
 import { type CheckedFaults, checkFaults, type SimFaults } from './faults.ts'
 import type { FileSystem } from './file-system.ts'
+import { checkTopology, type SimTopology, simTopology } from './topology.ts'
 
 /** One completion of a simulated kernel. */
 export interface SimTraceEntry {
@@ -45,6 +46,8 @@ export interface SimKernelOptions {
   readonly hasDeferTaskrun?: boolean
   /** Whether rings can set the size of a file (Linux 6.9); true if not given. */
   readonly hasFtruncate?: boolean
+  /** Its processors and nodes; four processors on one node if not given. */
+  readonly topology?: SimTopology
   /** Called with each completion. */
   readonly trace?: ((entry: SimTraceEntry) => void) | undefined
 }
@@ -63,6 +66,7 @@ export const SIM_OPTIONS = {
   hasNoSqArray: true,
   hasDeferTaskrun: true,
   hasFtruncate: true,
+  topology: true,
   trace: true,
 } as const
 const NAMES = optionNames<SimKernelOptions>(SIM_OPTIONS)
@@ -81,6 +85,7 @@ export interface CheckedSimOptions {
   readonly hasNoSqArray: boolean
   readonly hasDeferTaskrun: boolean
   readonly hasFtruncate: boolean
+  readonly topology: SimTopology
   readonly trace: ((entry: SimTraceEntry) => void) | null
 }
 
@@ -102,6 +107,7 @@ export function checkOptions(options: SimKernelOptions): CheckedSimOptions {
     hasNoSqArray: options.hasNoSqArray ?? true,
     hasDeferTaskrun: options.hasDeferTaskrun ?? true,
     hasFtruncate: options.hasFtruncate ?? true,
+    topology: options.topology === undefined ? simTopology() : checkTopology(options.topology),
     trace: options.trace ?? null,
   }
 }

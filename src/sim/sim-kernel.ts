@@ -32,6 +32,7 @@ import { loopback, readAddress, writeAddress } from './address.ts'
 import { SimCore } from './core.ts'
 import type { Description } from './descriptors.ts'
 import type { FileSystem } from './file-system.ts'
+import { SIM_PROCESS_ID } from './machine.ts'
 import { OpenFile } from './open-file.ts'
 import { createOperations } from './operations.ts'
 import { checkOptions, type SimKernelOptions } from './options.ts'
@@ -71,6 +72,7 @@ export interface SimLeftovers {
  */
 export class SimKernel implements Kernel {
   readonly name = 'sim'
+  readonly processId: number = SIM_PROCESS_ID
   readonly #core: SimCore
   readonly #events: SimLoopEvents
   readonly #programPrng: Prng
@@ -183,7 +185,9 @@ export class SimKernel implements Kernel {
   }
 
   allocate(lengthBytes: number): KernelMemory {
-    return new SimMemory(this.#core.memory, lengthBytes)
+    const memory = new SimMemory(this.#core.memory, lengthBytes)
+    this.#core.machine.nodeOf(memory.bytes.buffer)
+    return memory
   }
 
   adviseHugePages(): void {}
@@ -254,6 +258,35 @@ export class SimKernel implements Kernel {
 
   fileSystemOf(fd: number): number {
     return this.#core.descriptors.get(fd) === null ? -EBADF : EXT4_MAGIC
+  }
+
+  readTextFile(path: string): string | number {
+    return this.#core.machine.readTextFile(path)
+  }
+
+  getAffinity(threadId: number, mask: Uint8Array): number {
+    return this.#core.machine.getAffinity(threadId, mask)
+  }
+
+  setAffinity(threadId: number, mask: Uint8Array): number {
+    return this.#core.machine.setAffinity(threadId, mask)
+  }
+
+  getMemoryPolicy(nodes: Uint8Array): number {
+    return this.#core.machine.getMemoryPolicy(nodes)
+  }
+
+  setMemoryPolicy(mode: number, nodes: Uint8Array): number {
+    return this.#core.machine.setMemoryPolicy(mode, nodes)
+  }
+
+  nodesOfPages(addresses: Float64Array, nodes: Int32Array): number {
+    const { memory, machine } = this.#core
+    for (let index = 0; index < addresses.length; index++) {
+      const buffer = memory.bufferAt(addresses[index]!)
+      nodes[index] = buffer === null ? -EFAULT : machine.nodeOf(buffer)
+    }
+    return 0
   }
 
   openSocket(domain: number, type: number, protocol: number): number {
