@@ -11,39 +11,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "control.h"
 #include "loop.h"
-
-/* ABI: word indexes of the control block, shared with src/kernel/loop-control.ts. */
-enum {
-  WORD_RUNNABLE = 0,
-  WORD_LIVE_TIMERS = 1,
-  WORD_ARMED = 2,
-  WORD_HOST_READY = 3,
-  WORD_SLEEPING = 4,
-  WORD_REFERENCED = 5,
-  WORD_ENTER_ERROR = 6,
-  WORD_TURN_SEQUENCE = 7,
-  WORD_MORE = 8,        /* one word per ring */
-  WORD_BACKGROUND = 11, /* one word per ring */
-  WORD_CLOSING = 34,    /* one word per ring */
-  WORD_LEAVE = 37,
-};
-/* ABI: the same block seen as doubles. */
-enum {
-  DOUBLE_NOW_NS = 8,
-  DOUBLE_TURN_END_NS = 9,
-  DOUBLE_DEADLINE_NS = 10,
-  DOUBLE_SPIN_NS = 11,
-  DOUBLE_PARKED_NS = 12,
-  DOUBLE_SPUN_NS = 13,
-  DOUBLE_ENTERS = 14,
-  DOUBLE_TURNS = 15,
-  DOUBLE_PARKS = 16,
-  DOUBLE_HOST_CONTESTED_NS = 19,
-  DOUBLE_HOST_ALONE_NS = 20,
-  DOUBLE_HOST_VISITS = 21,
-};
-enum { LEAVE_ALONE = 1, LEAVE_CONTESTED = 2 };
 
 static const double NS_PER_MS = 1e6;
 
@@ -61,9 +30,15 @@ static bool any_completions(const struct loop *loop) {
   return false;
 }
 
+/* Whether another thread has left something for this one. */
+static bool doorbell_rang(const struct loop *loop) {
+  /* ORDER: sequential, as publishing that we sleep is: of this look and a sender's at that word one sees the other. */
+  return __atomic_load_n(&loop->words[WORD_DOORBELL], __ATOMIC_SEQ_CST) != 0;
+}
+
 static bool has_work(const struct loop *loop, double now) {
   return loop->words[WORD_RUNNABLE] > 0 || now >= loop->doubles[DOUBLE_DEADLINE_NS] ||
-         any_completions(loop);
+         any_completions(loop) || doorbell_rang(loop);
 }
 
 static void enter(struct loop *loop, struct ring *ring, uint32_t wait_count, double timeout_ns) {
@@ -84,7 +59,7 @@ static bool enter_all(struct loop *loop) {
   return entered;
 }
 
-/* Busy-waits up to `limit_ns` for a completion; true if there is one. */
+/* Busy-waits up to `limit_ns` for a completion or the doorbell; true if there is one. */
 static bool spin(struct loop *loop, double start_ns, double limit_ns) {
   double now = start_ns;
   bool found = false;
@@ -95,7 +70,7 @@ static bool spin(struct loop *loop, double start_ns, double limit_ns) {
 #endif
       for (int r = 0; r < loop->ring_count; r++)
         if (wants_enter(&loop->rings[r])) enter(loop, &loop->rings[r], 0, -1);
-      found = any_completions(loop);
+      found = any_completions(loop) || doorbell_rang(loop);
     }
     now = now_ns();
   }
@@ -103,7 +78,10 @@ static bool spin(struct loop *loop, double start_ns, double limit_ns) {
   return found;
 }
 
-/* Blocks until a completion, `uv_timeout_ms` or the executor's next deadline; returns the time then. */
+/*
+ * Blocks until a completion, the doorbell, `uv_timeout_ms` or the executor's next deadline; returns the time
+ * then. Another thread rings by a completion as well, once it has seen that this one sleeps.
+ */
 static double park(struct loop *loop, int uv_timeout_ms, double now) {
   double limit_ns = loop->doubles[DOUBLE_DEADLINE_NS] - now;
   if (uv_timeout_ms >= 0 && uv_timeout_ms * NS_PER_MS < limit_ns) limit_ns = uv_timeout_ms * NS_PER_MS;
@@ -122,10 +100,13 @@ static double park(struct loop *loop, int uv_timeout_ms, double now) {
       if (unsubmitted(&loop->rings[i])) return now_ns(); /* refused for now: ask again, do not sleep */
     }
   if (any_completions(loop)) return now_ns();
-  loop->words[WORD_SLEEPING] = 1;
-  loop->doubles[DOUBLE_PARKS] += 1;
-  enter(loop, &loop->rings[0], 1, limit_ns < 1e18 ? limit_ns : -1);
-  loop->words[WORD_SLEEPING] = 0;
+  /* ORDER: sequential. Published first, looked once more then: a sender does both the other way round. */
+  __atomic_store_n(&loop->words[WORD_SLEEPING], SLEEP_PARKED, __ATOMIC_SEQ_CST);
+  if (!doorbell_rang(loop)) {
+    loop->doubles[DOUBLE_PARKS] += 1;
+    enter(loop, &loop->rings[0], 1, limit_ns < 1e18 ? limit_ns : -1);
+  }
+  __atomic_store_n(&loop->words[WORD_SLEEPING], SLEEP_NO, __ATOMIC_RELEASE);
   double end_ns = now_ns();
   loop->doubles[DOUBLE_PARKED_NS] += end_ns - now;
   return end_ns;
@@ -134,11 +115,12 @@ static double park(struct loop *loop, int uv_timeout_ms, double now) {
 /* Entries written that have not had their last completion reaped. */
 static int32_t in_flight(const struct loop *loop, int index) {
   const struct ring *ring = &loop->rings[index];
-  return (int32_t)(*ring->sq_tail - *ring->cq_head + (uint32_t)loop->words[WORD_MORE + index]);
+  return (int32_t)(*ring->sq_tail - *ring->cq_head + (uint32_t)loop->words[WORD_MORE + index] +
+                   (uint32_t)loop->words[WORD_FOREIGN + index]);
 }
 
 static void sync_reference(struct loop *loop) {
-  bool wanted = loop->words[WORD_LIVE_TIMERS] > 0 || loop->words[WORD_RUNNABLE] > 0;
+  bool wanted = loop->words[WORD_LIVE] > 0 || loop->words[WORD_RUNNABLE] > 0;
   for (int i = 0; i < loop->ring_count; i++)
     wanted = wanted || in_flight(loop, i) > loop->words[WORD_BACKGROUND + i];
   if (wanted == (loop->words[WORD_REFERENCED] != 0)) return;
@@ -197,6 +179,7 @@ static double run_rounds(struct loop *loop, napi_value receiver, napi_value turn
       if (words[WORD_ARMED]) {
         now = park(loop, uv_timeout_ms, now);
         bool woken = now >= loop->doubles[DOUBLE_DEADLINE_NS] || any_completions(loop) ||
+                     doorbell_rang(loop) ||
                      words[WORD_ENTER_ERROR]; /* or we would ask, and be refused, for ever */
         if (!woken) {
           loop->uv_updated_ns = 0; /* a timer of libuv's may be due: look again */
@@ -405,7 +388,22 @@ static napi_value loop_host_is_due(napi_env env, napi_callback_info info) {
   return result_i32(env, uv_backend_timeout(loop->uv) == 0);
 }
 
+/** controlLayout(): object — every field of the control block with its index, and the block's length. */
+static napi_value control_layout(napi_env env, napi_callback_info info) {
+  (void)info;
+  napi_value layout;
+  OK(napi_create_object(env, &layout));
+#define SHOW_FIELD(name, index) \
+  OK(napi_set_named_property(env, layout, #name, result_i32(env, index)));
+  CONTROL_WORDS(SHOW_FIELD)
+  CONTROL_DOUBLES(SHOW_FIELD)
+  SHOW_FIELD(CONTROL_BYTES, CONTROL_BYTES)
+#undef SHOW_FIELD
+  return layout;
+}
+
 const struct export loop_exports[] = {
+    {"controlLayout", control_layout},
     {"loopAttach", loop_attach},
     {"loopAddRing", loop_add_ring},
     {"loopKeepMemory", loop_keep_memory},

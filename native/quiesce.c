@@ -9,6 +9,8 @@
 /* ABI: bits of the upper half of `user_data`, shared with src/kernel/loop-control.ts. */
 #define NAME_DESCRIPTOR (1u << 2)
 #define NAME_CLOSE (1u << 3)
+/* ABI: the lower half, of completions that another ring has posted; the same there. */
+#define SLOT_FOREIGN ((uint32_t)-2)
 
 enum { SQE_WORDS = 16, CQE_WORDS = 4 };
 static const double LIMIT_S = 1;
@@ -35,6 +37,7 @@ static void collect(struct ring *ring, struct awaited *awaited, struct descripto
   uint32_t tail = __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
   for (; head != tail; head++) {
     const uint32_t *cqe = ring->cqes + (head & ring->cq_mask) * CQE_WORDS;
+    if (cqe[0] == SLOT_FOREIGN) continue; /* of no request of this ring */
     int32_t result = (int32_t)cqe[2];
     if ((cqe[1] & NAME_DESCRIPTOR) && result >= 0) descriptors_set(owned, (uint32_t)result, true);
     if (cqe[1] & NAME_CLOSE) awaited->closes--;

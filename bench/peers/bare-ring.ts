@@ -36,7 +36,7 @@ export function submitterOf(memory: RingMemory): () => void {
     enterFlags: IORING_ENTER_REGISTERED_RING,
     waitFlags: 0,
   }
-  const submit = kernel.attachLoop(createLoopControl(), () => {}).addRing(memory, entry)
+  const submit = kernel.attachLoop(createLoopControl(kernel), () => {}).addRing(memory, entry)
   if (typeof submit === 'number') throw new Error(`Cannot add a ring: ${submit}`)
   return () => {
     const error = submit()

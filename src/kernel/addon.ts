@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { RuntimeError } from '../base/index.ts'
 import type { SubmitRing } from './kernel.ts'
+import { assertSameLayout } from './loop-control.ts'
 
 /** Opaque handle of a hooked loop. */
 export type NativeLoop = { readonly __loop: unique symbol }
@@ -42,6 +43,7 @@ export interface Addon {
   memoryPolicy(nodes: Uint8Array): number
   memorySetPolicy(mode: number, nodes: Uint8Array): number
   memoryNodes(addresses: Float64Array, nodes: Int32Array): number
+  controlLayout(): Readonly<Record<string, number>>
   loopAttach(control: Int32Array, turn: () => void): NativeLoop
   loopSetupRing(loop: NativeLoop, entryCount: number, params: Uint32Array): number
   loopAddRing(loop: NativeLoop, description: Int32Array): SubmitRing | number
@@ -63,7 +65,10 @@ let loaded: Addon | undefined
  * @throws {RuntimeError} `ERR_ADDON_MISSING` where there is no binary for it, or it can't be loaded.
  */
 export function loadAddon(): Addon {
-  loaded ??= load()
+  if (loaded === undefined) {
+    loaded = load()
+    assertSameLayout(loaded.controlLayout())
+  }
   return loaded
 }
 

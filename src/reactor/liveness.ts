@@ -1,10 +1,5 @@
 import { assert } from '../base/index.ts'
-import {
-  type LoopControl,
-  type LoopHost,
-  WORD_LIVE_TIMERS,
-  WORD_REFERENCED,
-} from '../kernel/index.ts'
+import { type LoopControl, type LoopHost, WORD_LIVE, WORD_REFERENCED } from '../kernel/index.ts'
 
 /**
  * What keeps the program alive though nothing of it may be in flight, such as a socket that listens; timers
@@ -22,13 +17,13 @@ export class Liveness {
   /** Keeps the program alive until {@link letGo} has been called as often. */
   hold(): void {
     const { words } = this.#control
-    words[WORD_LIVE_TIMERS]!++
+    words[WORD_LIVE]!++
     if (words[WORD_REFERENCED] === 0) this.#host.reference()
   }
 
   letGo(): void {
     const { words } = this.#control
-    assert(words[WORD_LIVE_TIMERS]! > 0, 'only what keeps the program alive lets it go')
-    words[WORD_LIVE_TIMERS]!--
+    assert(words[WORD_LIVE]! > 0, 'only what keeps the program alive lets it go')
+    words[WORD_LIVE]!--
   }
 }

@@ -36,7 +36,7 @@ export interface ReactorOptions {
  */
 export class Reactor {
   readonly kernel: Kernel
-  readonly control: LoopControl = createLoopControl()
+  readonly control: LoopControl
   readonly host: LoopHost
   readonly timers: Timers
   /** What else keeps the program alive. */
@@ -60,6 +60,7 @@ export class Reactor {
     const { kernel } = options
     this.kernel = kernel
     this.#ringEntryCount = options.ringEntryCount
+    this.control = createLoopControl(kernel)
     this.control.doubles[DOUBLE_SPIN_NS] = options.spinNs
     this.host = kernel.attachLoop(this.control, turn)
     this.timers = new Timers(this.control, this.host)

@@ -3,7 +3,7 @@ import {
   DOUBLE_DEADLINE_NS,
   type LoopControl,
   type LoopHost,
-  WORD_LIVE_TIMERS,
+  WORD_LIVE,
   WORD_REFERENCED,
 } from '../kernel/index.ts'
 
@@ -66,7 +66,7 @@ export class Timers {
     if (timer.heapIndex === 0) this.#control.doubles[DOUBLE_DEADLINE_NS] = deadlineNs
     if (!timer.keepsAlive) return
     const { words } = this.#control
-    words[WORD_LIVE_TIMERS]!++
+    words[WORD_LIVE]!++
     if (words[WORD_REFERENCED] === 0) this.#host.reference()
   }
 
@@ -75,7 +75,7 @@ export class Timers {
     if (timer.heapIndex === -1) return
     const wasFirst = timer.heapIndex === 0
     this.#heap.remove(timer)
-    if (timer.keepsAlive) this.#control.words[WORD_LIVE_TIMERS]!--
+    if (timer.keepsAlive) this.#control.words[WORD_LIVE]!--
     if (wasFirst) this.#publish()
   }
 
@@ -84,7 +84,7 @@ export class Timers {
     for (let timer = this.#heap.peek(); timer !== undefined; timer = this.#heap.peek()) {
       if (timer.deadlineNs > nowNs) break
       this.#heap.pop()
-      if (timer.keepsAlive) this.#control.words[WORD_LIVE_TIMERS]!--
+      if (timer.keepsAlive) this.#control.words[WORD_LIVE]!--
       timer.expire()
     }
     this.#publish()

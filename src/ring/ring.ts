@@ -14,10 +14,12 @@ import {
   type RingEntry,
   type RingLayout,
   type RingMemory,
+  SLOT_FOREIGN,
   SQE_WORDS,
   type SubmitRing,
   WORD_BACKGROUND,
   WORD_CLOSING,
+  WORD_FOREIGN,
   WORD_MORE,
 } from '../kernel/index.ts'
 import type { Operation } from './operation.ts'
@@ -40,6 +42,8 @@ export interface RingOptions {
 
 /** Marks completions that nobody waits for. */
 const NO_SLOT = -1
+/** Marks completions of no entry of this ring: another has posted them. */
+const FOREIGN_SLOT: number = SLOT_FOREIGN
 /** How often the kernel is asked to make room before that is an error; */
 const SUBMIT_TRIES_MAX = 10_000
 /** and where somebody can wait, and asks again later. */
@@ -64,6 +68,8 @@ export class Ring {
   staleCount = 0
   /** Completions ever reaped. */
   completionCount = 0
+  /** And those among them that another ring had posted. */
+  foreignCount = 0
 
   readonly #submit: SubmitRing
   readonly #control: Int32Array
@@ -132,7 +138,7 @@ export class Ring {
 
   /** What the hook counts as in flight, by the queues' own ends: operations, and entries for nobody. */
   get hookedCount(): number {
-    return (this.#sqTail - this.#cqHead + this.#moreCount) | 0
+    return (this.#sqTail - this.#cqHead + this.#moreCount + this.foreignCount) | 0
   }
 
   /** Entries ever submitted. */
@@ -372,9 +378,10 @@ export class Ring {
     this.#publishHead()
   }
 
-  // Both at once: from them the loop tells how much is in flight when a thread was terminated.
+  // All at once: from them the loop tells how much is in flight when a thread was terminated.
   #publishHead(): void {
     this.#control[WORD_MORE + this.index] = this.#moreCount
+    this.#control[WORD_FOREIGN + this.index] = this.foreignCount
     // ORDER: release, so that the kernel reuses an entry only after we have read it.
     if (this.#isSequential) this.#words[this.#layout.cqHead] = this.#cqHead
     else Atomics.store(this.#words, this.#layout.cqHead, this.#cqHead)
@@ -389,6 +396,7 @@ export class Ring {
 
   #drop(slot: number): void {
     if (slot === NO_SLOT) this.#control[WORD_BACKGROUND + this.index]!--
+    else if (slot === FOREIGN_SLOT) this.foreignCount++
     else this.staleCount++
   }
 

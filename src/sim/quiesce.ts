@@ -7,6 +7,7 @@ import {
   NAME_DESCRIPTOR,
   type RingEntry,
   type RingMemory,
+  SLOT_FOREIGN,
   SQE_WORDS,
 } from '../kernel/index.ts'
 
@@ -41,6 +42,7 @@ function collect({ words, layout }: RingMemory, owned: Set<number>): void {
   const tail = words[layout.cqTail]!
   for (let head = words[layout.cqHead]!; head !== tail; head = (head + 1) >>> 0) {
     const base = layout.cqes + (head & (layout.cqEntryCount - 1)) * CQE_WORDS
+    if ((words[base]! | 0) === SLOT_FOREIGN) continue
     const result = words[base + 2]! | 0
     if ((words[base + 1]! & NAME_DESCRIPTOR) !== 0 && result >= 0) owned.add(result)
   }

@@ -21,13 +21,17 @@ import {
   type RingEntry,
   type RingMemory,
   type RingSetup,
+  SLEEP_NO,
+  SLEEP_PARKED,
   type SubmitRing,
   WORD_ARMED,
   WORD_BACKGROUND,
+  WORD_DOORBELL,
   WORD_ENTER_ERROR,
+  WORD_FOREIGN,
   WORD_HOST_READY,
   WORD_LEAVE,
-  WORD_LIVE_TIMERS,
+  WORD_LIVE,
   WORD_MORE,
   WORD_REFERENCED,
   WORD_RUNNABLE,
@@ -239,7 +243,13 @@ export class SimLoop implements LoopHost {
   #hasWork(): boolean {
     if (this.#control.words[WORD_RUNNABLE]! > 0) return true
     if (this.#core.clock.nowNs >= this.#control.doubles[DOUBLE_DEADLINE_NS]!) return true
+    if (this.#doorbellRang()) return true
     return this.#rings.some(hasCompletions)
+  }
+
+  /** Whether another thread has left something for this one. */
+  #doorbellRang(): boolean {
+    return Atomics.load(this.#control.words, WORD_DOORBELL) !== 0
   }
 
   #enterAll(): void {
@@ -260,10 +270,15 @@ export class SimLoop implements LoopHost {
     const { clock } = this.#core
     const startNs = clock.nowNs
     const limitNs = doubles[DOUBLE_DEADLINE_NS]! - startNs
-    words[WORD_SLEEPING] = 1
+    Atomics.store(words, WORD_SLEEPING, SLEEP_PARKED)
+    // As in C: published first, looked once more then.
+    if (this.#doorbellRang()) {
+      Atomics.store(words, WORD_SLEEPING, SLEEP_NO)
+      return true
+    }
     doubles[DOUBLE_PARKS]! += 1
     const result = this.#enter(main, 1, limitNs < 1e18 ? Math.max(0, limitNs) : -1)
-    words[WORD_SLEEPING] = 0
+    Atomics.store(words, WORD_SLEEPING, SLEEP_NO)
     doubles[DOUBLE_PARKED_NS]! += clock.nowNs - startNs
     return result !== -EDEADLK
   }
@@ -284,7 +299,7 @@ export class SimLoop implements LoopHost {
 
   #syncReference(): void {
     const { words } = this.#control
-    let isWanted = words[WORD_LIVE_TIMERS]! > 0 || words[WORD_RUNNABLE]! > 0
+    let isWanted = words[WORD_LIVE]! > 0 || words[WORD_RUNNABLE]! > 0
     for (const [index, ring] of this.#rings.entries()) {
       isWanted ||= this.#inFlightCount(ring, index) > words[WORD_BACKGROUND + index]!
     }
@@ -293,7 +308,8 @@ export class SimLoop implements LoopHost {
 
   #inFlightCount({ memory: { words, layout } }: LoopRing, index: number): number {
     const posted = (words[layout.sqTail]! - words[layout.cqHead]!) | 0
-    return posted + this.#control.words[WORD_MORE + index]!
+    const { words: control } = this.#control
+    return posted + control[WORD_MORE + index]! + control[WORD_FOREIGN + index]!
   }
 }
 

@@ -7,6 +7,7 @@ import {
   IORING_ENTER_GETEVENTS,
   type Kernel,
   type LoopHost,
+  SLOT_FOREIGN,
   SOCK_CLOEXEC,
   SOCK_STREAM,
 } from '../../src/kernel/index.ts'
@@ -65,7 +66,7 @@ interface RingParts {
 
 function createRing(kernel: Kernel, parts: RingParts = {}): Ring & Disposable {
   const { entryCount = 8, host = nowhere(kernel) } = parts
-  const control = createLoopControl()
+  const control = createLoopControl(kernel)
   const options = {
     kernel,
     control,
@@ -142,6 +143,29 @@ contract('Ring drops and counts a completion whose operation has ended', (kernel
   assert.deepEqual(second.results, [])
   assert.equal(ring.staleCount, 1)
   assert.equal(ring.inFlightCount, 1)
+})
+
+contract('Ring counts apart what another ring has posted', (kernel) => {
+  using ring = createRing(kernel)
+  using sender = createRing(kernel)
+  const waiting = new Recorded()
+  const { address: timespecAddress, bytes: timespec } = kernel.allocate(16)
+  writeTimespec(new Uint32Array(timespec.buffer, timespec.byteOffset, 4), 0, 3600e9)
+  encodeTimeout(ring.sqes, ring.begin(), { timespecAddress, absolute: false })
+  ring.commit(waiting)
+
+  for (let count = 0; count < 3; count++) {
+    const args = { ringFd: ring.memory.fd, result: 7, userDataLow: SLOT_FOREIGN, userDataHigh: 9 }
+    encodeMessageRing(sender.sqes, sender.begin(), args)
+    sender.commit(new Recorded())
+  }
+  turn(kernel, sender)
+  turn(kernel, ring)
+
+  assert.equal(ring.foreignCount, 3)
+  assert.equal(ring.staleCount, 0)
+  assert.deepEqual(waiting.results, [])
+  assert.equal(ring.hookedCount, 1, 'the hook knows of one operation in flight')
 })
 
 contract('Ring withdraws an entry that the kernel has not seen: it does nothing', (kernel) => {

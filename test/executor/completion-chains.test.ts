@@ -10,7 +10,7 @@ const UNTIMED_MAX = 8
 
 /** A ring in which each operation submits another, a kernel that takes its time, and a clock. */
 class Machine {
-  readonly control = createLoopControl()
+  readonly control = createLoopControl({ addressOf: () => 0 })
   readonly runnable = { size: 0 }
   readonly kernel = {
     nowNs: (): number => {

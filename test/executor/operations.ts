@@ -2,9 +2,10 @@
 
 import { AwaitedOperation, type Executor } from '../../src/executor/index.ts'
 import { executor, type WaitOptions } from '../../src/index.ts'
-import { POLLIN } from '../../src/kernel/index.ts'
+import { POLLIN, SLOT_FOREIGN } from '../../src/kernel/index.ts'
 import type { Lease } from '../../src/memory/index.ts'
 import {
+  encodeMessageRing,
   encodeNop,
   encodePoll,
   encodeRead,
@@ -78,6 +79,18 @@ export function read(fd: number, lengthBytes: number, options?: WaitOptions): Pr
     offsetBytes: -1,
   }
   return new TestOperation(options, buffer, (sqes, base) => encodeRead(sqes, base, args)).promise
+}
+
+/** Has the latency ring post into the main one, and resolves when that has reaped all of it. */
+export async function postForeign(count: number): Promise<void> {
+  const { main, latency } = executor().reactor
+  const args = { ringFd: main.memory.fd, result: 0, userDataLow: SLOT_FOREIGN, userDataHigh: 0 }
+  const target = main.foreignCount + count
+  for (let posted = 0; posted < count; posted++) {
+    encodeMessageRing(latency.sqes, latency.begin(), args)
+    latency.commitUnwatched()
+  }
+  while (main.foreignCount < target) await nop()
 }
 
 /** A poll of `fd` that reports again and again. */

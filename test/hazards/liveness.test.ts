@@ -44,6 +44,19 @@ test('a program stays alive for a multishot poll, until that is cancelled', asyn
   assert.deepEqual(await runChild(program, { onOutput }), success('waiting 1\n-125\n'))
 })
 
+test('a program stays alive for a read while other rings post into its own', async () => {
+  const program = `
+    const { reactor } = percore.executor()
+    const read = operations.read(0, 1)
+    await time.sleep(1)
+    await operations.postForeign(5)
+    console.log('waiting')
+    read.then((result) => console.log(result, reactor.main.foreignCount))
+  `
+
+  assert.deepEqual(await runChild(program, { onOutput }), success('waiting\n1 5\n'))
+})
+
 for (const [what, code] of Object.entries({
   'an attached executor': 'percore.executor()',
   'both rings, and a tick': 'percore.executor().reactor.latency; percore.needPreempt()',

@@ -1,0 +1,59 @@
+/*
+ * The control block: what the loop hook and the executor tell each other, and what other threads tell them.
+ *
+ * ABI: the same layout as in src/kernel/loop-control.ts, which says what each field means and who writes it.
+ */
+#ifndef PERCORE_CONTROL_H
+#define PERCORE_CONTROL_H
+
+/* Fields of 32 bits, by index; some are the first of one per ring. */
+#define CONTROL_WORDS(FIELD)  \
+  FIELD(WORD_RUNNABLE, 0)     \
+  FIELD(WORD_LIVE, 1)         \
+  FIELD(WORD_ARMED, 2)        \
+  FIELD(WORD_HOST_READY, 3)   \
+  FIELD(WORD_LEAVE, 4)        \
+  FIELD(WORD_REFERENCED, 5)   \
+  FIELD(WORD_ENTER_ERROR, 6)  \
+  FIELD(WORD_MORE, 8)         \
+  FIELD(WORD_FOREIGN, 11)     \
+  FIELD(WORD_BACKGROUND, 16)  \
+  FIELD(WORD_CLOSING, 19)     \
+  FIELD(WORD_TURN_SEQUENCE, 32) \
+  FIELD(WORD_DOORBELL, 64)    \
+  FIELD(WORD_SLEEPING, 80)
+
+/* Fields of 64 bits, by index into the same block seen as doubles. */
+#define CONTROL_DOUBLES(FIELD)         \
+  FIELD(DOUBLE_NOW_NS, 20)             \
+  FIELD(DOUBLE_TURN_END_NS, 48)        \
+  FIELD(DOUBLE_DEADLINE_NS, 49)        \
+  FIELD(DOUBLE_SPIN_NS, 50)            \
+  FIELD(DOUBLE_PARKED_NS, 56)          \
+  FIELD(DOUBLE_SPUN_NS, 57)            \
+  FIELD(DOUBLE_ENTERS, 58)             \
+  FIELD(DOUBLE_TURNS, 59)              \
+  FIELD(DOUBLE_PARKS, 60)              \
+  FIELD(DOUBLE_HOST_CONTESTED_NS, 61)  \
+  FIELD(DOUBLE_HOST_ALONE_NS, 62)      \
+  FIELD(DOUBLE_HOST_VISITS, 63)
+
+#define CONTROL_FIELD(name, index) name = index,
+enum { CONTROL_WORDS(CONTROL_FIELD) CONTROL_BYTES = 9 * 64 };
+enum { CONTROL_DOUBLES(CONTROL_FIELD) };
+#undef CONTROL_FIELD
+
+/* What other threads write has a line of 64 bytes of its own. */
+#define LINE_OF_WORD(index) ((index) / 16)
+_Static_assert(LINE_OF_WORD(WORD_CLOSING + 2) < LINE_OF_WORD(WORD_TURN_SEQUENCE), "the watchdog reads a line of its own");
+_Static_assert(LINE_OF_WORD(WORD_TURN_SEQUENCE) == LINE_OF_WORD(DOUBLE_NOW_NS * 2), "and all it wants is there");
+_Static_assert(LINE_OF_WORD(WORD_DOORBELL) != LINE_OF_WORD(WORD_SLEEPING), "a sender that rings spares the sleep word");
+_Static_assert(LINE_OF_WORD(WORD_SLEEPING) < LINE_OF_WORD(DOUBLE_TURN_END_NS * 2), "senders touch no line of the hook's");
+_Static_assert((DOUBLE_HOST_VISITS + 1) * 8 <= CONTROL_BYTES, "every field is within the block");
+
+/* Values of WORD_SLEEPING. */
+enum { SLEEP_NO = 0, SLEEP_PARKED = 1, SLEEP_WOKEN = 2 };
+/* Values of WORD_LEAVE. */
+enum { LEAVE_ALONE = 1, LEAVE_CONTESTED = 2 };
+
+#endif
