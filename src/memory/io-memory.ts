@@ -82,6 +82,11 @@ export class IoMemory {
     return bytes
   }
 
+  /** What {@link sizeBytes} may reach. */
+  get sizeBytesMax(): number {
+    return this.#sizeBytesMax
+  }
+
   /** Leases not yet released, or still with the kernel. */
   get leasedCount(): number {
     let count = this.#reserve.leasedCount
@@ -115,6 +120,16 @@ export class IoMemory {
       this.#tryReserve(lengthBytes) ??
       this.#refuse(lengthBytes)
     )
+  }
+
+  /** Memory for percore itself that is not of the reserve; null if there is none. */
+  tryAllocateUnreserved(lengthBytes: number): Lease | null {
+    return this.#tryArenas(lengthBytes, true)
+  }
+
+  /** Memory for percore itself that is of the reserve; null if there is none. */
+  tryAllocateReserved(lengthBytes: number): Lease | null {
+    return this.#tryReserve(lengthBytes)
   }
 
   /**

@@ -6,6 +6,7 @@ import {
   WaitList,
   type WaitListOwner,
   type WaitOptions,
+  type Waits,
 } from '../executor/index.ts'
 import {
   EAGAIN,
@@ -17,10 +18,12 @@ import {
   ENETUNREACH,
   ETIMEDOUT,
   kernelError,
+  MSG_DONTWAIT,
   MSG_NOSIGNAL,
+  POLLOUT,
 } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
-import { encodeSend, Operation, type SendArgs } from '../ring/index.ts'
+import { encodePoll, encodeSend, Operation, type SendArgs } from '../ring/index.ts'
 import {
   dataGone,
   type PendingWrite,
@@ -29,6 +32,7 @@ import {
   type WriteOwner,
   writeCut,
 } from './pending-write.ts'
+import { type SendBuffer, type SendMemoryUser, SendMemoryWait } from './send-memory.ts'
 import type { SocketPort } from './socket-port.ts'
 
 /** Smaller writes that have to wait are sent together. */
@@ -54,14 +58,15 @@ const SENT_BYTES_MAX: number = 2 ** 30
  * The sending side of a stream: writes in order, one operation at a time.
  *
  * Data that lies in I/O memory is sent from where it is; other data is copied there as it is its
- * turn, small writes that wait together.
+ * turn, small writes that wait together. Where there is no memory for that it stands in line for some; see
+ * {@link SendMemory}.
  *
  * However many writes wait: to begin one is O(1), to withdraw one that is not with the kernel as well.
  * A completion costs O(1) for each write that it ends and each that the next send takes, of which there are
  * at most 1,024; a short send is gone on with as it is. So n writes cost n times one.
  */
-export class Sender extends Operation implements SendArgs, WriteOwner {
-  /** Whether a send is in flight. */
+export class Sender extends Operation implements SendArgs, WriteOwner, SendMemoryUser {
+  /** Whether a send is in flight, or a wait for the peer. */
   isArmed = false
   /** Bytes that the kernel has taken. */
   sentBytes = 0
@@ -69,13 +74,20 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
   brokenBy = 0
   readonly target: SocketPort
   // Not MSG_WAITALL: an error after a part of the data would then be lost, with the count as the result.
-  readonly messageFlags: number = MSG_NOSIGNAL
+  messageFlags: number = MSG_NOSIGNAL
   address = 0
   lengthBytes = 0
   readonly #writes = new WriteList()
   /** The order of the last write that the send in flight takes from. */
   #lastStaged = 0
-  #bounce: Lease | null = null
+  /** What the send is copied to, or null. */
+  #bounce: SendBuffer | null = null
+  /** Whether others stand in line for that: the send does not wait for the peer. */
+  #isUrged = false
+  /** Whether what is in flight waits for the peer to take more, and sends nothing. */
+  #isPolling = false
+  /** Its place in the line for memory, or null. */
+  #wait: SendMemoryWait | null = null
   #failure: Error | null = null
   #isCancelling = false
   /** Who waits until nothing is left to send. */
@@ -104,10 +116,11 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
       return answerDone(executor)
     }
     const promise = write.begin(executor.currentQueue())
+    const hasToWait = this.isArmed || this.#wait !== null
     writes.push(write)
     // All of a smaller one is copied as it starts.
-    if (this.isArmed || write.lengthBytes > COPIED_BYTES_MAX) write.keepLentBytes()
-    if (!this.isArmed) this.#start(write)
+    if (hasToWait || write.lengthBytes > COPIED_BYTES_MAX) write.keepLentBytes()
+    if (!hasToWait) this.#start(write, null)
     return promise
   }
 
@@ -134,10 +147,34 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
   cancelWrite(write: PendingWrite): void {
     if (!this.isArmed || !this.#isStaged(write)) {
       this.#drop(write, write.cancelReason)
-    } else if (!this.#isCancelling) {
-      this.#isCancelling = true
-      this.target.cancelOperation(this)
+      // It may have stood before empty writes.
+      this.#advance(0)
+      if (this.#writes.first === null) this.#stopWaiting()
+    } else {
+      this.#cancel()
     }
+  }
+
+  get waits(): Waits {
+    return this.target.net.executor.waits
+  }
+
+  useBuffer(buffer: SendBuffer): void {
+    this.#wait = null
+    this.#dropLost()
+    const { first } = this.#writes
+    if (first !== null) {
+      this.#start(first, buffer)
+    } else {
+      this.target.net.sendMemory.give(buffer)
+      this.#endDrains()
+    }
+  }
+
+  urge(): void {
+    this.#isUrged = true
+    // What is about to be submitted will not wait.
+    if (this.isArmed) this.#cancel()
   }
 
   close(reason: RuntimeError): void {
@@ -150,12 +187,11 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
     return this.#writes.first !== null
   }
 
-  override executorCloses(reason: RuntimeError): void {
-    let next: PendingWrite | null
-    for (let write = this.#writes.first; write !== null; write = next) {
-      next = write.following
-      write.cancel(reason)
-    }
+  override executorCloses(reason: unknown): void {
+    const writes: PendingWrite[] = []
+    for (let write = this.#writes.first; write !== null; write = write.following) writes.push(write)
+    // One that is dropped may end others.
+    for (const write of writes) write.cancel(reason)
   }
 
   override executorLeft(reason: RuntimeError): void {
@@ -167,6 +203,10 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
     this.isArmed = false
     const hasCancelled = this.#isCancelling
     this.#isCancelling = false
+    if (this.#isPolling) {
+      this.#completePoll()
+      return
+    }
     const sentBytes = result > 0 ? result : 0
     assert(sentBytes <= this.lengthBytes, 'the kernel takes no more than it was given')
     this.address += sentBytes
@@ -185,9 +225,12 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
       this.#failAll(this.#failure)
       return
     }
+    const isStuck = this.#isUrged && result < 0 && result !== -EINTR
     // What a short send has left is sent from where it was copied to, if all of it is still wanted.
-    if ((hasCancelled && this.#dropCancelled()) || this.lengthBytes === 0) this.#returnBounce()
-    this.#goOn()
+    const isBounceDone = (hasCancelled && this.#dropCancelled()) || this.lengthBytes === 0
+    if (isBounceDone || this.#isUrged) this.#returnBounce()
+    if (isStuck && this.#writes.first !== null) this.#poll()
+    else this.#goOn()
   }
 
   override run(): void {}
@@ -197,8 +240,58 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
     // What was copied needs the writer's memory no more.
     if (this.#bounce === null) this.#dropLost()
     const { first } = this.#writes
-    if (first !== null) this.#start(first)
+    if (first !== null) this.#start(first, null)
     else this.#endDrains()
+  }
+
+  /** The peer takes more, or what it waited for is gone. Errors are left to the next send. */
+  #completePoll(): void {
+    this.#isPolling = false
+    if (this.target.isClosing) {
+      this.#failAll(this.#failure!)
+      this.target.ended()
+    } else {
+      this.#goOn()
+    }
+  }
+
+  /** Waits until the peer takes more, without memory. */
+  #poll(): void {
+    const { ring } = this.target.net
+    let base: number
+    try {
+      base = ring.begin()
+    } catch (error) {
+      this.#fail(this.#writes.first!, error as Error)
+      return
+    }
+    this.#lastStaged = 0
+    encodePoll(ring.sqes, base, { target: this.target, events: POLLOUT, multishot: false })
+    ring.commit(this)
+    this.isArmed = true
+    this.#isPolling = true
+  }
+
+  #cancel(): void {
+    if (this.#isCancelling) return
+    this.#isCancelling = true
+    this.target.cancelOperation(this)
+  }
+
+  /** Ends the wait for memory or for the peer, as nothing is left to send. */
+  #stopWaiting(): void {
+    if (this.#isPolling) {
+      this.#cancel()
+    } else if (!this.isArmed) {
+      this.#leaveLine()
+      this.#endDrains()
+    }
+  }
+
+  #leaveLine(): void {
+    if (this.#wait === null) return
+    this.target.net.sendMemory.leave(this.#wait)
+    this.#wait = null
   }
 
   /** Counts bytes as sent, in order; empty writes behind them are done as well. */
@@ -249,9 +342,11 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
   }
 
   #returnBounce(): void {
-    if (this.#bounce === null) return
-    this.target.net.returnBounce(this.#bounce)
+    const bounce = this.#bounce
+    this.#isUrged = false
+    if (bounce === null) return
     this.#bounce = null
+    this.target.net.sendMemory.give(bounce)
   }
 
   /** Takes one off that ends unsent; if it is cut in the middle, that ends the sending side. */
@@ -272,6 +367,7 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
   }
 
   #failAll(reason: Error): void {
+    this.#leaveLine()
     this.#writes.fail(reason)
     this.#drains?.fail(reason)
   }
@@ -282,9 +378,12 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
     for (let next = drains.shift(); next !== null; next = drains.shift()) next.fulfil()
   }
 
-  #start(first: PendingWrite): void {
-    const left = first.lengthBytes - first.sentBytes
+  /** Sends, from `buffer` if that is given and needed; stands in line where there is no memory. */
+  #start(first: PendingWrite, buffer: SendBuffer | null): void {
     const { ring } = this.target.net
+    // What is left of a short send is where it was copied to, and the same writes have a part in it.
+    if (this.#bounce === null && !this.#stage(first, buffer)) return
+    assert(this.lengthBytes > 0, 'a send has something to send')
     let base: number
     try {
       base = ring.begin()
@@ -292,34 +391,43 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
       this.#fail(first, error as Error)
       return
     }
-    // What is left of a short send is where it was copied to, and the same writes have a part in it.
-    if (this.#bounce === null) {
-      const isSmall = left < COALESCED_BYTES_MAX && first.following !== null
-      if (first.address !== 0 && !isSmall) {
-        this.#lastStaged = first.order
-        this.address = first.address + first.sentBytes
-        this.lengthBytes = left < SENT_BYTES_MAX ? left : SENT_BYTES_MAX
-      } else if (!this.#gather(first, left)) {
-        return
-      }
-    }
-    assert(this.lengthBytes > 0, 'a send has something to send')
+    // Only now, since making room for the entry may bring others who stand in line.
+    this.messageFlags = this.#isUrged ? MSG_NOSIGNAL | MSG_DONTWAIT : MSG_NOSIGNAL
     encodeSend(ring.sqes, base, this)
     ring.commit(this)
     this.isArmed = true
   }
 
-  /** Copies what the next send takes; false if there is no memory for it, and all has failed. */
-  #gather(first: PendingWrite, left: number): boolean {
-    const { net } = this.target
-    let bounce: Lease
-    try {
-      bounce = net.takeBounce(gatheredBytes(first, left))
-    } catch (error) {
-      this.#fail(first, error as Error)
+  /** Finds out what the next send takes, and from where; false if it has to wait for memory to copy to. */
+  #stage(first: PendingWrite, buffer: SendBuffer | null): boolean {
+    const { sendMemory } = this.target.net
+    const left = first.lengthBytes - first.sentBytes
+    const isSmall = left < COALESCED_BYTES_MAX && first.following !== null
+    if (first.address !== 0 && !isSmall) {
+      this.#lastStaged = first.order
+      this.address = first.address + first.sentBytes
+      this.lengthBytes = left < SENT_BYTES_MAX ? left : SENT_BYTES_MAX
+      if (buffer !== null) sendMemory.give(buffer)
+      return true
+    }
+    const wantedBytes = gatheredBytes(first, left)
+    const bounce = buffer ?? sendMemory.take(this, wantedBytes)
+    if (bounce === null) {
+      // Until then the lender may release it.
+      first.keepLentBytes()
+      // It may be served before wait() returns.
+      this.#wait = new SendMemoryWait(this, wantedBytes)
+      sendMemory.wait(this.#wait)
       return false
     }
-    const { bytes } = bounce
+    this.#isUrged = sendMemory.isScarce
+    this.#gather(first, left, bounce)
+    return true
+  }
+
+  /** Copies what the next send takes. */
+  #gather(first: PendingWrite, left: number, bounce: SendBuffer): void {
+    const { bytes } = bounce.lease
     // Less than a writer may count on to be copied at once, as memory is short.
     if (bytes.length < left) first.keepLentBytes()
     let used = 0
@@ -336,9 +444,8 @@ export class Sender extends Operation implements SendArgs, WriteOwner {
       this.#lastStaged = write.order
     }
     this.#bounce = bounce
-    this.address = bounce.address
+    this.address = bounce.lease.address
     this.lengthBytes = used
-    return true
   }
 }
 

@@ -265,6 +265,7 @@ export class TcpStream implements AsyncIterable<Uint8Array>, AsyncDisposable {
   /**
    * Sends all of `data`, which must not be changed until then. A lease may be released at once: its memory
    * stays until it is sent, without a copy. The bytes of a lease, given without it, are copied at once.
+   * It waits its turn where there is no memory to copy to, however much is held by others.
    *
    * A write that is cancelled or times out before any of it was sent is withdrawn. If a part was sent
    * it is cut there, and the stream refuses further writes: the peer could not make sense of them.

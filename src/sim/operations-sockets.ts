@@ -25,6 +25,7 @@ import {
   IORING_OP_SOCKET,
   IORING_RECV_MULTISHOT,
   IOSQE_BUFFER_SELECT,
+  MSG_DONTWAIT,
   MSG_PEEK,
   MSG_WAITALL,
   O_NONBLOCK,
@@ -40,7 +41,6 @@ import type { OperationEntry } from './operations.ts'
 import type { SimRequest } from './request.ts'
 import { SimSocket } from './socket.ts'
 
-const MSG_DONTWAIT = 0x40
 const MSG_TRUNC = 0x20
 /** After so many completions a multishot operation lets others go first. */
 const COMPLETIONS_IN_A_ROW_MAX = 32

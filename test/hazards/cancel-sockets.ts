@@ -61,9 +61,12 @@ async function acceptAll(listener: TcpListener, cancels: Cancels): Promise<void>
 }
 
 /** Makes `net` keep all the memory that it ever keeps for reuse, so that what it leases can be counted. */
-export function fillBounces(net: NetRing): void {
+export function fillBounces({ executor, sendMemory }: NetRing): void {
+  const user = { waits: executor.waits, useBuffer: ignore, urge: ignore, executorCloses: ignore }
   for (const bytes of [1, 5_000, 100_000]) {
-    const bounces = Array.from({ length: 80 }, () => net.takeBounce(bytes))
-    for (const bounce of bounces) net.returnBounce(bounce)
+    const buffers = Array.from({ length: 80 }, () => sendMemory.take(user, bytes)!)
+    for (const buffer of buffers) sendMemory.give(buffer)
   }
 }
+
+function ignore(): void {}
