@@ -24,13 +24,41 @@ import { type CheckedFaults, ERRNO_OF, type SimErrorName } from './faults.ts'
 import { FileSystem } from './file-system.ts'
 import { SimMachine } from './machine.ts'
 import { Network } from './network.ts'
-import { PENDING, type SimOperation } from './operation.ts'
 import type { CheckedSimOptions, SimTraceEntry } from './options.ts'
-import type { SimRequest } from './request.ts'
-import type { SimRing } from './sim-ring.ts'
+import type { RequestRing, SimRequest } from './request.ts'
 import { describeRequest } from './trace.ts'
 
 const SLOT_ALLOCATE = 0xffffffff
+
+/** What {@link SimOperation.attempt} returns when there is no result yet. */
+export const PENDING: number = Number.MIN_SAFE_INTEGER
+
+/** What an opcode does: one entry in a table of `operations.ts`. */
+export interface SimOperation {
+  /** Its name, without the prefix. */
+  readonly name: string
+  /**
+   * - `inline`: at submission; what it leaves pending it completes by itself.
+   * - `disk`: once, after the time that a device takes.
+   * - `socket`: at submission and whenever what it waits for may have become ready.
+   */
+  readonly kind: 'inline' | 'disk' | 'socket'
+  /** Whether its `fd` is a descriptor or registered file that must be open. */
+  readonly needsFile: boolean
+  /** The errors that may be injected. */
+  readonly errors: readonly SimErrorName[]
+  /** `POLLIN | …`: what to wait for when an attempt is pending. */
+  readonly waitEvents?: number
+  /** Does it: the completion's result, or {@link PENDING}. */
+  attempt(core: SimCore, request: SimRequest): number
+  /** What comes of an error that is injected, beside its completion. */
+  failed?(core: SimCore, request: SimRequest): void
+  /** Whether a result that is no error breaks a link all the same: a short transfer. */
+  breaksLink?(request: SimRequest, result: number): boolean
+}
+
+/** `IORING_OP_…`, and what it does. */
+export type OperationEntry = readonly [number, SimOperation]
 
 /**
  * What happens to requests: issue, wait, retry, complete, cancel. Knows no opcode.
@@ -47,10 +75,12 @@ export class SimCore {
   readonly descriptors: DescriptorTable
   readonly files: FileSystem
   readonly network: Network
-  readonly rings: Set<SimRing> = new Set()
+  readonly rings: Set<RequestRing> = new Set()
   /** Whether the program runs: a turn of the loop has begun and not ended. */
   isInTurn = false
   readonly #operations: readonly (SimOperation | undefined)[]
+  /** Requests that wait for a file to become ready; a file that none waits for has no entry. */
+  readonly #waiters = new Map<Description, Set<SimRequest>>()
 
   constructor(
     options: CheckedSimOptions,
@@ -71,6 +101,16 @@ export class SimCore {
 
   isKnown(opcode: number): boolean {
     return this.#operations[opcode] !== undefined
+  }
+
+  /** Whether an operation's `fd` is a descriptor or registered file that must be open. */
+  needsFile(opcode: number): boolean {
+    return this.#operations[opcode]?.needsFile === true
+  }
+
+  /** What its opcode is called. */
+  nameOf({ opcode }: SimRequest): string {
+    return this.#operations[opcode]?.name ?? `OP_${opcode}`
   }
 
   /** True with the probability of a fault; without any, no random number is used. */
@@ -126,7 +166,8 @@ export class SimCore {
   /** Ends a request, posts its last completion, and starts or breaks what is linked to it. */
   complete(request: SimRequest, result: number, flags = 0): void {
     this.#end(request)
-    const isBroken = result < 0 || (request.operation?.breaksLink?.(request, result) ?? false)
+    const isBroken =
+      result < 0 || (this.#operationOf(request)?.breaksLink?.(request, result) ?? false)
     if (result < 0 || !(request.flags & IOSQE_CQE_SKIP_SUCCESS)) {
       this.record(request, result, flags)
       request.ring.post(request.userDataLow, request.userDataHigh, result, flags)
@@ -141,7 +182,7 @@ export class SimCore {
   record(request: SimRequest, result: number, flags: number): void {
     const { trace } = this.options
     if (trace === null) return
-    const operation = request.operation?.name ?? `OP_${request.opcode}`
+    const operation = this.nameOf(request)
     const subject = request.subject ?? describeRequest(this, request)
     const entry: SimTraceEntry = { timeNs: this.clock.nowNs, operation, ...subject, result, flags }
     trace(entry)
@@ -159,17 +200,21 @@ export class SimCore {
   /** Lets a request wait for its file to become ready. */
   park(request: SimRequest, events: number): void {
     request.waitEvents = events | POLLERR | POLLHUP
-    request.description!.waiters.add(request)
+    const description = request.description!
+    const waiters = this.#waiters.get(description)
+    if (waiters === undefined) this.#waiters.set(description, new Set([request]))
+    else waiters.add(request)
   }
 
   /** The file may have become ready: those who wait for that try again, shortly. */
   notify(description: Description): void {
-    if (description.waiters.size === 0) return
+    const waiters = this.#waiters.get(description)
+    if (waiters === undefined) return
     const ready = description.readiness()
-    for (const request of description.waiters) {
+    for (const request of waiters) {
       if (request.event !== null || !(request.waitEvents & ready)) continue
       this.later(request, this.latencyNs(100, 2_000), () => {
-        description.waiters.delete(request)
+        this.#stopWaiting(request)
         this.attempt(request)
       })
     }
@@ -177,7 +222,7 @@ export class SimCore {
 
   /** One attempt; what stays pending waits for its file. */
   attempt(request: SimRequest): void {
-    const operation = request.operation!
+    const operation = this.#operationOf(request)!
     const injected = this.#injectError(operation, request)
     const result = injected !== 0 ? injected : operation.attempt(this, request)
     if (result !== PENDING) {
@@ -197,7 +242,11 @@ export class SimCore {
   }
 
   /** Cancels what `matches` among a ring's requests: how many if `all`, else 0 or `-errno`. */
-  cancelMatching(ring: SimRing, all: boolean, matches: (request: SimRequest) => boolean): number {
+  cancelMatching(
+    ring: RequestRing,
+    all: boolean,
+    matches: (request: SimRequest) => boolean,
+  ): number {
     let count = 0
     for (const request of [...ring.inFlight]) {
       if (!request.isStarted || request.isUnstoppable || !matches(request)) continue
@@ -223,7 +272,7 @@ export class SimCore {
   }
 
   /** Timeouts that count completions. */
-  expireCounts(ring: SimRing): void {
+  expireCounts(ring: RequestRing): void {
     if (ring.countedTimeouts.size === 0) return
     for (const request of ring.countedTimeouts) {
       if (--request.count > 0) continue
@@ -233,7 +282,7 @@ export class SimCore {
   }
 
   /** Ends everything on a ring; its completions are seen by nobody. */
-  closeRing(ring: SimRing): void {
+  closeRing(ring: RequestRing): void {
     for (const request of [...ring.inFlight]) this.#end(request)
     for (const file of ring.files ?? []) file?.release()
     ring.files = null
@@ -241,20 +290,20 @@ export class SimCore {
   }
 
   #prepare(request: SimRequest, previous: SimRequest | undefined): number {
-    request.operation = this.#operations[request.opcode] ?? null
-    if (request.operation === null) return -EINVAL
+    const operation = this.#operationOf(request)
+    if (operation === undefined) return -EINVAL
     if (request.flags & IOSQE_IO_DRAIN) return -EINVAL
     if (request.opcode === IORING_OP_LINK_TIMEOUT) {
       const isOrphan = previous === undefined || previous.opcode === IORING_OP_LINK_TIMEOUT
       return isOrphan ? -EINVAL : 0
     }
-    const isSelectable = request.operation.kind === 'socket' || request.operation.name === 'READ'
+    const isSelectable = operation.kind === 'socket' || operation.name === 'READ'
     if (request.flags & IOSQE_BUFFER_SELECT && !isSelectable) return -EOPNOTSUPP
     return 0
   }
 
   #start(request: SimRequest): void {
-    const operation = request.operation!
+    const operation = this.#operationOf(request)!
     request.isStarted = true
     if (this.options.trace !== null) request.subject = describeRequest(this, request)
     if (operation.needsFile) {
@@ -269,7 +318,7 @@ export class SimCore {
     const timeout = request.linkTimeout
     if (timeout !== null) {
       timeout.isStarted = true
-      timeout.operation!.attempt(this, timeout)
+      this.#operationOf(timeout)!.attempt(this, timeout)
     }
     if (operation.kind === 'disk') {
       const [minNs, maxNs] = this.options.diskLatencyNs
@@ -292,8 +341,20 @@ export class SimCore {
     if (request.event !== null) this.clock.cancel(request.event)
     request.event = null
     if (request.description === null) return
-    request.description.waiters.delete(request)
+    this.#stopWaiting(request)
     request.description.release()
+  }
+
+  #stopWaiting(request: SimRequest): void {
+    const description = request.description!
+    const waiters = this.#waiters.get(description)
+    waiters?.delete(request)
+    if (waiters?.size === 0) this.#waiters.delete(description)
+  }
+
+  /** What its opcode does; undefined for one that this kernel does not know. */
+  #operationOf({ opcode }: SimRequest): SimOperation | undefined {
+    return this.#operations[opcode]
   }
 
   #cancelChain(first: SimRequest): void {
@@ -320,7 +381,7 @@ export class SimCore {
   /** A transfer that has begun reports what it did; the error would come with the next. */
   #fail(name: SimErrorName, request: SimRequest): number {
     if (name === 'ECONNRESET') this.network.reset(request.description)
-    request.operation!.failed?.(this, request)
+    this.#operationOf(request)!.failed?.(this, request)
     return request.doneBytes > 0 ? request.doneBytes : -ERRNO_OF[name]
   }
 }

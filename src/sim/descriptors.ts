@@ -1,6 +1,5 @@
 import { assert, Heap, type HeapEntry } from '../base/index.ts'
 import { EBADF, EMFILE } from '../kernel/index.ts'
-import type { SimRequest } from './request.ts'
 
 /** Far above those of the real process, so that one taken for the other is found out. */
 const FIRST_FD = 10_000
@@ -11,8 +10,6 @@ export abstract class Description {
   abstract readonly label: string
   /** `fcntl(F_GETFL)` */
   statusFlags = 0
-  /** Requests that wait for it to become ready. */
-  readonly waiters: Set<SimRequest> = new Set()
   #holdCount = 0
 
   /** `POLLIN | …` as of now. */

@@ -1,6 +1,5 @@
 import { assert, type Prng } from '../base/index.ts'
 import { ENOSPC } from '../kernel/index.ts'
-import type { NameChange } from './name-journal.ts'
 
 export const PAGE_BYTES = 4096
 /** What a disk writes as a whole, or not at all. */
@@ -12,6 +11,21 @@ export type InodeKind = 'file' | 'directory' | 'link' | 'socket'
 export interface PageBudget {
   usedPages: number
   readonly pagesMax: number
+}
+
+/** A name in a directory, and what has it from now on; null for nothing. */
+export interface NameEdit {
+  readonly directory: Inode
+  readonly name: string
+  readonly inode: Inode | null
+}
+
+/** What a disk does to names as a whole, or not at all: a link, an unlink, a rename. */
+export interface NameChange {
+  readonly sequence: number
+  readonly edits: readonly NameEdit[]
+  /** What it comes after: the changes of each directory, and those of the names of each file in it. */
+  readonly chains: readonly NameChange[][]
 }
 
 /** A file, directory, symbolic link or bound socket; lives while it has a name or is open. */

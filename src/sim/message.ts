@@ -19,7 +19,8 @@ export function readMessage(core: SimCore, address: number): SimMessage | number
   if (bytes === null) return -EFAULT
   const fields = new DataView(bytes.buffer, bytes.byteOffset, MESSAGE_BYTES)
   const length = readWide(fields, 24)
-  const memory = length === 0 ? [] : readVectors(core, { address: readWide(fields, 16), length })
+  const memory =
+    length === 0 ? [] : readVectors(core.memory, { address: readWide(fields, 16), length })
   if (typeof memory === 'number') return memory
   return {
     name: readWide(fields, 0),

@@ -1,23 +1,8 @@
 import { assert, type Prng } from '../base/index.ts'
-import type { Inode } from './inode.ts'
+import type { Inode, NameChange, NameEdit } from './inode.ts'
 
 /** Changes of a directory that the disk may lag behind; older ones are then written by themselves. */
 const UNWRITTEN_MAX = 256
-
-/** A name in a directory, and what has it from now on; null for nothing. */
-export interface NameEdit {
-  readonly directory: Inode
-  readonly name: string
-  readonly inode: Inode | null
-}
-
-/** What a disk does to names as a whole, or not at all: a link, an unlink, a rename. */
-export interface NameChange {
-  readonly sequence: number
-  readonly edits: readonly NameEdit[]
-  /** What it comes after: the changes of each directory, and those of the names of each file in it. */
-  readonly chains: readonly NameChange[][]
-}
 
 /**
  * Which names a disk has, and which only its page cache: what a crash leaves.

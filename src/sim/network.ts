@@ -1,3 +1,4 @@
+import type { Prng } from '../base/index.ts'
 import {
   AF_INET,
   AF_INET6,
@@ -26,22 +27,41 @@ import {
 import { loopback, type SimAddress } from './address.ts'
 import { BoundSockets } from './bound-sockets.ts'
 import { ByteStream } from './byte-stream.ts'
-import type { SimCore } from './core.ts'
+import type { SimClock } from './clock.ts'
 import type { Description } from './descriptors.ts'
-import { SimSocket } from './socket.ts'
+import type { CheckedFaults } from './faults.ts'
+import type { FileSystem } from './file-system.ts'
+import type { CheckedSimOptions } from './options.ts'
+import { SimSocket, type SocketNetwork } from './socket.ts'
 
 const EPHEMERAL_PORT_MIN = 32_768
 const EPHEMERAL_PORT_MAX = 60_999
 const TYPE_MASK = 0xf
 const DATAGRAM_QUEUE_BYTES = 1 << 20
 
+/** The machine that a {@link Network} is in. */
+export interface NetworkMachine {
+  readonly options: CheckedSimOptions
+  readonly faults: CheckedFaults
+  readonly prng: Prng
+  readonly clock: SimClock
+  /** Where local sockets have their names. */
+  readonly files: FileSystem
+  /** True with the probability of a fault. */
+  chance(probability: number): boolean
+  /** How long a step takes that usually takes from `minNs` to `maxNs`. */
+  latencyNs(minNs: number, maxNs: number): number
+  /** A socket may have become ready. */
+  notify(socket: Description): void
+}
+
 /** The loopback network of one simulated machine. */
-export class Network {
-  readonly #core: SimCore
+export class Network implements SocketNetwork {
+  readonly #machine: NetworkMachine
   readonly #bound = new BoundSockets()
 
-  constructor(core: SimCore) {
-    this.#core = core
+  constructor(machine: NetworkMachine) {
+    this.#machine = machine
   }
 
   /** socket(2): a socket, or `-errno`. */
@@ -87,13 +107,13 @@ export class Network {
     if (socket.state === 'connected') return -EISCONN
     if (socket.state === 'listening') return -EISCONN
     if (address.family === AF_UNIX) {
-      const end = this.#core.files.resolve(this.#core.files.root, address.host, true)
+      const end = this.#machine.files.resolve(this.#machine.files.root, address.host, true)
       const isNamed = !address.host.startsWith('\0')
       if (isNamed && (typeof end === 'number' || end.inode === null)) return -ENOENT
     }
     const listeners = [...this.#bound.at(address, SOCK_STREAM)].filter(isListening)
     if (listeners.length === 0) return -ECONNREFUSED
-    const listener = listeners.length === 1 ? listeners[0]! : this.#core.prng.pick(listeners)
+    const listener = listeners.length === 1 ? listeners[0]! : this.#machine.prng.pick(listeners)
     if (listener.accepting.length >= listener.backlog) return null
     return this.#establish(socket, listener, address)
   }
@@ -105,13 +125,13 @@ export class Network {
       if (how === SHUT_WR) return 0
       this.#abandonBacklog(socket)
       socket.state = 'closed'
-      this.#core.notify(socket)
+      this.#machine.notify(socket)
       return 0
     }
     if (socket.isStream ? socket.state !== 'connected' : socket.remote === null) return -ENOTCONN
     if (how !== SHUT_WR) socket.isReadShut = true
     if (how !== SHUT_RD) this.#end(socket)
-    this.#core.notify(socket)
+    this.#machine.notify(socket)
     return 0
   }
 
@@ -126,7 +146,7 @@ export class Network {
     this.#later(outgoing, () => {
       outgoing.arrive(sent)
       const { peer } = socket
-      if (peer !== null) this.#core.notify(peer)
+      if (peer !== null) this.#machine.notify(peer)
       else this.#refuse(socket, outgoing)
     })
     return count
@@ -140,16 +160,16 @@ export class Network {
     if (socket.local === null && socket.domain !== AF_UNIX) {
       if (this.bind(socket, loopback(socket.domain, 0)) < 0) return -EAGAIN
     }
-    const isLost = this.#core.chance(this.#core.faults.datagramLoss)
+    const isLost = this.#machine.chance(this.#machine.faults.datagramLoss)
     const datagram = { from: this.#nameOf(socket), bytes: bytes.slice() }
-    const [minNs, maxNs] = this.#core.options.networkLatencyNs
-    this.#core.clock.schedule(this.#core.latencyNs(minNs, maxNs), () => {
+    const [minNs, maxNs] = this.#machine.options.networkLatencyNs
+    this.#machine.clock.schedule(this.#machine.latencyNs(minNs, maxNs), () => {
       const [receiver] = this.#bound.at(address, SOCK_DGRAM)
       if (isLost || receiver === undefined) return
       if (receiver.datagramBytes + bytes.length > DATAGRAM_QUEUE_BYTES) return
       receiver.datagrams.push(datagram)
       receiver.datagramBytes += bytes.length
-      this.#core.notify(receiver)
+      this.#machine.notify(receiver)
     })
     return bytes.length
   }
@@ -163,7 +183,7 @@ export class Network {
 
   /** Room has become free for whoever sends to this socket. */
   drained(socket: SimSocket): void {
-    if (socket.peer !== null) this.#core.notify(socket.peer)
+    if (socket.peer !== null) this.#machine.notify(socket.peer)
   }
 
   /** Breaks a connection; both ends see it. */
@@ -193,7 +213,7 @@ export class Network {
   #bindLocal(socket: SimSocket, address: SimAddress): number {
     const isNamed = address.host !== '' && !address.host.startsWith('\0')
     if (isNamed) {
-      const { files } = this.#core
+      const { files } = this.#machine
       const end = files.resolve(files.root, address.host, false)
       if (typeof end === 'number') return end
       if (end.inode !== null) return -EADDRINUSE
@@ -219,7 +239,7 @@ export class Network {
   }
 
   #establish(client: SimSocket, listener: SimSocket, address: SimAddress): number {
-    const { options } = this.#core
+    const { options } = this.#machine
     if (client.local === null) {
       const port = client.domain === AF_UNIX ? 0 : this.#freePort(client)
       if (port === 0 && client.domain !== AF_UNIX) return -EADDRNOTAVAIL
@@ -241,7 +261,7 @@ export class Network {
       socket.incoming = socket === client ? downstream : upstream
     }
     listener.accepting.push(server)
-    this.#core.notify(listener)
+    this.#machine.notify(listener)
     return 0
   }
 
@@ -253,7 +273,7 @@ export class Network {
     const { peer } = socket
     this.#later(outgoing, () => {
       outgoing.hasEnded = true
-      if (peer !== null) this.#core.notify(peer)
+      if (peer !== null) this.#machine.notify(peer)
     })
   }
 
@@ -272,7 +292,7 @@ export class Network {
     socket.isReadShut = true
     socket.isWriteShut = true
     socket.peer = null
-    this.#core.notify(socket)
+    this.#machine.notify(socket)
   }
 
   #abandonBacklog(listener: SimSocket): void {
@@ -281,9 +301,9 @@ export class Network {
 
   /** Does it when what was sent now arrives: after everything that was sent before. */
   #later(stream: ByteStream, action: () => void): void {
-    const { clock, options } = this.#core
+    const { clock, options } = this.#machine
     const [minNs, maxNs] = options.networkLatencyNs
-    const arrivalNs = clock.nowNs + this.#core.latencyNs(minNs, maxNs)
+    const arrivalNs = clock.nowNs + this.#machine.latencyNs(minNs, maxNs)
     // Strictly after, since the seed would order equal moments.
     stream.lastArrivalNs = Math.max(arrivalNs, stream.lastArrivalNs + 1)
     clock.schedule(stream.lastArrivalNs - clock.nowNs, action)
@@ -299,7 +319,7 @@ export class Network {
    * at each of the range, at most.
    */
   #freePort({ domain, type }: SimSocket): number {
-    const first = this.#core.prng.int(EPHEMERAL_PORT_MIN, EPHEMERAL_PORT_MAX)
+    const first = this.#machine.prng.int(EPHEMERAL_PORT_MIN, EPHEMERAL_PORT_MAX)
     let port = first
     while (this.#bound.at(loopback(domain, port), type).size > 0) {
       port = port === EPHEMERAL_PORT_MAX ? EPHEMERAL_PORT_MIN : port + 1

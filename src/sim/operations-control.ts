@@ -28,9 +28,7 @@ import {
   POLLERR,
   POLLHUP,
 } from '../kernel/index.ts'
-import type { SimCore } from './core.ts'
-import { PENDING, type SimOperation } from './operation.ts'
-import type { OperationEntry } from './operations.ts'
+import { type OperationEntry, PENDING, type SimCore, type SimOperation } from './core.ts'
 import { updateFiles } from './registration.ts'
 import type { SimRequest } from './request.ts'
 import { SimRing } from './sim-ring.ts'

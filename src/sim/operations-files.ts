@@ -26,11 +26,9 @@ import {
   O_RDWR,
   O_WRONLY,
 } from '../kernel/index.ts'
-import type { SimCore } from './core.ts'
+import type { OperationEntry, SimCore, SimOperation } from './core.ts'
 import type { SimErrorName } from './faults.ts'
 import { OpenFile } from './open-file.ts'
-import type { SimOperation } from './operation.ts'
-import type { OperationEntry } from './operations.ts'
 import type { SimRequest } from './request.ts'
 import { readVectors } from './vectors.ts'
 
@@ -44,10 +42,10 @@ const WRITE_ERRORS: readonly SimErrorName[] = ['EIO', 'ENOSPC', 'EAGAIN', 'EINTR
 /** Opcodes on the contents of files. */
 export const FILE_OPERATIONS: readonly OperationEntry[] = [
   [IORING_OP_READ, transfer('READ', READ_ERRORS, read, memoryOf)],
-  [IORING_OP_READV, transfer('READV', READ_ERRORS, read, readVectors)],
+  [IORING_OP_READV, transfer('READV', READ_ERRORS, read, findVectors)],
   [IORING_OP_READ_FIXED, transfer('READ_FIXED', READ_ERRORS, read, registeredOf)],
   [IORING_OP_WRITE, transfer('WRITE', WRITE_ERRORS, write, memoryOf)],
-  [IORING_OP_WRITEV, transfer('WRITEV', WRITE_ERRORS, write, readVectors)],
+  [IORING_OP_WRITEV, transfer('WRITEV', WRITE_ERRORS, write, findVectors)],
   [IORING_OP_WRITE_FIXED, transfer('WRITE_FIXED', WRITE_ERRORS, write, registeredOf)],
   [
     IORING_OP_FSYNC,
@@ -70,6 +68,10 @@ export const FILE_OPERATIONS: readonly OperationEntry[] = [
 type Memory = readonly Uint8Array<ArrayBuffer>[]
 type FindMemory = (core: SimCore, request: SimRequest) => Memory | number
 type Transfer = (core: SimCore, request: SimRequest, file: OpenFile, memory: Memory) => number
+
+function findVectors({ memory }: SimCore, request: SimRequest): Memory | number {
+  return readVectors(memory, request)
+}
 
 function transfer(
   name: string,

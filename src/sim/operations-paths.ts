@@ -28,13 +28,11 @@ import {
   O_WRONLY,
   STATX_BYTES,
 } from '../kernel/index.ts'
-import type { SimCore } from './core.ts'
+import type { OperationEntry, SimCore, SimOperation } from './core.ts'
 import type { SimErrorName } from './faults.ts'
 import type { PathEnd } from './file-system.ts'
 import type { Inode } from './inode.ts'
 import { OpenFile } from './open-file.ts'
-import type { SimOperation } from './operation.ts'
-import type { OperationEntry } from './operations.ts'
 import type { SimRequest } from './request.ts'
 import { writeStatx } from './statx.ts'
 import { readWide } from './vectors.ts'

@@ -34,10 +34,8 @@ import {
   SOCK_NONBLOCK,
 } from '../kernel/index.ts'
 import { readAddress, type SimAddress, writeAddress } from './address.ts'
-import type { SimCore } from './core.ts'
+import { type OperationEntry, PENDING, type SimCore, type SimOperation } from './core.ts'
 import { readMessage, type SimMessage, writeMessage } from './message.ts'
-import { PENDING, type SimOperation } from './operation.ts'
-import type { OperationEntry } from './operations.ts'
 import type { SimRequest } from './request.ts'
 import { SimSocket } from './socket.ts'
 

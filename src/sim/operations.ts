@@ -1,12 +1,9 @@
 import { IORING_OP_FTRUNCATE } from '../kernel/index.ts'
-import type { SimOperation } from './operation.ts'
+import type { SimOperation } from './core.ts'
 import { CONTROL_OPERATIONS } from './operations-control.ts'
 import { FILE_OPERATIONS } from './operations-files.ts'
 import { PATH_OPERATIONS } from './operations-paths.ts'
 import { SOCKET_OPERATIONS } from './operations-sockets.ts'
-
-/** `IORING_OP_…`, and what it does. */
-export type OperationEntry = readonly [number, SimOperation]
 
 const OPCODES = 64
 

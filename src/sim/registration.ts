@@ -28,6 +28,7 @@ import {
 import { BufferGroup } from './buffer-group.ts'
 import type { SimCore } from './core.ts'
 import type { Description } from './descriptors.ts'
+import type { RequestRing } from './request.ts'
 import type { SimRing } from './sim-ring.ts'
 import { readWide } from './vectors.ts'
 
@@ -86,7 +87,12 @@ export function register(
 }
 
 /** Sets registered files from an index on: -1 empties a slot. Returns how many were set. */
-export function updateFiles(core: SimCore, ring: SimRing, offset: number, fds: Int32Array): number {
+export function updateFiles(
+  core: SimCore,
+  ring: RequestRing,
+  offset: number,
+  fds: Int32Array,
+): number {
   const { files } = ring
   if (files === null) return -ENXIO
   if (offset + fds.length > files.length) return -EINVAL

@@ -1,15 +1,44 @@
 import { SQE_WORDS } from '../kernel/index.ts'
+import type { BufferGroup } from './buffer-group.ts'
 import type { SimEvent } from './clock.ts'
 import type { Description } from './descriptors.ts'
-import type { SimOperation } from './operation.ts'
-import type { SimRing } from './sim-ring.ts'
-import type { RequestSubject } from './trace.ts'
 
 const WORD = 2 ** 32
 
+/** Memory registered with a ring. */
+export interface RegisteredBuffer {
+  readonly address: number
+  readonly lengthBytes: number
+}
+
+/** What requests know of the ring that they came from. */
+export interface RequestRing {
+  /** In the order of submission. */
+  readonly inFlight: Set<SimRequest>
+  /** Timeouts that end when so many completions were posted. */
+  readonly countedTimeouts: Set<SimRequest>
+  readonly buffers: readonly RegisteredBuffer[] | null
+  files: (Description | null)[] | null
+  readonly bufferGroups: Map<number, BufferGroup>
+  /** Completions posted, wherever they are, that have not been reaped. */
+  readonly unreapedCount: number
+  /** Posts a completion. */
+  post(low: number, high: number, result: number, flags: number): void
+  /** Posts one of several completions; false if there is no room: then it must be the last. */
+  postMore(request: SimRequest, result: number, flags: number): boolean
+}
+
+/** What a request is about, for people. */
+export interface RequestSubject {
+  /** Descriptor and what that is, paths, or an address; empty if there are none. */
+  readonly subject: string
+  readonly offsetBytes: number | null
+  readonly lengthBytes: number | null
+}
+
 /** One submission entry, from when the kernel takes it to its last completion. */
 export class SimRequest {
-  readonly ring: SimRing
+  readonly ring: RequestRing
   readonly opcode: number
   /** `IOSQE_…` */
   readonly flags: number
@@ -30,8 +59,6 @@ export class SimRequest {
   readonly bufferIndex: number
   readonly fileIndex: number
 
-  /** Null for an opcode that this kernel does not know. */
-  operation: SimOperation | null = null
   description: Description | null = null
   /** What it is about, where completions are traced. */
   subject: RequestSubject | null = null
@@ -55,7 +82,7 @@ export class SimRequest {
   /** The timeout that bounds this entry. */
   linkTimeout: SimRequest | null = null
 
-  constructor(ring: SimRing, sqes: Int32Array, index: number) {
+  constructor(ring: RequestRing, sqes: Int32Array, index: number) {
     const base = index * SQE_WORDS
     const first = sqes[base]! >>> 0
     this.ring = ring

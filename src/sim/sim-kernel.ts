@@ -121,8 +121,9 @@ export class SimKernel implements Kernel {
     const requests = [...rings].flatMap((ring) => [...ring.inFlight])
     return {
       descriptors: open.map(({ fd, description }) => `${fd} ${description.label}`),
-      requests: requests.map(({ operation, description, opcode }) => {
-        const name = operation?.name ?? `OP_${opcode}`
+      requests: requests.map((request) => {
+        const { description } = request
+        const name = this.#core.nameOf(request)
         return description === null ? name : `${name} on ${description.label}`
       }),
       unreapedCount: [...rings].reduce((sum, ring) => sum + ring.unreapedCount, 0),

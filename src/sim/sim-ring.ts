@@ -29,7 +29,7 @@ import {
 import type { BufferGroup } from './buffer-group.ts'
 import type { SimCore } from './core.ts'
 import { Description } from './descriptors.ts'
-import { SimRequest } from './request.ts'
+import { type RegisteredBuffer, type RequestRing, SimRequest } from './request.ts'
 
 const ENTRY_COUNT_MAX = 32_768
 const KNOWN_SETUP_FLAGS = 0x1ffff
@@ -53,22 +53,14 @@ interface HeldCompletion {
   readonly flags: number
 }
 
-/** Memory registered with a ring. */
-export interface RegisteredBuffer {
-  readonly address: number
-  readonly lengthBytes: number
-}
-
 /** The kernel's side of one ring. */
-export class SimRing extends Description {
+export class SimRing extends Description implements RequestRing {
   override readonly label = 'io_uring'
   readonly memory: RingMemory
   readonly core: SimCore
-  /** In the order of submission. */
   readonly inFlight: Set<SimRequest> = new Set()
   buffers: RegisteredBuffer[] | null = null
   files: (Description | null)[] | null = null
-  /** Timeouts that end when so many completions were posted. */
   readonly countedTimeouts: Set<SimRequest> = new Set()
   readonly bufferGroups: Map<number, BufferGroup> = new Map()
   /** How many completions were posted, ever. */
@@ -141,7 +133,6 @@ export class SimRing extends Description {
     return (this.#words[CQ_TAIL]! - this.#words[CQ_HEAD]!) | 0
   }
 
-  /** Completions posted, wherever they are, that have not been reaped. */
   get unreapedCount(): number {
     return this.readyCount + this.#deferred.length + this.#overflow.length
   }
@@ -172,7 +163,6 @@ export class SimRing extends Description {
     for (const completion of deferred) this.#write(completion)
   }
 
-  /** Posts a completion. */
   post(low: number, high: number, result: number, flags: number): void {
     const completion = { low, high, result, flags }
     this.postedCount++
@@ -186,7 +176,6 @@ export class SimRing extends Description {
     this.core.notify(this)
   }
 
-  /** Posts one of several completions; false if there is no room: then it must be the last. */
   postMore(request: SimRequest, result: number, flags: number): boolean {
     if (this.unreapedCount >= this.#layout.cqEntryCount || this.#overflow.length > 0) return false
     if (this.core.chance(this.core.faults.multishotEnd)) return false

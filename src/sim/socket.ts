@@ -3,7 +3,6 @@ import type { SimAddress } from './address.ts'
 import type { ByteStream } from './byte-stream.ts'
 import { Description } from './descriptors.ts'
 import type { Inode } from './inode.ts'
-import type { Network } from './network.ts'
 
 const POLLRDHUP = 0x2000
 
@@ -13,6 +12,12 @@ export type SocketState = 'new' | 'connecting' | 'listening' | 'connected' | 'cl
 export interface Datagram {
   readonly from: SimAddress | null
   readonly bytes: Uint8Array
+}
+
+/** The network that a socket is on. */
+export interface SocketNetwork {
+  /** Its last descriptor is gone. */
+  close(socket: SimSocket): void
 }
 
 /** A socket of the simulated network. */
@@ -39,9 +44,9 @@ export class SimSocket extends Description {
   isWriteShut = false
   /** Values of options that were set, by `level:option`. */
   readonly optionValues: Map<string, number> = new Map()
-  readonly #network: Network
+  readonly #network: SocketNetwork
 
-  constructor(network: Network, domain: number, type: number) {
+  constructor(network: SocketNetwork, domain: number, type: number) {
     super()
     this.#network = network
     this.domain = domain

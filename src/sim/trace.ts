@@ -30,22 +30,22 @@ import {
   IOSQE_FIXED_FILE,
 } from '../kernel/index.ts'
 import { readAddress } from './address.ts'
-import type { SimCore } from './core.ts'
+import type { AddressSpace } from './address-space.ts'
+import type { DescriptorTable } from './descriptors.ts'
 import type { SimTraceEntry } from './options.ts'
-import type { SimRequest } from './request.ts'
+import type { RequestSubject, SimRequest } from './request.ts'
 import { readVectors } from './vectors.ts'
 
-/** What a request is about, for people. */
-export interface RequestSubject {
-  /** Descriptor and what that is, paths, or an address; empty if there are none. */
-  readonly subject: string
-  readonly offsetBytes: number | null
-  readonly lengthBytes: number | null
+/** What {@link describeRequest} looks at besides the request. */
+export interface TraceSources {
+  readonly memory: AddressSpace
+  readonly descriptors: DescriptorTable
+  needsFile(opcode: number): boolean
 }
 
 /** What a request is about, as of now: once it has ended, its descriptor and memory may be another's. */
-export function describeRequest(core: SimCore, request: SimRequest): RequestSubject {
-  const subject = subjectOf(core, request)
+export function describeRequest(sources: TraceSources, request: SimRequest): RequestSubject {
+  const subject = subjectOf(sources, request)
   const { offset, length } = request
   switch (request.opcode) {
     case IORING_OP_READ:
@@ -55,7 +55,7 @@ export function describeRequest(core: SimCore, request: SimRequest): RequestSubj
       return { subject, offsetBytes: offset, lengthBytes: length }
     case IORING_OP_READV:
     case IORING_OP_WRITEV:
-      return { subject, offsetBytes: offset, lengthBytes: vectorBytes(core, request) }
+      return { subject, offsetBytes: offset, lengthBytes: vectorBytes(sources, request) }
     case IORING_OP_FALLOCATE:
       // ABI: the length of the range is where other operations have an address.
       return { subject, offsetBytes: offset, lengthBytes: request.address }
@@ -70,8 +70,8 @@ export function describeRequest(core: SimCore, request: SimRequest): RequestSubj
   }
 }
 
-function subjectOf(core: SimCore, request: SimRequest): string {
-  const path = (address: number): string => `'${core.memory.text(address) ?? '?'}'`
+function subjectOf(sources: TraceSources, request: SimRequest): string {
+  const path = (address: number): string => `'${sources.memory.text(address) ?? '?'}'`
   switch (request.opcode) {
     case IORING_OP_OPENAT:
     case IORING_OP_OPENAT2:
@@ -80,7 +80,7 @@ function subjectOf(core: SimCore, request: SimRequest): string {
       return path(request.address)
     case IORING_OP_STATX: {
       const name = path(request.address)
-      return name === "''" ? descriptorOf(core, request) : name
+      return name === "''" ? descriptorOf(sources, request) : name
     }
     case IORING_OP_RENAMEAT:
     case IORING_OP_LINKAT:
@@ -88,24 +88,24 @@ function subjectOf(core: SimCore, request: SimRequest): string {
       return `${path(request.address)} to ${path(request.offset)}`
     case IORING_OP_CONNECT:
     case IORING_OP_BIND:
-      return `${descriptorOf(core, request)} to ${addressOf(core, request)}`
+      return `${descriptorOf(sources, request)} to ${addressOf(sources, request)}`
     default:
-      return request.operation?.needsFile || request.opcode === IORING_OP_CLOSE
-        ? descriptorOf(core, request)
+      return sources.needsFile(request.opcode) || request.opcode === IORING_OP_CLOSE
+        ? descriptorOf(sources, request)
         : ''
   }
 }
 
-function descriptorOf(core: SimCore, request: SimRequest): string {
+function descriptorOf(sources: TraceSources, request: SimRequest): string {
   const { files } = request.ring
   const slot = request.opcode === IORING_OP_CLOSE ? request.fileIndex - 1 : request.fd
   const isFixed = request.opcode === IORING_OP_CLOSE ? slot >= 0 : request.flags & IOSQE_FIXED_FILE
   if (isFixed) return `slot ${slot} ${files?.[slot]?.label ?? '(none)'}`
-  return `fd ${request.fd} ${core.descriptors.get(request.fd)?.label ?? '(none)'}`
+  return `fd ${request.fd} ${sources.descriptors.get(request.fd)?.label ?? '(none)'}`
 }
 
-function addressOf(core: SimCore, request: SimRequest): string {
-  const raw = core.memory.view(request.address, request.offset)
+function addressOf(sources: TraceSources, request: SimRequest): string {
+  const raw = sources.memory.view(request.address, request.offset)
   const address = raw === null ? -1 : readAddress(raw)
   if (typeof address === 'number') return '?'
   const { family, host, port } = address
@@ -115,8 +115,8 @@ function addressOf(core: SimCore, request: SimRequest): string {
   return `[${bytes.toString('hex').replace(/.{4}(?=.)/g, '$&:')}]:${port}`
 }
 
-function vectorBytes(core: SimCore, request: SimRequest): number | null {
-  const views = readVectors(core, request)
+function vectorBytes(sources: TraceSources, request: SimRequest): number | null {
+  const views = readVectors(sources.memory, request)
   return typeof views === 'number' ? null : views.reduce((sum, view) => sum + view.length, 0)
 }
 

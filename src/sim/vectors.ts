@@ -1,21 +1,21 @@
 import { EFAULT, EINVAL } from '../kernel/index.ts'
-import type { SimCore } from './core.ts'
+import type { AddressSpace } from './address-space.ts'
 
 const VECTOR_BYTES = 16
 const VECTORS_MAX = 1024
 
 /** The memory that `length` vectors (`struct iovec`) at `address` name, or `-errno`. */
 export function readVectors(
-  core: SimCore,
+  memory: AddressSpace,
   { address, length }: { readonly address: number; readonly length: number },
 ): Uint8Array<ArrayBuffer>[] | number {
   if (length > VECTORS_MAX) return -EINVAL
-  const bytes = core.memory.view(address, length * VECTOR_BYTES)
+  const bytes = memory.view(address, length * VECTOR_BYTES)
   if (bytes === null) return -EFAULT
   const fields = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const found: Uint8Array<ArrayBuffer>[] = []
   for (let at = 0; at < bytes.length; at += VECTOR_BYTES) {
-    const view = core.memory.view(readWide(fields, at), readWide(fields, at + 8))
+    const view = memory.view(readWide(fields, at), readWide(fields, at + 8))
     if (view === null) return -EFAULT
     found.push(view)
   }
