@@ -12,7 +12,7 @@ interface AuditedQueue {
 
 /** What an audit looks at. */
 export interface AuditSources {
-  readonly queues: ReadonlySet<AuditedQueue>
+  readonly queues: Iterable<AuditedQueue> & { readonly size: number }
   readonly scheduler: { audit(): void }
   /** The queues that wait for a turn, by the heap. */
   readonly waiting: { readonly size: number }

@@ -1,4 +1,4 @@
-import { assert, count, NS_PER_MS, showAs } from '../base/index.ts'
+import { assert, count, showAs } from '../base/index.ts'
 import {
   DOUBLE_DEADLINE_NS,
   DOUBLE_NOW_NS,
@@ -23,6 +23,7 @@ import { checkExecutorOptions, type ExecutorOptions } from './executor-options.t
 import { FollowUps } from './follow-ups.ts'
 import { HostQueue } from './host-queue.ts'
 import { Preemption } from './preempt.ts'
+import { QueueSet } from './queue-set.ts'
 import { Scheduler } from './scheduler.ts'
 import { type CheckedStallOptions, StallDetector, validateStallOptions } from './stall-detector.ts'
 import type { StallOptions } from './stall-report.ts'
@@ -60,15 +61,13 @@ export class Executor implements AsyncDisposable {
   readonly preemption: Preemption
   /** @internal How the turn goes on behind the continuations of its first batch. */
   readonly followUps: FollowUps
-  /** @internal The smallest latency class among the queues, or Infinity. */
-  latencyNsMin = Number.POSITIVE_INFINITY
 
   /** @internal Called as it leaves the event loop. */
   onLeave: (() => void) | null = null
 
   readonly #scheduler = new Scheduler<TaskQueue | HostQueue>()
   readonly #host: HostQueue
-  readonly #queues = new Set<TaskQueue>()
+  readonly #queues = new QueueSet()
   readonly #words: Int32Array
   readonly #doubles: Float64Array
   #running: TaskQueue | null = null
@@ -76,8 +75,6 @@ export class Executor implements AsyncDisposable {
   #readyBudget = READY_BUDGET
   readonly #chains: CompletionChains
   #taskCount = 0
-  /** When a manager of shares is to be asked next. */
-  #adjustNs = Number.POSITIVE_INFINITY
   #closing: Closing | null = null
   #isClosed = false
   /** In simulation only. */
@@ -146,8 +143,6 @@ export class Executor implements AsyncDisposable {
     this.assertOpen('create a task queue')
     const queue = new TaskQueue(this, name, options)
     this.#queues.add(queue)
-    this.latencyNsMin = Math.min(this.latencyNsMin, queue.latencyNs)
-    this.#adjustNs = Math.min(this.#adjustNs, queue.currentShares.dueNs)
     this.#stalls?.addQueue(queue)
     return queue
   }
@@ -325,11 +320,6 @@ export class Executor implements AsyncDisposable {
   forgetQueue(queue: TaskQueue): void {
     this.#queues.delete(queue)
     this.#stalls?.removeQueue(queue)
-    // Only then: queues may come and go by the thousand.
-    if (queue.latencyNs > this.latencyNsMin || !queue.isLatencySensitive) return
-    this.latencyNsMin = Number.POSITIVE_INFINITY
-    for (const { latencyNs } of this.#queues)
-      this.latencyNsMin = Math.min(this.latencyNsMin, latencyNs)
   }
 
   /** @internal The queue whose turn has not been charged yet, or null. */
@@ -362,6 +352,11 @@ export class Executor implements AsyncDisposable {
     return this.#scheduler.hasUrgent()
   }
 
+  /** @internal The smallest latency class among the queues, or Infinity. */
+  get latencyNsMin(): number {
+    return this.#queues.latencyNsMin
+  }
+
   /** @internal The latency class of Node's loop while that waits for its turn, else Infinity. */
   get hostLatencyNs(): number {
     return this.#host.isRunnable ? this.#host.latencyNs : Number.POSITIVE_INFINITY
@@ -385,7 +380,7 @@ export class Executor implements AsyncDisposable {
     this.#audit?.check(this.#words[WORD_RUNNABLE]!)
     const nowNs = this.#chains.collect(this.#doubles[DOUBLE_NOW_NS]!)
     if (nowNs >= this.#doubles[DOUBLE_DEADLINE_NS]!) this.reactor.timers.expire(nowNs)
-    if (nowNs >= this.#adjustNs) this.#adjustShares(nowNs)
+    if (nowNs >= this.#queues.adjustNs) this.#queues.adjustShares(nowNs, this.#scheduler)
     const next = this.#scheduler.pick()
     const queue = next instanceof TaskQueue ? next : undefined
     if (this.#stalls !== null) this.#stalls.beginTurn(queue)
@@ -411,20 +406,6 @@ export class Executor implements AsyncDisposable {
   /** Has the hook leave to Node's loop as this turn ends. */
   #leave(): void {
     this.#words[WORD_LEAVE] = this.#words[WORD_RUNNABLE]! > 0 ? LEAVE_CONTESTED : LEAVE_ALONE
-  }
-
-  /** Asks managers of shares; also for queues that wait, since few shares can make them wait long. */
-  #adjustShares(nowNs: number): void {
-    // One that throws ends this turn: the others are asked soon.
-    this.#adjustNs = nowNs + NS_PER_MS
-    let dueNs = Number.POSITIVE_INFINITY
-    for (const queue of this.#queues) {
-      const before = queue.shares
-      queue.currentShares.adjust(nowNs)
-      if (queue.shares !== before) this.#scheduler.rescale(queue, queue.shares / before)
-      dueNs = Math.min(dueNs, queue.currentShares.dueNs)
-    }
-    this.#adjustNs = dueNs
   }
 
   #endTurn(sequence: number): void {

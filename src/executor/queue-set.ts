@@ -1,0 +1,53 @@
+import { NS_PER_MS } from '../base/index.ts'
+import type { TaskQueue } from './task-queue.ts'
+
+/** The scheduler, which weighs a queue by its shares. */
+interface ShareScheduler {
+  rescale(queue: TaskQueue, factor: number): void
+}
+
+/** The task queues of one executor, the default one first, and what is known of all of them. */
+export class QueueSet {
+  /** The smallest latency class among them, or Infinity. */
+  latencyNsMin: number = Number.POSITIVE_INFINITY
+  /** When a manager of shares is to be asked next. */
+  adjustNs: number = Number.POSITIVE_INFINITY
+  readonly #queues = new Set<TaskQueue>()
+
+  get size(): number {
+    return this.#queues.size
+  }
+
+  [Symbol.iterator](): Iterator<TaskQueue> {
+    return this.#queues.values()
+  }
+
+  add(queue: TaskQueue): void {
+    this.#queues.add(queue)
+    this.latencyNsMin = Math.min(this.latencyNsMin, queue.latencyNs)
+    this.adjustNs = Math.min(this.adjustNs, queue.currentShares.dueNs)
+  }
+
+  delete(queue: TaskQueue): void {
+    this.#queues.delete(queue)
+    // Only then: queues may come and go by the thousand.
+    if (queue.latencyNs > this.latencyNsMin || !queue.isLatencySensitive) return
+    this.latencyNsMin = Number.POSITIVE_INFINITY
+    for (const { latencyNs } of this.#queues)
+      this.latencyNsMin = Math.min(this.latencyNsMin, latencyNs)
+  }
+
+  /** Asks managers of shares; also for queues that wait, since few shares can make them wait long. */
+  adjustShares(nowNs: number, scheduler: ShareScheduler): void {
+    // A manager that throws ends this turn: the others are asked soon.
+    this.adjustNs = nowNs + NS_PER_MS
+    let dueNs = Number.POSITIVE_INFINITY
+    for (const queue of this.#queues) {
+      const before = queue.shares
+      queue.currentShares.adjust(nowNs)
+      if (queue.shares !== before) scheduler.rescale(queue, queue.shares / before)
+      dueNs = Math.min(dueNs, queue.currentShares.dueNs)
+    }
+    this.adjustNs = dueNs
+  }
+}
