@@ -14,7 +14,7 @@ const [style, batchText, countText] = process.argv.slice(2)
 const batchCount = Number(batchText)
 const operationCount = Number(countText)
 const current = executor()
-const ring = current.reactor.main
+const ring = current.io.main
 
 /** Submits itself again as it is reaped, as long as there is something left. */
 class ReapedNop extends Operation {

@@ -29,5 +29,5 @@ export function allocateBuffer(lengthBytes: number): Lease {
   validateInteger('allocate a buffer', 'lengthBytes', lengthBytes, { min: 1, max: GIB })
   const owner = executor()
   owner.assertOpen('allocate a buffer')
-  return owner.reactor.memory.allocate(lengthBytes)
+  return owner.memory.allocate(lengthBytes)
 }

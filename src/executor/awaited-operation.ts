@@ -79,7 +79,7 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
     if (this.#cancellation !== null) return
     // By name, without a search for what was not submitted yet: there may be many.
     this.#cancellation = { reason, isWithdrawn: false }
-    this.executor.reactor.cancelAgain(this)
+    this.executor.io.cancelAgain(this)
   }
 
   override executorLeft(reason: RuntimeError): void {
@@ -90,12 +90,12 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
   }
 
   cancel(reason: unknown): void {
-    const { reactor } = this.executor
-    if (this.#cancellation !== null || reactor.ringOf(this) === null) return
+    const { io } = this.executor
+    if (this.#cancellation !== null || io.ringOf(this) === null) return
     // First, since making room for the request may bring a completion, which is to know.
     const cancellation = { reason, isWithdrawn: false }
     this.#cancellation = cancellation
-    cancellation.isWithdrawn = reactor.cancel(this)
+    cancellation.isWithdrawn = io.cancel(this)
   }
 
   /** Whether it was asked to stop, so that its result is of interest to nobody. */

@@ -8,7 +8,7 @@ import {
   validateOptions,
   wrongType,
 } from '../base/index.ts'
-import { Timer, type Timers } from '../reactor/index.ts'
+import { Timer, type TimerPort } from '../reactor/index.ts'
 import { abortHub } from './abort-hub.ts'
 import type { Cancellable } from './cancellable.ts'
 import type { TaskInContext } from './context.ts'
@@ -43,7 +43,7 @@ export class WaitStep implements WaitOptions {
 
 /** What a wait asks of its executor: whose wait it is, and the timers that bound it. */
 export interface WaitHome {
-  readonly timers: Timers
+  readonly timers: TimerPort
   readonly waits: Waits
   currentTask(): TaskInContext | null
   currentQueue(): RunQueue

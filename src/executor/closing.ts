@@ -1,6 +1,6 @@
 import { NS_PER_MS, NS_PER_S, type RunQueue, RuntimeError } from '../base/index.ts'
 import { WORD_CLOSING } from '../kernel/index.ts'
-import { type Reactor, Timer } from '../reactor/index.ts'
+import { type Reactor, Timer, type TimerPort } from '../reactor/index.ts'
 import type { Operation } from '../ring/index.ts'
 import { guardRejections } from './close-guard.ts'
 import { createDeferred } from './deferred.ts'
@@ -19,7 +19,6 @@ const RING_COUNT_MAX = 3
 /** What a {@link Closing} needs of the executor that closes. */
 export interface ClosingPort {
   readonly name: string
-  readonly reactor: Reactor
   readonly waits: Waits
   readonly defaultQueue: RunQueue
   taskQueues(): readonly RunQueue[]
@@ -37,6 +36,7 @@ export interface ClosingPort {
 export class Closing {
   readonly promise: Promise<void>
   readonly #port: ClosingPort
+  readonly #reactor: Reactor
   readonly #reason: RuntimeError
   readonly #resolve: () => void
   /** Tasks that wait for the close, so that it does not wait for them. */
@@ -48,11 +48,12 @@ export class Closing {
   #cancelNs = Number.POSITIVE_INFINITY
   #quietCount = 0
 
-  constructor(port: ClosingPort) {
+  constructor(port: ClosingPort, reactor: Reactor) {
     const deferred = createDeferred<void>()
     this.promise = deferred.promise
     this.#resolve = deferred.resolve as () => void
     this.#port = port
+    this.#reactor = reactor
     this.#reason = new RuntimeError(
       'ERR_EXECUTOR_CLOSED',
       `Cannot go on as executor '${port.name}' was closed`,
@@ -67,7 +68,8 @@ export class Closing {
 
   /** Tells everybody. User code runs at the end only, in listeners of the tasks' signals. */
   tell(): void {
-    const { reactor, waits } = this.#port
+    const { waits } = this.#port
+    const reactor = this.#reactor
     const reason = this.#reason
     waits.closeReason = reason
     for (const operation of reactor.inFlight()) {
@@ -85,12 +87,13 @@ export class Closing {
     const nowNs = this.#port.nowNs()
     this.#endNs = nowNs + DRAIN_NS_MAX
     this.#cancelNs = nowNs + CANCEL_AGAIN_NS
-    new Look(this.#port.defaultQueue, () => this.#look()).arm(this.#port.reactor, nowNs)
+    new Look(this.#port.defaultQueue, () => this.#look()).arm(this.#reactor.timers, nowNs)
   }
 
   /** Called once the loop is left: settles what has not ended in time. */
   finish(): void {
-    const { reactor, waits } = this.#port
+    const { waits } = this.#port
+    const reactor = this.#reactor
     const reason = this.#reason
     for (const wait of [...waits.shielded]) wait.executorLeft(reason)
     for (const operation of reactor.inFlight()) operation.executorLeft(reason)
@@ -113,7 +116,7 @@ export class Closing {
     }
     if (nowNs >= this.#cancelNs) {
       this.#cancelNs = nowNs + CANCEL_AGAIN_NS
-      for (const operation of this.#told) this.#port.reactor.cancelAgain(operation)
+      for (const operation of this.#told) this.#reactor.cancelAgain(operation)
     }
     return this.#quietCount > 0 ? nowNs : Math.min(nowNs + LOOK_NS, this.#endNs)
   }
@@ -133,7 +136,7 @@ export class Closing {
   }
 
   #hasOperation(): boolean {
-    const { reactor } = this.#port
+    const reactor = this.#reactor
     const { words } = reactor.control
     for (let ring = 0; ring < RING_COUNT_MAX; ring++) {
       if (words[WORD_CLOSING + ring]! > 0) return true
@@ -156,20 +159,20 @@ export class Closing {
 /** Keeps the program alive while it looks again and again. */
 class Look extends Timer {
   readonly #look: () => number | null
-  #reactor: Reactor | null = null
+  #timers: TimerPort | null = null
 
   constructor(home: RunQueue, look: () => number | null) {
     super(home, { keepsAlive: true, runsUserCode: true })
     this.#look = look
   }
 
-  arm(reactor: Reactor, deadlineNs: number): void {
-    this.#reactor = reactor
-    reactor.timers.arm(this, deadlineNs)
+  arm(timers: TimerPort, deadlineNs: number): void {
+    this.#timers = timers
+    timers.arm(this, deadlineNs)
   }
 
   override run(): void {
     const nextNs = this.#look()
-    if (nextNs !== null) this.arm(this.#reactor!, nextNs)
+    if (nextNs !== null) this.arm(this.#timers!, nextNs)
   }
 }

@@ -1,8 +1,10 @@
 import { assert, count, showAs } from '../base/index.ts'
 import {
+  type DescriptorTable,
   DOUBLE_DEADLINE_NS,
   DOUBLE_NOW_NS,
   DOUBLE_TURN_END_NS,
+  type Kernel,
   kernelError,
   LEAVE_ALONE,
   LEAVE_CONTESTED,
@@ -13,7 +15,8 @@ import {
   WORD_RUNNABLE,
   WORD_TURN_SEQUENCE,
 } from '../kernel/index.ts'
-import { Reactor, type Timers } from '../reactor/index.ts'
+import type { IoMemory } from '../memory/index.ts'
+import { type IoPort, type LivenessPort, Reactor, type TimerPort } from '../reactor/index.ts'
 import { Audit } from './audit.ts'
 import { Closing } from './closing.ts'
 import { CompletionChains } from './completion-chains.ts'
@@ -51,9 +54,17 @@ export class Executor implements AsyncDisposable {
 
   readonly name: string
   /** @internal */
-  readonly reactor: Reactor
+  readonly kernel: Kernel
+  /** @internal Where operations go. */
+  readonly io: IoPort
   /** @internal */
-  readonly timers: Timers
+  readonly memory: IoMemory
+  /** @internal */
+  readonly timers: TimerPort
+  /** @internal What else keeps the program alive. */
+  readonly liveness: LivenessPort
+  /** @internal Descriptors that are closed with the loop at the latest. */
+  readonly descriptors: DescriptorTable
   /** @internal Who waits, for {@link close} to find. */
   readonly waits: Waits
   readonly defaultQueue: TaskQueue
@@ -65,6 +76,7 @@ export class Executor implements AsyncDisposable {
   /** @internal Called as it leaves the event loop. */
   onLeave: (() => void) | null = null
 
+  readonly #reactor: Reactor
   readonly #scheduler = new Scheduler<TaskQueue | HostQueue>()
   readonly #host: HostQueue
   readonly #queues = new QueueSet()
@@ -88,18 +100,24 @@ export class Executor implements AsyncDisposable {
     const checked = checkExecutorOptions(options)
     this.name = checked.name
     assertThreadFree(checked.kernel)
-    this.reactor = new Reactor(checked, () => this.#turn())
-    this.timers = this.reactor.timers
+    const reactor = new Reactor(checked, () => this.#turn())
+    this.#reactor = reactor
+    this.kernel = reactor.kernel
+    this.io = reactor
+    this.memory = reactor.memory
+    this.timers = reactor.timers
+    this.liveness = reactor.liveness
+    this.descriptors = reactor.host
     this.waits = new Waits(checked.name)
-    this.#words = this.reactor.control.words
-    this.#doubles = this.reactor.control.doubles
-    this.preemption = new Preemption(this.reactor, this, checked.sliceNs)
+    this.#words = reactor.control.words
+    this.#doubles = reactor.control.doubles
+    this.preemption = new Preemption(reactor, this, checked.sliceNs)
     this.#host = new HostQueue(checked.host, this.#doubles)
     const waiting = new WaitingQueues(this.#scheduler, this.#host)
-    this.#chains = new CompletionChains(this.reactor, waiting)
-    this.followUps = new FollowUps(this, waiting)
+    this.#chains = new CompletionChains(reactor, waiting)
+    this.followUps = new FollowUps({ home: this, reactor, runnable: waiting })
     if (checked.kernel.name === 'sim') {
-      const [queues, scheduler, reactor] = [this.#queues, this.#scheduler, this.reactor]
+      const [queues, scheduler] = [this.#queues, this.#scheduler]
       this.#audit = new Audit({ queues, scheduler, reactor, waiting })
     }
     this.defaultQueue = new TaskQueue(this, 'default', {})
@@ -120,7 +138,7 @@ export class Executor implements AsyncDisposable {
   }
 
   nowNs(): number {
-    return this.reactor.kernel.nowNs()
+    return this.kernel.nowNs()
   }
 
   /** The queue that the running code belongs to; the default queue outside of any task. */
@@ -165,7 +183,7 @@ export class Executor implements AsyncDisposable {
   stats(): ExecutorStats {
     return readStats({
       name: this.name,
-      reactor: this.reactor,
+      reactor: this.#reactor,
       queues: this.#queues,
       host: this.#host,
       taskCount: this.#taskCount,
@@ -211,7 +229,7 @@ export class Executor implements AsyncDisposable {
     const checked = options === null ? null : validateStallOptions(options, this.#sliceNs)
     this.#stalls?.stop()
     this.#stalls = null
-    if (checked !== null) this.#stalls = new StallDetector(this, checked)
+    if (checked !== null) this.#stalls = this.#createStallDetector(checked)
   }
 
   /**
@@ -293,14 +311,14 @@ export class Executor implements AsyncDisposable {
     this.followUps.end()
     this.#stalls?.stop()
     this.#stalls = null
-    this.reactor.close()
+    this.#reactor.close()
     this.#leaveThread()
     this.onLeave?.()
     this.#closing?.finish()
   }
 
   #beginClosing(): Closing {
-    const closing = new Closing(this)
+    const closing = new Closing(this, this.#reactor)
     this.#closing = closing
     closing.addCaller(this.currentTask())
     closing.tell()
@@ -309,11 +327,15 @@ export class Executor implements AsyncDisposable {
 
   #startStallDetector(options: CheckedStallOptions): StallDetector {
     try {
-      return new StallDetector(this, options)
+      return this.#createStallDetector(options)
     } catch (error) {
-      this.reactor.close()
+      this.#reactor.close()
       throw error
     }
+  }
+
+  #createStallDetector(options: CheckedStallOptions): StallDetector {
+    return new StallDetector(this, { ...options, control: this.#reactor.control })
   }
 
   /** @internal */
@@ -339,7 +361,7 @@ export class Executor implements AsyncDisposable {
       this.#scheduler.wake(queue, this.#doubles[DOUBLE_NOW_NS]!)
       if (queue.claim !== null && this.#scheduler.hasUrgent()) this.preemption.isDue = true
     }
-    if (this.#words[WORD_REFERENCED] === 0) this.reactor.host.reference()
+    if (this.#words[WORD_REFERENCED] === 0) this.#reactor.host.reference()
   }
 
   /** @internal A queue has lost its last waiter; only a turn takes any. */
@@ -375,19 +397,19 @@ export class Executor implements AsyncDisposable {
   #turn(): void {
     if (this.#words[WORD_ENTER_ERROR] !== 0) this.#failEnter()
     this.#endTurn((this.#words[WORD_TURN_SEQUENCE]! - 2) | 0)
-    this.reactor.reap()
+    this.#reactor.reap()
     this.#syncHost()
     this.#audit?.check(this.#words[WORD_RUNNABLE]!)
     const nowNs = this.#chains.collect(this.#doubles[DOUBLE_NOW_NS]!)
-    if (nowNs >= this.#doubles[DOUBLE_DEADLINE_NS]!) this.reactor.timers.expire(nowNs)
+    if (nowNs >= this.#doubles[DOUBLE_DEADLINE_NS]!) this.#reactor.timers.expire(nowNs)
     if (nowNs >= this.#queues.adjustNs) this.#queues.adjustShares(nowNs, this.#scheduler)
     const next = this.#scheduler.pick()
     const queue = next instanceof TaskQueue ? next : undefined
     if (this.#stalls !== null) this.#stalls.beginTurn(queue)
     if (queue !== undefined) this.#runBatch(queue, nowNs)
-    else if (next !== undefined) this.#leave()
+    else if (next !== undefined) this.#leaveToHost()
     // Also while others are waiting: the host's events may not wait until nobody is.
-    this.reactor.arm()
+    this.#reactor.arm()
   }
 
   /** Charges Node's loop what it has run, and has it wait for its turn if it has something to do. */
@@ -404,7 +426,7 @@ export class Executor implements AsyncDisposable {
   }
 
   /** Has the hook leave to Node's loop as this turn ends. */
-  #leave(): void {
+  #leaveToHost(): void {
     this.#words[WORD_LEAVE] = this.#words[WORD_RUNNABLE]! > 0 ? LEAVE_CONTESTED : LEAVE_ALONE
   }
 

@@ -17,13 +17,23 @@ const SETTLED: Promise<void> = Promise.resolve()
 /** The turn that goes on: what of its executor decides, and does, that. */
 export interface TurnHome {
   readonly preemption: { readonly isDue: boolean }
-  readonly reactor: {
-    readonly control: LoopControl
-    readonly hasUrgentCompletions: boolean
-    readonly main: { readonly unsubmittedCount: number; submit(): number; reap(): number }
-  }
   nowNs(): number
   settle(queue: TaskQueue, limit: number, runsUserCode: boolean): number
+}
+
+/** The part of a reactor that follow-ups go through. */
+interface TurnReactor {
+  readonly control: LoopControl
+  readonly hasUrgentCompletions: boolean
+  readonly main: { readonly unsubmittedCount: number; submit(): number; reap(): number }
+}
+
+/** What {@link FollowUps} look at. */
+export interface FollowUpSources {
+  readonly home: TurnHome
+  readonly reactor: TurnReactor
+  /** The task queues that wait for a turn. */
+  readonly runnable: { readonly size: number }
 }
 
 /**
@@ -35,6 +45,7 @@ export class FollowUps {
   /** Batches that followed another. */
   count = 0
   readonly #home: TurnHome
+  readonly #reactor: TurnReactor
   readonly #runnable: { readonly size: number }
   readonly #doubles: Float64Array
   readonly #followUps = new Guess(FOLLOW_UP_RETRY_INTERVAL)
@@ -50,11 +61,11 @@ export class FollowUps {
   #inlineTries = 0
   #inlineHits = 0
 
-  /** `runnable`: the task queues that wait for a turn. */
-  constructor(home: TurnHome, runnable: { readonly size: number }) {
+  constructor({ home, reactor, runnable }: FollowUpSources) {
     this.#home = home
+    this.#reactor = reactor
     this.#runnable = runnable
-    this.#doubles = home.reactor.control.doubles
+    this.#doubles = reactor.control.doubles
   }
 
   /** The turn of `queue` has settled so many, and may settle as many more. */
@@ -126,8 +137,8 @@ export class FollowUps {
 
   /** Whether somebody else is to be run, or looked at, before this turn goes on. */
   #isWanted(): boolean {
-    const { preemption, reactor } = this.#home
-    return this.#runnable.size > 0 || preemption.isDue || reactor.hasUrgentCompletions
+    const { preemption } = this.#home
+    return this.#runnable.size > 0 || preemption.isDue || this.#reactor.hasUrgentCompletions
   }
 
   #isOver(): boolean {
@@ -139,7 +150,7 @@ export class FollowUps {
 
   /** Submits, and reaps what the kernel completed there and then. */
   #collectInline(): void {
-    const { main } = this.#home.reactor
+    const { main } = this.#reactor
     if (main.unsubmittedCount > 0) {
       this.#inlineTries++
       main.submit()

@@ -69,6 +69,11 @@ export class Preemption {
     this.#sliceNs = sliceNs
   }
 
+  /** Leases that it keeps as long as the executor lives. */
+  get leasedCount(): number {
+    return this.#tick === null ? 0 : 1
+  }
+
   beginTurn(nowNs: number): void {
     this.isDue = false
     this.#turnStartNs = nowNs

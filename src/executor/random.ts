@@ -15,5 +15,5 @@ import { currentOrNull } from './current.ts'
  * ```
  */
 export function random(): number {
-  return currentOrNull()?.reactor.kernel.random() ?? hostRandom()
+  return currentOrNull()?.kernel.random() ?? hostRandom()
 }

@@ -57,11 +57,16 @@ export function validateStallOptions(options: StallOptions, sliceNs: number): Ch
   return { budgetMs, onStall }
 }
 
+/** {@link StallOptions}, checked, and the block in which the hook counts turns. */
+interface StallDetectorOptions extends CheckedStallOptions {
+  readonly control: LoopControl
+}
+
 /** The executor whose turns are watched. */
 export interface StallSubject {
   readonly name: string
   readonly defaultQueue: TaskQueue
-  readonly reactor: { readonly kernel: { readonly name: string }; readonly control: LoopControl }
+  readonly kernel: { readonly name: string }
   /** The queue whose turn has not been charged yet, or null. */
   readonly runningQueue: TaskQueue | null
   taskQueues(): TaskQueue[]
@@ -85,6 +90,7 @@ export class StallDetector {
   readonly #subject: StallSubject
   readonly #budgetMs: number
   readonly #onStall: (stall: Stall) => void
+  readonly #control: LoopControl
   readonly #words: Int32Array
   readonly #watchdog: Worker
   /** Reports whose turn is still to come. */
@@ -93,8 +99,8 @@ export class StallDetector {
   #stackSequence = 0
 
   /** @throws {RuntimeError} `ERR_UNSUPPORTED` on a simulated kernel, whose clock is not the watchdog's. */
-  constructor(subject: StallSubject, { budgetMs, onStall }: CheckedStallOptions) {
-    if (subject.reactor.kernel.name === 'sim') {
+  constructor(subject: StallSubject, { control, budgetMs, onStall }: StallDetectorOptions) {
+    if (subject.kernel.name === 'sim') {
       throw new RuntimeError(
         'ERR_UNSUPPORTED',
         `Cannot ${ACTION} as the kernel must be a real one: time is simulated here`,
@@ -103,7 +109,8 @@ export class StallDetector {
     this.#subject = subject
     this.#budgetMs = budgetMs
     this.#onStall = onStall
-    this.#words = subject.reactor.control.words
+    this.#control = control
+    this.#words = control.words
     this.#words[WORD_QUEUE] = -1
     this.#watchdog = this.#startWatchdog()
     // A property of its global is all that can be named from outside of a thread.
@@ -185,7 +192,7 @@ export class StallDetector {
   readonly #onExit = (): void => {
     // Node writes to standard error that it waits for a debugger, if one is connected at its end.
     Atomics.wait(this.#words, WORD_STALL_CAPTURING, 1, DISCONNECT_MS_MAX)
-    const { doubles } = this.#subject.reactor.control
+    const { doubles } = this.#control
     const sequence = this.#words[WORD_TURN_SEQUENCE]!
     if (sequence % 2 === 0) this.#subject.settleTurn()
     for (const report of this.#reports) report.run()
@@ -197,9 +204,9 @@ export class StallDetector {
   }
 
   #startWatchdog(): Worker {
-    const { name, reactor } = this.#subject
+    const { name } = this.#subject
     const data: WatchdogData = {
-      control: reactor.control.words.buffer as SharedArrayBuffer,
+      control: this.#words.buffer as SharedArrayBuffer,
       executor: name,
       budgetMs: this.#budgetMs,
       threadId,

@@ -207,7 +207,7 @@ export class BufferedFile extends BaseFile {
         ? await new Statx(descriptor, decodeSize).start(steps.next(), action)
         : 0
       // Faulting small pages in takes four times as long as all the rest.
-      const { kernel } = descriptor.executor.reactor
+      const { kernel } = descriptor.executor
       const prepare = (bytes: Uint8Array): void => kernel.adviseHugePages(bytes)
       const all = new GrowingBytes(Math.max(0, sizeBytes - offsetBytes), lengthBytes, prepare)
       await this.#readPieces(offsetBytes, lengthBytes, steps, (bytes) => all.append(bytes))
@@ -239,9 +239,7 @@ export class BufferedFile extends BaseFile {
     take: (bytes: Uint8Array) => void,
   ): Promise<void> {
     const { descriptor } = this
-    using buffer = descriptor.executor.reactor.memory.allocateOwn(
-      Math.min(lengthBytes, PIECE_BYTES) || 1,
-    )
+    using buffer = descriptor.executor.memory.allocateOwn(Math.min(lengthBytes, PIECE_BYTES) || 1)
     descriptor.enter()
     try {
       let doneBytes = 0
@@ -343,7 +341,7 @@ export class BufferedFile extends BaseFile {
     const { descriptor } = this
     const lengthBytes = data.length
     const steps = new Deadline(descriptor.executor, 'write a file', options)
-    using buffer = descriptor.executor.reactor.memory.allocateOwn(PIECE_BYTES)
+    using buffer = descriptor.executor.memory.allocateOwn(PIECE_BYTES)
     descriptor.enter()
     try {
       for (let doneBytes = 0; doneBytes < lengthBytes; doneBytes += PIECE_BYTES) {

@@ -19,7 +19,7 @@ export class ReadCopy extends Read<Uint8Array> {
 
   constructor(descriptor: Descriptor, lengthBytes: number, place: Place) {
     const { isSeekable, offsetBytes } = place
-    const buffer = descriptor.executor.reactor.memory.allocateOwn(lengthBytes || 1)
+    const buffer = descriptor.executor.memory.allocateOwn(lengthBytes || 1)
     buffer.trim(lengthBytes)
     super(descriptor, buffer, buffer, isSeekable ? offsetBytes : NO_POSITION, 1)
     this.#isSeekable = isSeekable
@@ -61,7 +61,7 @@ export class ReadCopy extends Read<Uint8Array> {
 export class WriteCopy extends WriteFrom {
   constructor(descriptor: Descriptor, data: Uint8Array, place: Place) {
     const { isSeekable, offsetBytes } = place
-    const buffer = descriptor.executor.reactor.memory.allocateOwn(data.length || 1)
+    const buffer = descriptor.executor.memory.allocateOwn(data.length || 1)
     buffer.trim(data.length)
     copyPiece(data, 0, buffer.bytes)
     super(descriptor, buffer, buffer, isSeekable ? offsetBytes : NO_POSITION, 1)

@@ -44,7 +44,7 @@ export class Descriptor {
    */
   constructor(executor: Executor, fd: number, path: string) {
     executor.assertOpen('open a file')
-    const { files, main } = executor.reactor
+    const { files, main } = executor.io
     this.executor = executor
     this.path = path
     this.#fd = fd
@@ -96,7 +96,7 @@ export class Descriptor {
   /** How `ring` names it. */
   targetOn(ring: Ring): Target {
     if (ring.index === 0) return this.#mainTarget
-    this.#latencyTarget ??= this.executor.reactor.files.target(ring, this.#fd, this.#index)
+    this.#latencyTarget ??= this.executor.io.files.target(ring, this.#fd, this.#index)
     return this.#latencyTarget
   }
 
@@ -127,19 +127,19 @@ export class Descriptor {
   }
 
   #closeNow(): Promise<void> {
-    const { files, host } = this.executor.reactor
-    files.remove(this.#index)
+    const { io, descriptors } = this.executor
+    io.files.remove(this.#index)
     const operation = new CloseOperation(this.executor, this.#fd, this.path)
     try {
       operation.submit()
     } catch (error) {
       if (!(error instanceof KernelError)) throw error
       // The ring takes no more, and nobody comes back to close it later: by a call, which may block.
-      operation.complete(host.closeFd(this.#fd), 0)
+      operation.complete(descriptors.closeFd(this.#fd), 0)
       return operation.promise
     }
     // Not before, lest nobody knew of it; nor upon completion: then the number may be another file's.
-    host.trackFd(this.#fd, false)
+    descriptors.trackFd(this.#fd, false)
     return operation.promise
   }
 }
@@ -156,7 +156,7 @@ class CloseOperation extends AwaitedOperation<void> {
   }
 
   submit(): void {
-    const { main } = this.executor.reactor
+    const { main } = this.executor.io
     this.shield()
     encodeClose(main.sqes, main.begin(), { fd: this.#fd, registered: false })
     main.commitClosing(this)

@@ -94,7 +94,7 @@ export class DirectFile extends BaseFile {
       throw wrongType('open a file', 'fallback', "'buffered'", fallback)
     }
     refuseAppend(request)
-    executor().reactor.registerMemory()
+    executor().io.registerMemory()
     const mode = { direct: true, fallback: fallback === 'buffered' }
     return new DirectFile(await openFile(checkedPath, request, mode))
   }
@@ -118,7 +118,7 @@ export class DirectFile extends BaseFile {
   allocateBuffer(lengthBytes: number): Lease {
     const bounds = { min: 1, max: TRANSFER_BYTES_MAX }
     validateInteger('allocate a buffer', 'lengthBytes', lengthBytes, bounds)
-    const { memory } = this.descriptor.executor.reactor
+    const { memory } = this.descriptor.executor
     return memory.allocate(alignUp(lengthBytes, this.alignmentBytes))
   }
 

@@ -63,8 +63,7 @@ export abstract class FileOperation<T> extends AwaitedOperation<T> {
 
   /** Submits it, or what is left of it; may be called while reaping. */
   protected submit(): void {
-    const { reactor } = this.executor
-    const ring = (this.home as TaskQueue).isLatencySensitive ? reactor.latency : reactor.main
+    const ring = this.executor.io.ringFor(this.home as TaskQueue)
     this.encode(ring, ring.begin())
     ring.commit(this)
     if (this.submitsEarly) this.descriptor.bursts.submit(ring)

@@ -112,7 +112,7 @@ export class Statx<T> extends FileOperation<T> {
   }
 
   protected override prepare(): void {
-    this.#buffer = this.executor.reactor.memory.allocateOwn(STATX_BYTES + 1)
+    this.#buffer = this.executor.memory.allocateOwn(STATX_BYTES + 1)
     // The empty path behind the answer stands for the descriptor itself.
     this.#buffer.bytes[STATX_BYTES] = 0
   }

@@ -40,7 +40,7 @@ export class LookUp<T> extends NameOperation<T> {
 
   protected override lease(): void {
     this.#name = this.name(this.path)
-    this.#answer = this.hold(this.executor.reactor.memory.allocateOwn(STATX_BYTES))
+    this.#answer = this.hold(this.executor.memory.allocateOwn(STATX_BYTES))
   }
 
   protected override encode(ring: Ring, base: number): void {

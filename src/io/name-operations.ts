@@ -35,7 +35,7 @@ export abstract class NameOperation<T> extends AwaitedOperation<T> {
   }
 
   #start(bind: () => void): Promise<T> {
-    const { main } = this.executor.reactor
+    const { main } = this.executor.io
     try {
       this.lease()
       bind()
@@ -130,7 +130,7 @@ export class Open extends NameOperation<number> {
 
   protected override discard(result: number): void {
     if (this.#request.keepsLate) this.lateFd = result
-    else this.executor.reactor.host.closeFd(result)
+    else this.executor.descriptors.closeFd(result)
   }
 }
 

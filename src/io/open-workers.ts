@@ -90,9 +90,9 @@ class OpenWorkers extends Timer {
   override run(): void {}
 
   #watch(): void {
-    const { reactor, isClosed } = this.#executor
+    const { timers, isClosed } = this.#executor
     if (this.#initialLimit === 0 || this.isArmed || isClosed) return
-    reactor.timers.arm(this, reactor.kernel.nowNs() + STUCK_NS)
+    timers.arm(this, timers.nowNs() + STUCK_NS)
   }
 
   #adapt(): void {
@@ -107,7 +107,7 @@ class OpenWorkers extends Timer {
 
   /** The kernel makes a thread when something comes for one, not when it may have more of them. */
   #wake(): void {
-    const { main } = this.#executor.reactor
+    const { main } = this.#executor.io
     const base = main.tryBegin()
     if (base < 0) return
     encodeEntry(main.sqes, base, IORING_OP_NOP | (IOSQE_ASYNC << 8), -1, 0, 0, 0, 0)
@@ -116,10 +116,10 @@ class OpenWorkers extends Timer {
 }
 
 /** Returns the limit until now; 0 changes nothing. */
-function setLimit({ reactor }: Executor, count: number): number {
+function setLimit({ io, kernel }: Executor, count: number): number {
   // ABI: the threads for what blocks for a bounded time, as the kernel thinks of files; all others.
   const limits = Uint32Array.of(count, 0)
-  const { fd } = reactor.main.memory
-  const result = reactor.kernel.register(fd, IORING_REGISTER_IOWQ_MAX_WORKERS, limits, 2)
+  const { fd } = io.main.memory
+  const result = kernel.register(fd, IORING_REGISTER_IOWQ_MAX_WORKERS, limits, 2)
   return result < 0 ? 0 : limits[0]!
 }

@@ -232,9 +232,8 @@ async function refuseDirectory({ home, path, steps }: Opening): Promise<void> {
  * they are, such as /dev/zero, have as much of everything at each. Whatever else does not refuse to seek,
  * as most drivers of streams of events don't, is read as it comes.
  */
-function hasPositions({ reactor }: Executor, fd: number, words: Uint32Array): boolean {
+function hasPositions({ kernel }: Executor, fd: number, words: Uint32Array): boolean {
   if (!isCharacterDevice(words)) return false
-  const { kernel } = reactor
   const position = kernel.seekFd(fd, 1)
   if (position > 0) kernel.seekFd(fd, 0)
   return position === 1 || (position === 0 && isMemoryDevice(words))
@@ -242,7 +241,7 @@ function hasPositions({ reactor }: Executor, fd: number, words: Uint32Array): bo
 
 /** fcntl(2): 0 or `-errno`, EINVAL where the file system has no direct I/O. */
 function setDirect(home: Executor, fd: number, isDirect: boolean): number {
-  const { kernel } = home.reactor
+  const { kernel } = home
   const flags = kernel.controlFd(fd, F_GETFL, 0)
   if (flags < 0) return flags
   return kernel.controlFd(fd, F_SETFL, isDirect ? flags | O_DIRECT : flags & ~O_DIRECT)

@@ -27,10 +27,9 @@ export function toPath(action: string, name: string, path: FilePath): string {
  * @throws {KernelError} `ENOENT` for a relative path where the working directory was removed.
  */
 export function toAbsolute(executor: Executor, path: string): string {
-  const { reactor } = executor
   // The empty path names nothing, which the kernel says best.
   if (path.startsWith('/') || path === '') return path
-  const directory = reactor.kernel.currentDirectory()
+  const directory = executor.kernel.currentDirectory()
   if (typeof directory === 'number') throw kernelError(directory, { syscall: 'getcwd', path })
   return directory.endsWith('/') ? directory + path : `${directory}/${path}`
 }
@@ -38,7 +37,7 @@ export function toAbsolute(executor: Executor, path: string): string {
 /** A path for the kernel: UTF-8, ended by NUL. Released when the operation that uses it has ended. */
 export function leasePath(executor: Executor, path: string): Lease {
   const lengthBytes = Buffer.byteLength(path)
-  const buffer = executor.reactor.memory.allocateOwn(lengthBytes + 1)
+  const buffer = executor.memory.allocateOwn(lengthBytes + 1)
   const bytes = buffer.bytes
   new TextEncoder().encodeInto(path, bytes)
   bytes[lengthBytes] = 0

@@ -17,7 +17,7 @@ export class ReadRange extends Read<Lease> {
   ) {
     const firstBytes = alignDown(offsetBytes, alignmentBytes)
     const lastBytes = alignUp(offsetBytes + lengthBytes, alignmentBytes)
-    const { memory } = descriptor.executor.reactor
+    const { memory } = descriptor.executor
     // At least one block, so that reading nothing reports what reading something would.
     const buffer = memory.allocate(Math.max(alignmentBytes, lastBytes - firstBytes))
     super(descriptor, buffer, buffer, firstBytes, alignmentBytes)

@@ -143,7 +143,7 @@ class Replacement {
   /** Writes the blocks of one stretch, the first or last of which may need their old contents. */
   async #writePiece(fromBytes: number, toBytes: number): Promise<void> {
     const { descriptor, alignmentBytes } = this.#target
-    using buffer = descriptor.executor.reactor.memory.allocateOwn(toBytes - fromBytes)
+    using buffer = descriptor.executor.memory.allocateOwn(toBytes - fromBytes)
     const hasHead = fromBytes < this.#startBytes
     const tailBytes = toBytes - alignmentBytes
     if (hasHead) await this.#fill(buffer, 0, fromBytes)

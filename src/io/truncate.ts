@@ -28,7 +28,7 @@ async function truncateAside(descriptor: Descriptor, sizeBytes: number): Promise
   const waiter = new ShieldedWaiter<number>(executor)
   descriptor.enter()
   try {
-    executor.reactor.kernel.truncateFd(fd, sizeBytes, (result) => waiter.fulfil(result))
+    executor.kernel.truncateFd(fd, sizeBytes, (result) => waiter.fulfil(result))
     const result = await waiter.promise
     if (result < 0) throw kernelError(result, { syscall: 'ftruncate', path, fd })
   } finally {

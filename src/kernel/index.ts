@@ -2,6 +2,8 @@ export * from './abi.ts'
 export * from './errno.ts'
 export { hostNowNs, hostRandom, hostWallClockMs } from './host-clock.ts'
 export type {
+  DescriptorTable,
+  FileCalls,
   Kernel,
   KernelMemory,
   KernelName,
@@ -11,6 +13,7 @@ export type {
   RingLayout,
   RingMemory,
   RingSetup,
+  SocketCalls,
   SubmitRing,
 } from './kernel.ts'
 export {

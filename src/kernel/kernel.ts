@@ -85,8 +85,18 @@ export interface RingEntry {
  */
 export type SubmitRing = () => number | undefined
 
+/** The descriptors that the loop closes, should the environment end while they are open. */
+export interface DescriptorTable {
+  /** Whether `fd` is to be closed should the environment end with it open. */
+  trackFd(fd: number, tracked: boolean): void
+  /** socket(2), tracked from the start: the thread may be terminated at any call. */
+  openSocket(domain: number, type: number, protocol: number): number
+  /** close(2) of a descriptor that is tracked; once the loop was left, that has closed it. */
+  closeFd(fd: number): number
+}
+
 /** An executor's place in the event loop of its thread. */
-export interface LoopHost {
+export interface LoopHost extends DescriptorTable {
   /** The host loop's own poll descriptor, to be polled in the main ring; -1 where there is none. */
   readonly hostFd: number
   /** {@link Kernel.setupRing}; until it is added the ring is closed should the environment end. */
@@ -102,12 +112,6 @@ export interface LoopHost {
   reference(): void
   /** Whether the host loop has timers, immediates, new watchers or closings to look at now. */
   isHostDue(): boolean
-  /** Whether `fd` is to be closed should the environment end with it open. */
-  trackFd(fd: number, tracked: boolean): void
-  /** socket(2), tracked from the start: the thread may be terminated at any call. */
-  openSocket(domain: number, type: number, protocol: number): number
-  /** close(2) of a descriptor that is tracked; once the loop was left, that has closed it. */
-  closeFd(fd: number): number
   /** Cancels what is in flight, closes rings and tracked descriptors, and leaves the host loop. */
   detach(): void
 }
@@ -125,6 +129,38 @@ export interface MachinePort {
   getAffinity(threadId: number, mask: Uint8Array): number
 }
 
+/** System calls on files for which rings have no opcode, or not in all kernels. */
+export interface FileCalls {
+  /** getcwd(2): where relative paths start from, or `-errno`. */
+  currentDirectory(): string | number
+  /** close(2) */
+  closeFd(fd: number): number
+  /** fcntl(2) with an integer argument. */
+  controlFd(fd: number, command: number, argument: number): number
+  /** fstatfs(2): the magic number of the file system. */
+  fileSystemOf(fd: number): number
+  /** lseek(2) from the beginning: the position now, or `-errno`. */
+  seekFd(fd: number, positionBytes: number): number
+  /**
+   * ftruncate(2), where the rings have no opcode for it: in another thread, since it blocks while the file
+   * system works. `done` gets 0 or `-errno` on this thread, later; the descriptor may be closed before.
+   */
+  truncateFd(fd: number, sizeBytes: number, done: (result: number) => void): void
+}
+
+/** System calls on sockets for which rings have no opcode, or not in all kernels. */
+export interface SocketCalls {
+  openSocket(domain: number, type: number, protocol: number): number
+  /** bind(2) to a raw `sockaddr`. */
+  bindSocket(fd: number, address: Uint8Array): number
+  listenSocket(fd: number, backlog: number): number
+  setSocketOption(fd: number, level: number, option: number, value: Uint8Array): number
+  /** getsockopt(2): the length written, or `-errno`. */
+  getSocketOption(fd: number, level: number, option: number, value: Uint8Array): number
+  /** getsockname(2), or getpeername(2): the length of the raw `sockaddr`, or `-errno`. */
+  socketName(fd: number, peer: boolean, address: Uint8Array): number
+}
+
 /**
  * The port: what percore asks of an operating system, in io_uring's own ABI.
  *
@@ -132,7 +168,7 @@ export interface MachinePort {
  * above runs unmodified on each. Calls return what the system call returns, or `-errno`; none
  * blocks but {@link enter} with a wait count.
  */
-export interface Kernel extends MachinePort {
+export interface Kernel extends MachinePort, FileCalls, SocketCalls {
   readonly name: KernelName
 
   /** io_uring_setup(2) and the mappings. Returns the ring, or `-errno`. */
@@ -175,22 +211,6 @@ export interface Kernel extends MachinePort {
   /** Takes a place in this thread's event loop; `turn` runs once per round. */
   attachLoop(control: LoopControl, turn: () => void): LoopHost
 
-  /** getcwd(2): where relative paths start from, or `-errno`. */
-  currentDirectory(): string | number
-  /** close(2) */
-  closeFd(fd: number): number
-  /** fcntl(2) with an integer argument. */
-  controlFd(fd: number, command: number, argument: number): number
-  /** fstatfs(2): the magic number of the file system. */
-  fileSystemOf(fd: number): number
-  /** lseek(2) from the beginning: the position now, or `-errno`. */
-  seekFd(fd: number, positionBytes: number): number
-  /**
-   * ftruncate(2), where the rings have no opcode for it: in another thread, since it blocks while the file
-   * system works. `done` gets 0 or `-errno` on this thread, later; the descriptor may be closed before.
-   */
-  truncateFd(fd: number, sizeBytes: number, done: (result: number) => void): void
-
   /** sched_setaffinity(2): threads that this one makes inherit it. 0 or `-errno`. */
   setAffinity(threadId: number, mask: Uint8Array): number
   /**
@@ -205,14 +225,4 @@ export interface Kernel extends MachinePort {
    * 0 or `-errno`.
    */
   nodesOfPages(addresses: Float64Array, nodes: Int32Array): number
-
-  openSocket(domain: number, type: number, protocol: number): number
-  /** bind(2) to a raw `sockaddr`. */
-  bindSocket(fd: number, address: Uint8Array): number
-  listenSocket(fd: number, backlog: number): number
-  setSocketOption(fd: number, level: number, option: number, value: Uint8Array): number
-  /** getsockopt(2): the length written, or `-errno`. */
-  getSocketOption(fd: number, level: number, option: number, value: Uint8Array): number
-  /** getsockname(2), or getpeername(2): the length of the raw `sockaddr`, or `-errno`. */
-  socketName(fd: number, peer: boolean, address: Uint8Array): number
 }

@@ -17,7 +17,7 @@ import { setNoDelay } from './socket-options.ts'
 export function openTcpSocket(executor: Executor, address: SocketAddress): number {
   executor.assertOpen('open a socket')
   const type = SOCK_STREAM | SOCK_CLOEXEC
-  const fd = executor.reactor.host.openSocket(domainOf(address), type, 0)
+  const fd = executor.descriptors.openSocket(domainOf(address), type, 0)
   if (fd < 0) throw kernelError(fd, { syscall: 'socket', address: formatAddress(address) })
   return fd
 }
@@ -47,7 +47,7 @@ export class ConnectAttempt {
     const socket = new Socket(this.#net, openTcpSocket(executor, address), address)
     this.#socket = socket
     try {
-      if (this.#noDelay) setNoDelay(executor.reactor.kernel, socket.fd, true)
+      if (this.#noDelay) setNoDelay(executor.kernel, socket.fd, true)
       await connect(socket, address, options)
     } catch (error) {
       await socket.close()
@@ -77,7 +77,7 @@ function connect(
 ): Promise<void> {
   const { net } = socket
   const bytes = encodeAddress(address)
-  const buffer = net.executor.reactor.memory.allocateOwn(bytes.length)
+  const buffer = net.executor.memory.allocateOwn(bytes.length)
   buffer.bytes.set(bytes)
   const operation = new ConnectOperation(socket, address, buffer)
   return operation.start(options, `connect to ${formatAddress(address)}`)

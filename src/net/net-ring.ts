@@ -34,9 +34,9 @@ export class NetRing {
     this.isMultishot = options.multishot ?? true
     const entryCount = options.entryCount ?? ENTRY_COUNT
     this.pool = new ReceivePool({
-      kernel: executor.reactor.kernel,
+      kernel: executor.kernel,
       ring,
-      memory: executor.reactor.memory,
+      memory: executor.memory,
       entryCount,
       bufferBytes: options.bufferBytes ?? BUFFER_BYTES,
       initialCount: Math.min(options.initialCount ?? INITIAL_COUNT, entryCount),
@@ -48,8 +48,8 @@ export class NetRing {
 interface NetState {
   readonly options: NetOptions
   readonly sendMemory: SendMemory
-  main: NetRing | null
-  latency: NetRing | null
+  /** By the index of the ring; what is missing has had no socket yet. */
+  readonly rings: NetRing[]
 }
 
 const states = new WeakMap<Executor, NetState>()
@@ -59,21 +59,21 @@ export function configureNet(executor: Executor, options: NetOptions): void {
   makeState(executor, options)
 }
 
-/** Where a socket used by `queue` belongs: the latency ring if the queue is sensitive. */
+/** Where a socket used by `queue` belongs: beside the ring of that queue's operations. */
 export function netRingFor(executor: Executor, queue: TaskQueue): NetRing {
   const state = states.get(executor) ?? makeState(executor, {})
-  const { reactor } = executor
-  if (queue.isLatencySensitive) {
-    state.latency ??= new NetRing(executor, reactor.latency, state)
-    return state.latency
+  const ring = executor.io.ringFor(queue)
+  let net = state.rings[ring.index]
+  if (net === undefined) {
+    net = new NetRing(executor, ring, state)
+    state.rings[ring.index] = net
   }
-  state.main ??= new NetRing(executor, reactor.main, state)
-  return state.main
+  return net
 }
 
 function makeState(executor: Executor, options: NetOptions): NetState {
-  const sendMemory = new SendMemory(executor.reactor.memory)
-  const state: NetState = { options, sendMemory, main: null, latency: null }
+  const sendMemory = new SendMemory(executor.memory)
+  const state: NetState = { options, sendMemory, rings: [] }
   states.set(executor, state)
   return state
 }

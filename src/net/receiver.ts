@@ -365,7 +365,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
       const retry = new RetryTimer(() => this.rearm(), {
         onClose: (closed) => this.executorCloses(closed),
       })
-      retry.schedule(this.#socket.net.executor.reactor)
+      retry.schedule(this.#socket.net.executor.timers)
       return
     }
     this.#endWith(reason)

@@ -35,7 +35,7 @@ export async function resolveHost(
       { host: '::1', port, family: 'ipv6' },
     ]
   }
-  if (executor.reactor.kernel.name === 'sim') throw outsideOfSimulation(host)
+  if (executor.kernel.name === 'sim') throw outsideOfSimulation(host)
   // Neither call can be cancelled: what ends early is the wait.
   const waiter = new Waiter<readonly SocketAddress[]>(executor)
   waiter.bind(executor, options, 'resolve a host', nothing)

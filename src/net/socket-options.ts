@@ -1,17 +1,17 @@
 import {
   IPPROTO_TCP,
-  type Kernel,
   kernelError,
   SO_KEEPALIVE,
   SO_LINGER,
   SOL_SOCKET,
+  type SocketCalls,
   TCP_KEEPIDLE,
   TCP_NODELAY,
 } from '../kernel/index.ts'
 
 /** Sets an option whose value is an int. @throws {KernelError} */
 export function setIntOption(
-  kernel: Kernel,
+  kernel: SocketCalls,
   fd: number,
   level: number,
   option: number,
@@ -21,20 +21,25 @@ export function setIntOption(
 }
 
 /** Reads an option whose value is an int. @throws {KernelError} */
-export function getIntOption(kernel: Kernel, fd: number, level: number, option: number): number {
+export function getIntOption(
+  kernel: SocketCalls,
+  fd: number,
+  level: number,
+  option: number,
+): number {
   const value = new Int32Array(1)
   const result = kernel.getSocketOption(fd, level, option, new Uint8Array(value.buffer))
   if (result < 0) throw kernelError(result, { syscall: 'getsockopt', fd })
   return value[0]!
 }
 
-export function setNoDelay(kernel: Kernel, fd: number, enabled: boolean): void {
+export function setNoDelay(kernel: SocketCalls, fd: number, enabled: boolean): void {
   setIntOption(kernel, fd, IPPROTO_TCP, TCP_NODELAY, enabled ? 1 : 0)
 }
 
 /** `delaySeconds` of 0 leaves the system's default. */
 export function setKeepAlive(
-  kernel: Kernel,
+  kernel: SocketCalls,
   fd: number,
   enabled: boolean,
   delaySeconds: number,
@@ -46,7 +51,7 @@ export function setKeepAlive(
 }
 
 /** `seconds` of null is the default: what is unsent is sent in the background. */
-export function setLinger(kernel: Kernel, fd: number, seconds: number | null): void {
+export function setLinger(kernel: SocketCalls, fd: number, seconds: number | null): void {
   // ABI: struct linger: onoff, seconds.
   setOption(
     kernel,
@@ -58,7 +63,7 @@ export function setLinger(kernel: Kernel, fd: number, seconds: number | null): v
 }
 
 function setOption(
-  kernel: Kernel,
+  kernel: SocketCalls,
   fd: number,
   level: number,
   option: number,

@@ -59,7 +59,7 @@ export class Socket implements SocketPort {
 
   /** Remembers who is on the other side, which the kernel forgets with a reset. */
   lookUpRemote(): void {
-    const { kernel } = this.net.executor.reactor
+    const { kernel } = this.net.executor
     if (kernel.socketName(this.fd, true, scratch) < 0) return
     if (isIpv4(scratch)) {
       this.#remote = readHost(scratch)
@@ -77,7 +77,7 @@ export class Socket implements SocketPort {
   /** @throws {RuntimeError} `ERR_HANDLE_CLOSED` */
   get localAddress(): SocketAddress {
     if (this.isClosed) throw handleClosed('read a local address')
-    const length = this.net.executor.reactor.kernel.socketName(this.fd, false, scratch)
+    const length = this.net.executor.kernel.socketName(this.fd, false, scratch)
     assert(length >= 0, 'an open socket has a local address')
     return decodeAddress(scratch)
   }
@@ -158,24 +158,24 @@ function closeOnce(socket: Socket, closed: ClosingWaiter): void {
 /** Cancels an operation in flight, for good: it is not withdrawn. */
 export function cancelOn({ ring, executor }: NetRing, operation: Operation): void {
   // Before there is room for the entry it may end, and its slot be another's.
-  executor.reactor.cancelByName(ring, ring.nameOf(operation))
+  executor.io.cancelByName(ring, ring.nameOf(operation))
 }
 
 /** Closes a descriptor by way of the ring; `closed` is granted when it is gone. */
 export function submitClose(net: NetRing, target: Target, closed: ClosingWaiter): void {
   const { ring, executor } = net
-  const { host } = executor.reactor
+  const { descriptors } = executor
   const base = ring.isClosed ? -1 : ring.tryBegin()
   if (base < 0) {
     // The ring takes no more, and nobody comes back to close it later: by a call, which may block.
-    host.closeFd(target.fd)
+    descriptors.closeFd(target.fd)
     closed.fulfil()
     return
   }
   encodeClose(ring.sqes, base, target)
   ring.commitClosing(new CloseOperation(closed))
   // Not before, lest nobody knew of it; nor upon completion: then the number may be another file's.
-  host.trackFd(target.fd, false)
+  descriptors.trackFd(target.fd, false)
 }
 
 export function handleClosed(action: string): RuntimeError {

@@ -182,7 +182,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     try {
       return new TcpListener(net, fd, listen(current, fd, address, { ...options, backlog }))
     } catch (error) {
-      current.reactor.host.closeFd(fd)
+      current.descriptors.closeFd(fd)
       throw error
     }
   }
@@ -229,9 +229,9 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     if (current.isClosed) return Promise.resolve()
     this.#closed = new ClosingWaiter(current)
     this.#failure = handleClosed('accept')
-    current.reactor.timers.disarm(this.#retry)
+    current.timers.disarm(this.#retry)
     this.#endWaiters()
-    for (const fd of this.#ready) current.reactor.host.closeFd(fd)
+    for (const fd of this.#ready) current.descriptors.closeFd(fd)
     this.#ready.length = 0
     this.#updateHold()
     if (this.#isArmed) {
@@ -316,7 +316,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     const mustHold = this.#closed === null ? this.#isReferenced : this.#isArmed
     if (mustHold === this.#isHolding) return
     this.#isHolding = mustHold
-    const { liveness } = this.#net.executor.reactor
+    const { liveness } = this.#net.executor
     if (mustHold) liveness.hold()
     else liveness.letGo()
   }
@@ -380,7 +380,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
 
   /** Fails one of those who wait, who has not been told yet; the next try comes later. */
   #tellOne(error: Error): void {
-    this.#retry.schedule(this.#net.executor.reactor)
+    this.#retry.schedule(this.#net.executor.timers)
     let waiter = this.#waiters.first
     while (waiter !== null && !waiter.isTold) waiter = waiter.behind as AcceptWaiter<unknown> | null
     if (waiter === null) return
@@ -397,7 +397,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
 
   #deliver(fd: number): void {
     if (this.#closed !== null) {
-      this.#net.executor.reactor.host.closeFd(fd)
+      this.#net.executor.descriptors.closeFd(fd)
       return
     }
     const waiter = this.#waiters.shift()
@@ -427,7 +427,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
       socket.lookUpRemote()
       return new TcpStream(socket)
     } catch (error) {
-      current.reactor.host.closeFd(fd)
+      current.descriptors.closeFd(fd)
       throw error
     }
   }
@@ -440,7 +440,7 @@ function listen(
   address: SocketAddress,
   options: ListenOptions & { readonly backlog: number },
 ): SocketAddress {
-  const { kernel } = current.reactor
+  const { kernel } = current
   const { reuseAddress = true, reusePort = false, noDelay = true, backlog } = options
   const context = { fd, address: formatAddress(address) }
   if (reuseAddress) setIntOption(kernel, fd, SOL_SOCKET, SO_REUSEADDR, 1)

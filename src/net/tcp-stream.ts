@@ -8,7 +8,7 @@ import {
   wrongBytes,
 } from '../base/index.ts'
 import { checkCancellation, executor, type WaitOptions } from '../executor/index.ts'
-import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from '../kernel/index.ts'
+import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET, type SocketCalls } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { formatAddress, type SocketAddress, validateEndpoint } from './address.ts'
 import { shutdownSending } from './connect.ts'
@@ -320,7 +320,7 @@ export class TcpStream implements AsyncIterable<Uint8Array>, AsyncDisposable {
   /** Closes it at once and drops what is unsent; the peer's reads fail with `ECONNRESET`. */
   reset(): Promise<void> {
     const { isClosed, fd, net } = this.#socket
-    if (!isClosed) setLinger(net.executor.reactor.kernel, fd, 0)
+    if (!isClosed) setLinger(net.executor.kernel, fd, 0)
     return this.#socket.close()
   }
 
@@ -421,10 +421,7 @@ function setBuffer(socket: Socket, option: number, bytes: number): void {
   setIntOption(openKernel(socket, 'set an option'), socket.fd, SOL_SOCKET, option, bytes)
 }
 
-function openKernel(
-  socket: Socket,
-  action: string,
-): Socket['net']['executor']['reactor']['kernel'] {
+function openKernel(socket: Socket, action: string): SocketCalls {
   if (socket.isClosed) throw handleClosed(action)
-  return socket.net.executor.reactor.kernel
+  return socket.net.executor.kernel
 }

@@ -1,4 +1,6 @@
+export type { IoPort } from './io-port.ts'
+export type { LivenessPort } from './liveness.ts'
 export { Reactor, type ReactorOptions } from './reactor.ts'
-export { RegisteredFiles, type RegisteredFilesStats } from './registered-files.ts'
+export { type FileTable, RegisteredFiles, type RegisteredFilesStats } from './registered-files.ts'
 export { RetryTimer } from './retry-timer.ts'
-export { Timer, Timers } from './timers.ts'
+export { Timer, type TimerPort, Timers } from './timers.ts'

@@ -1,11 +1,15 @@
 import { assert } from '../base/index.ts'
 import { type LoopControl, type LoopHost, WORD_LIVE, WORD_REFERENCED } from '../kernel/index.ts'
 
-/**
- * What keeps the program alive though nothing of it may be in flight, such as a socket that listens; timers
- * are counted with it. O(1), no allocation. Belongs to one thread.
- */
-export class Liveness {
+/** What keeps a program alive though nothing of it may be in flight, such as a socket that listens. */
+export interface LivenessPort {
+  /** Keeps the program alive until {@link letGo} has been called as often. */
+  hold(): void
+  letGo(): void
+}
+
+/** Counts those who keep the program alive, together with the timers. O(1), no allocation. Belongs to one thread. */
+export class Liveness implements LivenessPort {
   readonly #control: LoopControl
   readonly #host: LoopHost
 
@@ -14,7 +18,6 @@ export class Liveness {
     this.#host = host
   }
 
-  /** Keeps the program alive until {@link letGo} has been called as often. */
   hold(): void {
     const { words } = this.#control
     words[WORD_LIVE]!++

@@ -12,6 +12,7 @@ import {
 } from '../kernel/index.ts'
 import { IoMemory, MemoryChecks } from '../memory/index.ts'
 import { encodeCancel, encodePoll, Operation, type OperationName, Ring } from '../ring/index.ts'
+import type { IoPort } from './io-port.ts'
 import { Liveness } from './liveness.ts'
 import { RegisteredFiles } from './registered-files.ts'
 import { RegisteredMemory } from './registered-memory.ts'
@@ -34,7 +35,7 @@ export interface ReactorOptions {
  *
  * Completions only mark and queue; who runs, and when, is the executor's to decide.
  */
-export class Reactor {
+export class Reactor implements IoPort {
   readonly kernel: Kernel
   readonly control: LoopControl
   readonly host: LoopHost
@@ -63,7 +64,7 @@ export class Reactor {
     this.control = createLoopControl(kernel)
     this.control.doubles[DOUBLE_SPIN_NS] = options.spinNs
     this.host = kernel.attachLoop(this.control, turn)
-    this.timers = new Timers(this.control, this.host)
+    this.timers = new Timers({ kernel, control: this.control, host: this.host })
     this.liveness = new Liveness(this.control, this.host)
     try {
       this.memory = this.#createMemory(options)
@@ -109,7 +110,10 @@ export class Reactor {
     return all - polls - (isWatching ? 1 : 0)
   }
 
-  /** The ring that the terminal completion of `operation` is still to come on, or null. */
+  ringFor(queue: { readonly isLatencySensitive: boolean }): Ring {
+    return queue.isLatencySensitive ? this.latency : this.main
+  }
+
   ringOf(operation: Operation): Ring | null {
     if (this.main.holds(operation)) return this.main
     return this.#latency?.holds(operation) ? this.#latency : null
@@ -121,12 +125,6 @@ export class Reactor {
     return this.#latency === null ? count : count + this.#latency.reap()
   }
 
-  /**
-   * Asks the kernel to cancel, if it still can. The operation's own terminal completion follows in
-   * any case; only then is its memory free.
-   *
-   * Returns whether the kernel never saw it: it then completes with 0, which means nothing.
-   */
   cancel(operation: Operation): boolean {
     const ring = this.ringOf(operation)
     if (ring === null || ring.isClosed) return false
@@ -136,12 +134,11 @@ export class Reactor {
     return false
   }
 
-  /** Asks the kernel to cancel what is in flight; where the ring refuses, again until it does not. */
   cancelByName(ring: Ring, name: OperationName): void {
     if (ring.isClosed) return
     const base = ring.tryBegin()
     if (base < 0) {
-      new RetryTimer(() => this.cancelByName(ring, name)).schedule(this)
+      new RetryTimer(() => this.cancelByName(ring, name)).schedule(this.timers)
       return
     }
     encodeCancel(ring.sqes, base, name)
@@ -169,7 +166,6 @@ export class Reactor {
     return hasFired
   }
 
-  /** Asks once more, where the completion of `operation` is still to come. */
   cancelAgain(operation: Operation): void {
     const ring = this.ringOf(operation)
     if (ring !== null) this.cancelByName(ring, ring.nameOf(operation))
@@ -192,10 +188,6 @@ export class Reactor {
     words[WORD_HOST_READY] = 1
   }
 
-  /**
-   * Registers the first arena with the rings, once, or as much of it as the limit of locked memory
-   * allows; operations on it then spare the kernel the pinning of pages.
-   */
   registerMemory(): void {
     const { registered } = this
     if (registered.isTried) return

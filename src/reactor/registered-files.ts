@@ -20,6 +20,17 @@ export interface RegisteredFilesStats {
   readonly refusedCount: number
 }
 
+/** The open files that the rings of a thread know by index. */
+export interface FileTable {
+  /** Registers `fd`, and returns its index, or -1 if it must be used by descriptor. */
+  add(fd: number): number
+  /** Takes a file out, of which nothing may be in flight. Does nothing for -1. */
+  remove(index: number): void
+  /** How `ring` names the file with this descriptor and index. */
+  target(ring: Ring, fd: number, index: number): Target
+  stats(): RegisteredFilesStats
+}
+
 /**
  * The descriptors that the rings of a thread know by index.
  *
@@ -28,7 +39,7 @@ export interface RegisteredFilesStats {
  * every ring. Whatever is refused works by descriptor, and is counted. A kernel that would keep a file
  * open after its removal gets none ({@link letsFilesGo}): who awaited a close relies on it. Linux 6.13.
  */
-export class RegisteredFiles {
+export class RegisteredFiles implements FileTable {
   readonly #kernel: Kernel
   readonly #host: LoopHost
   readonly #main: Ring
@@ -51,7 +62,6 @@ export class RegisteredFiles {
     this.#descriptorAddress = kernel.addressOf(this.#descriptor)
   }
 
-  /** Registers `fd`, and returns its index, or -1 if it must be used by descriptor. */
   add(fd: number): number {
     if (this.#fds === null && !this.#isRefused) this.#createTable()
     const fds = this.#fds
@@ -72,7 +82,6 @@ export class RegisteredFiles {
     return index
   }
 
-  /** Empties a slot; nothing on the file may be in flight. Does nothing for -1. */
   remove(index: number): void {
     if (index === -1 || this.#fds === null) return
     this.#fds[index] = -1
@@ -82,7 +91,6 @@ export class RegisteredFiles {
     if (this.#update(this.#main, index, -1)) this.#free.push(index)
   }
 
-  /** How `ring` names the file with this descriptor and index. */
   target(ring: Ring, fd: number, index: number): Target {
     const isKnown =
       index !== -1 && (ring === this.#main || (ring === this.#second && this.#isInStep))

@@ -1,6 +1,5 @@
 import { NO_QUEUE, NS_PER_MS, type RuntimeError } from '../base/index.ts'
-import type { Kernel } from '../kernel/index.ts'
-import { Timer, type Timers } from './timers.ts'
+import { Timer, type TimerPort } from './timers.ts'
 
 const RETRY_NS: number = 100 * NS_PER_MS
 
@@ -22,8 +21,9 @@ export class RetryTimer extends Timer {
     this.#onClose = options?.onClose
   }
 
-  schedule({ timers, kernel }: { readonly timers: Timers; readonly kernel: Kernel }): void {
-    if (!this.isArmed) timers.arm(this, kernel.nowNs() + RETRY_NS)
+  /** Tries again in a while, unless that is under way. */
+  schedule(timers: TimerPort): void {
+    if (!this.isArmed) timers.arm(this, timers.nowNs() + RETRY_NS)
   }
 
   override expire(): void {

@@ -1,6 +1,7 @@
 import { Heap, type HeapEntry, Runnable, type RunQueue, type RuntimeError } from '../base/index.ts'
 import {
   DOUBLE_DEADLINE_NS,
+  type Kernel,
   type LoopControl,
   type LoopHost,
   WORD_LIVE,
@@ -35,23 +36,46 @@ export abstract class Timer extends Runnable implements HeapEntry {
   executorCloses(_reason: RuntimeError): void {}
 }
 
+/** What {@link Timers} go by, and whom they tell. */
+export interface TimersOptions {
+  readonly kernel: Kernel
+  readonly control: LoopControl
+  /** Kept alive while a timer that asks for it is armed. */
+  readonly host: LoopHost
+}
+
+/** The monotonic clock of a thread, and what happens at moments of it. */
+export interface TimerPort {
+  nowNs(): number
+  /** `timer` must not be armed. O(log n). */
+  arm(timer: Timer, deadlineNs: number): void
+  /** Does nothing if it is not armed. O(log n). */
+  disarm(timer: Timer): void
+}
+
 /**
  * The timers of one thread, by deadline. O(log n) to arm and disarm, no system call: the loop parks
  * no longer than to the first.
  */
-export class Timers {
+export class Timers implements TimerPort {
+  readonly #kernel: Kernel
   readonly #control: LoopControl
   readonly #host: LoopHost
   readonly #heap = new Heap<Timer>(isBefore)
   #order = 0
 
-  constructor(control: LoopControl, host: LoopHost) {
+  constructor({ kernel, control, host }: TimersOptions) {
+    this.#kernel = kernel
     this.#control = control
     this.#host = host
   }
 
   get size(): number {
     return this.#heap.size
+  }
+
+  nowNs(): number {
+    return this.#kernel.nowNs()
   }
 
   /** Every timer that is armed, the one that is due first first. O(n log n). */

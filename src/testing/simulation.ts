@@ -292,7 +292,7 @@ class SimulationRun {
     // Once at least, since Node reports a failure that nobody handles after the microtasks.
     await nextRound()
     for (let round = 0; round < SETTLING_ROUNDS_MAX && !executor.isClosed; round++) {
-      const isQuiet = executor.reactor.inFlightCount === 0
+      const isQuiet = executor.stats().inFlightCount === 0
       if (isQuiet && executor.taskQueues().every((queue) => queue.length === 0)) return
       if (this.#isIdle) return
       await nextRound()
@@ -317,9 +317,8 @@ function checkLeftovers(kernel: SimKernel, executor: Executor, options: Simulati
   if (options.checkDescriptors !== false && descriptors.length > 0) {
     throw new Error(`it must close what it opens: ${descriptors.join(', ')} were left open`)
   }
-  // The tick of needPreempt() keeps its buffer as long as the executor lives.
-  const kept = executor.reactor.hasLatencyRing ? 1 : 0
-  const { leasedCount } = executor.reactor.memory
+  const kept = executor.preemption.leasedCount
+  const { leasedCount } = executor.memory
   if (options.checkBuffers === true && leasedCount > kept) {
     throw new Error(`it must release its I/O buffers: ${leasedCount - kept} were not`)
   }

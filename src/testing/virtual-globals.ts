@@ -25,7 +25,7 @@ export class VirtualGlobals {
       replace(globalThis, 'Date', RealDate, this.#createDate()),
       replace(performance, 'now', realNow, () => this.#nowMs()),
       replace(Math, 'random', realRandom, () => {
-        return this.#executor()?.reactor.kernel.random() ?? realRandom()
+        return this.#executor()?.kernel.random() ?? realRandom()
       }),
     ]
   }
@@ -50,7 +50,7 @@ export class VirtualGlobals {
 
   /** Not a class that extends Date: what it makes are dates as any other, also to `constructor`. */
   #createDate(): DateConstructor {
-    const wallClockMs = (): number | undefined => this.#executor()?.reactor.kernel.wallClockMs()
+    const wallClockMs = (): number | undefined => this.#executor()?.kernel.wallClockMs()
     const now = (): number => wallClockMs() ?? RealDate.now()
     return new Proxy(RealDate, {
       get: (target, name, receiver) => {

@@ -35,5 +35,5 @@ export function nowMs(): number {
  * ```
  */
 export function wallClockMs(): number {
-  return currentOrNull()?.reactor.kernel.wallClockMs() ?? hostWallClockMs()
+  return currentOrNull()?.kernel.wallClockMs() ?? hostWallClockMs()
 }

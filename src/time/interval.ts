@@ -134,14 +134,14 @@ export class Interval implements AsyncIterableIterator<number, undefined> {
   /** Starts the period again: the next tick is due one period from now. */
   reset(): void {
     this.#dueNs = this.#executor.nowNs() + this.#periodNs
-    this.#executor.reactor.timers.disarm(this.#timer)
+    this.#executor.timers.disarm(this.#timer)
     this.#rearm()
   }
 
   /** Ends the iteration, also for those who wait. Again is nothing. */
   close(): void {
     this.#isClosed = true
-    this.#executor.reactor.timers.disarm(this.#timer)
+    this.#executor.timers.disarm(this.#timer)
     const waiters = this.#waiters
     for (let waiter = waiters.shift(); waiter !== null; waiter = waiters.shift()) waiter.fulfil(END)
   }
@@ -161,7 +161,7 @@ export class Interval implements AsyncIterableIterator<number, undefined> {
   }
 
   #disarmIfIdle(): void {
-    if (this.#waiters.length === 0) this.#executor.reactor.timers.disarm(this.#timer)
+    if (this.#waiters.length === 0) this.#executor.timers.disarm(this.#timer)
   }
 
   /** Gives out what is due. */
@@ -183,7 +183,7 @@ export class Interval implements AsyncIterableIterator<number, undefined> {
 
   #rearm(): void {
     if (this.#waiters.length === 0 || this.#timer.isArmed) return
-    this.#executor.reactor.timers.arm(this.#timer, this.#dueNs)
+    this.#executor.timers.arm(this.#timer, this.#dueNs)
   }
 }
 

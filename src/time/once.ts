@@ -126,7 +126,7 @@ export class TimerActionOnce<T> {
     })
     this.#signal = options.signal
     if (this.#signal !== undefined) abortHub(this.#signal).add(this)
-    this.#executor.reactor.timers.arm(this.#timer, deadlineNs)
+    this.#executor.timers.arm(this.#timer, deadlineNs)
   }
 
   /** Whether its time is still to come. */
@@ -152,7 +152,7 @@ export class TimerActionOnce<T> {
   rearmAt(deadlineNs: number): boolean {
     validateDeadline('rearm an action', deadlineNs)
     if (!this.isArmed) return false
-    const { timers } = this.#executor.reactor
+    const { timers } = this.#executor
     timers.disarm(this.#timer)
     timers.arm(this.#timer, deadlineNs)
     return true
@@ -164,7 +164,7 @@ export class TimerActionOnce<T> {
   destroy(): void {
     if (this.#isDestroyed) return
     this.#isDestroyed = true
-    this.#executor.reactor.timers.disarm(this.#timer)
+    this.#executor.timers.disarm(this.#timer)
     this.#leaveSignal()
     if (this.#task !== null) void this.#task.cancel()
     else this.#end?.resolve(undefined)

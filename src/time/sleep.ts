@@ -116,13 +116,13 @@ class Sleep extends Timer implements Cancellable {
     this.#resolve = takeResolve<void>() as () => void
     this.#reject = takeReject()
     this.#binding = bindCancellation(current, this, wait, ACTION)
-    current.reactor.timers.arm(this, deadlineNs)
+    current.timers.arm(this, deadlineNs)
   }
 
   cancel(reason: unknown): void {
     // It has expired already: the code that waits goes on in the turn that comes.
     if (!this.isArmed) return
-    this.#executor.reactor.timers.disarm(this)
+    this.#executor.timers.disarm(this)
     this.#isCancelled = true
     this.#reason = reason
     this.home.push(this)

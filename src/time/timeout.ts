@@ -103,7 +103,7 @@ class BoundedWork<T> extends Timer implements Cancellable {
     this.#resolve = takeResolve<T>()
     this.#reject = takeReject()
     this.#binding = bindCancellation(current, this, options, ACTION)
-    current.reactor.timers.arm(this, current.nowNs() + ms * NS_PER_MS)
+    current.timers.arm(this, current.nowNs() + ms * NS_PER_MS)
   }
 
   start(work: PromiseLike<T> | ((signal: AbortSignal) => T | PromiseLike<T>)): void {
@@ -128,7 +128,7 @@ class BoundedWork<T> extends Timer implements Cancellable {
 
   cancel(reason: unknown): void {
     if (!this.isArmed) return
-    this.#executor.reactor.timers.disarm(this)
+    this.#executor.timers.disarm(this)
     this.#isCancelled = true
     this.#reason = reason
     this.home.push(this)
@@ -167,7 +167,7 @@ class BoundedWork<T> extends Timer implements Cancellable {
   #settle(): void {
     this.#isSettled = true
     this.#binding?.end()
-    this.#executor.reactor.timers.disarm(this)
+    this.#executor.timers.disarm(this)
   }
 }
 

@@ -24,7 +24,7 @@ test('9: with a timer of 100 ms two busy queues have slices of 99 ms and more', 
     const body = async () => {
       for (let i = 0; i < 3; i++) {
         while (!percore.needPreempt());
-        slices.push((executor.nowNs() - executor.reactor.control.doubles[8]) / 1e6)
+        slices.push((executor.nowNs() - executor.io.control.doubles[8]) / 1e6)
         await percore.yieldNow()
       }
     }
@@ -46,7 +46,7 @@ test('9: a slice lasts 10 ms if nothing else is said', LIMIT, async () => {
       await new Promise((resolve) => setTimeout(resolve, 5))
       await percore.spawn(() => {
         while (!percore.needPreempt());
-        const sliceNs = executor.nowNs() - executor.reactor.control.doubles[8]
+        const sliceNs = executor.nowNs() - executor.io.control.doubles[8]
         longestMs = Math.max(longestMs, sliceNs / 1e6)
       })
     }

@@ -295,7 +295,7 @@ test(
     await nop()
 
     assertNoLeak(before)
-    assert.equal(executor().reactor.timers.size, 0)
+    assert.equal(executor().stats().timerCount, 0)
     queue.remove()
   },
 )
@@ -399,7 +399,7 @@ test(
   LIMIT,
   async () => {
     const program = `
-    const { memory } = percore.attachExecutor({ ioMemoryBytes: 1 << 20 }).reactor
+    const { memory } = percore.attachExecutor({ ioMemoryBytes: 1 << 20 })
     const leases = []
     while (memory.sizeBytes === 1 << 20) leases.push(memory.allocate(4096))
     const aligned = leases.every(({ address }) => address % 4096 === 0)

@@ -6,12 +6,15 @@ import { attachExecutor } from '../../src/index.ts'
 import { encodeNop, encodePoll } from '../../src/ring/index.ts'
 import { CountingOperation, nop } from '../executor/operations.ts'
 import { limited } from '../limits.ts'
+import { reactorOf } from '../reactor-of.ts'
 
 const LIMIT = limited(20_000)
 const IOSQE_IO_LINK = 1 << 2
 const ECANCELED = 125
 const EBADF = 9
-const { reactor, defaultQueue } = attachExecutor({ ringDepth: 8 })
+const attached = attachExecutor({ ringDepth: 8 })
+const { defaultQueue } = attached
+const reactor = reactorOf(attached)
 const { main } = reactor
 
 function link(base: number, isLast: boolean): void {

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { allocateBuffer, executor } from '../../src/index.ts'
 
 test('allocateBuffer() gives I/O memory of this thread, aligned and as long as asked for', () => {
-  const { memory } = executor().reactor
+  const { memory } = executor()
   const before = memory.leasedCount
 
   const lease = allocateBuffer(5000)

@@ -23,7 +23,7 @@ afterEach(async () => currentOrNull()?.close())
 
 class Nop extends AwaitedOperation<number> {
   start(): Promise<number> {
-    const ring = this.executor.reactor.main
+    const ring = this.executor.io.main
     encodeNop(ring.sqes, ring.begin())
     ring.commit(this)
     return this.promise
@@ -97,10 +97,10 @@ test('attachExecutor() refuses options of the wrong kind, and attaches nothing',
 })
 
 test('sizes are rounded up to powers of two', () => {
-  const { reactor } = attachExecutor({ ringDepth: 9, ioMemoryBytes: 100_000 })
+  const { io, memory } = attachExecutor({ ringDepth: 9, ioMemoryBytes: 100_000 })
 
-  assert.equal(reactor.main.memory.layout.sqEntryCount, 16)
-  assert.equal(reactor.memory.sizeBytes, 131_072)
+  assert.equal(io.main.memory.layout.sqEntryCount, 16)
+  assert.equal(memory.sizeBytes, 131_072)
 })
 
 test('what is asked of a closed executor is ERR_EXECUTOR_CLOSED', LIMIT, async () => {

@@ -15,13 +15,14 @@ import { encodeNop, Operation } from '../../src/ring/index.ts'
 import { Semaphore } from '../../src/sync/index.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
+import { reactorOf } from '../reactor-of.ts'
 import { nop } from './operations.ts'
 
 const BUSY_MS = 1
 
 /** Rounds of the event loop so far: what a follow-up saves. */
 function rounds(): number {
-  return executor().reactor.control.doubles[DOUBLE_TURNS]!
+  return reactorOf(executor()).control.doubles[DOUBLE_TURNS]!
 }
 
 /** Declares a test whose counts no clock changes: in simulation JavaScript takes no time, on any machine. */
@@ -83,7 +84,7 @@ testTimeless('many operations that complete at once are followed up within the t
 testTimeless(
   'operations behind async functions, or submitted early, are followed up as well',
   async () => {
-    const { main } = executor().reactor
+    const { main } = executor().io
     const behind = async (): Promise<void> => {
       await nop()
     }
@@ -186,7 +187,7 @@ test('a yieldQueue() that was answered counts no more', async () => {
 })
 
 test('operations that submit others as they complete go on within the turn', async () => {
-  const { main } = executor().reactor
+  const { main } = executor().io
   let leftCount = 1000
   let finish = (): void => {}
   const done = new Promise<void>((resolve) => {
@@ -219,5 +220,5 @@ test('a closed executor makes no latency ring', async () => {
   const closed = attachExecutor()
   await closed.close()
 
-  assert.throws(() => closed.reactor.latency, { code: 'ERR_EXECUTOR_CLOSED' })
+  assert.throws(() => reactorOf(closed).latency, { code: 'ERR_EXECUTOR_CLOSED' })
 })

@@ -15,6 +15,7 @@ import {
   type SqeWords,
   writeTimespec,
 } from '../../src/ring/index.ts'
+import { reactorOf } from '../reactor-of.ts'
 
 type Encode = (sqes: SqeWords, base: number) => void
 
@@ -46,8 +47,8 @@ class TestOperation extends AwaitedOperation<number> {
   }
 }
 
-function ringFor({ reactor, currentQueue }: Executor): Ring {
-  return currentQueue.call(executor()).isLatencySensitive ? reactor.latency : reactor.main
+function ringFor(current: Executor): Ring {
+  return current.io.ringFor(current.currentQueue())
 }
 
 /** Completes with the next submission. */
@@ -63,7 +64,7 @@ export function poll(fd: number, options?: WaitOptions): Promise<number> {
 
 /** Rejects with `ETIME` after `ns`. */
 export function expire(ns: number, options?: WaitOptions): Promise<number> {
-  const buffer = executor().reactor.memory.allocate(16)
+  const buffer = executor().memory.allocate(16)
   writeTimespec(new Uint32Array(buffer.bytes.buffer, buffer.bytes.byteOffset, 4), 0, ns)
   const args = { timespecAddress: buffer.address, absolute: false }
   return new TestOperation(options, buffer, (sqes, base) => encodeTimeout(sqes, base, args)).promise
@@ -71,7 +72,7 @@ export function expire(ns: number, options?: WaitOptions): Promise<number> {
 
 /** Reads from a stream; what is read is dropped. */
 export function read(fd: number, lengthBytes: number, options?: WaitOptions): Promise<number> {
-  const buffer = executor().reactor.memory.allocate(lengthBytes)
+  const buffer = executor().memory.allocate(lengthBytes)
   const { address } = buffer
   const args = {
     file: { fd, registered: false },
@@ -83,7 +84,7 @@ export function read(fd: number, lengthBytes: number, options?: WaitOptions): Pr
 
 /** Has the latency ring post into the main one, and resolves when that has reaped all of it. */
 export async function postForeign(count: number): Promise<void> {
-  const { main, latency } = executor().reactor
+  const { main, latency } = reactorOf(executor())
   const args = { ringFd: main.memory.fd, result: 0, userDataLow: SLOT_FOREIGN, userDataHigh: 0 }
   const target = main.foreignCount + count
   for (let posted = 0; posted < count; posted++) {
@@ -98,7 +99,7 @@ export class MultishotPoll extends Operation {
   reportCount = 0
   readonly ring: Ring
 
-  constructor(fd: number, ring: Ring = executor().reactor.main) {
+  constructor(fd: number, ring: Ring = executor().io.main) {
     super(executor().defaultQueue)
     this.ring = ring
     const target = { fd, registered: false }

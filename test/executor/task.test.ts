@@ -257,8 +257,8 @@ test('cancel() ends what a task waits for, of every kind', async (t) => {
     assert.equal(task.state, 'cancelled')
     await assert.rejects(async () => task, cancelled)
   }
-  assert.equal(executor().reactor.inFlightCount, 0)
-  assert.equal(executor().reactor.timers.size, 0)
+  assert.equal(executor().stats().inFlightCount, 0)
+  assert.equal(executor().stats().timerCount, 0)
 })
 
 test('cancel() waits for the end of a task that cleans up', async () => {

@@ -172,6 +172,6 @@ export async function cancelFiles(
 }
 
 async function use(file: CheckedFile, cancels: Cancels, countMin: number): Promise<void> {
-  using buffer = executor().reactor.memory.allocate(2 * BLOCK_BYTES)
+  using buffer = executor().memory.allocate(2 * BLOCK_BYTES)
   while (cancels.askedCount < countMin) await file.use(buffer)
 }

@@ -14,6 +14,7 @@ import { configureNet, netRingFor } from '../../src/net/net-ring.ts'
 import { type SimulationOptions, simulate } from '../../src/testing/index.ts'
 import { assertNoLeak, holdings, makeFolder } from '../io/support.ts'
 import { limited } from '../limits.ts'
+import { reactorOf } from '../reactor-of.ts'
 import { cancelFiles } from './cancel-files.ts'
 import { cancelSockets, fillBounces } from './cancel-sockets.ts'
 import { Cancels } from './cancels.ts'
@@ -41,7 +42,7 @@ const MACHINE: Omit<SimulationOptions, 'seed'> = {
 
 /** Runs a program, after which all must be as it was. */
 async function leavesNothing(program: () => Promise<void>): Promise<void> {
-  const { reactor } = executor()
+  const reactor = reactorOf(executor())
   const before = holdings()
   await program()
   while (reactor.inFlightCount > before.inFlightCount) await yieldNow()

@@ -52,7 +52,7 @@ for (const [when, ending] of Object.entries(ENDINGS)) {
 
 test('a program ends by itself with background operations in flight', async () => {
   const program = `
-    const { main, latency } = percore.executor().reactor
+    const { main, latency } = percore.executor().io
     class Background extends operations.CountingOperation {
       arm(ring) {
         ring.sqes.fill(0, ring.begin(), ring.begin() + 16)

@@ -66,7 +66,7 @@ test('10,000 operations that are cancelled at any moment leave nothing', LIMIT, 
   }
   await Promise.all(Array.from({ length: 100 }, worker))
   // The completions of the last cancellations themselves.
-  while (executor().reactor.main.unsubmittedCount > 0) await nop()
+  while (executor().io.main.unsubmittedCount > 0) await nop()
   await nop()
 
   assertNoLeak(before)
@@ -75,7 +75,7 @@ test('10,000 operations that are cancelled at any moment leave nothing', LIMIT, 
     10_000,
     `seed ${seed}`,
   )
-  assert.equal(executor().reactor.main.staleCount, 0)
+  assert.equal(executor().io.main.staleCount, 0)
 })
 
 test('tasks that are cancelled with operations under way leave nothing', LIMIT, async (t) => {
@@ -143,7 +143,7 @@ test(
       const current = attachExecutor({ ringDepth: 64, ioMemoryBytes: 1 << 20 })
       const files = await Promise.all(Array.from({ length: 60 }, () => BufferedFile.open(path)))
       for (const file of files) void file.close()
-      current.reactor.main.submit()
+      current.io.main.submit()
       current.leave()
     }
 
@@ -186,7 +186,7 @@ test('an executor that is attached and closed fifty times leaves nothing', LIMIT
       operations.poll(0).catch(() => {})
       await percore.spawnInto(percore.createTaskQueue('urgent', { latency: { maxMs: 2 } }), () => operations.nop())
       percore.needPreempt()
-      if (executor.reactor.main.entry.enterFlags !== 0) registered++
+      if (executor.io.main.entry.enterFlags !== 0) registered++
       await Promise.all([executor.close(), executor.close()])
       globalThis.gc()
       if (i === 0) before = fdCount()

@@ -31,13 +31,13 @@ for (const [what, wait] of Object.entries({
 
 test('a program stays alive for a multishot poll, until that is cancelled', async () => {
   const program = `
-    const { reactor } = percore.executor()
+    const { io } = percore.executor()
     const poll = new operations.MultishotPoll(0)
     process.stdout.write('waiting ')
     poll.complete = function (result, flags) {
       this.reportCount++
       console.log(result)
-      if (this.reportCount === 1) reactor.cancel(this)
+      if (this.reportCount === 1) io.cancel(this)
     }
   `
 
@@ -46,12 +46,12 @@ test('a program stays alive for a multishot poll, until that is cancelled', asyn
 
 test('a program stays alive for a read while other rings post into its own', async () => {
   const program = `
-    const { reactor } = percore.executor()
+    const { main } = percore.executor().io
     const read = operations.read(0, 1)
     await time.sleep(1)
     await operations.postForeign(5)
     console.log('waiting')
-    read.then((result) => console.log(result, reactor.main.foreignCount))
+    read.then((result) => console.log(result, main.foreignCount))
   `
 
   assert.deepEqual(await runChild(program, { onOutput }), success('waiting\n1 5\n'))
@@ -59,7 +59,7 @@ test('a program stays alive for a read while other rings post into its own', asy
 
 for (const [what, code] of Object.entries({
   'an attached executor': 'percore.executor()',
-  'both rings, and a tick': 'percore.executor().reactor.latency; percore.needPreempt()',
+  'both rings, and a tick': 'percore.executor().io.latency; percore.needPreempt()',
   'finished work': 'await Promise.all([operations.nop(), percore.spawn(() => {}), time.sleep(1)])',
   'queues, and a manager': "percore.createTaskQueue('a', { shares: { shares: () => 1 } })",
   'a waiter that nobody will grant': `

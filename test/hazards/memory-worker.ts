@@ -4,9 +4,10 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { allocateBuffer, executor, type Lease } from '../../src/index.ts'
 import { WORD_MORE } from '../../src/kernel/index.ts'
 import { sleep } from '../../src/time/index.ts'
+import { reactorOf } from '../reactor-of.ts'
 
 const { isOutlived } = workerData as { isOutlived: boolean }
-const { reactor } = executor()
+const reactor = reactorOf(executor())
 const leases: Lease[] = []
 for (let count = 0; count < 2000; count++) {
   const lease = allocateBuffer(512 + (count % 4096))

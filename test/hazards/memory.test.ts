@@ -73,7 +73,7 @@ test('closing the executor leaves what users hold readable', async () => {
 
 test('PERCORE_DEBUG=1 empties views of released memory, and says who holds the rest', async () => {
   const program = `
-    const { memory } = percore.attachExecutor({ ioMemoryBytes: 65536, ioMemoryBytesMax: 65536 }).reactor
+    const { memory } = percore.attachExecutor({ ioMemoryBytes: 65536, ioMemoryBytesMax: 65536 })
     const lease = percore.allocateBuffer(4096)
     const { bytes } = lease
     lease.release()
@@ -105,7 +105,7 @@ function serveWithin(limitKib: number): Promise<{ readonly output: string }> {
   const program = `
     const net = await import(${JSON.stringify(new URL('../../src/net/index.js', import.meta.url).href)})
     const executor = percore.attachExecutor({ ringDepth: 8 })
-    executor.reactor.registerMemory()
+    executor.io.registerMemory()
     const serve = async () => {
       const listener = await net.TcpListener.bind({ host: '127.0.0.1', port: 0 })
       const accepting = listener.accept()

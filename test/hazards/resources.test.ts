@@ -255,10 +255,10 @@ test(
   async () => {
     const program = `
     const executor = percore.attachExecutor({ ringDepth: 8 })
-    executor.reactor.registerMemory()
+    executor.io.registerMemory()
     await operations.nop()
     const { isRegistered } = executor.stats().ioMemory
-    console.log(isRegistered, executor.reactor.registered.error)
+    console.log(isRegistered, executor.io.registered.error)
     await operations.expire(1000).catch((error) => console.log(error.code))
   `
 
@@ -272,7 +272,7 @@ test(
 
 test('I/O memory beyond its limit is ERR_OUT_OF_MEMORY, and what is released serves again', async () => {
   const program = `
-    const { memory } = percore.attachExecutor({ ioMemoryBytes: 65536, ioMemoryBytesMax: 65536 }).reactor
+    const { memory } = percore.attachExecutor({ ioMemoryBytes: 65536, ioMemoryBytesMax: 65536 })
     const leases = []
     let code
     for (;;) { try { leases.push(memory.allocate(4096)) } catch (error) { code = error.code; break } }
@@ -285,7 +285,7 @@ test('I/O memory beyond its limit is ERR_OUT_OF_MEMORY, and what is released ser
 
 test('needPreempt() works without I/O memory left for its tick', async () => {
   const program = `
-    const { memory } = percore.attachExecutor({ ioMemoryBytes: 65536, ioMemoryBytesMax: 65536 }).reactor
+    const { memory } = percore.attachExecutor({ ioMemoryBytes: 65536, ioMemoryBytesMax: 65536 })
     const lease = memory.allocate(65536)
     await percore.spawn(async () => { while (!percore.needPreempt()); })
     lease.release()

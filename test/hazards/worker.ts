@@ -13,6 +13,7 @@ import {
 } from '../../src/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { expire, MultishotPoll, nop, poll, read } from '../executor/operations.ts'
+import { reactorOf } from '../reactor-of.ts'
 import { churnAccepts, churnConnections, churnFiles } from './churn.ts'
 
 const { mode, fd, folder } = workerData as { mode: string; fd: number; folder: string }
@@ -58,19 +59,19 @@ function pending(): void {
 }
 
 function holdFiles(): void {
-  for (let i = 0; i < 10; i++) executor().reactor.host.trackFd(openFile(), true)
+  for (let i = 0; i < 10; i++) executor().descriptors.trackFd(openFile(), true)
   // One that was closed in time must not be closed again.
   const closed = openFile()
-  executor().reactor.host.trackFd(closed, true)
-  executor().reactor.host.trackFd(closed, false)
-  executor().reactor.kernel.closeFd(closed)
+  executor().descriptors.trackFd(closed, true)
+  executor().descriptors.trackFd(closed, false)
+  executor().kernel.closeFd(closed)
   void poll(fd)
 }
 
 // A descriptor that Node itself does not know, and so does not close with the thread.
 function openFile(): number {
   const opened = openSync('/dev/null', 'r')
-  const duplicate = executor().reactor.kernel.controlFd(opened, 1030, 0) // F_DUPFD_CLOEXEC
+  const duplicate = executor().kernel.controlFd(opened, 1030, 0) // F_DUPFD_CLOEXEC
   closeSync(opened)
   return duplicate
 }
@@ -79,7 +80,7 @@ async function attachForEver(): Promise<void> {
   for (;;) {
     executor().leave()
     attachExecutor({ ringDepth: 8, ioMemoryBytes: 64 * 1024 })
-    void executor().reactor.latency
+    void reactorOf(executor()).latency
     await nop()
   }
 }

@@ -42,7 +42,7 @@ test('readInto() fills foreign memory and I/O memory, and says how much', async 
   const data = pattern(300_000, 2)
   await file.write(data, 0)
   const foreign = new Uint8Array(400_000).fill(9)
-  using buffer = executor().reactor.memory.allocate(1000)
+  using buffer = executor().memory.allocate(1000)
 
   const foreignBytes = await file.readInto(foreign.subarray(5), 100)
   const bufferBytes = await file.readInto(buffer, 299_500)
@@ -58,7 +58,7 @@ test('write() takes a Lease, which may be released meanwhile', async (t) => {
   const path = join(makeFolder(t), 'file')
   await using file = await BufferedFile.create(path)
   const before = holdings()
-  const buffer = executor().reactor.memory.allocate(5000)
+  const buffer = executor().memory.allocate(5000)
   buffer.bytes.set(pattern(5000, 3))
 
   const written = file.write(buffer, 1)
@@ -87,7 +87,7 @@ test('a lease on ordinary memory is read into, written and appended like its byt
 
 test('a released lease is neither read into nor written', async (t) => {
   await using file = await BufferedFile.create(join(makeFolder(t), 'file'))
-  const lease = executor().reactor.memory.allocate(10)
+  const lease = executor().memory.allocate(10)
   lease.release()
 
   await assert.rejects(file.readInto(lease, 0), { code: 'ERR_BUFFER_RELEASED' })
@@ -112,7 +112,7 @@ test('append() of a Lease waits its turn, though that is released meanwhile', as
   await using file = await BufferedFile.open(path, { append: true, create: true })
   const before = holdings()
   const buffers = [1, 2, 3].map((value) => {
-    const buffer = executor().reactor.memory.allocate(2)
+    const buffer = executor().memory.allocate(2)
     buffer.bytes.fill(value)
     return buffer
   })
@@ -228,8 +228,8 @@ test('a read of a pipe that is cancelled too late resolves with what it took', a
   const path = join(makeFolder(t), 'pipe')
   assert.equal(spawnSync('mkfifo', [path]).status, 0)
   await using file = await BufferedFile.open(path, { read: true, write: true })
-  const { main } = executor().reactor
-  using buffer = executor().reactor.memory.allocate(4096)
+  const { main } = executor().io
+  using buffer = executor().memory.allocate(4096)
   const reads: ((options: WaitOptions) => Promise<Uint8Array>)[] = [
     (options) => file.read(0, 2, options),
     async (options) => buffer.bytes.subarray(0, await file.readInto(buffer, 0, options)),
@@ -269,7 +269,7 @@ test('a long read of a pipe ends with what comes first', async (t) => {
   assert.equal(spawnSync('mkfifo', [path]).status, 0)
   await using file = await BufferedFile.open(path, { read: true, write: true })
   const F_SETPIPE_SZ = 1031
-  executor().reactor.kernel.controlFd(file.fd, F_SETPIPE_SZ, 2 ** 20)
+  executor().kernel.controlFd(file.fd, F_SETPIPE_SZ, 2 ** 20)
   const piece = pattern(262_144, 3)
   const target = new Uint8Array(600_000)
 
@@ -286,7 +286,7 @@ test('a write to a pipe that is cancelled too late counts as written', async (t)
   await using file = await BufferedFile.open(path, { read: true, write: true })
   const controller = new AbortController()
   const writing = file.write(new TextEncoder().encode('abc'), 0, { signal: controller.signal })
-  executor().reactor.main.submit()
+  executor().io.main.submit()
   controller.abort()
 
   assert.equal(await writing, 3)
@@ -298,7 +298,7 @@ test('a cancel finds the request that a short completion has just made', async (
   const path = join(makeFolder(t), 'pipe')
   assert.equal(spawnSync('mkfifo', [path]).status, 0)
   await using file = await BufferedFile.open(path, { read: true, write: true })
-  const { main } = executor().reactor
+  const { main } = executor().io
   const controller = new AbortController()
   const writing = file.write(new Uint8Array(131_072), 0, { signal: controller.signal })
   // A half fits.

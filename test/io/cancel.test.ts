@@ -108,7 +108,7 @@ test(`${OPERATION_COUNT} transfers aborted at random moments leak nothing and te
   }
   assert.ok(abortedCount > 0 && doneCount > 0, 'some were aborted, some were not')
   assertNoLeak(before)
-  assert.equal(executor().reactor.main.staleCount, 0)
+  assert.equal(executor().io.main.staleCount, 0)
 })
 
 test('reads of any stretch aborted at random moments give their memory back', {

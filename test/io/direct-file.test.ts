@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { createTaskQueue, executor, spawnInto } from '../../src/index.ts'
 import { DirectFile } from '../../src/io/index.ts'
 import { leaseHeap } from '../../src/memory/index.ts'
+import { reactorOf } from '../reactor-of.ts'
 import {
   assertNoLeak,
   holdings,
@@ -341,7 +342,7 @@ test('a latency-sensitive queue reads through the latency ring', direct, async (
   writeFileSync(path, pattern(8192, 10))
   const early = await DirectFile.open(path)
   const queue = createTaskQueue('reading', { latency: { maxMs: 5 } })
-  const { latency } = executor().reactor
+  const { latency } = reactorOf(executor())
 
   const before = latency.submissionCount
   const valid = await spawnInto(queue, async () => {

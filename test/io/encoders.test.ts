@@ -46,7 +46,7 @@ const SYNC_FILE_RANGE_WRITE = 2
 /** One entry, whatever it is; resolves with its result. */
 class Entry extends AwaitedOperation<number> {
   start(encode: (sqe: SqeWords, base: number) => void): Promise<number> {
-    const { main } = this.executor.reactor
+    const { main } = this.executor.io
     encode(main.sqes, main.begin())
     main.commit(this)
     return this.promise
@@ -72,7 +72,7 @@ function makeFolder(t: TestContext): string {
 }
 
 function allocate(t: TestContext, lengthBytes: number): Lease {
-  const buffer = executor().reactor.memory.allocate(lengthBytes)
+  const buffer = executor().memory.allocate(lengthBytes)
   t.after(() => buffer.release())
   return buffer
 }
@@ -220,7 +220,7 @@ test(
     writeFileSync(path, 'text')
     // Makes the table, whose last slot nobody has.
     await using file = await BufferedFile.open(path)
-    const index = executor().reactor.files.stats().capacity - 1
+    const index = executor().io.files.stats().capacity - 1
     const fd = openSync(path, 'r')
     const fds = allocate(t, 4)
     wordsOf(fds)[0] = fd

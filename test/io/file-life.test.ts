@@ -146,7 +146,7 @@ test('close() waits for what is under way, and again is nothing', direct, async 
 })
 
 test('close() gives back the slot of the registered files', needsRegisteredFiles(), async (t) => {
-  const { files } = executor().reactor
+  const { files } = executor().io
   const path = join(makeFolder(t), 'file')
   const before = files.stats()
 
@@ -171,7 +171,7 @@ test('files beyond the registered ones work by descriptor', needsRegisteredFiles
       const texts = await Promise.all(open.map((file) => file.read(0, 10)))
       const isRight = texts.every((text) => Buffer.from(text).toString() === 'text')
       for (const file of open) await file.close()
-      console.log(JSON.stringify({ isRight, ...core.executor().reactor.files.stats() }))`,
+      console.log(JSON.stringify({ isRight, ...core.executor().io.files.stats() }))`,
   })
 
   assert.deepEqual(result, { isRight: true, capacity: 256, usedCount: 0, refusedCount: 44 })
@@ -219,7 +219,7 @@ test(
         const file = await io.DirectFile.open(args[0])
         const buffer = file.allocateBuffer(4096)
         const count = await file.readInto(buffer, 4096)
-        const { error } = core.executor().reactor.registered
+        const { error } = core.executor().io.registered
         const { isRegistered } = core.executor().stats().ioMemory
         const sum = buffer.bytes.reduce((a, b) => a + b, 0)
         console.log(JSON.stringify({ count, error, isRegistered, sum }))

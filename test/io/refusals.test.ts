@@ -9,6 +9,7 @@ import { type TestContext, test } from 'node:test'
 import { executor } from '../../src/index.ts'
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
 import { STATX_BYTES } from '../../src/kernel/index.ts'
+import { reactorOf } from '../reactor-of.ts'
 import {
   assertNoLeak,
   holdings,
@@ -25,7 +26,7 @@ function refuseMemory(
   t: TestContext,
   isRefused: (lengthBytes: number, callCount: number) => boolean,
 ): () => void {
-  const { memory } = executor().reactor
+  const { memory } = executor()
   const allocate = memory.allocateOwn.bind(memory)
   let callCount = 0
   const mock = t.mock.method(memory, 'allocateOwn', (lengthBytes: number) => {
@@ -41,7 +42,7 @@ function refuseMemory(
 test('stat() that gets no memory leaves no listener and no timer', async (t) => {
   await using file = await BufferedFile.create(join(makeFolder(t), 'file'))
   const { signal } = new AbortController()
-  const { timers } = executor().reactor
+  const { timers } = reactorOf(executor())
   const before = [timers.size, getEventListeners(signal, 'abort').length]
   const allow = refuseMemory(t, () => true)
 

@@ -11,6 +11,7 @@ import type { Lease } from '../../src/memory/index.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { poll } from '../executor/operations.ts'
 import { createPipe } from '../hazards/pipe.ts'
+import { reactorOf } from '../reactor-of.ts'
 import { refuseEntry } from '../ring/refuse.ts'
 import { makeFolder } from './support.ts'
 
@@ -53,7 +54,7 @@ async function refuseEach<F extends BufferedFile | DirectFile>(
   open: () => Promise<F>,
   action: Action<F>,
 ): Promise<void> {
-  const { reactor } = executor()
+  const reactor = reactorOf(executor())
   const file = await open()
   using buffer = reactor.memory.allocate(BLOCK_BYTES)
   const { signal } = new AbortController()
@@ -114,7 +115,7 @@ test('open() whose entry is refused leaves nothing', async (t) => {
 test('close() whose entry is refused closes the file by a call', async (t) => {
   await simulate(OPTIONS, async ({ kernel }) => {
     const file = await BufferedFile.create('/tmp/file')
-    const wasRefused = refuseEntry(t, executor().reactor.main, 0)
+    const wasRefused = refuseEntry(t, executor().io.main, 0)
 
     await file.close()
 
@@ -125,7 +126,7 @@ test('close() whose entry is refused closes the file by a call', async (t) => {
 
 test('a latency ring that can not be made does not hold close() up', async (t) => {
   const file = await BufferedFile.create(join(makeFolder(t), 'file'))
-  const { host } = executor().reactor
+  const { host } = reactorOf(executor())
   const refusal = t.mock.method(host, 'setupRing', () => -ENOMEM)
   const urgent = createTaskQueue('urgent', { latency: { maxMs: 2 } })
 

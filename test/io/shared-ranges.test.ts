@@ -182,7 +182,7 @@ test('a buffered write() waits for who truncates, and truncate() for a write', a
   const path = join(makeFolder(t), 'file')
   await using file = await BufferedFile.create(path)
   const before = holdings()
-  const buffer = executor().reactor.memory.allocate(1000)
+  const buffer = executor().memory.allocate(1000)
   buffer.bytes.set(pattern(1000, 6))
 
   await assertWaits(file, () => file.write(pattern(1000, 7), 0))

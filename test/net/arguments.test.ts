@@ -74,7 +74,7 @@ test('a chunk stays as it is after leaving a loop', async () => {
 })
 
 test('accept() lets go of a descriptor that it cannot make a stream of', async (t) => {
-  const { kernel } = executor().reactor
+  const { kernel } = executor()
   await using listener = await TcpListener.bind({ port: 0 })
   const accepting = listener.accept()
   const first = await TcpStream.connect({ port: listener.address.port })

@@ -4,15 +4,16 @@ import { executor } from '../../src/executor/index.ts'
 import { type IoMemory, POISON } from '../../src/memory/index.ts'
 import { BufferRing } from '../../src/ring/index.ts'
 import { collectUntil, createMemory, KIB, MIB, steal } from '../memory/support.ts'
+import { reactorOf } from '../reactor-of.ts'
 
 let groupId = 100
 
 function createBuffers(
   entryCount: number,
   initialCount: number,
-  memory: IoMemory = executor().reactor.memory,
+  memory: IoMemory = executor().memory,
 ): BufferRing {
-  const { kernel, main } = executor().reactor
+  const { kernel, main } = reactorOf(executor())
   const bufferBytes = 4096
   groupId++
   return new BufferRing({
@@ -50,7 +51,7 @@ test('view() and addressOf() tell where a buffer is, of every segment; copy() wh
   const buffers = createBuffers(16, 2)
   assert.ok(buffers.grow())
   assert.ok(buffers.grow())
-  const { kernel } = executor().reactor
+  const { kernel } = executor()
 
   for (let buffer = 0; buffer < buffers.bufferCount; buffer++) {
     const view = buffers.view(buffer, 10, 20)
@@ -74,7 +75,7 @@ test('grow() doubles until all entries are used', () => {
 })
 
 test('close() gives the memory back', () => {
-  const { memory } = executor().reactor
+  const { memory } = executor()
   const leasedCount = memory.leasedCount
 
   createBuffers(8, 8).close()

@@ -31,6 +31,7 @@ import {
   type Target,
 } from '../../src/ring/index.ts'
 import { needsOperations } from '../needs.ts'
+import { reactorOf } from '../reactor-of.ts'
 import { pattern } from './support.ts'
 
 /** One entry, and every completion of it. */
@@ -58,7 +59,7 @@ class Probe extends Operation {
 }
 
 function run(encode: (sqe: SqeWords, base: number) => void): Promise<number> {
-  return new Probe().submitTo(executor().reactor.main, encode)
+  return new Probe().submitTo(executor().io.main, encode)
 }
 
 function targetOf(fd: number): Target {
@@ -87,7 +88,7 @@ async function listenByEntries(
 }
 
 function listenByCalls({ fd }: Target, { bytes }: Lease, addressBytes: number): void {
-  const { kernel } = executor().reactor
+  const { kernel } = executor()
   assert.equal(kernel.bindSocket(fd, bytes.subarray(0, addressBytes)), 0)
   assert.equal(kernel.listenSocket(fd, 5), 0)
 }
@@ -96,7 +97,7 @@ function listenByCalls({ fd }: Target, { bytes }: Lease, addressBytes: number): 
 async function connectBoth(
   listen: Listen = listenByCalls,
 ): Promise<{ client: Target; server: Target; close: () => void }> {
-  const { kernel, memory } = executor().reactor
+  const { kernel, memory } = executor()
   using buffer = memory.allocate(64)
   const { address } = buffer
   const raw = encodeAddress({ host: '127.0.0.1', port: 0, family: 'ipv4' })
@@ -141,8 +142,8 @@ test(
   needsOperations('BIND', 'LISTEN'),
   async () => {
     const { client, server, close } = await connectBoth(listenByEntries)
-    using out = executor().reactor.memory.allocate(1000)
-    using into = executor().reactor.memory.allocate(1000)
+    using out = executor().memory.allocate(1000)
+    using into = executor().memory.allocate(1000)
     out.bytes.set(pattern(0, 1000))
     const messageFlags = MSG_WAITALL | MSG_NOSIGNAL
 
@@ -171,10 +172,10 @@ test(
 
 test('SEND_ZC completes twice: with the result, and when the memory is free', async () => {
   const { client, close } = await connectBoth()
-  using out = executor().reactor.memory.allocate(4096)
+  using out = executor().memory.allocate(4096)
   const probe = new Probe()
 
-  await probe.submitTo(executor().reactor.main, (sqe, base) =>
+  await probe.submitTo(executor().io.main, (sqe, base) =>
     encodeSendZeroCopy(sqe, base, {
       target: client,
       address: out.address,
@@ -193,8 +194,8 @@ test('SEND_ZC completes twice: with the result, and when the memory is free', as
 
 test('SENDMSG and RECVMSG carry a message by its header', async () => {
   const { client, server, close } = await connectBoth()
-  using out = executor().reactor.memory.allocate(1024)
-  using into = executor().reactor.memory.allocate(1024)
+  using out = executor().memory.allocate(1024)
+  using into = executor().memory.allocate(1024)
   writeMessageHeader(out, 500)
   writeMessageHeader(into, 500)
   out.bytes.set(pattern(0, 500), 256)
@@ -216,7 +217,7 @@ test('SENDMSG and RECVMSG carry a message by its header', async () => {
 })
 
 test('MSG_RING makes a completion appear in the other ring', async () => {
-  const { main, latency } = executor().reactor
+  const { main, latency } = reactorOf(executor())
   const before = latency.staleCount
 
   const result = await run((sqe, base) =>

@@ -5,12 +5,13 @@ import { executor } from '../../src/executor/index.ts'
 import { CopiedBytes } from '../../src/net/copied-bytes.ts'
 import type { Inbox } from '../../src/net/inbox.ts'
 import { ReceivePool } from '../../src/net/receive-pool.ts'
+import { reactorOf } from '../reactor-of.ts'
 import { assertPattern, pattern } from './support.ts'
 
 const BUFFER_BYTES = 256
 
 function createPool(entryCount: number): ReceivePool {
-  const { kernel, main, memory } = executor().reactor
+  const { kernel, main, memory } = reactorOf(executor())
   return new ReceivePool({
     kernel,
     ring: main,

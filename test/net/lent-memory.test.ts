@@ -42,7 +42,7 @@ for (const [ring, open] of [
 ] as const) {
   testOnBoth(`write() of leases on the ${ring} ring keeps them until they are sent`, async () => {
     await using pair = await open()
-    const leasedCount = executor().reactor.memory.leasedCount
+    const leasedCount = executor().memory.leasedCount
     const { isDone } = await clog(pair.client)
     const writes: Promise<void>[] = [isDone]
     for (let index = 0; index < COUNT; index++) {
@@ -54,7 +54,7 @@ for (const [ring, open] of [
 
     await readPattern(pair.server, LARGE + COUNT * SIZE)
     await Promise.all(writes)
-    assert.ok(executor().reactor.memory.leasedCount <= leasedCount + COUNT, 'they come back')
+    assert.ok(executor().memory.leasedCount <= leasedCount + COUNT, 'they come back')
   })
 
   testOnBoth(

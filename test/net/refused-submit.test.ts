@@ -6,12 +6,13 @@ import { TcpListener, TcpStream } from '../../src/net/index.ts'
 import { configureNet } from '../../src/net/net-ring.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
+import { reactorOf } from '../reactor-of.ts'
 import { refuseEntries, refuseEntry } from '../ring/refuse.ts'
 import { Recorder, rounds } from './recorder.ts'
 
 test('connect() and shutdown() whose entry is refused leave nothing', async (t) => {
   await simulate(1, async ({ kernel }) => {
-    const { reactor } = executor()
+    const reactor = reactorOf(executor())
     const { signal } = new AbortController()
     const wait = { signal, timeoutMs: 1e6 }
     const listener = await TcpListener.bind({ port: 7000 })
@@ -41,7 +42,7 @@ test('connect() and shutdown() whose entry is refused leave nothing', async (t) 
 
 test('accept() whose entry is refused rejects, and the next one is served', async (t) => {
   await simulate(1, async () => {
-    const { main } = executor().reactor
+    const { main } = executor().io
     const listener = await TcpListener.bind({ port: 7000 })
     const wasRefused = refuseEntry(t, main, 0)
 
@@ -57,7 +58,7 @@ test('accept() whose entry is refused rejects, and the next one is served', asyn
 
 test('reads and writes whose entry is refused reject, and the next ones go on', async (t) => {
   await simulate(1, async () => {
-    const { main } = executor().reactor
+    const { main } = executor().io
     const { client, server, listener } = await connected()
     for (const action of [
       () => client.write(new Uint8Array(10)),
@@ -78,7 +79,7 @@ test('reads and writes whose entry is refused reject, and the next ones go on', 
 test('a consumer whose receive is refused gets its chunks all the same', async (t) => {
   await simulate(1, async () => {
     const { client, server, listener } = await connected()
-    const wasRefused = refuseEntry(t, executor().reactor.main, 0)
+    const wasRefused = refuseEntry(t, executor().io.main, 0)
     const recorder = new Recorder()
 
     server.consume(recorder)
@@ -104,7 +105,7 @@ test('a consumer that has chunks goes on though the receive of more is refused',
     let wasRefused = (): boolean => false
     const recorder = new Recorder(() => {
       // What is received ahead, beside the chunk that waits: the receive of the third.
-      if (recorder.chunkCount === 1) wasRefused = refuseEntry(t, executor().reactor.main, 0)
+      if (recorder.chunkCount === 1) wasRefused = refuseEntry(t, executor().io.main, 0)
     })
 
     await client.write(new Uint8Array(2000))
@@ -121,7 +122,7 @@ test('a consumer that has chunks goes on though the receive of more is refused',
 test('connects whose cancelling is refused end as soon as it is not', async (t) => {
   await simulate(1, async () => {
     const listener = await TcpListener.bind({ port: 7000, backlog: 1 })
-    const { main } = executor().reactor
+    const { main } = executor().io
     const first = await TcpStream.connect({ port: 7000 })
     const controller = new AbortController()
     const reason = new Error('no more')
@@ -153,7 +154,7 @@ test('close() whose entries are refused closes all the same', async (t) => {
       const reading = server.read()
       const accepting = listener.accept()
       await yieldNow()
-      const restore = refuseEntries(t, executor().reactor.main, count, 2)
+      const restore = refuseEntries(t, executor().io.main, count, 2)
 
       const closing = Promise.all([server.close(), client.close(), listener.close()])
 

@@ -40,7 +40,7 @@ class Connections implements AsyncDisposable {
     const client = await TcpStream.connect({ port: this.#listener.address.port })
     const server = await accepting
     this.#streams.push(client, server)
-    if (executor().reactor.kernel.name !== 'sim') {
+    if (executor().kernel.name !== 'sim') {
       client.setSendBufferBytes(SOCKET_BYTES)
       server.setReceiveBufferBytes(SOCKET_BYTES)
     }
@@ -124,7 +124,7 @@ for (const hoards of [false, true]) {
 
 testOnBoth('write() to stuck peers takes a quarter of the memory at most', async () => {
   await using connections = await Connections.open()
-  const { memory } = executor().reactor
+  const { memory } = executor()
   const before = memory.usedBytes - memory.reserve.allocator.usedBytes
 
   const stuck = await writeStuck(connections, ignore)

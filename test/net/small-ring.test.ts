@@ -26,7 +26,7 @@ test('streams work when the rings are far too small', async () => {
   await loop
   while (holdings().operationCount > 0) await new Promise((resolve) => setImmediate(resolve))
   assert.equal(holdings().bufferCount, 0)
-  assert.equal(executor().reactor.main.staleCount, 0)
+  assert.equal(executor().io.main.staleCount, 0)
 })
 
 test('streams cut off when the rings are far too small leave nothing', async () => {

@@ -42,7 +42,7 @@ export function holdings(): Holdings {
   const current = executor()
   return {
     fdCount: readdirSync('/proc/self/fd').length,
-    operationCount: current.reactor.inFlightCount,
+    operationCount: current.stats().inFlightCount,
     bufferCount: netRingFor(current, current.defaultQueue).pool.buffers.userCount,
   }
 }

@@ -149,7 +149,7 @@ test('1,000 connections opened, used and closed leave no descriptor, operation o
   const after = holdings()
   assert.equal(after.bufferCount, 0)
   assert.ok(after.fdCount < fdCount, `${after.fdCount} descriptors`)
-  assert.equal(executor().reactor.main.staleCount, 0)
+  assert.equal(executor().io.main.staleCount, 0)
 })
 
 test('accept() without descriptors rejects with EMFILE, waits between tries, and goes on', async () => {

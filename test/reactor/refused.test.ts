@@ -8,10 +8,11 @@ import { createTaskQueue, executor, needPreempt, spawnInto } from '../../src/exe
 import { EAGAIN, ENOMEM, kernelError, WORD_ARMED } from '../../src/kernel/index.ts'
 import { encodeNop } from '../../src/ring/index.ts'
 import { sleep } from '../../src/time/index.ts'
+import { reactorOf } from '../reactor-of.ts'
 import { refuseEntries } from '../ring/refuse.ts'
 
 test('events of Node arrive although the poll for them was refused', async (t) => {
-  const { main } = executor().reactor
+  const { main } = executor().io
   await sleep(1)
   const begin = main.begin.bind(main)
   let refusedCount = 0
@@ -28,7 +29,7 @@ test('events of Node arrive although the poll for them was refused', async (t) =
 })
 
 test('a ring that the loop has no memory for leaves neither descriptor nor registered place', async (t) => {
-  const { host } = executor().reactor
+  const { host } = reactorOf(executor())
   const urgent = createTaskQueue('unserved', { latency: { maxMs: 1 } })
   const refusal = t.mock.method(host, 'addRing', () => -ENOMEM)
   const descriptorCount = (): number => readdirSync('/proc/self/fd').length
@@ -36,19 +37,19 @@ test('a ring that the loop has no memory for leaves neither descriptor nor regis
 
   // More often than a thread may have rings registered.
   for (let count = 0; count < 20; count++) {
-    assert.throws(() => executor().reactor.latency, { code: 'ERR_MEMLOCK_LIMIT' })
+    assert.throws(() => reactorOf(executor()).latency, { code: 'ERR_MEMLOCK_LIMIT' })
   }
 
   assert.equal(descriptorCount(), before)
   refusal.mock.restore()
   await spawnInto(urgent, () => sleep(0.1))
-  assert.notEqual(executor().reactor.latency.entry.enterFlags, 0)
+  assert.notEqual(reactorOf(executor()).latency.entry.enterFlags, 0)
 })
 
 test('needPreempt() says when a slice is over although its tick was refused', async (t) => {
   const urgent = createTaskQueue('urgent', { latency: { maxMs: 1 } })
   await spawnInto(urgent, () => sleep(0.1))
-  const { latency } = executor().reactor
+  const { latency } = reactorOf(executor())
   await spawnInto(urgent, () => {
     while (!needPreempt());
   })
@@ -62,7 +63,7 @@ test('needPreempt() says when a slice is over although its tick was refused', as
 })
 
 test('a poll that completes while room is made for it is armed again', async (t) => {
-  const { reactor } = executor()
+  const reactor = reactorOf(executor())
   const { main, control } = reactor
   const tryBegin = main.tryBegin.bind(main)
   const mock = t.mock.method(main, 'tryBegin', () => {
@@ -85,7 +86,7 @@ test('a poll that completes while room is made for it is armed again', async (t)
 })
 
 test('who can wait for room asks the kernel a few times only', (t) => {
-  const { main } = executor().reactor
+  const { main } = executor().io
   const submit = t.mock.method(main, 'submit', () => -EAGAIN)
   while (main.unsubmittedCount < main.memory.layout.sqEntryCount) {
     encodeNop(main.sqes, main.begin())

@@ -11,6 +11,7 @@ import { ENOMEM, IORING_REGISTER_FILES_UPDATE, UringKernel } from '../../src/ker
 import { RegisteredFiles } from '../../src/reactor/index.ts'
 import type { Ring } from '../../src/ring/index.ts'
 import { needsRegisteredFiles } from '../needs.ts'
+import { reactorOf } from '../reactor-of.ts'
 
 /** A named pipe that is read by hand. */
 interface Pipe {
@@ -35,7 +36,7 @@ function assertEnd({ readFd }: Pipe): void {
 
 test('a file that is closed is closed, also where another could not be registered', async (t) => {
   const pipe = makePipe(t)
-  const { kernel, latency } = executor().reactor
+  const { kernel, latency } = reactorOf(executor())
   const writer = await BufferedFile.open(pipe.path, { write: true })
 
   const register = kernel.register.bind(kernel)
@@ -74,7 +75,7 @@ test('a file that is closed is closed, also while a read of another waits', asyn
 test('files are registered where a closed one is let go of', needsRegisteredFiles(), async () => {
   const file = await BufferedFile.open(import.meta.filename)
 
-  const { capacity, usedCount } = executor().reactor.files.stats()
+  const { capacity, usedCount } = executor().io.files.stats()
 
   assert.ok(capacity > 0)
   assert.ok(usedCount > 0)
@@ -90,7 +91,7 @@ test('no file is registered on a kernel that tells nothing of its removal', (t) 
   )
   const ring = kernel.setupRing({ entryCount: 4, completionCount: 8, flags: 0 })
   assert.ok(typeof ring !== 'number')
-  const files = new RegisteredFiles(kernel, executor().reactor.host, {
+  const files = new RegisteredFiles(kernel, reactorOf(executor()).host, {
     memory: ring,
     index: 0,
   } as Ring)

@@ -7,9 +7,11 @@ import { encodeNop } from '../../src/ring/index.ts'
 import { CountingOperation, expire, MultishotPoll, nop, poll } from '../executor/operations.ts'
 import { createPipe } from '../hazards/pipe.ts'
 import { limited } from '../limits.ts'
+import { reactorOf } from '../reactor-of.ts'
 
 const LIMIT = limited(20_000)
-const { reactor, defaultQueue } = executor()
+const { defaultQueue } = executor()
+const reactor = reactorOf(executor())
 const { main } = reactor
 
 function submitNop(operation: CountingOperation): void {
@@ -30,7 +32,7 @@ test("a completion with another name than its slot's is counted and dropped", LI
 
   assert.equal(main.staleCount, staleCount + 1)
   assert.equal(victim.completionCount, 0)
-  assert.ok(victim.isInFlightOn(main))
+  assert.ok(main.holds(victim))
   // The real one is still awaited: end it, as the kernel would.
   const again = main.begin()
   encodeNop(main.sqes, again)
@@ -39,7 +41,7 @@ test("a completion with another name than its slot's is counted and dropped", LI
   main.sqes[again + 9] = name
   await nop()
   assert.equal(victim.completionCount, 1)
-  assert.ok(!victim.isInFlightOn(main))
+  assert.ok(!main.holds(victim))
   reactor.control.words[11]!-- // The no-op for nobody was not counted off.
 })
 
@@ -77,7 +79,7 @@ test('withdraw() is too late once the kernel has the operation', LIMIT, async (t
 
   assert.equal(main.withdraw(operation), false)
   reactor.cancel(operation)
-  while (operation.isInFlightOn(main)) await nop()
+  while (main.holds(operation)) await nop()
   assert.equal(operation.result, -125) // ECANCELED
 })
 
@@ -93,9 +95,9 @@ test('a multishot operation keeps its slot until its last completion', LIMIT, as
 
   pipe.write()
   while (operation.reportCount === 0) await nop()
-  assert.ok(operation.isInFlightOn(main))
+  assert.ok(main.holds(operation))
   reactor.cancel(operation)
-  while (operation.isInFlightOn(main)) await nop()
+  while (main.holds(operation)) await nop()
 
   assert.equal(reactor.inFlightCount, 0)
 })

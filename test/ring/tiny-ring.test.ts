@@ -7,10 +7,12 @@ import { encodeNop } from '../../src/ring/index.ts'
 import { CountingOperation, expire, MultishotPoll, nop, poll } from '../executor/operations.ts'
 import { createPipe } from '../hazards/pipe.ts'
 import { limited } from '../limits.ts'
+import { reactorOf } from '../reactor-of.ts'
 
 const LIMIT = limited(30_000)
 const executor = attachExecutor({ ringDepth: 8 })
-const { reactor, defaultQueue } = executor
+const { defaultQueue } = executor
+const reactor = reactorOf(executor)
 const { main } = reactor
 
 test('a ring of depth 8 has room for eight', () => {
@@ -109,10 +111,10 @@ test('a hundred multishot polls report, and end', LIMIT, async (t) => {
 
   for (let i = 1; i <= 5; i++) {
     pipe.write()
-    while (polls.some((one) => one.isInFlightOn(main) && one.reportCount < 1)) await nop()
+    while (polls.some((one) => main.holds(one) && one.reportCount < 1)) await nop()
   }
   for (const one of polls) reactor.cancel(one)
-  while (polls.some((one) => one.isInFlightOn(main))) await nop()
+  while (polls.some((one) => main.holds(one))) await nop()
 
   assert.ok(polls.every(({ reportCount }) => reportCount >= 1))
   assert.equal(reactor.inFlightCount, 0)

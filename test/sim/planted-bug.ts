@@ -24,7 +24,10 @@ class PlainWrite extends AwaitedOperation<number> {
 }
 
 function writeOnce(executor: Executor, fd: number, bytes: Uint8Array, at: number): Promise<number> {
-  const { main, memory } = executor.reactor
+  const {
+    io: { main },
+    memory,
+  } = executor
   const buffer = memory.allocate(bytes.length)
   buffer.bytes.set(bytes)
   const operation = new PlainWrite(executor)

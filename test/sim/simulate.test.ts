@@ -81,8 +81,8 @@ test('simulate() rejects when a descriptor is left open, unless told not to look
 })
 
 test('simulate() rejects when a buffer is not released, if told to look', async () => {
-  const leak = ({ executor }: { executor: { reactor: { memory: unknown } } }): void => {
-    ;(executor.reactor.memory as { allocate(bytes: number): unknown }).allocate(4096)
+  const leak = ({ executor }: { executor: { memory: unknown } }): void => {
+    ;(executor.memory as { allocate(bytes: number): unknown }).allocate(4096)
   }
 
   await simulate(1, leak)
@@ -175,7 +175,7 @@ class ForgetfulAccept extends Operation {
 }
 
 async function acceptThree({ executor, kernel }: Simulation): Promise<void> {
-  const { main } = executor.reactor
+  const { main } = executor.io
   const listener = listenTcp(kernel)
   const target = { fd: listener.fd, registered: false }
   const accept = new ForgetfulAccept(NO_QUEUE)
@@ -191,7 +191,7 @@ async function acceptThree({ executor, kernel }: Simulation): Promise<void> {
   }
   for (const client of clients) await client.close()
   for (const fd of [...accept.fds, listener.fd]) kernel.closeFd(fd)
-  executor.reactor.cancel(accept)
+  executor.io.cancel(accept)
 }
 
 test('a program that forgets the end of a multishot operation is found out by some seed', async () => {

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { createTaskQueue, currentTaskQueue, executor, spawn } from '../../src/index.ts'
 import { Event } from '../../src/sync/index.ts'
 import { once, onceAt, repeat, sleep } from '../../src/time/index.ts'
+import { reactorOf } from '../reactor-of.ts'
 import { settle } from '../sync/watch.ts'
 import { runProgram } from './run-program.ts'
 
@@ -52,7 +53,7 @@ test('join() rejects with the failure of the action', async () => {
 })
 
 test('rearmIn() and rearmAt() set another time, the past included', async () => {
-  const { timers } = executor().reactor
+  const { timers } = reactorOf(executor())
   const sizeBefore = timers.size
   const action = once(LONG_MS, () => 'ran')
 
@@ -74,7 +75,7 @@ test('rearmIn() returns false once it has fired, or been destroyed', async () =>
 })
 
 test('destroy() keeps the action from running, and disarms', async () => {
-  const { timers } = executor().reactor
+  const { timers } = reactorOf(executor())
   const sizeBefore = timers.size
   const action = once(LONG_MS, () => assert.fail('it runs'))
   const joining = action.join()
@@ -117,7 +118,7 @@ test('cancel() resolves with the value of an action that has ended', async () =>
 })
 
 test('aborting the signal of once() destroys it', async () => {
-  const { timers } = executor().reactor
+  const { timers } = reactorOf(executor())
   const sizeBefore = timers.size
   const controller = new AbortController()
   const action = once(LONG_MS, () => assert.fail('it runs'), { signal: controller.signal })
@@ -183,7 +184,7 @@ test('repeat() runs until the action returns no delay, each delay from the end o
 })
 
 test('destroy() stops a repetition that waits, and disarms', async () => {
-  const { timers } = executor().reactor
+  const { timers } = reactorOf(executor())
   const sizeBefore = timers.size
   const repeated = repeat(() => LONG_MS)
   await settle()

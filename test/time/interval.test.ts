@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { createTaskQueue, executor, spawn, spawnInto } from '../../src/index.ts'
 import { Interval } from '../../src/time/index.ts'
 import { type MissedTicks, nextTickNs } from '../../src/time/missed-ticks.ts'
+import { reactorOf } from '../reactor-of.ts'
 import { settle } from '../sync/watch.ts'
 import { runProgram } from './run-program.ts'
 
@@ -92,7 +93,7 @@ test('nextTickNs() never drifts but by delay, and never goes back', () => {
 })
 
 test('an interval that nobody waits for has no timer', async () => {
-  const { timers } = executor().reactor
+  const { timers } = reactorOf(executor())
   const sizeBefore = timers.size
 
   for await (const _ of new Interval(0.1)) break
@@ -111,7 +112,7 @@ test('leaving the iteration early closes the interval', async () => {
 })
 
 test('close() ends those who wait, and disarms', async () => {
-  const { timers } = executor().reactor
+  const { timers } = reactorOf(executor())
   const sizeBefore = timers.size
   const interval = new Interval(LONG_MS)
   const waits = [interval.next(), interval.next()]
@@ -133,7 +134,7 @@ test('several who wait get a tick each, in their order', async () => {
 })
 
 test('an abort rejects the wait with its reason, and disarms', async () => {
-  const { timers } = executor().reactor
+  const { timers } = reactorOf(executor())
   const sizeBefore = timers.size
   const controller = new AbortController()
   const interval = new Interval(LONG_MS, { signal: controller.signal })
@@ -147,7 +148,7 @@ test('an abort rejects the wait with its reason, and disarms', async () => {
 })
 
 test('cancelling a task disarms the interval that it waits for', async () => {
-  const { timers } = executor().reactor
+  const { timers } = reactorOf(executor())
   const sizeBefore = timers.size
   const interval = new Interval(LONG_MS)
   const task = spawn(() => interval.next())

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { executor, spawn } from '../../src/index.ts'
 import { sleep, sleepUntil } from '../../src/time/index.ts'
+import { reactorOf } from '../reactor-of.ts'
 import { settle } from '../sync/watch.ts'
 import { runProgram } from './run-program.ts'
 
@@ -44,7 +45,7 @@ test('sleepUntil() of the past ends in a later turn', async () => {
 })
 
 test('an abort ends the sleep with its reason, and disarms its timer', async () => {
-  const { timers } = executor().reactor
+  const { timers } = reactorOf(executor())
   const sizeBefore = timers.size
   const controller = new AbortController()
   const sleeping = sleep(LONG_MS, { signal: controller.signal })
@@ -56,7 +57,7 @@ test('an abort ends the sleep with its reason, and disarms its timer', async () 
 })
 
 test('sleep() of an aborted signal rejects, and arms nothing', async () => {
-  const { timers } = executor().reactor
+  const { timers } = reactorOf(executor())
   const sizeBefore = timers.size
 
   const sleeping = sleep(LONG_MS, { signal: AbortSignal.abort(new Error('before')) })
@@ -74,7 +75,7 @@ test('an abort after the end changes nothing', async () => {
 })
 
 test('cancelling a task disarms its sleep', async () => {
-  const { timers } = executor().reactor
+  const { timers } = reactorOf(executor())
   const sizeBefore = timers.size
   const task = spawn(() => sleep(LONG_MS))
   await settle()
@@ -87,7 +88,7 @@ test('cancelling a task disarms its sleep', async () => {
 })
 
 test('thousands of sleeps that are aborted leave no timer behind', async () => {
-  const { timers } = executor().reactor
+  const { timers } = reactorOf(executor())
   const sizeBefore = timers.size
   const controllers = Array.from({ length: 5000 }, () => new AbortController())
   const sleeps = controllers.map(({ signal }, i) =>

@@ -3,12 +3,13 @@ import { test } from 'node:test'
 import { executor, spawn } from '../../src/index.ts'
 import { Semaphore } from '../../src/sync/index.ts'
 import { sleep, timeout } from '../../src/time/index.ts'
+import { reactorOf } from '../reactor-of.ts'
 import { settle } from '../sync/watch.ts'
 
 const LONG_MS = 3_600_000
 
 test('timeout() resolves as the work does, and leaves no timer', async () => {
-  const { timers } = executor().reactor
+  const { timers } = reactorOf(executor())
   const sizeBefore = timers.size
 
   assert.equal(await timeout(LONG_MS, async () => 1), 1)
@@ -26,7 +27,7 @@ test('timeout() resolves as the work does, and leaves no timer', async () => {
 })
 
 test('timeout() of a promise whose then() throws rejects once, and leaves no timer', async () => {
-  const { timers } = executor().reactor
+  const { timers } = reactorOf(executor())
   const sizeBefore = timers.size
   const thrower = {
     // biome-ignore lint/suspicious/noThenProperty: what other libraries return
@@ -72,7 +73,7 @@ test('timeout() keeps what work that settles twice has delivered', async () => {
 })
 
 test('timeout() rejects as the work does, and leaves no timer', async () => {
-  const { timers } = executor().reactor
+  const { timers } = reactorOf(executor())
   const sizeBefore = timers.size
   const fail = (): never => {
     throw new Error('work')
@@ -113,7 +114,7 @@ test('timeout() cancels a task that is too late', async () => {
 })
 
 test('timeout() disarms the timers of the work that it cancels', async () => {
-  const { timers } = executor().reactor
+  const { timers } = reactorOf(executor())
   const sizeBefore = timers.size
 
   await assert.rejects(

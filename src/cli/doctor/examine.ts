@@ -62,7 +62,7 @@ function tryAll(): Basis {
   if (!capabilities.isAvailable) return { ...nothing, capabilities }
   try {
     const current = executor()
-    current.reactor.registerMemory()
+    current.io.registerMemory()
     return { ...nothing, capabilities, stats: current.stats() }
   } catch (error) {
     return { ...nothing, capabilities, failure: executorRefused(error) }
