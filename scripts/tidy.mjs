@@ -26,12 +26,6 @@ export const WORLD_ALLOWED = {
     'it watches a thread from outside: a real clock, and standard error without that thread',
 }
 
-/** Folders whose files may still import each other in circles, each with the reason: `folder: 'why'`. */
-export const CIRCLES_ALLOWED = {
-  ring: 'an operation knows the ring that it is committed to',
-  sim: 'requests, descriptors and operations know each other',
-}
-
 const WORLD_MODULE = /^(?:node:)?(?:fs|net|os)(?:\/.*)?$/
 const WORLD_NAME =
   /\b(?:process\s*\.\s*hrtime|performance\s*\.\s*now|Date\s*\.\s*now|Math\s*\.\s*random)\b/g
@@ -51,9 +45,7 @@ const REGISTRY =
 export function findProblems(files) {
   return [
     ...[...files].flatMap(([path, text]) => checkFile(path, text)),
-    ...findCircles(files)
-      .filter(({ path }) => !CIRCLES_ALLOWED[folderOf(path)])
-      .map(({ path, line, message }) => `${path}:${line}: ${message}`),
+    ...findCircles(files).map(({ path, line, message }) => `${path}:${line}: ${message}`),
   ]
 }
 
@@ -171,15 +163,9 @@ function listTextFiles() {
 }
 
 function findStaleExcuses(files) {
-  const circular = new Set(findCircles(files).map(({ path }) => folderOf(path)))
-  return [
-    ...Object.keys(WORLD_ALLOWED)
-      .filter((path) => !files.has(path))
-      .map((path) => `scripts/tidy.mjs: WORLD_ALLOWED excuses ${path}, which is gone`),
-    ...Object.keys(CIRCLES_ALLOWED)
-      .filter((folder) => !circular.has(folder))
-      .map((folder) => `scripts/tidy.mjs: CIRCLES_ALLOWED excuses ${folder}, which has no circle`),
-  ]
+  return Object.keys(WORLD_ALLOWED)
+    .filter((path) => !files.has(path))
+    .map((path) => `scripts/tidy.mjs: WORLD_ALLOWED excuses ${path}, which is gone`)
 }
 
 function main(args) {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { drawLayers } from './layers.mjs'
 import { maskSource } from './source.mjs'
-import { CIRCLES_ALLOWED, findProblems } from './tidy.mjs'
+import { findProblems } from './tidy.mjs'
 
 const MACHINE = ['', 'home', 'someone', 'x'].join('/')
 const REGISTRY = `https:${['//registry', 'npmjs', 'org/x'].join('.')}`
@@ -140,19 +140,6 @@ for (const [expected, ...sources] of CIRCLES) {
     assert.deepEqual(findProblems(files), expected ? [expected] : [])
   })
 }
-
-test('tidy excuses the circles of a folder in CIRCLES_ALLOWED alone', () => {
-  const inFolder = (folder) =>
-    new Map([
-      [`src/${folder}/a.ts`, `import './b.ts'\n`],
-      [`src/${folder}/b.ts`, `import './a.ts'\n`],
-    ])
-
-  for (const folder of Object.keys(CIRCLES_ALLOWED)) {
-    assert.deepEqual(findProblems(inFolder(folder)), [])
-  }
-  assert.equal(findProblems(inFolder('net')).length, 1)
-})
 
 test('tidy wants the drawn layers in ARCHITECTURE.md', () => {
   const check = (text) => findProblems(new Map([['docs/ARCHITECTURE.md', text]])).length

@@ -1,5 +1,4 @@
 import { Runnable, type RunQueue, type RuntimeError } from '../base/index.ts'
-import type { Ring } from './ring.ts'
 
 /**
  * One request to the kernel, from its submission to its terminal completion.
@@ -22,11 +21,6 @@ export abstract class Operation extends Runnable {
     this.slot = -1
     this.result = 0
     this.flags = 0
-  }
-
-  /** Whether its terminal completion is still to come on `ring`. */
-  isInFlightOn(ring: Ring): boolean {
-    return ring.holds(this)
   }
 
   /** @internal Whether somebody waits for it whom the close of the executor gives time for. */
