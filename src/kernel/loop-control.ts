@@ -6,8 +6,6 @@
  * spins, has a line of its own, so that the executor's thread is not slowed down by it.
  */
 import { assert } from '../base/index.ts'
-import type { Kernel } from './kernel.ts'
-
 // ABI: word indexes. native/control.h has the same, and each side refuses to go on where they differ.
 
 // Lines 0 and 1: written and read by the executor's thread alone, by TypeScript unless said otherwise.
@@ -150,8 +148,13 @@ export interface LoopControl {
   readonly doubles: Float64Array
 }
 
+/** The part of a kernel that knows where memory is. */
+interface AddressPort {
+  addressOf(view: Int32Array): number
+}
+
 /** A block for a loop of `kernel`, which begins with a line. */
-export function createLoopControl(kernel: Pick<Kernel, 'addressOf'>): LoopControl {
+export function createLoopControl(kernel: AddressPort): LoopControl {
   const memory = new SharedArrayBuffer(CONTROL_BYTES + LINE_BYTES)
   const offsetBytes = LINE_BYTES - (kernel.addressOf(new Int32Array(memory)) % LINE_BYTES)
   const control = {
