@@ -1,4 +1,5 @@
 import { RuntimeError } from '../base/index.ts'
+import { type Kernel, provideKernel } from '../kernel/index.ts'
 import { addConfined, hasConfined, isConfined } from './confined.ts'
 import { currentContext } from './context.ts'
 import { Executor } from './executor.ts'
@@ -17,6 +18,7 @@ export function currentOrNull(): Executor | null {
 
 export function setCurrent(executor: Executor | null): void {
   current = executor
+  provideKernel(kernelOfCurrent)
   if (executor !== null) {
     executor.onLeave = () => {
       if (current === executor) setCurrent(null)
@@ -34,7 +36,12 @@ export function setCurrent(executor: Executor | null): void {
  */
 export function confine(executor: Executor): void {
   addConfined(executor)
+  provideKernel(kernelOfCurrent)
   watchPreemption(null, () => currentOrNull()?.preemption ?? null)
+}
+
+function kernelOfCurrent(): Kernel | null {
+  return currentOrNull()?.kernel ?? null
 }
 
 /**

@@ -1,4 +1,5 @@
 export * from './abi.ts'
+export { currentKernel, provideKernel } from './current-kernel.ts'
 export * from './errno.ts'
 export { hostNowNs, hostRandom, hostWallClockMs } from './host-clock.ts'
 export type {
