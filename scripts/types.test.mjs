@@ -58,7 +58,8 @@ import { attachExecutor, createTaskQueue, executor, type Executor, KernelError, 
 import { type BaseFile, BufferedFile, DirectFile } from 'percore/io'
 import { TcpListener, TcpStream } from 'percore/net'
 import { Mutex } from 'percore/sync'
-import { SimKernel, simulate } from 'percore/testing'
+import { SimKernel, simTopology, simulate } from 'percore/testing'
+import { type Cpu, CpuSet, Placement, PoolPlacement, Topology } from 'percore/topology'
 
 attachExecutor({ name: 'main', kernel: new SimKernel({ seed: 1 }) }) satisfies Executor
 createTaskQueue('serving', { latency: { maxMs: 2 } }).remove()
@@ -69,6 +70,9 @@ export const isStream = (stream: unknown) => stream instanceof TcpStream || stre
 export const codeOf = (error: unknown) => (error instanceof KernelError ? error.code : undefined)
 export const stats = executor().stats()
 await simulate(1, ({ kernel }) => kernel.prng)
+const coresOf = (set: CpuSet): CpuSet => set.filter({ smtIndex: 0, l3: null }).filter((cpu: Cpu) => cpu.id > 0)
+export const sets: readonly CpuSet[] = PoolPlacement.maxSpread(2, coresOf(CpuSet.allowed())).resolve(Topology.read())
+export const fixed: CpuSet = Placement.fixed(0).resolve(Topology.read(new SimKernel({ topology: simTopology() })))
 const guard = await new Mutex(1).lock({ timeoutMs: 5 })
 guard.release()
 `

@@ -81,9 +81,12 @@ const COUNT = { min: 1, max: 4096 }
  * @example Two sockets
  * ```ts run
  * import { simTopology, simulate } from 'percore/testing'
+ * import { Topology } from 'percore/topology'
  *
  * const topology = simTopology({ packageCount: 2, coreCount: 8, threadCount: 2 })
- * await simulate({ seed: 1, topology }, () => console.log(topology.cpus.length)) // 32
+ * await simulate({ seed: 1, topology }, () => {
+ *   console.log(String(Topology.read().allowed.filter({ node: 1, smtIndex: 0 }))) // 8-15
+ * })
  * ```
  */
 export function simTopology(options: SimTopologyOptions = {}): SimTopology {

@@ -17,7 +17,7 @@ import {
   RwLock,
   Semaphore,
 } from '../../src/sync/index.ts'
-import { SimKernel, simulate } from '../../src/testing/index.ts'
+import { SimKernel, simTopology, simulate } from '../../src/testing/index.ts'
 import { Interval, once, onceAt, repeat, sleep, sleepUntil, timeout } from '../../src/time/index.ts'
 
 /** Options that nothing knows. */
@@ -122,6 +122,7 @@ const SYNCHRONOUS: Readonly<Record<string, () => unknown>> = {
   once: () => once(1, nothing, nonsense),
   onceAt: () => onceAt(1, nothing, nonsense),
   repeat: () => repeat(() => null, nonsense),
+  simTopology: () => simTopology(nonsense),
   spawn: () => spawn(nothing, nonsense),
   spawnInto: () => spawnInto(queue, nothing, nonsense),
 }

@@ -1,0 +1,5 @@
+export type { MachinePort } from '../kernel/index.ts'
+export type { Cpu, CpuKind, CpuLevel } from './cpu.ts'
+export { type CpuFilter, CpuSet } from './cpu-set.ts'
+export { Placement, PoolPlacement } from './placement.ts'
+export { type NumaNode, Topology } from './topology.ts'
