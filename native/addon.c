@@ -15,6 +15,7 @@ static void define(napi_env env, napi_value exports, const struct export *table)
 __attribute__((visibility("default"))) NAPI_MODULE_INIT() {
   define(env, exports, ring_exports);
   define(env, exports, memory_exports);
+  define(env, exports, share_exports);
   define(env, exports, socket_exports);
   define(env, exports, system_exports);
   define(env, exports, placement_exports);

@@ -2,7 +2,12 @@
 #ifndef PERCORE_ARENA_H
 #define PERCORE_ARENA_H
 
+#include <stdbool.h>
+
 #include "napi.h"
+
+/* ABI: the smallest piece that an arena is cut into, shared with src/memory/arena.ts. */
+enum { UNIT_BYTES = 512 };
 
 /*
  * One mapping, with counted references: the JavaScript object that stands for it, every ArrayBuffer on
@@ -13,7 +18,8 @@ struct arena {
   struct arena *next; /* of the list of the loop that keeps it: there is at most one */
   char *base;
   size_t length;
-  int32_t *share_counts; /* by unit: how many ArrayBuffers begin there */
+  struct share **shares; /* by unit: what users see that begins there */
+  bool is_taken;         /* some of these are left, as others have their memory for good */
 };
 
 /* The arena of a handle, or NULL: of a worker being terminated that got none. */

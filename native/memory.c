@@ -1,23 +1,44 @@
 /* Memory for the kernel and JavaScript both: where it is, and who may still use it. */
-#include "arena.h"
-
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-/* ABI: the smallest piece that an arena is cut into, shared with src/memory/arena.ts. */
-enum { UNIT_BYTES = 512 };
+#include "share.h"
+
+/* What is mapped until this process ends, as threads have left it to others. */
+static size_t left_bytes;
 
 void arena_retain(struct arena *arena) {
   /* ORDER: relaxed, since whoever retains holds a reference already. */
   __atomic_fetch_add(&arena->references, 1, __ATOMIC_RELAXED);
 }
 
+/* Unmaps all but the parts that others have taken, whose shares are the only ones left. */
+static void unmap(struct arena *arena) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  size_t unit_count = arena->is_taken ? arena->length / UNIT_BYTES : 0;
+  size_t from = 0; /* what lies before is unmapped, or left */
+  for (size_t unit = 0; unit < unit_count; unit++)
+    for (struct share *share = arena->shares[unit], *next; share; share = next) {
+      next = share->next;
+      size_t start = share->offset - share->offset % page;
+      size_t end = (share->offset + share->length + page - 1) / page * page;
+      free(share);
+      if (end <= from) continue;
+      if (start < from) start = from;
+      if (start > from) munmap(arena->base + from, start - from);
+      /* ORDER: relaxed, since it is a number to look at. */
+      __atomic_fetch_add(&left_bytes, end - start, __ATOMIC_RELAXED);
+      from = end;
+    }
+  if (from < arena->length) munmap(arena->base + from, arena->length - from);
+}
+
 void arena_release(struct arena *arena) {
   /* ORDER: the last release comes after all uses of the others, whatever threads they were on. */
   if (__atomic_sub_fetch(&arena->references, 1, __ATOMIC_ACQ_REL) > 0) return;
-  munmap(arena->base, arena->length);
-  free(arena->share_counts);
+  unmap(arena);
+  free(arena->shares);
   free(arena);
 }
 
@@ -62,25 +83,6 @@ static void drop_whole(napi_env env, void *data, void *hint) {
   arena_release(hint);
 }
 
-static void drop_share(napi_env env, void *data, void *hint) {
-  (void)env;
-  struct arena *arena = hint;
-  arena->share_counts[((char *)data - arena->base) / UNIT_BYTES]--;
-  arena_release(arena);
-}
-
-/* An ArrayBuffer that keeps the arena; false where this host takes no memory but V8's own. */
-static bool wrap(napi_env env, struct arena *arena, size_t offset, size_t length,
-                 napi_finalize drop, napi_value *buffer) {
-  *buffer = NULL;
-  arena_retain(arena);
-  napi_status status =
-      napi_create_external_arraybuffer(env, arena->base + offset, length, drop, arena, buffer);
-  if (status != napi_no_external_buffers_allowed) return true; /* half made, if being terminated */
-  arena_release(arena);
-  return false;
-}
-
 /**
  * memoryMap(lengthBytes: number, alignmentBytes: number): External | number
  *
@@ -93,10 +95,10 @@ static napi_value memory_map(napi_env env, napi_callback_info info) {
   if (!arena) abort();
   arena->references = 1;
   arena->length = (size_t)arg_f64(env, argv[0]);
-  arena->share_counts = calloc(arena->length / UNIT_BYTES, sizeof *arena->share_counts);
-  arena->base = arena->share_counts ? map_aligned(arena->length, (size_t)arg_f64(env, argv[1])) : NULL;
+  arena->shares = calloc(arena->length / UNIT_BYTES, sizeof *arena->shares);
+  arena->base = arena->shares ? map_aligned(arena->length, (size_t)arg_f64(env, argv[1])) : NULL;
   if (!arena->base) {
-    free(arena->share_counts);
+    free(arena->shares);
     free(arena);
     return result_i32(env, -ENOMEM);
   }
@@ -111,47 +113,23 @@ static napi_value memory_whole(napi_env env, napi_callback_info info) {
   ARGS(1);
   struct arena *arena = arg_arena(env, argv[0]);
   if (!arena) return NULL;
-  napi_value buffer;
-  if (wrap(env, arena, 0, arena->length, drop_whole, &buffer)) return buffer;
+  napi_value buffer = NULL;
+  arena_retain(arena);
+  napi_status status = napi_create_external_arraybuffer(env, arena->base, arena->length, drop_whole,
+                                                        arena, &buffer);
+  if (status != napi_no_external_buffers_allowed) return buffer; /* half made, if being terminated */
+  arena_release(arena);
   return result_i32(env, -EOPNOTSUPP);
 }
 
 /**
- * memoryShare(memory: External, offset: number, lengthBytes: number): ArrayBuffer | number
+ * memoryLeftBytes(): number
  *
- * An ArrayBuffer on a part of it, which begins at a multiple of UNIT_BYTES; or -errno. Cloning it
- * copies that part alone.
+ * How much stays mapped until the process ends, since threads that have ended had left it to others.
  */
-static napi_value memory_share(napi_env env, napi_callback_info info) {
-  ARGS(3);
-  struct arena *arena = arg_arena(env, argv[0]);
-  if (!arena) return NULL;
-  size_t offset = (size_t)arg_f64(env, argv[1]);
-  napi_value buffer;
-  arena->share_counts[offset / UNIT_BYTES]++;
-  if (wrap(env, arena, offset, (size_t)arg_f64(env, argv[2]), drop_share, &buffer)) return buffer;
-  arena->share_counts[offset / UNIT_BYTES]--;
-  return result_i32(env, -EOPNOTSUPP);
-}
-
-/**
- * memoryShareCount(memory: External, offset: number): number
- *
- * How many ArrayBuffers made by memoryShare() there are that begin at `offset`, or that others have
- * got by transferring them. One is counted until it has been collected.
- */
-static napi_value memory_share_count(napi_env env, napi_callback_info info) {
-  ARGS(2);
-  struct arena *arena = arg_arena(env, argv[0]);
-  size_t offset = (size_t)arg_f64(env, argv[1]);
-  return result_i32(env, arena ? arena->share_counts[offset / UNIT_BYTES] : 0);
-}
-
-/** memoryDetach(buffer: ArrayBuffer): void — leaves it, and all views on it, with a length of 0. */
-static napi_value memory_detach(napi_env env, napi_callback_info info) {
-  ARGS(1);
-  napi_detach_arraybuffer(env, argv[0]); /* refused of one that was detached before */
-  return NULL;
+static napi_value memory_left_bytes(napi_env env, napi_callback_info info) {
+  (void)info;
+  return result_f64(env, (double)__atomic_load_n(&left_bytes, __ATOMIC_RELAXED));
 }
 
 /**
@@ -179,9 +157,7 @@ static napi_value memory_advise(napi_env env, napi_callback_info info) {
 const struct export memory_exports[] = {
     {"memoryMap", memory_map},
     {"memoryWhole", memory_whole},
-    {"memoryShare", memory_share},
-    {"memoryShareCount", memory_share_count},
-    {"memoryDetach", memory_detach},
+    {"memoryLeftBytes", memory_left_bytes},
     {"memoryAddress", memory_address},
     {"memoryAdvise", memory_advise},
     {NULL, NULL},

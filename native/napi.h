@@ -86,6 +86,7 @@ struct export {
 
 extern const struct export ring_exports[];
 extern const struct export memory_exports[];
+extern const struct export share_exports[];
 extern const struct export socket_exports[];
 extern const struct export system_exports[];
 extern const struct export placement_exports[];

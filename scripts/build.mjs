@@ -41,6 +41,8 @@ const C_FLAGS = [
   '-fvisibility=hidden',
   '-D_GNU_SOURCE',
   '-DNAPI_VERSION=8',
+  // Counts of the process are to outlive the last thread that uses it.
+  '-Wl,-z,nodelete',
 ]
 
 /** Whether dist/ or the native addon is older than what they are made from. */

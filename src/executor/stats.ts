@@ -40,6 +40,11 @@ export interface ExecutorStats {
     readonly registeredBytes: number
     /** Whether that is all of `ioMemoryBytes`. */
     readonly isRegistered: boolean
+    /**
+     * What threads of this process that have ended left behind for good, beside all of this: leases whose
+     * ArrayBuffer had been detached (`transfer()`), since another thread may have it.
+     */
+    readonly leftBytes: number
   }
   /** Every task queue, the default one first, and Node's own event loop, named `node`, last. */
   readonly queues: readonly TaskQueueStats[]
@@ -81,6 +86,7 @@ export function readStats(sources: StatsSources): ExecutorStats {
       leasedCount: reactor.memory.leasedCount,
       registeredBytes: primary.registeredBytes,
       isRegistered: primary.registeredBytes === primary.allocator.sizeBytes,
+      leftBytes: reactor.kernel.leftBytes(),
     },
     queues: [...queues, sources.host.stats()],
   }

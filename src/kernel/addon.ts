@@ -22,6 +22,7 @@ export interface Addon {
   memoryShare(memory: NativeMemory, offset: number, lengthBytes: number): ArrayBuffer | number
   memoryShareCount(memory: NativeMemory, offset: number): number
   memoryDetach(buffer: ArrayBuffer): void
+  memoryLeftBytes(): number
   memoryAddress(view: Words): number
   memoryAdvise(view: Words, advice: number): number
   socketOpen(domain: number, type: number, protocol: number): number

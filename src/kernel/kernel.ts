@@ -198,6 +198,11 @@ export interface Kernel extends MachinePort, FileCalls, SocketCalls {
   allocate(lengthBytes: number): KernelMemory
   /** Asks for huge pages under memory that is about to be filled; where it is short, or there are none, nothing. */
   adviseHugePages(view: Uint8Array): void
+  /**
+   * Bytes of this process that stay mapped until it ends: parts of {@link KernelMemory.share} which others had
+   * detached, and might use still, when the thread that made them ended.
+   */
+  leftBytes(): number
   /** The address of a view's first byte, as an exact number. */
   addressOf(view: Uint8Array | Uint32Array | Int32Array): number
 

@@ -85,6 +85,10 @@ export class UringKernel implements Kernel {
     return new UringMemory(this.#addon, lengthBytes)
   }
 
+  leftBytes(): number {
+    return this.#addon.memoryLeftBytes()
+  }
+
   adviseHugePages(view: Uint8Array): void {
     const address = this.addressOf(view)
     const start = Math.ceil(address / HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES - address

@@ -193,6 +193,10 @@ export class SimKernel implements Kernel {
 
   adviseHugePages(): void {}
 
+  leftBytes(): number {
+    return 0
+  }
+
   addressOf(view: Uint8Array | Uint32Array | Int32Array): number {
     return this.#core.memory.addressOf(view)
   }
