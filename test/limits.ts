@@ -1,4 +1,4 @@
-/** How long a test may take before it counts as hanging. */
+/** How long a test may take before it counts as hanging, and how much of it is worth its time. */
 
 /** By how much this machine is slower than one with a processor of its own: `PERCORE_TEST_SLOWNESS`. */
 const SLOWNESS = Number(process.env.PERCORE_TEST_SLOWNESS ?? 1)
@@ -11,4 +11,14 @@ export function farLimitMs(limitMs: number): number {
 /** The options of a test that ends a hang itself, with a message of its own. */
 export function limited(timeoutMs: number): { timeout: number } {
   return { timeout: farLimitMs(timeoutMs) }
+}
+
+/**
+ * How many simulated seeds a test tries, of `count`: fewer where the machine is slow, but not below 3.
+ *
+ * For simulated kernels alone, of which the machine's kernel sees nothing: whoever tries that one on a
+ * slow machine waits for the same results as elsewhere. Not for tests that count on luck being spread.
+ */
+export function seedCount(count: number): number {
+  return Math.max(Math.min(count, 3), Math.ceil(count / SLOWNESS))
 }

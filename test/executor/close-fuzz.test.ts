@@ -17,6 +17,7 @@ import { TcpListener, TcpStream } from '../../src/net/index.ts'
 import { Condition, Gate, Mutex, RwLock, Semaphore } from '../../src/sync/index.ts'
 import { type SimFaults, SimKernel } from '../../src/testing/index.ts'
 import { Interval, once, repeat, sleep, timeout } from '../../src/time/index.ts'
+import { seedCount } from '../limits.ts'
 
 const PORT = 7000
 const STEPS = 12
@@ -266,7 +267,7 @@ const plan: fc.Arbitrary<Plan> = fc.record({
 })
 
 test('close() at any moment of any program settles all, and leaves nothing', async () => {
-  const runs = Number(process.env.PERCORE_CLOSE_RUNS ?? 80)
+  const runs = Number(process.env.PERCORE_CLOSE_RUNS ?? seedCount(80))
 
   await fc.assert(fc.asyncProperty(plan, runPlan), { numRuns: runs, endOnFailure: true })
 })

@@ -13,14 +13,16 @@ import { executor, yieldNow } from '../../src/index.ts'
 import { configureNet, netRingFor } from '../../src/net/net-ring.ts'
 import { type SimulationOptions, simulate } from '../../src/testing/index.ts'
 import { assertNoLeak, holdings, makeFolder } from '../io/support.ts'
-import { limited } from '../limits.ts'
+import { limited, seedCount } from '../limits.ts'
 import { reactorOf } from '../reactor-of.ts'
 import { cancelFiles } from './cancel-files.ts'
 import { cancelSockets, fillBounces } from './cancel-sockets.ts'
 import { Cancels } from './cancels.ts'
 
 const COUNT = 10_000
-const SEEDS = 10
+const SEEDS = seedCount(10)
+const COUNT_PER_SEED = 1000
+const SIMULATED_COUNT = SEEDS * COUNT_PER_SEED
 const LIMIT = limited(60_000)
 const SEED = Number(process.env.PERCORE_TEST_SEED ?? 1)
 
@@ -59,10 +61,10 @@ async function socketsLeaveNothing(program: () => Promise<void>): Promise<void> 
 }
 
 /** That enough were asked to stop, and that some were done all the same. */
-function assertMany(all: readonly Cancels[]): void {
+function assertMany(all: readonly Cancels[], count: number): void {
   const askedCount = all.reduce((sum, cancels) => sum + cancels.askedCount, 0)
   const stoppedCount = all.reduce((sum, cancels) => sum + cancels.stoppedCount, 0)
-  assert.ok(askedCount >= COUNT, `${askedCount} were asked to stop`)
+  assert.ok(askedCount >= count, `${askedCount} were asked to stop`)
   assert.ok(stoppedCount > 0 && stoppedCount < askedCount, `${stoppedCount} of them stopped`)
 }
 
@@ -75,7 +77,7 @@ test(
 
     await leavesNothing(() => cancelFiles(folder, cancels, COUNT))
 
-    assertMany([cancels])
+    assertMany([cancels], COUNT)
   },
 )
 
@@ -89,28 +91,28 @@ test(
 
     await socketsLeaveNothing(() => cancelSockets(cancels, COUNT))
 
-    assertMany([cancels])
+    assertMany([cancels], COUNT)
   },
 )
 
 test(
-  `${COUNT} cancels of simulated files leave nothing and no byte wrong, seed ${SEED}`,
+  `${SIMULATED_COUNT} cancels of simulated files leave nothing and no byte wrong, seed ${SEED}`,
   LIMIT,
   async () => {
     const all: Cancels[] = []
     for (let seed = SEED; seed < SEED + SEEDS; seed++) {
       await simulate({ ...MACHINE, seed, checkBuffers: true }, async (simulation) => {
         const cancels = new Cancels(simulation.seed)
-        await leavesNothing(() => cancelFiles('/tmp', cancels, COUNT / SEEDS))
+        await leavesNothing(() => cancelFiles('/tmp', cancels, COUNT_PER_SEED))
         all.push(cancels)
       })
     }
-    assertMany(all)
+    assertMany(all, SIMULATED_COUNT)
   },
 )
 
 test(
-  `${COUNT} cancels of simulated sockets leave nothing and no byte wrong, seed ${SEED}`,
+  `${SIMULATED_COUNT} cancels of simulated sockets leave nothing and no byte wrong, seed ${SEED}`,
   LIMIT,
   async () => {
     const all: Cancels[] = []
@@ -120,10 +122,10 @@ test(
         const entryCount = simulation.seed % 2 === 0 ? 64 : 4
         configureNet(executor(), { entryCount, initialCount: entryCount, bufferBytes: 2048 })
         const cancels = new Cancels(simulation.seed)
-        await socketsLeaveNothing(() => cancelSockets(cancels, COUNT / SEEDS))
+        await socketsLeaveNothing(() => cancelSockets(cancels, COUNT_PER_SEED))
         all.push(cancels)
       })
     }
-    assertMany(all)
+    assertMany(all, SIMULATED_COUNT)
   },
 )

@@ -10,8 +10,9 @@ import {
   simulate,
 } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
+import { seedCount } from '../limits.ts'
 
-const SEEDS = 45
+const SEEDS = seedCount(45)
 
 function faultsOf(seed: number): SimFaults {
   const often = [0, 0.05, 0.3][seed % 3]!
