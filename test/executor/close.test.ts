@@ -31,9 +31,10 @@ import {
 } from '../../src/sync/index.ts'
 import { SimKernel } from '../../src/testing/index.ts'
 import { Interval, once, sleep, timeout } from '../../src/time/index.ts'
+import { limited } from '../limits.ts'
 import { Recorder } from '../net/recorder.ts'
 
-const LIMIT = { timeout: 20_000 }
+const LIMIT = limited(20_000)
 const CLOSED = { code: 'ERR_EXECUTOR_CLOSED' }
 const HOUR_MS = 3_600_000
 

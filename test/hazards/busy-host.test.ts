@@ -22,9 +22,10 @@ import {
   yieldNow,
 } from '../../src/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
+import { limited } from '../limits.ts'
 import { runChild, success } from './child.ts'
 
-const LIMIT = { timeout: 120_000 }
+const LIMIT = limited(120_000)
 const ECHOES = 100
 
 function statsOf(name: string): TaskQueueStats {

@@ -1,9 +1,10 @@
 /** Programs that close their executor on purpose: they end well, whatever waited. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { limited } from '../limits.ts'
 import { runChild, success } from './child.ts'
 
-const LIMIT = { timeout: 60_000 }
+const LIMIT = limited(60_000)
 
 test('what nobody awaits does not end a program that closes its executor', LIMIT, async () => {
   const program = `

@@ -6,9 +6,10 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
+import { limited } from '../limits.ts'
 import { runChild, success } from './child.ts'
 
-const LIMIT = { timeout: 60_000 }
+const LIMIT = limited(60_000)
 
 /** Terminates a thread that holds memory; whether that is still there. */
 async function terminateHolder(isOutlived: boolean): Promise<boolean> {

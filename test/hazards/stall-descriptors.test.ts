@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { limited } from '../limits.ts'
 import { runChild, success } from './child.ts'
 
-test('detectStalls() on and off leaves no descriptor', { timeout: 60_000 }, async () => {
+test('detectStalls() on and off leaves no descriptor', limited(60_000), async () => {
   const program = `
     import { readdirSync } from 'node:fs'
     const fdCount = () => readdirSync('/proc/self/fd').length

@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { limited } from '../limits.ts'
 
-const LIMIT = { timeout: 60_000 }
+const LIMIT = limited(60_000)
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'percore-environment-'))
 symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))

@@ -12,8 +12,9 @@ import {
 } from '../../src/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
 import { SimKernel } from '../../src/sim/index.ts'
+import { limited } from '../limits.ts'
 
-const LIMIT = { timeout: 120_000 }
+const LIMIT = limited(120_000)
 const MS = 1e6
 const SEEDS = 3
 
