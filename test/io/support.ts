@@ -9,6 +9,7 @@ import {
   mkdtempSync,
   openSync,
   readdirSync,
+  realpathSync,
   rmSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -19,10 +20,13 @@ import { executor } from '../../src/index.ts'
 
 const BUILD_FOLDER = fileURLToPath(new URL('../../../build', import.meta.url))
 
-/** A new folder, removed after the test; its file system does direct I/O if any here does. */
+/**
+ * A new folder, removed after the test; its file system does direct I/O if any here does. Its path is the
+ * one that the kernel tells, since the way to it may lead through a link.
+ */
 export function makeFolder(t: TestContext): string {
   const parent = [tmpdir(), BUILD_FOLDER].find((folder) => refusalOfDirect(folder) === null)
-  const folder = mkdtempSync(join(parent ?? tmpdir(), 'percore-io-'))
+  const folder = realpathSync(mkdtempSync(join(parent ?? tmpdir(), 'percore-io-')))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   return folder
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -10,7 +10,8 @@ import { simulate } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
-const folder = mkdtempSync(join(tmpdir(), 'percore-copy-'))
+// Modules are known by where they really are.
+const folder = realpathSync(mkdtempSync(join(tmpdir(), 'percore-copy-')))
 for (const path of ['dist/src', 'prebuilds', 'package.json']) {
   cpSync(join(root, path), join(folder, path), { recursive: true })
 }
