@@ -206,7 +206,7 @@ export class StallDetector {
   #startWatchdog(): Worker {
     const { name } = this.#subject
     const data: WatchdogData = {
-      control: this.#words.buffer as SharedArrayBuffer,
+      control: this.#words,
       executor: name,
       budgetMs: this.#budgetMs,
       threadId,

@@ -33,7 +33,7 @@ export interface StallOptions {
 
 /** What the watchdog is started with. */
 export interface WatchdogData {
-  readonly control: SharedArrayBuffer
+  readonly control: Int32Array
   readonly executor: string
   readonly budgetMs: number
   /** The thread to watch: 0 is the main thread. */

@@ -33,8 +33,8 @@ const POLL_MS_MAX = 100
 // Some builds of Node have none; the reports then are without a stack.
 const inspector = await import('node:inspector').catch(() => null)
 const data = workerData as WatchdogData
-const words = new Int32Array(data.control)
-const doubles = new Float64Array(data.control)
+const words = data.control
+const doubles = new Float64Array(words.buffer, words.byteOffset, words.byteLength >> 3)
 const names = new Map<number, string>()
 // Twice per budget, so that no turn that is over it goes unseen.
 const pollMs = Math.max(1, Math.min(POLL_MS_MAX, data.budgetMs / 2))
