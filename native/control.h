@@ -21,7 +21,8 @@
   FIELD(WORD_CLOSING, 19)     \
   FIELD(WORD_TURN_SEQUENCE, 32) \
   FIELD(WORD_DOORBELL, 64)    \
-  FIELD(WORD_SLEEPING, 80)
+  FIELD(WORD_SLEEPING, 80)    \
+  FIELD(WORD_ENDED, 81)
 
 /* Fields of 64 bits, by index into the same block seen as doubles. */
 #define CONTROL_DOUBLES(FIELD)         \
@@ -52,7 +53,7 @@ _Static_assert(LINE_OF_WORD(WORD_SLEEPING) < LINE_OF_WORD(DOUBLE_TURN_END_NS * 2
 _Static_assert((DOUBLE_HOST_VISITS + 1) * 8 <= CONTROL_BYTES, "every field is within the block");
 
 /* Values of WORD_SLEEPING. */
-enum { SLEEP_NO = 0, SLEEP_PARKED = 1, SLEEP_WOKEN = 2 };
+enum { SLEEP_NO = 0, SLEEP_PARKED = 1 };
 /* Values of WORD_LEAVE. */
 enum { LEAVE_ALONE = 1, LEAVE_CONTESTED = 2 };
 

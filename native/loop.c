@@ -234,6 +234,7 @@ static void on_closed(uv_handle_t *handle) {
 static void shut_down(struct loop *loop) {
   if (loop->closing) return;
   loop->closing = true;
+  __atomic_store_n(&loop->words[WORD_ENDED], 1, __ATOMIC_SEQ_CST);
   bool is_left = false;
   for (int i = 0; i < loop->ring_count; i++) {
     struct ring *ring = &loop->rings[i];

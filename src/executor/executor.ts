@@ -8,6 +8,7 @@ import {
   kernelError,
   LEAVE_ALONE,
   LEAVE_CONTESTED,
+  WORD_DOORBELL,
   WORD_ENTER_ERROR,
   WORD_HOST_READY,
   WORD_LEAVE,
@@ -16,7 +17,13 @@ import {
   WORD_TURN_SEQUENCE,
 } from '../kernel/index.ts'
 import type { IoMemory } from '../memory/index.ts'
-import { type IoPort, type LivenessPort, Reactor, type TimerPort } from '../reactor/index.ts'
+import {
+  type DoorbellPort,
+  type IoPort,
+  type LivenessPort,
+  Reactor,
+  type TimerPort,
+} from '../reactor/index.ts'
 import { Audit } from './audit.ts'
 import { Closing } from './closing.ts'
 import { CompletionChains } from './completion-chains.ts'
@@ -24,7 +31,7 @@ import { refuseConfined } from './confined.ts'
 import { currentContext } from './context.ts'
 import { checkExecutorOptions, type ExecutorOptions } from './executor-options.ts'
 import { FollowUps } from './follow-ups.ts'
-import { HostQueue } from './host-queue.ts'
+import { HostQueue, WaitingQueues } from './host-queue.ts'
 import { Preemption } from './preempt.ts'
 import { QueueSet } from './queue-set.ts'
 import { Scheduler } from './scheduler.ts'
@@ -63,6 +70,8 @@ export class Executor implements AsyncDisposable {
   readonly timers: TimerPort
   /** @internal What else keeps the program alive. */
   readonly liveness: LivenessPort
+  /** @internal How other threads reach it. */
+  readonly doorbell: DoorbellPort
   /** @internal Descriptors that are closed with the loop at the latest. */
   readonly descriptors: DescriptorTable
   /** @internal Who waits, for {@link close} to find. */
@@ -107,6 +116,7 @@ export class Executor implements AsyncDisposable {
     this.memory = reactor.memory
     this.timers = reactor.timers
     this.liveness = reactor.liveness
+    this.doorbell = reactor.doorbell
     this.descriptors = reactor.host
     this.waits = new Waits(checked.name)
     this.#words = reactor.control.words
@@ -398,6 +408,7 @@ export class Executor implements AsyncDisposable {
     if (this.#words[WORD_ENTER_ERROR] !== 0) this.#failEnter()
     this.#endTurn((this.#words[WORD_TURN_SEQUENCE]! - 2) | 0)
     this.#reactor.reap()
+    if (this.#words[WORD_DOORBELL] !== 0) this.#reactor.doorbell.answer()
     this.#syncHost()
     this.#audit?.check(this.#words[WORD_RUNNABLE]!)
     const nowNs = this.#chains.collect(this.#doubles[DOUBLE_NOW_NS]!)
@@ -480,20 +491,5 @@ export class Executor implements AsyncDisposable {
     if (this.#closing === null) this.#beginClosing()
     this.leave()
     throw error
-  }
-}
-
-/** The task queues that wait for a turn. Node's loop, which may wait too, does not end what is short anyway. */
-class WaitingQueues {
-  readonly #all: { readonly size: number }
-  readonly #host: HostQueue
-
-  constructor(all: { readonly size: number }, host: HostQueue) {
-    this.#all = all
-    this.#host = host
-  }
-
-  get size(): number {
-    return this.#all.size - (this.#host.isRunnable ? 1 : 0)
   }
 }

@@ -90,3 +90,18 @@ export class HostQueue implements Schedulable {
     }
   }
 }
+
+/** The task queues that wait for a turn. Node's loop, which may wait too, does not end what is short anyway. */
+export class WaitingQueues {
+  readonly #all: { readonly size: number }
+  readonly #host: HostQueue
+
+  constructor(all: { readonly size: number }, host: HostQueue) {
+    this.#all = all
+    this.#host = host
+  }
+
+  get size(): number {
+    return this.#all.size - (this.#host.isRunnable ? 1 : 0)
+  }
+}

@@ -59,9 +59,11 @@ export const WORD_STALL_CAPTURING = 49
  */
 export const WORD_DOORBELL = 64
 
-// Line 5: written by the hook, and by the thread that wakes it.
-/** {@link SLEEP_PARKED} while the thread is parked; who wakes it sets {@link SLEEP_WOKEN}, lest others do so too. */
+// Line 5: written by the hook, read by other threads.
+/** {@link SLEEP_PARKED} while the thread is parked, or about to be: who leaves something for it has to wake it. */
 export const WORD_SLEEPING = 80
+/** 1 once the rings are being closed: nobody is to be woken, and the descriptors may be others' soon. */
+export const WORD_ENDED = 81
 
 // ABI: indexes of the same block seen as doubles.
 
@@ -107,6 +109,7 @@ const LAYOUT: Readonly<Record<string, number>> = {
   WORD_TURN_SEQUENCE,
   WORD_DOORBELL,
   WORD_SLEEPING,
+  WORD_ENDED,
   DOUBLE_NOW_NS,
   DOUBLE_TURN_END_NS,
   DOUBLE_DEADLINE_NS,
@@ -125,7 +128,6 @@ const LAYOUT: Readonly<Record<string, number>> = {
 // ABI: values of WORD_SLEEPING.
 export const SLEEP_NO = 0
 export const SLEEP_PARKED = 1
-export const SLEEP_WOKEN = 2
 
 // ABI: values of WORD_LEAVE.
 /** Nobody but the host loop is runnable. */

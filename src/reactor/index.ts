@@ -1,3 +1,11 @@
+export {
+  Doorbell,
+  type DoorbellAddress,
+  type DoorbellPort,
+  INBOX_COUNT_MAX,
+  type Inbox,
+  ringDoorbell,
+} from './doorbell.ts'
 export type { IoPort } from './io-port.ts'
 export type { LivenessPort } from './liveness.ts'
 export { Reactor, type ReactorOptions } from './reactor.ts'

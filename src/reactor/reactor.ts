@@ -12,6 +12,7 @@ import {
 } from '../kernel/index.ts'
 import { IoMemory, MemoryChecks } from '../memory/index.ts'
 import { encodeCancel, encodePoll, Operation, type OperationName, Ring } from '../ring/index.ts'
+import { Doorbell } from './doorbell.ts'
 import type { IoPort } from './io-port.ts'
 import { Liveness } from './liveness.ts'
 import { RegisteredFiles } from './registered-files.ts'
@@ -49,6 +50,8 @@ export class Reactor implements IoPort {
   readonly files: RegisteredFiles
   /** For everything that may wait for the end of a turn; the one to park in. */
   readonly main: Ring
+  /** By which other threads tell that they have left something. */
+  readonly doorbell: Doorbell
   #latency: Ring | null = null
   readonly #ringEntryCount: number
   readonly #hostPoll: ReadinessPoll
@@ -73,6 +76,7 @@ export class Reactor implements IoPort {
       this.host.detach()
       throw error
     }
+    this.doorbell = new Doorbell(this.control, this.main, this.timers)
     this.registered = new RegisteredMemory(kernel, this.memory)
     this.files = new RegisteredFiles(kernel, this.host, this.main)
     this.#hostPoll = new ReadinessPoll(this.host.hostFd, this.control.words, true)

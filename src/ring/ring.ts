@@ -64,12 +64,14 @@ export class Ring {
   readonly sqes: SqeWords
   /** How many pieces of I/O memory are registered with it: entries may use indexes below. */
   registeredBufferCount = 0
-  /** Completions whose slot had been given to another operation; dropped. */
+  /** Completions whose slot had been given to another operation, and foreign ones for another ring; dropped. */
   staleCount = 0
   /** Completions ever reaped. */
   completionCount = 0
   /** And those among them that another ring had posted. */
   foreignCount = 0
+  /** What another ring names its completions by, so that they are not taken for those of a ring that had the descriptor before. */
+  readonly foreignToken: number
 
   readonly #submit: SubmitRing
   readonly #control: Int32Array
@@ -127,6 +129,7 @@ export class Ring {
       throw refusedRing(submit)
     }
     this.#submit = submit
+    this.foreignToken = Math.floor(kernel.random() * 2 ** 31)
   }
 
   /** Operations between submission and terminal completion. */
@@ -341,7 +344,7 @@ export class Ring {
     const table = this.#table
     const names = table.names
     if (slot < 0 || slot >= names.length || names[slot] !== name) {
-      this.#drop(slot)
+      this.#drop(slot, name)
       return
     }
     const operation = table.operations[slot]!
@@ -394,10 +397,13 @@ export class Ring {
       : Atomics.load(this.#words, this.#layout.cqTail)
   }
 
-  #drop(slot: number): void {
-    if (slot === NO_SLOT) this.#control[WORD_BACKGROUND + this.index]!--
-    else if (slot === FOREIGN_SLOT) this.foreignCount++
-    else this.staleCount++
+  #drop(slot: number, name: number): void {
+    if (slot === NO_SLOT) {
+      this.#control[WORD_BACKGROUND + this.index]!--
+      return
+    }
+    if (slot === FOREIGN_SLOT) this.foreignCount++
+    if (slot !== FOREIGN_SLOT || name !== this.foreignToken) this.staleCount++
   }
 
   #publish(userDataLow: number, userDataHigh: number): void {

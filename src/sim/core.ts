@@ -26,6 +26,7 @@ import { SimMachine } from './machine.ts'
 import { Network } from './network.ts'
 import type { CheckedSimOptions, SimTraceEntry } from './options.ts'
 import type { RequestRing, SimRequest } from './request.ts'
+import { SimThreads } from './threads.ts'
 import { describeRequest } from './trace.ts'
 
 const SLOT_ALLOCATE = 0xffffffff
@@ -76,6 +77,10 @@ export class SimCore {
   readonly files: FileSystem
   readonly network: Network
   readonly rings: Set<RequestRing> = new Set()
+  /** Those of the one process that there is. */
+  readonly threads: SimThreads
+  /** How many threads have had a kernel. */
+  kernelCount = 0
   /** Whether the program runs: a turn of the loop has begun and not ended. */
   isInTurn = false
   readonly #operations: readonly (SimOperation | undefined)[]
@@ -96,6 +101,7 @@ export class SimCore {
     this.files = options.disk ?? new FileSystem(this.clock, options.diskBytes)
     this.files.attach(this.clock)
     this.network = new Network(this)
+    this.threads = new SimThreads(this.clock, prng)
     this.#operations = operations
   }
 

@@ -5,7 +5,8 @@ export { machineFiles } from './machine-files.ts'
 export { SIM_OPTIONS, type SimKernelOptions, type SimTraceEntry } from './options.ts'
 export type { SimHostOptions } from './sim-host.ts'
 export { SimKernel, type SimLeftovers } from './sim-kernel.ts'
-export type { SimLoopEvents, StuckReason } from './sim-loop.ts'
+export type { SimLoopEvents } from './sim-loop.ts'
+export type { StuckReason } from './threads.ts'
 export {
   type SimCpu,
   type SimNode,

@@ -66,7 +66,8 @@ export interface SimLeftovers {
  * A simulated Linux: io_uring in its own ABI, a disk, a loopback network and a clock, from a seed.
  *
  * Equal seeds and programs give equal runs. Time is virtual, and passes only when nothing else is to
- * do. One process; belongs to one thread, like the kernel driver that it stands for.
+ * do. One process, of as many threads as {@link thread} has made: each has an event loop of its own, and they
+ * take turns, in an order that the seed decides. All of it belongs to one real thread.
  *
  * Source: TigerBeetle's VOPR, FoundationDB's simulation; here below io_uring instead of above it.
  */
@@ -78,15 +79,18 @@ export class SimKernel implements Kernel {
   readonly #programPrng: Prng
 
   /** @throws {TypeError | RangeError} for options of the wrong kind. */
-  constructor(options: SimKernelOptions = {}, events: SimLoopEvents = {}) {
-    const checked = checkOptions(options)
-    this.#core = new SimCore(
-      checked,
-      new Prng(checked.seed),
-      createOperations(checked.hasFtruncate),
-    )
+  constructor(options?: SimKernelOptions, events?: SimLoopEvents)
+  /** @internal */
+  constructor(options: SimKernelOptions, events: SimLoopEvents, core: SimCore)
+  constructor(options: SimKernelOptions = {}, events: SimLoopEvents = {}, core?: SimCore) {
+    this.#core = core ?? createCore(options)
     this.#events = events
-    this.#programPrng = new Prng(checked.seed + 1)
+    this.#programPrng = new Prng(this.#core.options.seed + ++this.#core.kernelCount)
+  }
+
+  /** The kernel as another thread of the same process sees it: descriptors, files, network and time are shared. */
+  thread(events: SimLoopEvents = this.#events): SimKernel {
+    return new SimKernel({}, events, this.#core)
   }
 
   get seed(): number {
@@ -385,6 +389,11 @@ export class SimKernel implements Kernel {
     }
     return 0
   }
+}
+
+function createCore(options: SimKernelOptions): SimCore {
+  const checked = checkOptions(options)
+  return new SimCore(checked, new Prng(checked.seed), createOperations(checked.hasFtruncate))
 }
 
 function truncate(file: Description | null, sizeBytes: number): number {

@@ -10,7 +10,6 @@ import {
   EAGAIN,
   EBUSY,
   EINTR,
-  ETIME,
   IORING_ENTER_GETEVENTS,
   IORING_SQ_CQ_OVERFLOW,
   IORING_SQ_TASKRUN,
@@ -27,6 +26,7 @@ import {
   WORD_ARMED,
   WORD_BACKGROUND,
   WORD_DOORBELL,
+  WORD_ENDED,
   WORD_ENTER_ERROR,
   WORD_FOREIGN,
   WORD_HOST_READY,
@@ -39,26 +39,13 @@ import {
   WORD_TURN_SEQUENCE,
 } from '../kernel/index.ts'
 import type { SimCore } from './core.ts'
-import { clearImmediate, clearTimeout, setImmediate, setTimeout } from './host-timers.ts'
 import { quiesce } from './quiesce.ts'
 import { SimHost, type SimHostOptions } from './sim-host.ts'
+import { SimRing } from './sim-ring.ts'
+import type { SimStep, SimThread, StuckReason } from './threads.ts'
 
-const EDEADLK = 35
-/** Promises that are not ours may need some rounds of the host loop before they move ours. */
-const IDLE_ROUNDS_MAX = 8
-/** How often to look whether the host has given us something to do, when nobody says so. */
-const IDLE_POLL_MS = 1
 const TURN_NS_MIN = 1_000
 const TURN_NS_MAX = 30_000
-
-/** Why a simulated program can't go on. */
-export type StuckReason =
-  /** Nothing is runnable, nothing is in the kernel's hands, no timer is armed. */
-  | 'idle'
-  /** It has had more turns than it may. */
-  | 'turns'
-  /** Its task queues keep Node's loop from running, or the other way round: percore's fault. */
-  | 'starved'
 
 /** What a simulated event loop reports. */
 export interface SimLoopEvents {
@@ -70,18 +57,21 @@ export interface SimLoopEvents {
   readonly host?: SimHostOptions
 }
 
+/** How far a thread is on its way to sleep: other threads run between any two of these. */
+type ParkingStep = 'no' | 'decided' | 'published'
+
 interface LoopRing {
   readonly memory: RingMemory
   readonly entry: RingEntry
 }
 
 /**
- * The rounds of native/loop.c in virtual time.
+ * The rounds of native/loop.c in virtual time, for one thread of a simulated process.
  *
- * A round per `setImmediate`, so that microtasks drain in between as they do in the real one. The
- * thread parks by letting virtual time pass, up to the first completion or deadline.
+ * {@link SimThreads} says when it runs. It parks by no longer being awake, until a completion is posted on its
+ * first ring or its deadline has come.
  */
-export class SimLoop implements LoopHost {
+export class SimLoop implements LoopHost, SimThread {
   readonly hostFd = -1
   readonly #kernel: Kernel
   readonly #core: SimCore
@@ -91,9 +81,10 @@ export class SimLoop implements LoopHost {
   readonly #host: SimHost
   readonly #rings: LoopRing[] = []
   readonly #trackedFds = new Set<number>()
-  #immediate: NodeJS.Immediate | null = null
-  #timer: NodeJS.Timeout | null = null
-  #idleRounds = 0
+  #parking: ParkingStep = 'no'
+  /** Since when it is parked, or -1. */
+  #parkedNs = -1
+  #isInTurn = false
   /** Whether a task queue was runnable as the last turn began. */
   #wasRunnable = false
   #isClosed = false
@@ -111,7 +102,19 @@ export class SimLoop implements LoopHost {
     this.#turn = turn
     this.#events = events
     this.#host = new SimHost(core, control, events.host)
-    this.#schedule()
+    core.threads.add(this)
+  }
+
+  get isAwake(): boolean {
+    return this.#parkedNs < 0
+  }
+
+  get isReferenced(): boolean {
+    return this.#control.words[WORD_REFERENCED] !== 0
+  }
+
+  get wakeNs(): number {
+    return this.#control.doubles[DOUBLE_DEADLINE_NS]!
   }
 
   setupRing(setup: RingSetup): RingMemory | number {
@@ -122,7 +125,7 @@ export class SimLoop implements LoopHost {
     const ring = { memory, entry }
     this.#rings.push(ring)
     return () => {
-      const result = this.#enterRing(ring, 0, -1)
+      const result = this.#enterRing(ring)
       return result < 0 ? result : undefined
     }
   }
@@ -133,7 +136,7 @@ export class SimLoop implements LoopHost {
   reference(): void {
     if (this.#isClosed) return
     this.#syncReference()
-    if (this.#timer !== null) this.#schedule()
+    this.#core.threads.interruptIdleness()
   }
 
   isHostDue(): boolean {
@@ -160,9 +163,9 @@ export class SimLoop implements LoopHost {
   detach(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#core.isInTurn = false
-    if (this.#immediate !== null) clearImmediate(this.#immediate)
-    if (this.#timer !== null) clearTimeout(this.#timer)
+    Atomics.store(this.#control.words, WORD_ENDED, 1)
+    if (this.#isInTurn) this.#core.isInTurn = false
+    this.#core.threads.remove(this)
     for (const ring of this.#rings) quiesce(this.#kernel, ring, this.#trackedFds)
     for (const fd of this.#trackedFds) {
       assert(this.#kernel.closeFd(fd) === 0, 'a descriptor that is tracked is open')
@@ -170,81 +173,77 @@ export class SimLoop implements LoopHost {
     for (const { memory } of this.#rings) this.#kernel.closeRing(memory)
   }
 
-  #schedule(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timer = null
-    this.#immediate ??= setImmediate(this.#pump)
-  }
-
-  readonly #pump = (): void => {
-    this.#immediate = null
-    this.#timer = null
-    if (this.#isClosed) return
-    const isStarvation = this.#core.isInTurn && this.#endTurn()
-    let isIdle = false
-    try {
-      isIdle = !this.#round()
-    } finally {
-      if (!this.#isClosed) this.#continue(isIdle, isStarvation)
-    }
-  }
-
-  #continue(isIdle: boolean, isStarvation: boolean): void {
-    const { onStuck, turnCountMax = Number.POSITIVE_INFINITY } = this.#events
-    const isOverdue = this.#control.doubles[DOUBLE_TURNS]! > turnCountMax
-    this.#idleRounds = isIdle ? this.#idleRounds + 1 : 0
-    if (isStarvation && onStuck !== undefined) {
-      onStuck('starved')
-    } else if (this.#idleRounds < IDLE_ROUNDS_MAX && !isOverdue) {
-      this.#schedule()
-    } else if (onStuck !== undefined) {
-      onStuck(isOverdue ? 'turns' : 'idle')
-    } else {
-      this.#timer = setTimeout(this.#pump, IDLE_POLL_MS)
-      if (this.#control.words[WORD_REFERENCED] === 0) this.#timer.unref()
-    }
-  }
-
-  /** One round; false if nothing can happen any more. */
-  #round(): boolean {
+  step(): SimStep {
+    assert(!this.#isInTurn, 'a turn ends before the next')
+    assert(!this.#isClosed, 'a loop that was left has no turns')
     const { words, doubles } = this.#control
+    if (this.#parking !== 'no') {
+      if (this.#parking === 'published') this.#park()
+      else this.#publish()
+      return 'rest'
+    }
     this.#syncReference()
     this.#enterAll()
     // Nobody else wants the thread: the hook leaves without asking.
     if (!this.#hasWork() && this.#host.isReady) this.#host.visit(false)
-    while (!this.#hasWork() && words[WORD_ARMED] === 1) {
-      if (!this.#park()) return false
+    if (!this.#hasWork() && words[WORD_ARMED] === 1) {
+      this.#parking = 'decided'
+      return 'rest'
     }
     if (this.#host.draw()) words[WORD_HOST_READY] = 1
     this.#wasRunnable = words[WORD_RUNNABLE]! > 0
     doubles[DOUBLE_NOW_NS] = this.#core.clock.nowNs
     doubles[DOUBLE_TURNS]! += 1
     words[WORD_TURN_SEQUENCE]!++
+    this.#isInTurn = true
     this.#core.isInTurn = true
     this.#turn()
-    // Microtasks run as this returns: the turn ends with the next round.
-    return true
+    // Microtasks run as this returns: the turn ends before the next of any thread.
+    return 'turn'
   }
 
-  /** Lets the time of a turn pass, and that of the host if it comes next; true if one starves the other. */
-  #endTurn(): boolean {
+  /** Lets the time of a turn pass, and that of the host if it comes next. */
+  endTurn(): StuckReason | null {
     const { clock, prng } = this.#core
-    const { words } = this.#control
+    const { words, doubles } = this.#control
+    this.#isInTurn = false
     this.#core.isInTurn = false
     clock.advanceTo(clock.nowNs + prng.int(TURN_NS_MIN, TURN_NS_MAX))
-    this.#control.doubles[DOUBLE_TURN_END_NS] = clock.nowNs
+    doubles[DOUBLE_TURN_END_NS] = clock.nowNs
     words[WORD_TURN_SEQUENCE]!++
     const leave = words[WORD_LEAVE]!
     words[WORD_LEAVE] = 0
     if (leave !== 0) this.#host.visit(leave === LEAVE_CONTESTED)
-    return this.#host.isStarvation(leave !== 0, leave === 0, this.#wasRunnable)
+    const isStarvation = this.#host.isStarvation(leave !== 0, leave === 0, this.#wasRunnable)
+    if (isStarvation) return 'starved'
+    const { turnCountMax = Number.POSITIVE_INFINITY } = this.#events
+    return doubles[DOUBLE_TURNS]! > turnCountMax ? 'turns' : null
+  }
+
+  reportStuck(reason: StuckReason): boolean {
+    this.#events.onStuck?.(reason)
+    return this.#events.onStuck !== undefined
+  }
+
+  look(): void {
+    if (this.#parkedNs < 0) return
+    const main = this.#core.descriptors.get(this.#main.memory.fd)
+    assert(main instanceof SimRing, 'a loop that runs has a ring to park in')
+    main.collect()
+    // Unlike a real thread's, its program may go on while it is parked, called by the host of this one.
+    const isCalled = this.#isRunnable() || this.#rings.some((ring) => unsubmittedCount(ring) > 0)
+    if (main.readyCount > 0 || isCalled) this.#wake()
+    else this.#syncReference()
   }
 
   #hasWork(): boolean {
+    return this.#isRunnable() || this.#doorbellRang() || this.#rings.some(hasCompletions)
+  }
+
+  /** Whether the executor wants a turn, by itself. */
+  #isRunnable(): boolean {
     if (this.#control.words[WORD_RUNNABLE]! > 0) return true
-    if (this.#core.clock.nowNs >= this.#control.doubles[DOUBLE_DEADLINE_NS]!) return true
-    if (this.#doorbellRang()) return true
-    return this.#rings.some(hasCompletions)
+    return this.#core.clock.nowNs >= this.#control.doubles[DOUBLE_DEADLINE_NS]!
   }
 
   /** Whether another thread has left something for this one. */
@@ -256,45 +255,53 @@ export class SimLoop implements LoopHost {
     for (const ring of this.#rings) {
       const { words, layout } = ring.memory
       const wantsEnter = words[layout.sqFlags]! & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)
-      if (unsubmittedCount(ring) > 0 || wantsEnter !== 0) this.#enter(ring, 0, -1)
+      if (unsubmittedCount(ring) > 0 || wantsEnter !== 0) this.#enter(ring)
     }
   }
 
-  /** Lets time pass until something is to be done; false if that is never. */
-  #park(): boolean {
-    const { words, doubles } = this.#control
-    const [main, ...others] = this.#rings
+  get #main(): LoopRing {
+    const main = this.#rings[0]
     assert(main !== undefined, 'a loop that runs has a ring to park in')
-    for (const ring of others) if (unsubmittedCount(ring) > 0) this.#enter(ring, 0, -1)
-    if (this.#rings.some(hasCompletions)) return true
-    const { clock } = this.#core
-    const startNs = clock.nowNs
-    const limitNs = doubles[DOUBLE_DEADLINE_NS]! - startNs
-    Atomics.store(words, WORD_SLEEPING, SLEEP_PARKED)
-    // As in C: published first, looked once more then.
+    return main
+  }
+
+  #publish(): void {
+    Atomics.store(this.#control.words, WORD_SLEEPING, SLEEP_PARKED)
+    this.#parking = 'published'
+  }
+
+  /** Parks, unless another thread has rung since this one had last looked. */
+  #park(): void {
+    const { words, doubles } = this.#control
+    this.#parking = 'no'
     if (this.#doorbellRang()) {
       Atomics.store(words, WORD_SLEEPING, SLEEP_NO)
-      return true
+      return
     }
     doubles[DOUBLE_PARKS]! += 1
-    const result = this.#enter(main, 1, limitNs < 1e18 ? Math.max(0, limitNs) : -1)
+    this.#parkedNs = this.#core.clock.nowNs
+    this.#enter(this.#main)
+    this.look()
+  }
+
+  #wake(): void {
+    const { words, doubles } = this.#control
     Atomics.store(words, WORD_SLEEPING, SLEEP_NO)
-    doubles[DOUBLE_PARKED_NS]! += clock.nowNs - startNs
-    return result !== -EDEADLK
+    doubles[DOUBLE_PARKED_NS]! += this.#core.clock.nowNs - this.#parkedNs
+    this.#parkedNs = -1
   }
 
-  #enterRing(ring: LoopRing, waitCount: number, timeoutNs: number): number {
-    const { enterFd, enterFlags, waitFlags } = ring.entry
-    const flags = IORING_ENTER_GETEVENTS | enterFlags | (waitCount > 0 ? waitFlags : 0)
+  #enterRing(ring: LoopRing): number {
+    const { enterFd, enterFlags } = ring.entry
     this.#control.doubles[DOUBLE_ENTERS]! += 1
-    return this.#kernel.enter(enterFd, unsubmittedCount(ring), waitCount, flags, timeoutNs)
+    const flags = IORING_ENTER_GETEVENTS | enterFlags
+    return this.#kernel.enter(enterFd, unsubmittedCount(ring), 0, flags, -1)
   }
 
-  #enter(ring: LoopRing, waitCount: number, timeoutNs: number): number {
-    const result = this.#enterRing(ring, waitCount, timeoutNs)
-    const isExpected = [-ETIME, -EINTR, -EBUSY, -EAGAIN, -EDEADLK].includes(result)
+  #enter(ring: LoopRing): void {
+    const result = this.#enterRing(ring)
+    const isExpected = [-EINTR, -EBUSY, -EAGAIN].includes(result)
     if (result < 0 && !isExpected) this.#control.words[WORD_ENTER_ERROR] = -result
-    return result
   }
 
   #syncReference(): void {
