@@ -8,7 +8,7 @@ export interface Deferred<T> {
 let lastResolve: (value: never) => void
 let lastReject: (reason: unknown) => void
 
-/** What the constructor of every promise is given, where a closure each would be garbage each. */
+/** What the constructor of a promise is given, where a closure each would be garbage each. */
 export function captureEnds(
   resolve: (value: never) => void,
   reject: (reason: unknown) => void,
@@ -17,9 +17,16 @@ export function captureEnds(
   lastReject = reject
 }
 
-/** A new promise; its ends are in {@link takeResolve} and {@link takeReject} until the next call. */
+function captureResolve(resolve: (value: never) => void): void {
+  lastResolve = resolve
+}
+
+/**
+ * A new promise; what resolves it is in {@link takeResolve} until the next call, and {@link rejectFrom} rejects
+ * it by that: its other end is not kept, and V8 then need not make it, for as long as it waits.
+ */
 export function newPromise<T>(): Promise<T> {
-  return new Promise<T>(captureEnds as never)
+  return new Promise<T>(captureResolve as never)
 }
 
 export function takeResolve<T>(): (value: T | PromiseLike<T>) => void {
@@ -32,7 +39,7 @@ export function takeReject(): (reason: unknown) => void {
 
 /** `Promise.withResolvers`, which Node 20 lacks. */
 export function createDeferred<T>(): Deferred<T> {
-  const promise = newPromise<T>()
+  const promise = new Promise<T>(captureEnds as never)
   return { promise, resolve: takeResolve(), reject: takeReject() }
 }
 

@@ -19,7 +19,6 @@ export {
   madeInTurn,
   newPromise,
   rejectFrom,
-  takeReject,
   takeResolve,
 } from './deferred.ts'
 export { Executor } from './executor.ts'

@@ -6,7 +6,7 @@ import {
   type WaitHome,
   type WaitOptions,
 } from './cancellation.ts'
-import { newPromise, rejectFrom, takeReject, takeResolve } from './deferred.ts'
+import { newPromise, rejectFrom, takeResolve } from './deferred.ts'
 import type { LooseWait, Waits } from './waits.ts'
 
 type Outcome = 'waiting' | 'fulfilled' | 'rejected'
@@ -22,12 +22,11 @@ export class Waiter<T> extends Runnable implements Cancellable, LooseWait {
   readonly promise: Promise<T>
   /** @internal Those of its executor. */
   readonly waits: Waits
-  readonly #resolve: (value: T) => void
-  readonly #reject: (reason: unknown) => void
+  readonly #resolve: (value: T | PromiseLike<T>) => void
   #binding: CancellationBinding | null = null
   #outcome: Outcome = 'waiting'
-  #value: T | undefined
-  #reason: unknown
+  /** The value or the reason. */
+  #result: unknown
   #onCancel: (() => void) | null = null
 
   constructor(home: WaitHome) {
@@ -35,7 +34,6 @@ export class Waiter<T> extends Runnable implements Cancellable, LooseWait {
     this.waits = home.waits
     this.promise = newPromise<T>()
     this.#resolve = takeResolve<T>()
-    this.#reject = takeReject()
   }
 
   /** Whether it has neither been granted nor cancelled. */
@@ -77,7 +75,7 @@ export class Waiter<T> extends Runnable implements Cancellable, LooseWait {
   fulfil(value: T): void {
     if (this.#outcome !== 'waiting') return
     this.#outcome = 'fulfilled'
-    this.#value = value
+    this.#result = value
     this.home.push(this)
   }
 
@@ -85,7 +83,7 @@ export class Waiter<T> extends Runnable implements Cancellable, LooseWait {
   fail(reason: unknown): void {
     if (this.#outcome !== 'waiting') return
     this.#outcome = 'rejected'
-    this.#reason = reason
+    this.#result = reason
     this.home.push(this)
   }
 
@@ -98,12 +96,12 @@ export class Waiter<T> extends Runnable implements Cancellable, LooseWait {
   override run(): void {
     this.#binding?.end()
     if (this.#onCancel !== null) this.waits.loose.delete(this)
-    if (this.#outcome === 'fulfilled') this.#resolve(this.#value as T)
-    else this.#rejectWith(this.#reason)
+    if (this.#outcome === 'fulfilled') this.#resolve(this.#result as T)
+    else this.#rejectWith(this.#result)
   }
 
   #rejectWith(reason: unknown): void {
-    rejectFrom(this.#resolve as (value: T | PromiseLike<T>) => void, reason, this.#reject)
+    rejectFrom(this.#resolve, reason)
     // Who closes the executor does not want to be told of those who did not wait.
     if (reason === this.waits.closeReason) this.promise.catch(ignore)
   }

@@ -13,7 +13,7 @@ import {
   type Executor,
   executor,
   newPromise,
-  takeReject,
+  rejectFrom,
   takeResolve,
   type WaitOptions,
 } from '../executor/index.ts'
@@ -98,8 +98,7 @@ function startSleep(
 class Sleep extends Timer implements Cancellable {
   readonly promise: Promise<void>
   readonly #executor: Executor
-  readonly #resolve: () => void
-  readonly #reject: (reason: unknown) => void
+  readonly #resolve: (value: void | PromiseLike<void>) => void
   #binding: CancellationBinding | null = null
   #isCancelled = false
   #reason: unknown
@@ -113,8 +112,7 @@ class Sleep extends Timer implements Cancellable {
     super(current.currentQueue(), timerOptions(keepsAlive))
     this.#executor = current
     this.promise = newPromise<void>()
-    this.#resolve = takeResolve<void>() as () => void
-    this.#reject = takeReject()
+    this.#resolve = takeResolve<void>()
     this.#binding = bindCancellation(current, this, wait, ACTION)
     current.timers.arm(this, deadlineNs)
   }
@@ -135,7 +133,7 @@ class Sleep extends Timer implements Cancellable {
 
   override run(): void {
     this.#binding?.end()
-    if (this.#isCancelled) this.#reject(this.#reason)
+    if (this.#isCancelled) rejectFrom(this.#resolve, this.#reason)
     else this.#resolve()
   }
 }

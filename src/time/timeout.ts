@@ -18,7 +18,6 @@ import {
   newPromise,
   rejectFrom,
   Task,
-  takeReject,
   takeResolve,
   timeoutError,
 } from '../executor/index.ts'
@@ -85,8 +84,7 @@ class BoundedWork<T> extends Timer implements Cancellable {
   readonly promise: Promise<T>
   readonly #executor: Executor
   readonly #ms: number
-  readonly #resolve: (value: T) => void
-  readonly #reject: (reason: unknown) => void
+  readonly #resolve: (value: T | PromiseLike<T>) => void
   readonly #binding: CancellationBinding | null
   #controller: AbortController | null = null
   #task: Task<T> | null = null
@@ -101,7 +99,6 @@ class BoundedWork<T> extends Timer implements Cancellable {
     this.#ms = ms
     this.promise = newPromise<T>()
     this.#resolve = takeResolve<T>()
-    this.#reject = takeReject()
     this.#binding = bindCancellation(current, this, options, ACTION)
     current.timers.arm(this, current.nowNs() + ms * NS_PER_MS)
   }
@@ -144,7 +141,7 @@ class BoundedWork<T> extends Timer implements Cancellable {
     if (this.#isSettled) return
     const reason = this.#isCancelled ? this.#reason : madeInTurn(timeoutError(ACTION, this.#ms))
     this.#settle()
-    rejectFrom(this.#resolve as (value: T | PromiseLike<T>) => void, reason, this.#reject)
+    rejectFrom(this.#resolve, reason)
     this.#controller?.abort(reason)
     void this.#task?.cancel()
   }
@@ -161,7 +158,7 @@ class BoundedWork<T> extends Timer implements Cancellable {
   readonly #fail = (error: unknown): void => {
     if (this.#isSettled) return
     this.#settle()
-    this.#reject(error)
+    rejectFrom(this.#resolve, error)
   }
 
   #settle(): void {
