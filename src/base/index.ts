@@ -1,4 +1,5 @@
 export { AssertionError, assert, unreachable } from './assert.ts'
+export { DeadlineHeap } from './deadline-heap.ts'
 export { isDebugging } from './debug.ts'
 export {
   KernelError,

@@ -1,4 +1,10 @@
-import { Heap, type HeapEntry, Runnable, type RunQueue, type RuntimeError } from '../base/index.ts'
+import {
+  DeadlineHeap,
+  type HeapEntry,
+  Runnable,
+  type RunQueue,
+  type RuntimeError,
+} from '../base/index.ts'
 import {
   DOUBLE_DEADLINE_NS,
   type Kernel,
@@ -12,9 +18,6 @@ import {
 export abstract class Timer extends Runnable implements HeapEntry {
   /** @internal */
   heapIndex = -1
-  /** @internal Orders equal deadlines by arming. */
-  order = 0
-  deadlineNs = 0
   /** Whether the program stays alive for it. */
   readonly keepsAlive: boolean
 
@@ -61,8 +64,7 @@ export class Timers implements TimerPort {
   readonly #kernel: Kernel
   readonly #control: LoopControl
   readonly #host: LoopHost
-  readonly #heap = new Heap<Timer>(isBefore)
-  #order = 0
+  readonly #heap = new DeadlineHeap<Timer>()
 
   constructor({ kernel, control, host }: TimersOptions) {
     this.#kernel = kernel
@@ -80,13 +82,11 @@ export class Timers implements TimerPort {
 
   /** Every timer that is armed, the one that is due first first. O(n log n). */
   armed(): Timer[] {
-    return [...this.#heap].sort((a, b) => (isBefore(a, b) ? -1 : 1))
+    return this.#heap.sorted()
   }
 
   arm(timer: Timer, deadlineNs: number): void {
-    timer.deadlineNs = deadlineNs
-    timer.order = this.#order++
-    this.#heap.push(timer)
+    this.#heap.push(timer, deadlineNs)
     if (timer.heapIndex === 0) this.#control.doubles[DOUBLE_DEADLINE_NS] = deadlineNs
     if (!timer.keepsAlive) return
     const { words } = this.#control
@@ -105,9 +105,7 @@ export class Timers implements TimerPort {
 
   /** Expires every timer whose time has come. */
   expire(nowNs: number): void {
-    for (let timer = this.#heap.peek(); timer !== undefined; timer = this.#heap.peek()) {
-      if (timer.deadlineNs > nowNs) break
-      this.#heap.pop()
+    for (let timer = this.#heap.pop(nowNs); timer !== null; timer = this.#heap.pop(nowNs)) {
       if (timer.keepsAlive) this.#control.words[WORD_LIVE]!--
       timer.expire()
     }
@@ -115,11 +113,6 @@ export class Timers implements TimerPort {
   }
 
   #publish(): void {
-    this.#control.doubles[DOUBLE_DEADLINE_NS] =
-      this.#heap.peek()?.deadlineNs ?? Number.POSITIVE_INFINITY
+    this.#control.doubles[DOUBLE_DEADLINE_NS] = this.#heap.firstNs
   }
-}
-
-function isBefore(a: Timer, b: Timer): boolean {
-  return a.deadlineNs < b.deadlineNs || (a.deadlineNs === b.deadlineNs && a.order < b.order)
 }

@@ -120,10 +120,7 @@ export class TimerActionOnce<T> {
     this.#executor.assertOpen(ACTION)
     this.#action = action
     this.#queue = checkActionOptions(this.#executor, options)
-    this.#timer = new ActionTimer(this.#queue, options.keepsAlive, {
-      start: () => this.#start(),
-      fail: (reason) => this.#fail(reason),
-    })
+    this.#timer = new ActionTimer(this.#queue, options.keepsAlive, this)
     this.#signal = options.signal
     if (this.#signal !== undefined) abortHub(this.#signal).add(this)
     this.#executor.timers.arm(this.#timer, deadlineNs)
@@ -190,8 +187,8 @@ export class TimerActionOnce<T> {
     return this.#end.promise
   }
 
-  /** Its time has come. */
-  #start(): void {
+  /** @internal Its time has come. */
+  start(): void {
     // Destroyed between the expiry and the turn.
     if (this.#isDestroyed) return
     const action = this.#action
@@ -203,15 +200,15 @@ export class TimerActionOnce<T> {
     } catch (error) {
       // The queue was removed meanwhile. This is a turn: nobody above us could handle it.
       if (!this.#executor.isClosing) this.#end ??= createDeferred<T | undefined>()
-      this.#fail(error)
+      this.fail(error)
       return
     }
     if (this.#signal !== undefined) this.#task.whenEnded(() => this.#leaveSignal())
     if (this.#end !== null) joinTask(this.#task).then(this.#end.resolve, this.#end.reject)
   }
 
-  /** It will never start. */
-  #fail(reason: unknown): void {
+  /** @internal It will never start. */
+  fail(reason: unknown): void {
     if (this.#isDestroyed) return
     this.#isDestroyed = true
     this.#failure = reason
@@ -237,25 +234,25 @@ export function checkActionOptions(current: Executor, options: TimerActionOption
   return queue
 }
 
-/** What becomes of a timed action. */
-interface ActionEvents {
+/** What its timer tells an action. */
+interface TimedAction {
   start(): void
   fail(reason: RuntimeError): void
 }
 
 class ActionTimer extends Timer {
-  readonly #events: ActionEvents
+  readonly #action: TimedAction
 
-  constructor(queue: TaskQueue, keepsAlive: boolean | undefined, events: ActionEvents) {
+  constructor(queue: TaskQueue, keepsAlive: boolean | undefined, action: TimedAction) {
     super(queue, timerOptions(keepsAlive))
-    this.#events = events
+    this.#action = action
   }
 
   override executorCloses(reason: RuntimeError): void {
-    this.#events.fail(reason)
+    this.#action.fail(reason)
   }
 
   override run(): void {
-    this.#events.start()
+    this.#action.start()
   }
 }
