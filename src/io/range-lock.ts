@@ -1,5 +1,6 @@
 import { assert } from '../base/index.ts'
 import { type Executor, Waiter, type WaitOptions } from '../executor/index.ts'
+import { Cohort } from './cohort.ts'
 import { join, Obstacle, settle } from './obstacle.ts'
 import { add, clip, replace, Segment } from './segments.ts'
 
@@ -18,9 +19,11 @@ class Claim extends Obstacle implements RangeHold {
   readonly isExclusive: boolean
   previous: Claim | null = null
   next: Claim | null = null
-  waiter: Waiter<void> | null = null
+  waiter: Waiter<RangeHold> | null = null
   /** The exclusive claims that were there before an exclusive one, which waits for them. */
   exclusivesBefore: Segment | null = null
+  /** Those that a shared one came with. */
+  cohort: Cohort | null = null
   hasGivenUp = false
 
   constructor({ startBytes, endBytes, isExclusive }: RangeHold) {
@@ -83,6 +86,8 @@ const STALE_COUNT_MAX = 64
  *
  * Each claim finds in two trees what is in its way, keeps that as one obstacle, and waits until it is
  * clear. A tree is replaced and never changed, so that later claims are not in the way of earlier ones.
+ * Shared claims get into theirs only once an exclusive one comes that touches some of them and not all:
+ * one that takes all of them in waits for their cohort.
  */
 export class RangeLock {
   readonly #executor: Executor
@@ -90,10 +95,16 @@ export class RangeLock {
   readonly #shared = new ClaimList()
   /** The last exclusive claim of each stretch; it waits for those before it, so that these don't matter. */
   #exclusiveTree: Segment | null = null
-  /** The shared claims of each stretch, as far as an exclusive one has come since. */
+  /** The shared claims of each stretch that are not outside. */
   #sharedTree: Segment = emptyTree()
-  /** The first shared claim that is not in the tree, all behind it being none either. */
+  /** The first shared claim that is not in the tree, all behind it being outside as well. */
   #firstOutside: Claim | null = null
+  /** Those outside that have come since somebody has waited for all that were. */
+  #cohort = new Cohort()
+  /** Those outside before them, and from where to where they reach. */
+  #cohortsBefore: Obstacle | null = null
+  #startBefore = Infinity
+  #endBefore = 0
   #insertedExclusives = 0
   #insertedShared = 0
 
@@ -111,30 +122,25 @@ export class RangeLock {
   }
 
   /** Waits for a hold; {@link release} must follow. Rejects as any wait does. */
-  async acquire(
-    range: RangeHold,
-    action: string,
-    options: WaitOptions | undefined,
-  ): Promise<RangeHold> {
+  acquire(range: RangeHold, action: string, options: WaitOptions | undefined): Promise<RangeHold> {
     const claim = new Claim(range)
     const front = this.#inFrontOf(claim)
     if (front === null || settle(front)) {
       claim.exclusivesBefore = null
       this.#enter(claim)
-      return claim
+      return Promise.resolve(claim)
     }
-    const waiter = new Waiter<void>(this.#executor)
+    const waiter = new Waiter<RangeHold>(this.#executor)
     claim.watch(front)
     try {
       waiter.bind(this.#executor, options, action, () => this.#giveUp(claim))
     } catch (error) {
       claim.letGo()
-      throw error
+      return Promise.reject(error)
     }
     claim.waiter = waiter
     this.#enter(claim)
-    await waiter.promise
-    return claim
+    return waiter.promise
   }
 
   /** Gives the end of an exclusive hold free. */
@@ -163,26 +169,60 @@ export class RangeLock {
     return join(exclusives, this.#sharedWithin(startBytes, endBytes))
   }
 
-  #sharedWithin(startBytes: number, endBytes: number): Segment | null {
+  #sharedWithin(startBytes: number, endBytes: number): Obstacle | null {
     if (this.#shared.length === 0) return null
-    if (this.#insertedShared > 2 * this.#shared.length + STALE_COUNT_MAX) {
+    const isStale = this.#insertedShared > 2 * this.#shared.length + STALE_COUNT_MAX
+    if (isStale) {
       this.#sharedTree = emptyTree()
       this.#insertedShared = 0
       this.#firstOutside = this.#shared.first
     }
+    const outsideFrom = Math.min(this.#cohort.startBytes, this.#startBefore)
+    const outsideTo = Math.max(this.#cohort.endBytes, this.#endBefore)
+    const hasAll = startBytes <= outsideFrom && outsideTo <= endBytes
+    const hasNone = outsideTo <= startBytes || endBytes <= outsideFrom
+    if (isStale || !(hasAll || hasNone)) this.#insertOutside()
+    const inTree = this.#insertedShared === 0 ? null : clip(this.#sharedTree, startBytes, endBytes)
+    return hasAll ? join(inTree, this.#sealOutside()) : inTree
+  }
+
+  /** All that are outside now, as one obstacle. */
+  #sealOutside(): Obstacle | null {
+    const cohort = this.#cohort
+    if (cohort.isEmpty) return this.#cohortsBefore
+    this.#startBefore = Math.min(this.#startBefore, cohort.startBytes)
+    this.#endBefore = Math.max(this.#endBefore, cohort.endBytes)
+    cohort.seal()
+    this.#cohortsBefore = join(this.#cohortsBefore, cohort)
+    this.#cohort = new Cohort()
+    return this.#cohortsBefore
+  }
+
+  /** Who has waited for a cohort goes on doing so: later ones find its claims in the tree. */
+  #insertOutside(): void {
     for (let claim = this.#firstOutside; claim !== null; claim = claim.next) {
       if (claim.startBytes === claim.endBytes) continue
       this.#sharedTree = add(this.#sharedTree, claim.startBytes, claim.endBytes, claim)
       this.#insertedShared++
     }
     this.#firstOutside = null
-    return clip(this.#sharedTree, startBytes, endBytes)
+    this.#cohort = new Cohort()
+    this.#forgetCohorts()
+  }
+
+  #forgetCohorts(): void {
+    this.#cohortsBefore = null
+    this.#startBefore = Infinity
+    this.#endBefore = 0
   }
 
   #enter(claim: Claim): void {
     if (!claim.isExclusive) {
       this.#shared.push(claim)
       this.#firstOutside ??= claim
+      if (claim.startBytes === claim.endBytes) return
+      claim.cohort = this.#cohort
+      claim.cohort.add(claim.startBytes, claim.endBytes)
       return
     }
     this.#exclusives.push(claim)
@@ -211,7 +251,9 @@ export class RangeLock {
     } else {
       if (this.#firstOutside === claim) this.#firstOutside = claim.next
       this.#shared.remove(claim)
-      if (this.#shared.length > 0 || this.#insertedShared === 0) return
+      if (this.#shared.length > 0) return
+      this.#forgetCohorts()
+      if (this.#insertedShared === 0) return
       this.#sharedTree = emptyTree()
       this.#insertedShared = 0
     }
@@ -230,6 +272,7 @@ export class RangeLock {
   /** Lets those go on who waited for a claim, as far as nothing else is in their way. */
   #grant(claim: Claim): void {
     const cleared: Obstacle[] = [claim]
+    if (claim.cohort?.leave()) cleared.push(claim.cohort)
     for (const obstacle of cleared) {
       for (const watcher of obstacle.takeWatchers()) {
         // A watcher settled before it may have reached it, and have given it what to watch next.
@@ -246,7 +289,7 @@ function grantTo(claim: Claim): void {
   assert(waiter !== null, 'a claim that watches something waits')
   claim.waiter = null
   claim.exclusivesBefore = null
-  waiter.fulfil()
+  waiter.fulfil(claim)
 }
 
 function emptyTree(): Segment {

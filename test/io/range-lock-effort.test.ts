@@ -10,6 +10,7 @@ const MANY: number = 8 * FEW
 /** Logarithms of these differ by a third; the rest is the shape of trees. */
 const RATIO_MAX = 2
 const BLOCK = 4096
+const GROUP = 64
 
 type Arrange = (lock: RangeLock, count: number) => Promise<unknown>
 
@@ -54,6 +55,20 @@ async function giveUp(
   for (const index of ranges.keys()) controllers[place(index)]!.abort()
   lock.release(hold)
   await settled
+}
+
+/** Many who share what one behind each group of them wants alone, as writes do with an allocation. */
+function shareInGroups(
+  lock: RangeLock,
+  count: number,
+  alone: (from: number, to: number) => RangeHold,
+): Promise<unknown> {
+  const waits: Promise<void>[] = []
+  for (let index = 0; index < count; index++) {
+    waits.push(pass(lock, block(index, false)))
+    if (index % GROUP === GROUP - 1) waits.push(pass(lock, alone(index + 1 - GROUP, index + 1)))
+  }
+  return Promise.all(waits)
 }
 
 async function measure(arrange: Arrange, count: number): Promise<number> {
@@ -118,6 +133,28 @@ const CASES: readonly (readonly [string, Arrange])[] = [
     },
   ],
   [
+    'one in so many is alone everywhere',
+    (lock, n) => shareInGroups(lock, n, () => behind(0, true)),
+  ],
+  [
+    'one in so many is alone where they are',
+    (lock, n) =>
+      shareInGroups(lock, n, (from, to) => ({
+        startBytes: from * BLOCK,
+        endBytes: to * BLOCK,
+        isExclusive: true,
+      })),
+  ],
+  [
+    'one in so many is alone where half of them are',
+    (lock, n) =>
+      shareInGroups(lock, n, (from, to) => ({
+        startBytes: ((from + to) / 2) * BLOCK,
+        endBytes: to * BLOCK,
+        isExclusive: true,
+      })),
+  ],
+  [
     'holds end in the opposite order',
     async (lock, n) => {
       const alone = await Promise.all(
@@ -165,3 +202,11 @@ for (const [name, arrange] of CASES) {
     assert.ok(many <= RATIO_MAX * few + 1, `${many} steps each for ${MANY}, ${few} for ${FEW}`)
   })
 }
+
+test('claims that share cost nothing for who wants all alone, and a few steps behind it', async () => {
+  const everywhere = (): RangeHold => behind(0, true)
+  const stepsEach = await measure((lock, n) => shareInGroups(lock, n, everywhere), MANY)
+
+  // By a tree of them it was more than their logarithm, several times.
+  assert.ok(stepsEach <= 8, `${stepsEach} steps each`)
+})

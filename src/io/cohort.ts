@@ -1,0 +1,46 @@
+import { assert } from '../base/index.ts'
+import { Obstacle } from './obstacle.ts'
+
+/**
+ * Claims that share, one after the other, as one obstacle: for who waits for all of them, wherever they are.
+ * O(1) for each that comes or leaves.
+ */
+export class Cohort extends Obstacle {
+  /** From where to where they reach; nothing while there are none. */
+  startBytes: number = Infinity
+  endBytes: number = 0
+  #memberCount = 0
+  #isSealed = false
+
+  get isEmpty(): boolean {
+    return this.#memberCount === 0
+  }
+
+  add(startBytes: number, endBytes: number): void {
+    assert(!this.#isSealed, 'who waits for a cohort waits for nobody that comes later')
+    this.#memberCount++
+    this.startBytes = Math.min(this.startBytes, startBytes)
+    this.endBytes = Math.max(this.endBytes, endBytes)
+  }
+
+  /** One is not in the way any more; returns whether that clears all of it. */
+  leave(): boolean {
+    assert(this.#memberCount > 0, 'only members leave')
+    this.#memberCount--
+    if (this.#memberCount > 0) return false
+    this.isClear = this.#isSealed
+    this.startBytes = Infinity
+    this.endBytes = 0
+    return this.isClear
+  }
+
+  /** Nobody joins from now on. */
+  seal(): void {
+    assert(this.#memberCount > 0, 'what is sealed is in the way')
+    this.#isSealed = true
+  }
+
+  override blocker(): Obstacle {
+    return this
+  }
+}
