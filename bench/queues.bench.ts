@@ -10,9 +10,9 @@
  * little has to be copied (of `file` some has), from a heap that was collected before, and `growth as is` in the one that Node
  * has unless told, with `gc % as is`, the part of the time of 64,000 for which the collector stopped the thread.
  *
- * `bare` is the same with as many async functions that wait for a plain promise each, no executor beside
- * them: percore ÷ bare is the growth above what V8 has anyway, and far below 1 where an operation does much
- * more. It allocates less than they do, hence is a hint rather than a floor: it has no timers, files or sockets.
+ * `bare` is the floor: the same callers, who wait for as many plain promises in the simplest line, lock, heap
+ * or ring that does the same while nothing fails; see bench/peers/bare-waits.ts and bare-files.ts. A case is
+ * well where growth is at most 1.5, or at most that of bare: more than that is ours. Streams have none.
  */
 
 import { type Answer, missingScript, nodeCommand, numberField, runForJson } from './child.ts'
@@ -73,7 +73,7 @@ function queueCase(plan: Plan, what: string): Case {
       missing: missingScript('percore/queues'),
       run: () => measure('percore/queues', [what, plan.directory]),
     },
-    { name: 'bare', run: () => measure('peers/bare-waits', []) },
+    ...bareSides(what, plan, measure),
   ]
   const units = [UNIT_FEW, UNIT_MANY, UNIT_GROWTH, UNIT_GROWTH_AS_IS, UNIT_COLLECTOR_AS_IS]
   return {
@@ -81,6 +81,19 @@ function queueCase(plan: Plan, what: string): Case {
     metrics: units.map((unit) => ({ unit, better: 'less' })),
     open: async () => sides,
   }
+}
+
+/** The floor, where there is one. */
+function bareSides(
+  what: string,
+  plan: Plan,
+  measure: (script: string, words: readonly string[]) => Promise<Sample>,
+): readonly Side[] {
+  if (what.startsWith('stream')) return []
+  const isFile = what === 'file' || what === 'append'
+  const script = isFile ? 'peers/bare-files' : 'peers/bare-waits'
+  const words = isFile ? [what, plan.directory] : [what]
+  return [{ name: 'bare', missing: missingScript(script), run: () => measure(script, words) }]
 }
 
 function readSample(roomy: Answer, asIs: Answer): Sample {
