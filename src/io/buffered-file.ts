@@ -271,29 +271,54 @@ export class BufferedFile extends BaseFile {
   }
 
   /** Waits for who changes the size there, or whole blocks. */
-  async #writeInTurn(
+  #writeInTurn(
     data: Uint8Array | Lease,
     lengthBytes: number,
     offsetBytes: number,
     options: WaitOptions | undefined,
   ): Promise<number> {
+    const { descriptor, ranges } = this
     const action = 'write a file'
-    const steps = new Deadline(this.descriptor.executor, action, options)
+    const steps = options === undefined ? null : new Deadline(descriptor.executor, action, options)
     const endBytes = offsetBytes + lengthBytes
     const range = { startBytes: offsetBytes, endBytes, isExclusive: false }
-    this.descriptor.enter()
+    const turn = ranges.acquire(range, action, steps?.next())
+    descriptor.enter()
     if (data instanceof Lease) data.pin()
-    try {
-      const hold = await this.ranges.acquire(range, action, steps.next())
-      try {
-        return await this.#writeAll(data, offsetBytes, { lengthBytes, hold: null }, steps.next())
-      } finally {
-        this.ranges.release(hold)
-      }
-    } finally {
+    const end = (): void => {
       if (data instanceof Lease) data.unpin()
-      this.descriptor.leave()
+      descriptor.leave()
     }
+    // No async function: what it keeps while it waits is twice as much, and many may wait.
+    return turn.then(
+      (hold) => {
+        try {
+          return this.#writeHeld(data, offsetBytes, { lengthBytes, hold }, steps)
+        } finally {
+          end()
+        }
+      },
+      (error) => {
+        end()
+        throw error
+      },
+    )
+  }
+
+  #writeHeld(
+    data: Uint8Array | Lease,
+    offsetBytes: number,
+    held: { readonly lengthBytes: number; readonly hold: RangeHold },
+    steps: Deadline | null,
+  ): Promise<number> {
+    let options: WaitOptions | undefined
+    try {
+      options = steps?.next()
+    } catch (error) {
+      this.ranges.release(held.hold)
+      throw error
+    }
+    return this.#writeAll(data, offsetBytes, held, options)
   }
 
   /** Writes, and gives `hold` free at the end, if there is one. */

@@ -19,7 +19,7 @@ class Claim extends Obstacle implements RangeHold {
   readonly isExclusive: boolean
   previous: Claim | null = null
   next: Claim | null = null
-  waiter: Waiter<RangeHold> | null = null
+  waiter: ClaimWaiter | null = null
   /** The exclusive claims that were there before an exclusive one, which waits for them. */
   exclusivesBefore: Segment | null = null
   /** Those that a shared one came with. */
@@ -130,10 +130,10 @@ export class RangeLock {
       this.#enter(claim)
       return Promise.resolve(claim)
     }
-    const waiter = new Waiter<RangeHold>(this.#executor)
+    const waiter = new ClaimWaiter(this.#executor, this, claim)
     claim.watch(front)
     try {
-      waiter.bind(this.#executor, options, action, () => this.#giveUp(claim))
+      waiter.bind(this.#executor, options, action, nothing)
     } catch (error) {
       claim.letGo()
       return Promise.reject(error)
@@ -259,7 +259,8 @@ export class RangeLock {
     }
   }
 
-  #giveUp(claim: Claim): void {
+  /** @internal Its waiter does not wait any more. */
+  giveUp(claim: Claim): void {
     claim.waiter = null
     claim.letGo()
     this.#leave(claim)
@@ -283,6 +284,27 @@ export class RangeLock {
     }
   }
 }
+
+/** Who waits for a claim. */
+class ClaimWaiter extends Waiter<RangeHold> {
+  readonly #lock: RangeLock
+  readonly #claim: Claim
+
+  constructor(executor: Executor, lock: RangeLock, claim: Claim) {
+    super(executor)
+    this.#lock = lock
+    this.#claim = claim
+  }
+
+  // Rather than a closure each to bind with, which outlive collections of the garbage where many wait.
+  override cancel(reason: unknown): void {
+    if (!this.isWaiting) return
+    this.#lock.giveUp(this.#claim)
+    this.fail(reason)
+  }
+}
+
+function nothing(): void {}
 
 function grantTo(claim: Claim): void {
   const { waiter } = claim
