@@ -20,26 +20,21 @@ export interface TaskInContext {
  * Work outside of any task belongs to the default queue, and pays nothing for that: the storage, and
  * with it Node's bookkeeping per promise, is used from the first spawned task on.
  */
-export interface TaskContext {
-  readonly queue: TaskQueue
-  readonly task: TaskInContext
-}
-
-const storage = new AsyncLocalStorage<TaskContext | undefined>()
+const storage = new AsyncLocalStorage<TaskInContext | undefined>()
 let isEngaged = false
 
-/** The context of the code that runs now, or undefined outside of any task. */
-export function currentContext(): TaskContext | undefined {
+/** The task that the code belongs to that runs now, or undefined outside of any. */
+export function taskInContext(): TaskInContext | undefined {
   return isEngaged ? storage.getStore() : undefined
 }
 
 /**
- * The caller's asynchronous context, its own AsyncLocalStorages included, with `context` as whose
+ * The caller's asynchronous context, its own AsyncLocalStorages included, with `task` as whose
  * work it is: for a task, which starts in a turn.
  */
-export function captureContext(context: TaskContext): AsyncResource {
+export function captureContext(task: TaskInContext): AsyncResource {
   isEngaged = true
-  return storage.run(context, newResource)
+  return storage.run(task, newResource)
 }
 
 function newResource(): AsyncResource {

@@ -1,7 +1,7 @@
 import { RuntimeError } from '../base/index.ts'
 import { type Kernel, provideKernel } from '../kernel/index.ts'
 import { addConfined, hasConfined, isConfined } from './confined.ts'
-import { currentContext } from './context.ts'
+import { taskInContext } from './context.ts'
 import { Executor } from './executor.ts'
 import type { ExecutorOptions } from './executor-options.ts'
 import { watchPreemption } from './preempt.ts'
@@ -12,7 +12,7 @@ let current: Executor | null = null
 /** The executor of the running code: that of its task if it is {@link confine}d, else the thread's. */
 export function currentOrNull(): Executor | null {
   if (!hasConfined) return current
-  const owner = currentContext()?.queue.owner
+  const owner = taskInContext()?.queue.owner
   return owner !== undefined && isConfined(owner) ? (owner as Executor) : current
 }
 

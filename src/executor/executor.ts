@@ -28,7 +28,7 @@ import { Audit } from './audit.ts'
 import { Closing } from './closing.ts'
 import { CompletionChains } from './completion-chains.ts'
 import { refuseConfined } from './confined.ts'
-import { currentContext } from './context.ts'
+import { taskInContext } from './context.ts'
 import { checkExecutorOptions, type ExecutorOptions } from './executor-options.ts'
 import { FollowUps } from './follow-ups.ts'
 import { HostQueue, WaitingQueues } from './host-queue.ts'
@@ -153,7 +153,7 @@ export class Executor implements AsyncDisposable {
 
   /** The queue that the running code belongs to; the default queue outside of any task. */
   currentQueue(): TaskQueue {
-    const queue = currentContext()?.queue
+    const queue = taskInContext()?.queue
     if (queue === undefined) return this.defaultQueue
     if (queue.owner === this) return queue
     refuseConfined(queue.owner, this)
@@ -163,7 +163,7 @@ export class Executor implements AsyncDisposable {
 
   /** The task that the running code belongs to, or null. */
   currentTask(): Task<unknown> | null {
-    const task = currentContext()?.task
+    const task = taskInContext()
     return task !== undefined && task.queue.owner === this ? (task as Task<unknown>) : null
   }
 

@@ -9,7 +9,7 @@ import {
 } from '../base/index.ts'
 import type { Cancellable } from './cancellable.ts'
 import { isCausedBy } from './causes.ts'
-import { captureContext, currentContext, type TaskInContext } from './context.ts'
+import { captureContext, type TaskInContext, taskInContext } from './context.ts'
 import { captureEnds, takeReject, takeResolve } from './deferred.ts'
 import type { TaskQueue } from './task-queue.ts'
 import { waitLog } from './wait-log.ts'
@@ -102,7 +102,7 @@ export class Task<T> extends Promise<T> implements TaskInContext, LiveTask {
    */
   async cancel(): Promise<T | undefined> {
     this.requestCancel()
-    if (currentContext()?.task === this) return this.#value
+    if (taskInContext() === this) return this.#value
     if (!this.isDone) await new Promise<void>((resolve) => this.whenEnded(resolve))
     return this.#value
   }
@@ -154,17 +154,20 @@ export class Task<T> extends Promise<T> implements TaskInContext, LiveTask {
     const promise = isPlainPromise(result)
       ? result
       : resource.runInAsyncScope(adoptPromise<T>, undefined, result)
-    promise.then(this.#succeed, this.#fail)
+    promise.then(
+      (value) => this.#succeed(value),
+      (error) => this.#fail(error),
+    )
   }
 
-  readonly #succeed = (value: T): void => {
+  #succeed(value: T): void {
     if (this.isDone) return
     this.#value = value
     this.#end('fulfilled')
     this.#resolve(value)
   }
 
-  readonly #fail = (error: unknown): void => {
+  #fail(error: unknown): void {
     if (this.isDone) return
     const reason = this.cancelReason
     this.#end(reason !== null && isCausedBy(error, reason) ? 'cancelled' : 'rejected')
@@ -229,7 +232,7 @@ export class TaskStart<T> extends Runnable {
     super(queue, true)
     this.#task = task
     this.#body = body
-    this.#resource = captureContext({ queue, task })
+    this.#resource = captureContext(task)
   }
 
   override run(): void {
