@@ -304,6 +304,7 @@ export class Ring {
   reap(): number {
     const words = this.#words
     const layout = this.#layout
+    const table = this.#table
     if (words[layout.sqFlags]! & IORING_SQ_CQ_OVERFLOW) this.submit()
     const tail = this.#loadTail()
     const cqes = this.#cqesIndex
@@ -312,8 +313,24 @@ export class Ring {
     for (let head = this.#cqHead; ((tail - head) | 0) > 0; head = this.#cqHead) {
       this.#cqHead = (head + 1) | 0
       count++
+      // Here rather than in a method: V8 would not inline one that calls so much, and a call each is 3 ns.
       const base = cqes + ((head & mask) << 2)
-      this.#dispatch(words[base]!, words[base + 1]!, words[base + 2]!, words[base + 3]!)
+      const slot = words[base]!
+      const name = words[base + 1]!
+      const { names } = table
+      if (slot < 0 || slot >= names.length || names[slot] !== name) {
+        this.#drop(slot, name)
+        continue
+      }
+      const operation = table.operations[slot]!
+      const result = words[base + 2]!
+      const flags = words[base + 3]!
+      const use = name & 15 // USE_MASK
+      if ((flags & 2) !== 0)
+        this.#goOn(name, result) // IORING_CQE_F_MORE
+      else if (use === 0) table.end(slot, name)
+      else this.#retire(slot, name, result)
+      operation.complete(result, flags)
     }
     // What a reap from within has counted is not counted again.
     this.completionCount += (this.#cqHead - this.#countedHead) | 0
@@ -338,22 +355,6 @@ export class Ring {
   /** Every operation whose terminal completion is still to come. */
   inFlight(): Iterable<Operation> {
     return this.#table.inFlight()
-  }
-
-  #dispatch(slot: number, name: number, result: number, flags: number): void {
-    const table = this.#table
-    const names = table.names
-    if (slot < 0 || slot >= names.length || names[slot] !== name) {
-      this.#drop(slot, name)
-      return
-    }
-    const operation = table.operations[slot]!
-    const use = name & 15 // USE_MASK
-    if ((flags & 2) !== 0)
-      this.#goOn(name, result) // IORING_CQE_F_MORE
-    else if (use === 0) table.end(slot, name)
-    else this.#retire(slot, name, result)
-    operation.complete(result, flags)
   }
 
   #goOn(name: number, result: number): void {
