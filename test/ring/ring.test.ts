@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { executor } from '../../src/index.ts'
+import { WORD_BACKGROUND } from '../../src/kernel/index.ts'
 import { encodeNop } from '../../src/ring/index.ts'
 import { CountingOperation, expire, MultishotPoll, nop, poll } from '../executor/operations.ts'
 import { createPipe } from '../hazards/pipe.ts'
@@ -42,7 +43,7 @@ test("a completion with another name than its slot's is counted and dropped", LI
   await nop()
   assert.equal(victim.completionCount, 1)
   assert.ok(!main.holds(victim))
-  reactor.control.words[11]!-- // The no-op for nobody was not counted off.
+  reactor.control.words[WORD_BACKGROUND]!-- // The no-op for nobody was not counted off.
 })
 
 test('a completion of a slot that never was is counted and dropped', LIMIT, async () => {
@@ -55,7 +56,7 @@ test('a completion of a slot that never was is counted and dropped', LIMIT, asyn
   await nop()
 
   assert.equal(main.staleCount, staleCount + 1)
-  reactor.control.words[11]!--
+  reactor.control.words[WORD_BACKGROUND]!--
 })
 
 test('a withdrawn operation completes with 0, and the kernel does nothing', LIMIT, async (t) => {
