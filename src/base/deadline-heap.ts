@@ -67,6 +67,22 @@ export class DeadlineHeap<T extends HeapEntry> {
     return indexes.map((index) => this.#entries[index]!)
   }
 
+  /** The entries, in no particular order; not to be changed meanwhile. */
+  [Symbol.iterator](): Iterator<T> {
+    return this.#entries.values()
+  }
+
+  /** Checks that all is in order. O(n): for audits. */
+  audit(): void {
+    const keys = this.#keys
+    for (const [index, entry] of this.#entries.entries()) {
+      assert(entry.heapIndex === index, 'an entry knows its position')
+      const isLate =
+        index > 0 && this.#isBehind(parentOf(index), keys[2 * index]!, keys[2 * index + 1]!)
+      assert(!isLate, 'a parent is not behind its child')
+    }
+  }
+
   /** Whether the entry there leaves after one with such a key. */
   #isBehind(index: number, deadlineNs: number, order: number): boolean {
     const otherNs = this.#keys[2 * index]!

@@ -1,4 +1,4 @@
-import { unreachable } from './assert.ts'
+import { assert, unreachable } from './assert.ts'
 
 const ENTRY_COUNT_MIN = 64
 
@@ -65,7 +65,21 @@ export abstract class RunQueue {
     return runnable
   }
 
+  /** Checks that what is queued is there once, in a row, and nothing else. O(n): for audits. */
+  audit(): void {
+    const found = new Set<Runnable>()
+    for (const [index, runnable] of this.#entries.entries()) {
+      const place = (index - this.#head) & this.#mask
+      assert((runnable !== null) === place < this.#length, 'what is queued stands in a row')
+      if (runnable === null) continue
+      assert(runnable.home === this, 'what is queued is at home there')
+      assert(!found.has(runnable), 'what is queued is in one place')
+      found.add(runnable)
+    }
+  }
+
   #grow(): void {
+    assert(this.#length === this.#entries.length, 'only a full queue grows')
     const old = this.#entries
     const entries = new Array<Runnable | null>(old.length * 2).fill(null)
     for (let i = 0; i < old.length; i++) entries[i] = old[(this.#head + i) & this.#mask]!

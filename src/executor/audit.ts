@@ -8,6 +8,7 @@ const INTERVAL = 64
 interface AuditedQueue {
   readonly length: number
   readonly heapIndex: number
+  audit(): void
 }
 
 /** What an audit looks at. */
@@ -17,14 +18,16 @@ export interface AuditSources {
   /** The queues that wait for a turn, by the heap. */
   readonly waiting: { readonly size: number }
   readonly reactor: { audit(): void }
+  /** Lists of waiters, and what stands on them. */
+  readonly waits: { audit(): void }
 }
 
 /**
  * Checks, in simulation, that what is counted in several places agrees: queues that are runnable, in the
- * heaps and for the hook; operations in flight, in slots and for the hook.
+ * heaps and for the hook; operations in flight, in slots and for the hook; waiters, on their lists; timers, in order.
  *
- * For mistakes of percore's own. O(queues) per turn, up to {@link QUEUES_MAX}; else, and for what is in
- * flight, one turn in {@link INTERVAL}.
+ * For mistakes of percore's own. O(queues) per turn, up to {@link QUEUES_MAX}; else, and for what waits or
+ * is in flight, one turn in {@link INTERVAL}.
  */
 export class Audit {
   readonly #sources: AuditSources
@@ -36,7 +39,7 @@ export class Audit {
 
   /** Between two turns; `runnableCount` is what the hook is told. */
   check(runnableCount: number): void {
-    const { queues, scheduler, reactor, waiting } = this.#sources
+    const { queues, scheduler, reactor, waiting, waits } = this.#sources
     const isThorough = this.#turnCount++ % INTERVAL === 0
     if (queues.size > QUEUES_MAX && !isThorough) return
     let count = 0
@@ -49,6 +52,9 @@ export class Audit {
     assert(count <= runnableCount, 'the hook knows of every runnable queue')
     assert(waiting.size === runnableCount, 'the heap holds every runnable queue')
     scheduler.audit()
-    if (isThorough) reactor.audit()
+    if (!isThorough) return
+    for (const queue of queues) queue.audit()
+    waits.audit()
+    reactor.audit()
   }
 }

@@ -1,4 +1,4 @@
-import { NS_PER_MS, NS_PER_S, type RunQueue, RuntimeError } from '../base/index.ts'
+import { assert, NS_PER_MS, NS_PER_S, type RunQueue, RuntimeError } from '../base/index.ts'
 import { WORD_CLOSING } from '../kernel/index.ts'
 import { type Reactor, Timer, type TimerPort } from '../reactor/index.ts'
 import type { Operation } from '../ring/index.ts'
@@ -71,6 +71,7 @@ export class Closing {
     const { waits } = this.#port
     const reactor = this.#reactor
     const reason = this.#reason
+    assert(waits.closeReason === null, 'an executor closes once')
     waits.closeReason = reason
     for (const operation of reactor.inFlight()) {
       operation.executorCloses(reason)

@@ -128,7 +128,7 @@ export class Executor implements AsyncDisposable {
     this.followUps = new FollowUps({ home: this, reactor, runnable: waiting })
     if (checked.kernel.name === 'sim') {
       const [queues, scheduler] = [this.#queues, this.#scheduler]
-      this.#audit = new Audit({ queues, scheduler, reactor, waiting })
+      this.#audit = new Audit({ queues, scheduler, reactor, waiting, waits: this.waits })
     }
     this.defaultQueue = new TaskQueue(this, 'default', {})
     this.#queues.add(this.defaultQueue)
@@ -376,6 +376,7 @@ export class Executor implements AsyncDisposable {
 
   /** @internal A queue has lost its last waiter; only a turn takes any. */
   emptiedQueue(): void {
+    assert(this.#words[WORD_RUNNABLE]! > 0, 'a queue that becomes empty was runnable')
     this.#words[WORD_RUNNABLE]!--
   }
 
@@ -455,6 +456,7 @@ export class Executor implements AsyncDisposable {
   }
 
   #runBatch(queue: TaskQueue, nowNs: number): void {
+    assert(this.#running === null, 'a turn is charged before the next one')
     this.#running = queue
     this.#turnStartNs = nowNs
     this.#readyBudget = READY_BUDGET

@@ -1,4 +1,4 @@
-import { optionNames, validateInteger, validateOptions } from '../base/index.ts'
+import { assert, optionNames, validateInteger, validateOptions } from '../base/index.ts'
 import {
   DOUBLE_HOST_ALONE_NS,
   DOUBLE_HOST_CONTESTED_NS,
@@ -74,6 +74,7 @@ export class HostQueue implements Schedulable {
   takeElapsedNs(): number {
     const contestedNs = this.#doubles[DOUBLE_HOST_CONTESTED_NS]!
     const elapsedNs = contestedNs - this.#chargedNs
+    assert(elapsedNs >= 0, 'the time that the host loop has run only grows')
     this.#chargedNs = contestedNs
     return elapsedNs
   }

@@ -126,6 +126,7 @@ export class Scheduler<T extends Schedulable> {
     if (!isYielding) return first
     const second = this.#take()
     if (second === undefined) return first
+    assert(second !== first, 'a queue is taken once')
     this.#insert(first)
     second.hasYielded = false
     this.#last = second
@@ -135,6 +136,7 @@ export class Scheduler<T extends Schedulable> {
   /** Charges a queue, which is not runnable at the moment, the time that it ran. */
   charge(queue: T, elapsedNs: number): void {
     assert(queue.heapIndex === -1, 'a queue is charged before it is added back')
+    assert(elapsedNs >= 0, 'a turn does not end before it began')
     queue.virtualRuntime += (elapsedNs * SHARES_DEFAULT) / queue.shares
     const { claim } = queue
     if (claim === null) this.#throughputNs += elapsedNs
@@ -147,6 +149,7 @@ export class Scheduler<T extends Schedulable> {
 
   /** Counts what a queue is ahead of the others by its new shares, `factor` of the old ones. */
   rescale(queue: T, factor: number): void {
+    assert(factor > 0, 'a queue has shares')
     const { claim } = queue
     const isRunnable = queue.heapIndex !== -1
     const ahead = queue.virtualRuntime - this.#minimum
@@ -171,8 +174,20 @@ export class Scheduler<T extends Schedulable> {
     this.#heap.audit()
     this.#urgent.audit()
     this.#spent.audit()
+    for (const claim of this.#urgent) this.#auditClaim(claim, true)
+    for (const claim of this.#spent) this.#auditClaim(claim, false)
+    if (this.#spentHost !== null) this.#auditClaim(this.#spentHost, false)
     const claimCount = this.#urgent.size + this.#spent.size + (this.#spentHost === null ? 0 : 1)
     assert(claimCount <= this.#heap.size, 'only runnable queues have a claim to go first')
+  }
+
+  #auditClaim(claim: Claim, isUrgent: boolean): void {
+    assert(claim.isUrgent === isUrgent, 'a claim knows whether it has credit')
+    assert(claim.creditNs <= CREDIT_NS_MAX, 'credit is bounded')
+    assert(claim.creditNs >= -DEBT_NS_MAX, 'debt is bounded')
+    const { queue } = claim
+    assert(queue !== null && queue.claim === claim, 'a claim is that of its queue')
+    assert(queue.heapIndex !== -1, 'a queue with a claim to go first is runnable')
   }
 
   #take(): T | undefined {
@@ -229,6 +244,7 @@ export class Scheduler<T extends Schedulable> {
   /** Adds up what a claim has gained. */
   #settle(claim: Claim): void {
     const countNs = claim.isHost ? this.#queuesNs : this.#throughputNs
+    assert(countNs >= claim.seenNs, 'time that others have run only grows')
     const gainedNs = (countNs - claim.seenNs) * claim.gain
     claim.creditNs = Math.min(claim.creditNs + gainedNs, CREDIT_NS_MAX)
     claim.seenNs = countNs

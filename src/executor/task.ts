@@ -1,6 +1,7 @@
 import type { AsyncResource } from 'node:async_hooks'
 import {
   adoptPromise,
+  assert,
   isPlainPromise,
   isPromiseLike,
   Runnable,
@@ -132,6 +133,7 @@ export class Task<T> extends Promise<T> implements TaskInContext, LiveTask {
       this.#fail(this.cancelReason)
       return
     }
+    assert(this.#state === 'queued', 'a task starts once')
     this.#state = 'running'
     let result: T | PromiseLike<T>
     let isPending: boolean
@@ -202,6 +204,7 @@ export class Task<T> extends Promise<T> implements TaskInContext, LiveTask {
   #end(state: TaskState): void {
     this.#state = state
     if (waitLog !== null) waitLog.end(this)
+    assert(this.queue.taskCount > 0, 'a task ends once')
     this.queue.taskCount--
     this.#leaveChain()
     if (this.#onEnd !== null) for (const callback of this.#onEnd) callback()
@@ -210,7 +213,9 @@ export class Task<T> extends Promise<T> implements TaskInContext, LiveTask {
   #leaveChain(): void {
     const older = this.#older
     const newer = this.#newer
-    if (newer === null) this.queue.owner.waits.newestTask = older
+    const { waits } = this.queue.owner
+    assert((newer === null) === (waits.newestTask === this), 'the newest task ends the chain')
+    if (newer === null) waits.newestTask = older
     else newer.#older = older
     if (older !== null) older.#newer = newer
     this.#older = null

@@ -122,6 +122,7 @@ export class WaitList<W extends Listed> implements ListOfWaits {
 
   push(waiter: W): void {
     assert(waiter.list === null, 'a waiter stands on one list at a time')
+    assert(waiter.behind === null, 'a waiter that comes has nobody behind it')
     const last = this.#last
     waiter.list = this
     waiter.before = last
@@ -142,6 +143,7 @@ export class WaitList<W extends Listed> implements ListOfWaits {
     assert(waiter.list === this, 'a waiter knows the list that it stands on')
     const before = waiter.before as W | null
     const behind = waiter.behind as W | null
+    assert(this.#length > 0, 'a list counts its waiters')
     if (waiter === this.cursor) this.cursor = behind
     if (before === null) this.#first = behind
     else before.behind = behind
@@ -170,7 +172,22 @@ export class WaitList<W extends Listed> implements ListOfWaits {
     this.#makeKnown(first.waits)
   }
 
+  /** @internal Checks the links, and that they are as many as are counted. O(n): for audits. */
+  audit(): void {
+    let count = 0
+    let before: Listed | null = null
+    for (let waiter: Listed | null = this.#first; waiter !== null; waiter = waiter.behind) {
+      assert(waiter.list === this, 'a waiter knows the list that it stands on')
+      assert(waiter.before === before, 'a waiter knows the one before it')
+      before = waiter
+      count++
+    }
+    assert(before === this.#last, 'a list knows its last waiter')
+    assert(count === this.#length, 'a list counts its waiters')
+  }
+
   #makeKnown(waits: Waits): void {
+    assert(this.#waits === null, 'a list is known to one executor')
     this.#waits = waits
     waits.addList(this)
   }

@@ -1,4 +1,4 @@
-import { Runnable, type RuntimeError } from '../base/index.ts'
+import { assert, Runnable, type RuntimeError } from '../base/index.ts'
 import type { Cancellable } from './cancellable.ts'
 import {
   bindCancellation,
@@ -94,6 +94,7 @@ export class Waiter<T> extends Runnable implements Cancellable, LooseWait {
   }
 
   override run(): void {
+    assert(this.#outcome !== 'waiting', 'a waiter is settled once it has its outcome')
     this.#binding?.end()
     if (this.#onCancel !== null) this.waits.loose.delete(this)
     if (this.#outcome === 'fulfilled') this.#resolve(this.#result as T)

@@ -1,4 +1,4 @@
-import { RuntimeError } from '../base/index.ts'
+import { assert, RuntimeError } from '../base/index.ts'
 
 /** A list on which somebody waits; see {@link Waits.addList}. */
 export interface ListOfWaits {
@@ -6,6 +6,8 @@ export interface ListOfWaits {
   earlier: ListOfWaits | null
   /** @internal */
   later: ListOfWaits | null
+  /** @internal Checks that it is in order. O(n): for audits. */
+  audit(): void
   /** @internal Fails whoever waits on it in the name of `waits`, unless they wait for a closing. */
   executorCloses(waits: Waits, reason: RuntimeError): void
 }
@@ -54,7 +56,9 @@ export class Waits {
 
   /** Makes a list known that somebody stands on now. */
   addList(list: ListOfWaits): void {
+    assert(list.earlier === null && list.later === null, 'a list is known once')
     const earlier = this.#newestList
+    assert(earlier !== list, 'a list is known once')
     list.earlier = earlier
     if (earlier !== null) earlier.later = list
     this.#newestList = list
@@ -63,6 +67,7 @@ export class Waits {
   /** Forgets a list that nobody stands on any more. */
   removeList(list: ListOfWaits): void {
     const { earlier, later } = list
+    assert((later === null) === (this.#newestList === list), 'a known list is in the chain')
     if (later === null) this.#newestList = earlier
     else later.earlier = earlier
     if (earlier !== null) earlier.later = later
@@ -75,6 +80,16 @@ export class Waits {
     const lists: ListOfWaits[] = []
     for (let list = this.#newestList; list !== null; list = list.earlier) lists.push(list)
     return lists.reverse()
+  }
+
+  /** Checks the lists, and that each knows those beside it. O(lists and waiters): for audits. */
+  audit(): void {
+    let later: ListOfWaits | null = null
+    for (let list = this.#newestList; list !== null; list = list.earlier) {
+      assert(list.later === later, 'a list knows the ones beside it')
+      list.audit()
+      later = list
+    }
   }
 
   /** Every task that has not ended, in the order in which they were spawned. */

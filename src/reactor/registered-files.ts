@@ -1,3 +1,4 @@
+import { assert } from '../base/index.ts'
 import {
   IORING_REGISTER_FILES_UPDATE,
   IORING_REGISTER_FILES2,
@@ -63,6 +64,7 @@ export class RegisteredFiles implements FileTable {
   }
 
   add(fd: number): number {
+    assert(fd >= 0, 'a file that is registered is open')
     if (this.#fds === null && !this.#isRefused) this.#createTable()
     const fds = this.#fds
     const index = fds === null ? undefined : this.#free.pop()
@@ -75,6 +77,7 @@ export class RegisteredFiles implements FileTable {
       this.#refusedCount++
       return -1
     }
+    assert(fds[index] === -1, 'a free place holds no file')
     fds[index] = fd
     if (this.#second !== null && this.#isInStep) {
       this.#isInStep = this.#update(this.#second, index, fd)
@@ -84,6 +87,7 @@ export class RegisteredFiles implements FileTable {
 
   remove(index: number): void {
     if (index === -1 || this.#fds === null) return
+    assert(this.#fds[index]! >= 0, 'a file is taken out once')
     this.#fds[index] = -1
     // In step or not: a file that stays in a table stays open.
     if (this.#second !== null) this.#update(this.#second, index, -1)

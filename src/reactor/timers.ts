@@ -1,4 +1,5 @@
 import {
+  assert,
   DeadlineHeap,
   type HeapEntry,
   Runnable,
@@ -86,6 +87,7 @@ export class Timers implements TimerPort {
   }
 
   arm(timer: Timer, deadlineNs: number): void {
+    assert(!Number.isNaN(deadlineNs), 'a deadline is a time')
     this.#heap.push(timer, deadlineNs)
     if (timer.heapIndex === 0) this.#control.doubles[DOUBLE_DEADLINE_NS] = deadlineNs
     if (!timer.keepsAlive) return
@@ -99,17 +101,36 @@ export class Timers implements TimerPort {
     if (timer.heapIndex === -1) return
     const wasFirst = timer.heapIndex === 0
     this.#heap.remove(timer)
-    if (timer.keepsAlive) this.#control.words[WORD_LIVE]!--
+    if (timer.keepsAlive) this.#letGo()
     if (wasFirst) this.#publish()
   }
 
   /** Expires every timer whose time has come. */
   expire(nowNs: number): void {
     for (let timer = this.#heap.pop(nowNs); timer !== null; timer = this.#heap.pop(nowNs)) {
-      if (timer.keepsAlive) this.#control.words[WORD_LIVE]!--
+      if (timer.keepsAlive) this.#letGo()
       timer.expire()
     }
     this.#publish()
+  }
+
+  /** Checks the order of the timers, and what the hook knows of them. O(n): for audits. */
+  audit(): void {
+    this.#heap.audit()
+    let liveCount = 0
+    for (const { keepsAlive } of this.#heap) if (keepsAlive) liveCount++
+    const { words, doubles } = this.#control
+    assert(liveCount <= words[WORD_LIVE]!, 'the hook counts the timers that keep the program alive')
+    assert(
+      doubles[DOUBLE_DEADLINE_NS] === this.#heap.firstNs,
+      'the hook parks until the first timer',
+    )
+  }
+
+  #letGo(): void {
+    const { words } = this.#control
+    assert(words[WORD_LIVE]! > 0, 'only what keeps the program alive lets it go')
+    words[WORD_LIVE]!--
   }
 
   #publish(): void {

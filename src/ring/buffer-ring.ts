@@ -250,6 +250,7 @@ export class BufferRing {
       if (error instanceof RuntimeError) return error
       throw error
     }
+    assert(count <= this.freeCount, 'there are no more buffers than entries')
     const { address, bytes } = segment
     const firstBuffer = this.bufferCount
     this.#segments.push(segment)
@@ -274,6 +275,7 @@ export class BufferRing {
   }
 
   #giveBack(buffer: number): void {
+    assert(this.#userCount > 0, 'a user had what goes back to the kernel')
     this.#isUsed[buffer] = 0
     this.#userCount--
     this.#publish(buffer)

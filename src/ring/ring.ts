@@ -1,4 +1,4 @@
-import { assert, KernelError, RuntimeError } from '../base/index.ts'
+import { assert, isPowerOfTwo, KernelError, RuntimeError } from '../base/index.ts'
 import {
   EAGAIN,
   EBUSY,
@@ -111,6 +111,8 @@ export class Ring {
     this.memory = setUpRing(host, kind, entryCount)
     this.sqes = this.memory.sqes
     const layout = this.memory.layout
+    assert(isPowerOfTwo(layout.sqEntryCount), 'submission entries are a power of two')
+    assert(isPowerOfTwo(layout.cqEntryCount), 'completion entries are a power of two')
     this.#layout = layout
     const sequential = IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_NO_SQARRAY
     this.#isSequential = (this.memory.setupFlags & sequential) === sequential
@@ -307,6 +309,7 @@ export class Ring {
     const table = this.#table
     if (words[layout.sqFlags]! & IORING_SQ_CQ_OVERFLOW) this.submit()
     const tail = this.#loadTail()
+    assert(((tail - this.#cqHead) | 0) >= 0, 'completions are not taken back')
     const cqes = this.#cqesIndex
     const mask = this.#completionMask
     let count = 0
@@ -357,18 +360,34 @@ export class Ring {
     return this.#table.inFlight()
   }
 
+  /** Checks queues and slots, and what the hook is told of them. O(slots): for audits, between turns. */
+  audit(): void {
+    const table = this.#table
+    table.audit()
+    const { sqEntryCount, cqEntryCount } = this.memory.layout
+    const { unsubmittedCount, readyCount } = this
+    assert(unsubmittedCount >= 0 && unsubmittedCount <= sqEntryCount, 'entries fit their queue')
+    assert(readyCount >= 0 && readyCount <= cqEntryCount, 'completions fit their queue')
+    assert(table.size <= this.hookedCount, 'the hook counts what is in flight')
+    const backgroundCount = this.#control[WORD_BACKGROUND + this.index]!
+    assert(table.countUse(SLOT_BACKGROUND) <= backgroundCount, 'the hook counts the background')
+    const closingCount = this.#control[WORD_CLOSING + this.index]!
+    assert(table.countUse(SLOT_CLOSE) === closingCount, 'the hook counts what closes a descriptor')
+  }
+
   #goOn(name: number, result: number): void {
     this.#moreCount++
     if ((name & 4) !== 0) this.#track(result) // SLOT_DESCRIPTOR
   }
 
   #retire(slot: number, name: number, result: number): void {
-    if ((name & SLOT_BACKGROUND) !== 0) this.#control[WORD_BACKGROUND + this.index]!--
+    if ((name & SLOT_BACKGROUND) !== 0) this.#leaveBackground()
     this.#table.end(slot, name)
     if ((name & SLOT_DESCRIPTOR) !== 0) this.#track(result)
     if ((name & SLOT_CLOSE) === 0) return
     // With the head, lest a terminated thread's close be counted twice.
     this.#publishHead()
+    assert(this.#control[WORD_CLOSING + this.index]! > 0, 'a close is counted until it is over')
     this.#control[WORD_CLOSING + this.index]!--
   }
 
@@ -398,9 +417,15 @@ export class Ring {
       : Atomics.load(this.#words, this.#layout.cqTail)
   }
 
+  #leaveBackground(): void {
+    const index = WORD_BACKGROUND + this.index
+    assert(this.#control[index]! > 0, 'what leaves the background was in it')
+    this.#control[index]!--
+  }
+
   #drop(slot: number, name: number): void {
     if (slot === NO_SLOT) {
-      this.#control[WORD_BACKGROUND + this.index]!--
+      this.#leaveBackground()
       return
     }
     if (slot === FOREIGN_SLOT) this.foreignCount++
@@ -424,6 +449,7 @@ export class Ring {
     this.#countedTail = this.#sqTail
     if (this.unsubmittedCount > this.#entryMask) this.#makeRoom(triesMax)
     this.#roomTail = (this.#words[this.#layout.sqHead]! + this.#entryMask + 1) | 0
+    assert(((this.#roomTail - this.#sqTail) | 0) > 0, 'there is room where it was looked for')
   }
 
   #makeRoom(triesMax: number): void {

@@ -77,6 +77,31 @@ export class SlotTable {
     return this.operations[slot] === operation && this.names[slot]! >= 0
   }
 
+  /** Checks that each slot is either free or has one operation, in flight. O(slots): for audits. */
+  audit(): void {
+    const free = this.#free.subarray(0, this.#freeCount)
+    assert(new Set(free).size === this.#freeCount, 'a slot is free once')
+    for (const slot of free) {
+      assert(this.operations[slot] === null, 'a free slot has no operation')
+      assert(this.isIdle(slot), 'a free slot has no request in flight')
+    }
+    let usedCount = 0
+    for (const [slot, operation] of this.operations.entries()) {
+      if (operation === null) continue
+      assert(!this.isIdle(slot), 'a slot in use has a request in flight')
+      assert(operation.slot === slot, 'an operation knows its slot')
+      usedCount++
+    }
+    assert(usedCount === this.size, 'a slot that is not free has an operation')
+  }
+
+  /** How many requests in flight have that use. O(slots): for audits. */
+  countUse(use: number): number {
+    let count = 0
+    for (const name of this.names) if (name >= 0 && (name & use) !== 0) count++
+    return count
+  }
+
   *inFlight(): Iterable<Operation> {
     for (const operation of this.operations) {
       if (operation !== null && this.holds(operation)) yield operation

@@ -6,10 +6,11 @@ const nothing = { audit: (): void => {} }
 
 function auditOf(waitingCount: number, ...queues: { length: number; heapIndex: number }[]): Audit {
   const sources: AuditSources = {
-    queues: new Set(queues),
+    queues: new Set(queues.map((queue) => ({ ...queue, ...nothing }))),
     scheduler: nothing,
     waiting: { size: waitingCount },
     reactor: nothing,
+    waits: nothing,
   }
   return new Audit(sources)
 }
@@ -37,6 +38,7 @@ test('check() looks at what is in flight in one turn of 64', () => {
     scheduler: nothing,
     waiting: { size: 0 },
     reactor: { audit: () => count++ },
+    waits: nothing,
   })
 
   for (let turn = 0; turn < 640; turn++) audit.check(0)
