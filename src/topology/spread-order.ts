@@ -4,28 +4,40 @@ import type { CpuSet } from './cpu-set.ts'
 /** What to keep even, the most important first: that of a node is memory bandwidth. */
 const LEVELS: readonly CpuLevel[] = ['node', 'package', 'die', 'l3', 'cluster', 'l2', 'core']
 
+/** A processor, and for each level the index of the count of those that are in use beside it. */
+interface Candidate {
+  readonly cpu: Cpu
+  readonly groups: readonly number[]
+}
+
 /**
  * The processors of a set in the order in which they are to be used by threads that should share as little as
  * possible: no core is used again while there are others, and faster kinds come first; then each goes to the node
  * with the fewest, of these to the package with the fewest, and so on to the L2 caches; of equal ones to the
  * lowest number.
  *
- * The first n of it are the answer for n threads, so that one thread more moves no other. Pure; O(size²): 1,024
- * processors take tens of milliseconds.
+ * The first n of it are the answer for n threads, so that one thread more moves no other. Pure; O(size²).
  */
 export function spreadOrder(set: CpuSet): readonly Cpu[] {
-  const counts = LEVELS.map(() => new Map<number | null, number>())
+  const indexOf = new Map<string, number>()
+  const counts: number[] = []
+  const toCandidate = (cpu: Cpu): Candidate => {
+    const groups = LEVELS.map((level) => {
+      const key = `${level} ${cpu[level]}`
+      const index = indexOf.get(key) ?? counts.push(0) - 1
+      indexOf.set(key, index)
+      return index
+    })
+    return { cpu, groups }
+  }
   const order: Cpu[] = []
   for (const round of listRounds(set)) {
-    const open = new Set(round)
+    const open = new Set(round.map(toCandidate))
     while (open.size > 0) {
-      const cpu = findLeastShared(open, counts)
-      open.delete(cpu)
-      order.push(cpu)
-      for (const [index, level] of LEVELS.entries()) {
-        const count = counts[index]!
-        count.set(cpu[level], (count.get(cpu[level]) ?? 0) + 1)
-      }
+      const found = findLeastShared(open, counts)
+      open.delete(found)
+      order.push(found.cpu)
+      for (const group of found.groups) counts[group]!++
     }
   }
   return order
@@ -40,28 +52,25 @@ function listRounds(set: CpuSet): readonly Cpu[][] {
     const used = usedOfCore.get(cpu.core) ?? 0
     usedOfCore.set(cpu.core, used + 1)
     const key = used * CPU_KINDS.length + CPU_KINDS.indexOf(cpu.kind)
-    rounds.set(key, [...(rounds.get(key) ?? []), cpu])
+    const round = rounds.get(key)
+    if (round === undefined) rounds.set(key, [cpu])
+    else round.push(cpu)
   }
   return [...rounds].sort(([a], [b]) => a - b).map(([, round]) => round)
 }
 
-type Counts = ReadonlyArray<ReadonlyMap<number | null, number>>
-
-function findLeastShared(open: Iterable<Cpu>, counts: Counts): Cpu {
-  let least: Cpu | null = null
-  for (const cpu of open) {
-    if (least === null || isLessShared(cpu, least, counts)) least = cpu
+function findLeastShared(open: Iterable<Candidate>, counts: readonly number[]): Candidate {
+  let least: Candidate | null = null
+  for (const candidate of open) {
+    if (least === null || isLessShared(candidate, least, counts)) least = candidate
   }
   return least!
 }
 
 /** Whether fewer share with one than with the other, at the first level where that differs. */
-function isLessShared(cpu: Cpu, other: Cpu, counts: Counts): boolean {
-  for (let index = 0; index < LEVELS.length; index++) {
-    const level = LEVELS[index]!
-    if (cpu[level] === other[level]) continue
-    const difference =
-      (counts[index]!.get(cpu[level]) ?? 0) - (counts[index]!.get(other[level]) ?? 0)
+function isLessShared(candidate: Candidate, other: Candidate, counts: readonly number[]): boolean {
+  for (let level = 0; level < LEVELS.length; level++) {
+    const difference = counts[candidate.groups[level]!]! - counts[other.groups[level]!]!
     if (difference !== 0) return difference < 0
   }
   return false
