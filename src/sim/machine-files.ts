@@ -43,15 +43,14 @@ function addCpu(cpu: SimCpu, groups: Groups, add: Add): void {
     if (cpu[level] !== undefined) add(`${folder}/topology/${name}`, groups.listOf(cpu, level))
   }
   const own = formatNumberList([cpu.id])
-  const caches: [level: number, type: string, list: string][] = [
-    [1, 'Data', own],
-    [1, 'Instruction', own],
+  const caches: [level: number, list: string][] = [
+    [1, own],
+    [1, own],
   ]
-  if (cpu.l2 !== undefined) caches.push([2, 'Unified', groups.listOf(cpu, 'l2')])
-  if (cpu.l3 !== undefined) caches.push([3, 'Unified', groups.listOf(cpu, 'l3')])
-  for (const [index, [level, type, list]] of caches.entries()) {
+  if (cpu.l2 !== undefined) caches.push([2, groups.listOf(cpu, 'l2')])
+  if (cpu.l3 !== undefined) caches.push([3, groups.listOf(cpu, 'l3')])
+  for (const [index, [level, list]] of caches.entries()) {
     add(`${folder}/cache/index${index}/level`, level)
-    add(`${folder}/cache/index${index}/type`, type)
     add(`${folder}/cache/index${index}/shared_cpu_list`, list)
   }
   if (cpu.capacity !== undefined) add(`${folder}/cpu_capacity`, cpu.capacity)

@@ -93,8 +93,7 @@ function parseMount(line: string): Mount | null {
 
 /** A container sees its own group as the root of what is mounted, and may still be told its path on the host. */
 function pathWithin(root: string, path: string): string {
-  const isOutside = path.startsWith('/..')
-  if (path === '/' || path === root || isOutside) return ''
+  if (path === '/' || path === root) return ''
   if (root === '/') return path
   return path.startsWith(`${root}/`) ? path.slice(root.length) : ''
 }

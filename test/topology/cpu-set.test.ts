@@ -99,6 +99,16 @@ test('pick() gives back what a set was shown as', () => {
   fc.assert(fc.property(sets, (set) => assert(online.pick(String(set)).equals(set))))
 })
 
+test('operations keep the processors of the set that they are called on', () => {
+  const old = topologyOf(machines.HYBRID).online.pick('1')
+  const other = online.pick('1')
+
+  assert.deepEqual([old.get(1)!.core, other.get(1)!.core], [0, 1])
+  assert.equal(old.union(other).get(1)!.core, 0)
+  assert.equal(other.union(old).get(1)!.core, 1)
+  assert.equal(old.intersection(other).get(1)!.core, 0)
+})
+
 test('operations refuse what is no set', () => {
   const set = online.pick('1')
   const others: unknown[] = ['1', [1], new Set([1]), undefined]
