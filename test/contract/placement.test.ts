@@ -3,6 +3,7 @@ import { maskOfNumbers, numbersOfMask } from '../../src/base/index.ts'
 import {
   EINVAL,
   ENOENT,
+  ESRCH,
   type Kernel,
   MPOL_BIND,
   MPOL_DEFAULT,
@@ -15,6 +16,8 @@ const MASK_BYTES = 1024
 const NODE_MASK_BYTES = 128
 const PAGE_BYTES = 4096
 const NO_CPU = 8000
+/** Above what Linux counts to. */
+const NO_THREAD = 1 << 29
 
 contract('a file of /sys is read as text', (kernel) => {
   assert.match(String(kernel.readTextFile('/sys/devices/system/cpu/online')), /^\d[\d,-]*\n$/)
@@ -59,6 +62,13 @@ contract('no processor that is there is -EINVAL', (kernel) => {
 
 contract('the main thread of the process is asked by the number of the process', (kernel) => {
   assert(affinityOf(kernel, kernel.processId).length > 0)
+})
+
+contract('a thread that is not there is -ESRCH', (kernel) => {
+  const mask = maskOfNumbers([0])
+
+  assert.equal(kernel.getAffinity(NO_THREAD, new Uint8Array(MASK_BYTES)), -ESRCH)
+  assert.equal(kernel.setAffinity(NO_THREAD, mask), -ESRCH)
 })
 
 contract('a mask that is no whole word is -EINVAL', (kernel) => {

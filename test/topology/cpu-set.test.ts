@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import fc from 'fast-check'
+import { attachExecutor } from '../../src/index.ts'
 import { currentKernel } from '../../src/kernel/index.ts'
-import { simTopology, simulate } from '../../src/testing/index.ts'
+import { SimKernel, simTopology, simulate } from '../../src/testing/index.ts'
 import { CpuSet, Topology } from '../../src/topology/index.ts'
 import * as machines from './machines.ts'
 import { topologyOf } from './machines.ts'
@@ -180,6 +181,18 @@ test('a simulated program has the topology of its machine, and code beside it ha
 
   assert.deepEqual(within, ['0-5', '1-4', '5'])
   assert(Topology.read().online.equals(before.online))
+  assert.equal(currentKernel().name, 'uring')
+})
+
+test('a thread whose executor has a simulated kernel sees that machine', async () => {
+  const kernel = new SimKernel({ topology: simTopology({ coreCount: 6 }) })
+  const executor = attachExecutor({ kernel })
+  try {
+    assert.equal(String(CpuSet.online()), '0-5')
+  } finally {
+    await executor.close()
+  }
+
   assert.equal(currentKernel().name, 'uring')
 })
 
