@@ -39,20 +39,22 @@ export function hideConstructors(text, source, bases) {
   return published
 }
 
-/** Classes whose constructor is marked `@internal`. */
+/** Classes whose constructor is marked `@internal`, without another that is documented for users. */
 function listHidden(source) {
-  const hidden = []
+  const hidden = new Set()
+  const open = new Set()
   let name = ''
   let comment = ''
   for (const line of source.split('\n')) {
     name = /^export (?:abstract )?class (\w+)/.exec(line)?.[1] ?? name
     if (/^ {2}(?:\/\*\*| \*)/.test(line)) comment = line.includes('/**') ? line : comment + line
     else if (line.startsWith('  constructor(')) {
-      if (comment.includes('@internal')) hidden.push(name)
+      if (comment.includes('@internal')) hidden.add(name)
+      else if (comment !== '') open.add(name)
       comment = ''
     } else comment = ''
   }
-  return hidden
+  return [...hidden].filter((name) => !open.has(name))
 }
 
 /** Removes internal bases, and the imports that only they needed. */

@@ -130,12 +130,22 @@ export class Open {
   /** Anybody's. */
   constructor(name: string) {}
 }
+export class Both {
+  /** Anybody's. */
+  constructor(name: string)
+  /** @internal */
+  constructor(secret: Secret)
+  constructor(name: string | Secret) {}
+}
 `
   const text = `export declare class Handle {
 }
 export declare abstract class Base {
 }
 export declare class Open {
+    constructor(name: string);
+}
+export declare class Both {
     constructor(name: string);
 }
 `
@@ -149,6 +159,9 @@ export declare abstract class Base {
     protected constructor();
 }
 export declare class Open {
+    constructor(name: string);
+}
+export declare class Both {
     constructor(name: string);
 }
 `,
