@@ -32,7 +32,7 @@ import { loopback, readAddress, writeAddress } from './address.ts'
 import { SimCore } from './core.ts'
 import type { Description } from './descriptors.ts'
 import type { FileSystem } from './file-system.ts'
-import { SIM_PROCESS_ID } from './machine.ts'
+import { SIM_PROCESS_ID, type SimThreadPlace } from './machine.ts'
 import { OpenFile } from './open-file.ts'
 import { createOperations } from './operations.ts'
 import { checkOptions, type SimKernelOptions } from './options.ts'
@@ -77,20 +77,25 @@ export class SimKernel implements Kernel {
   readonly #core: SimCore
   readonly #events: SimLoopEvents
   readonly #programPrng: Prng
+  readonly #place: SimThreadPlace
 
   /** @throws {TypeError | RangeError} for options of the wrong kind. */
   constructor(options?: SimKernelOptions, events?: SimLoopEvents)
   /** @internal */
-  constructor(options: SimKernelOptions, events: SimLoopEvents, core: SimCore)
-  constructor(options: SimKernelOptions = {}, events: SimLoopEvents = {}, core?: SimCore) {
-    this.#core = core ?? createCore(options)
+  constructor(options: SimKernelOptions, events: SimLoopEvents, parent: SimKernel)
+  constructor(options: SimKernelOptions = {}, events: SimLoopEvents = {}, parent?: SimKernel) {
+    this.#core = parent === undefined ? createCore(options) : parent.#core
+    this.#place = this.#core.machine.addThread(parent === undefined ? null : parent.#place)
     this.#events = events
     this.#programPrng = new Prng(this.#core.options.seed + ++this.#core.kernelCount)
   }
 
-  /** The kernel as another thread of the same process sees it: descriptors, files, network and time are shared. */
+  /**
+   * The kernel as another thread of the same process sees it: descriptors, files, network and time are shared. It runs
+   * where this one does, until it is bound elsewhere.
+   */
   thread(events: SimLoopEvents = this.#events): SimKernel {
-    return new SimKernel({}, events, this.#core)
+    return new SimKernel({}, events, this)
   }
 
   get seed(): number {
@@ -191,7 +196,7 @@ export class SimKernel implements Kernel {
 
   allocate(lengthBytes: number): KernelMemory {
     const memory = new SimMemory(this.#core.memory, lengthBytes)
-    this.#core.machine.nodeOf(memory.bytes.buffer)
+    this.#core.machine.nodeOf(this.#place, memory.bytes.buffer)
     return memory
   }
 
@@ -274,26 +279,26 @@ export class SimKernel implements Kernel {
   }
 
   getAffinity(threadId: number, mask: Uint8Array): number {
-    return this.#core.machine.getAffinity(threadId, mask)
+    return this.#core.machine.getAffinity(this.#place, threadId, mask)
   }
 
   setAffinity(threadId: number, mask: Uint8Array): number {
-    return this.#core.machine.setAffinity(threadId, mask)
+    return this.#core.machine.setAffinity(this.#place, threadId, mask)
   }
 
   getMemoryPolicy(nodes: Uint8Array): number {
-    return this.#core.machine.getMemoryPolicy(nodes)
+    return this.#core.machine.getMemoryPolicy(this.#place, nodes)
   }
 
   setMemoryPolicy(mode: number, nodes: Uint8Array): number {
-    return this.#core.machine.setMemoryPolicy(mode, nodes)
+    return this.#core.machine.setMemoryPolicy(this.#place, mode, nodes)
   }
 
   nodesOfPages(addresses: Float64Array, nodes: Int32Array): number {
     const { memory, machine } = this.#core
     for (let index = 0; index < addresses.length; index++) {
       const buffer = memory.bufferAt(addresses[index]!)
-      nodes[index] = buffer === null ? -EFAULT : machine.nodeOf(buffer)
+      nodes[index] = buffer === null ? -EFAULT : machine.nodeOf(this.#place, buffer)
     }
     return 0
   }

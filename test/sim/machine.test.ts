@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { maskOfNumbers, numbersOfMask } from '../../src/base/index.ts'
 import { EINVAL, MPOL_BIND, MPOL_DEFAULT, MPOL_PREFERRED } from '../../src/kernel/index.ts'
 import { SimKernel, simTopology } from '../../src/testing/index.ts'
+import { Topology } from '../../src/topology/index.ts'
 
 const MASK_BYTES = 128
 
@@ -79,4 +80,27 @@ test('a simulated policy has nodes that the control group allows', () => {
   assert.deepEqual(numbersOfMask(nodes), [2])
   assert.equal(kernel.setMemoryPolicy(MPOL_DEFAULT, new Uint8Array(8)), 0)
   assert.equal(nodeOfNewMemory(kernel), 1)
+})
+
+test('a simulated thread begins where the one is that makes it, and is bound by itself', () => {
+  const kernel = new SimKernel({ topology: simTopology({ packageCount: 2, coreCount: 2 }) })
+  kernel.setAffinity(0, maskOfNumbers([3]))
+  kernel.setMemoryPolicy(MPOL_BIND, maskOfNumbers([1]))
+  const thread = kernel.thread()
+
+  kernel.setAffinity(0, maskOfNumbers([0, 1, 2, 3]))
+  kernel.setMemoryPolicy(MPOL_DEFAULT, new Uint8Array(8))
+
+  assert.deepEqual([affinityOf(thread), nodeOfNewMemory(thread)], [[3], 1])
+  assert.deepEqual([affinityOf(kernel), nodeOfNewMemory(kernel)], [[0, 1, 2, 3], 0])
+})
+
+test('a simulated thread that is bound asks for what the process may use', () => {
+  const kernel = new SimKernel()
+  const thread = kernel.thread()
+  thread.setAffinity(0, maskOfNumbers([2]))
+
+  assert.equal(String(Topology.read(thread).allowed), '0-3')
+  assert.equal(thread.setAffinity(thread.processId, maskOfNumbers([1, 2])), 0)
+  assert.equal(String(Topology.read(thread).allowed), '1-2')
 })
