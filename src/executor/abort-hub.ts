@@ -1,7 +1,7 @@
 import type { Cancellable } from './cancellable.ts'
 
 /**
- * Who is to be cancelled when a signal is aborted: one listener on the signal for all of them.
+ * The waits and operations that an aborted signal cancels: one listener on the signal for all of them.
  *
  * A listener each would cost a microsecond each, and make Node warn of a leak from the eleventh on.
  */

@@ -48,7 +48,7 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
   protected discard(_result: number): void {}
 
   /**
-   * Whether this outcome is delivered even to who has cancelled it: what came can't be had again, or what
+   * Whether this outcome is delivered even to a caller who has cancelled it: what came can't be had again, or what
    * was done would be done twice.
    */
   protected isIrrevocable(_result: number): boolean {
@@ -128,7 +128,7 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
 
   #rejectCancelled(reason: unknown): void {
     rejectFrom(this.#resolve, reason)
-    // Who closes the executor does not want to be told of those who did not wait.
+    // The caller of close() knows: a promise that nobody awaits is not reported as unhandled for it.
     if (reason === this.executor.waits.closeReason) this.promise.catch(ignore)
   }
 

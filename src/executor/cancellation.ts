@@ -63,7 +63,7 @@ export interface CancellationBinding {
 /**
  * @throws {TypeError | RangeError} for options of the wrong kind; the signal's reason if it is aborted
  * already; the reason of the task's cancellation if that has happened.
- * @throws {RuntimeError} `ERR_EXECUTOR_CLOSED`, but for who waits for a closing.
+ * @throws {RuntimeError} `ERR_EXECUTOR_CLOSED`, unless the wait is for a closing.
  */
 export function bindCancellation(
   home: WaitHome,

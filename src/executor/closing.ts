@@ -28,7 +28,7 @@ export interface ClosingPort {
 }
 
 /**
- * The close of one executor: whoever waits is told, gets some time to end, then the loop is left.
+ * The close of one executor: all waits are cancelled and get some time to end, then the loop is left.
  *
  * Those who wait are found in what there is anyway: slots of the rings, the heap of timers, lists of
  * waiters, tasks. O(n) in them, and O(1) for each look whether they have ended, amortised.

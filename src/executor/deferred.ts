@@ -44,7 +44,7 @@ export function createDeferred<T>(): Deferred<T> {
 }
 
 const SETTLED: Promise<void> = Promise.resolve()
-/** Errors that were made in a turn, where nobody who waits is on the stack. */
+/** Errors that were made in a turn, where no code that awaits is on the stack. */
 const untraced = new WeakSet<object>()
 
 /** Marks an error that is made in a turn: {@link rejectFrom} gives it a stack. */
@@ -54,7 +54,7 @@ export function madeInTurn<E extends Error>(error: E): E {
 }
 
 /**
- * Rejects a promise, with the stack of who awaits it where the error has none: by `reject`, if that is kept.
+ * Rejects a promise, with the stack of the code that awaits it where the error has none: by `reject`, if that is kept.
  *
  * V8 knows the async functions that wait behind a promise: the stack is taken in a microtask of a promise that
  * this one follows. So it costs nothing until something fails, and then some microseconds.

@@ -74,7 +74,7 @@ export class Executor implements AsyncDisposable {
   readonly doorbell: DoorbellPort
   /** @internal Descriptors that are closed with the loop at the latest. */
   readonly descriptors: DescriptorTable
-  /** @internal Who waits, for {@link close} to find. */
+  /** @internal Waits for neither the kernel nor a time, which {@link close} looks through. */
   readonly waits: Waits
   readonly defaultQueue: TaskQueue
   /** @internal */

@@ -26,7 +26,7 @@ export interface PreemptionSources {
   takeHostEvent(): boolean
 }
 
-/** Who else may be waiting for the running turn to end. */
+/** The queues, and Node's loop, that may be waiting for the running turn to end. */
 export interface PreemptionRivals {
   /** The smallest latency class among the queues, or Infinity. */
   readonly latencyNsMin: number

@@ -75,7 +75,7 @@ export class Scheduler<T extends Schedulable> {
   /** Claims without, by when they regain some; the host's apart, since it gains from more. */
   readonly #spent = new Heap<Claim>(isRegainedSooner)
   #spentHost: Claim | null = null
-  /** Who was picked last: only its yield is news. */
+  /** The queue that was picked last: only its yield is news. */
   #last: T | null = null
   #minimum = 0
   #order = 0
@@ -112,7 +112,7 @@ export class Scheduler<T extends Schedulable> {
     this.#insert(queue)
   }
 
-  /** Removes and returns who runs next. */
+  /** Removes and returns the queue that runs next. */
   pick(): T | undefined {
     const least = this.#heap.peek()
     if (least === undefined) return undefined

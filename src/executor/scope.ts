@@ -182,7 +182,7 @@ export async function scope<T>(
   return result.promise
 }
 
-/** Who called {@link scope}: settled in a turn of its own task queue. */
+/** The caller of {@link scope}: settled in a turn of its own task queue. */
 class ScopeResult<T> extends Waiter<T> {
   readonly #scope: Scope
   #value: T | undefined

@@ -165,7 +165,7 @@ export class StallDetector {
   }
 
   #describe(queue: string, sequence: number, elapsedNs: number, ongoing: boolean): Stall {
-    // ORDER: whoever exchanges first reports to standard error; paired with the watchdog's.
+    // ORDER: the thread that exchanges first reports to standard error; paired with the watchdog's.
     const isWritten = Atomics.exchange(this.#words, WORD_STALL_REPORTED, sequence) === sequence
     return {
       executor: this.#subject.name,

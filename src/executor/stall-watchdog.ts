@@ -104,7 +104,7 @@ function report(sequence: number): void {
 
 /** Writes the report of a turn that may never end, unless its thread reports it just now. */
 function writeOnce(sequence: number, durationMs: number): void {
-  // ORDER: whoever exchanges first reports to standard error; paired with the executor's.
+  // ORDER: the thread that exchanges first reports to standard error; paired with the executor's.
   if (queue < 0 || Atomics.exchange(words, WORD_STALL_REPORTED, sequence) === sequence) return
   const stall = {
     executor: data.executor,

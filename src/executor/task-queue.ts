@@ -54,7 +54,7 @@ let lastNumber = -1
 export interface QueueOwner {
   /** The one queue that is never removed. */
   readonly defaultQueue: TaskQueue
-  /** Who waits, for the close to find. */
+  /** The waits of the executor, which its close looks through. */
   readonly waits: Waits
   /** The queue has got its first waiter. */
   wakeQueue(queue: TaskQueue): void

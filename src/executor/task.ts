@@ -174,7 +174,7 @@ export class Task<T> extends Promise<T> implements TaskInContext, LiveTask {
     const reason = this.cancelReason
     this.#end(reason !== null && isCausedBy(error, reason) ? 'cancelled' : 'rejected')
     this.#reject(error)
-    // Who cancels a task does not want to be told that it was.
+    // The caller of cancel() knows: that is not reported as an unhandled rejection.
     if (this.#state === 'cancelled') this.catch(ignore)
   }
 

@@ -9,7 +9,7 @@ interface Question {
   holder: Holder | null
 }
 
-/** Who has a thread. */
+/** The executor that has a thread. */
 interface Holder {
   /** The executor's name. */
   readonly name: string

@@ -19,10 +19,10 @@ export type TurnDecision =
   | 'submit'
   /** Let a microtask pass, in which code may get to its next operation. */
   | 'wait'
-  /** End the turn: the hook submits, parks, and runs whoever is next. */
+  /** End the turn: the hook submits, parks, and runs the queue that is next. */
   | 'leave'
 
-/** What a turn sees as it decides how to go on. Filled in by whoever asks; one each, used again and again. */
+/** What a turn sees as it decides how to go on. Each asker has one, and fills it in before it asks. */
 export interface TurnView {
   /** Whether another queue waits, an urgent operation has completed, or the turn is asked to end. */
   isWanted: boolean

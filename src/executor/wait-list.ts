@@ -5,7 +5,7 @@ import type { ListOfWaits, ShieldedWait, Waits } from './waits.ts'
 
 /** Whose waiters stand on a {@link WaitList}. */
 export interface WaitListOwner {
-  /** One of them has given up, and is off the list: who stood behind it may go now. */
+  /** One of them has given up, and is off the list: the waiter behind it may go now. */
   waiterLeft(): void
 }
 
@@ -91,7 +91,7 @@ export class ClosingWaiter extends ShieldedWaiter<void> {
  * While anybody stands on it its executor knows it, for its close: that of who came first, where they are
  * of several.
  *
- * Who grants takes the first off the list and fulfils it in the same step. From then on it owns the
+ * The owner that grants takes the first waiter off the list and fulfils it in the same step. From then on that owns the
  * grant, whatever is cancelled later, so that no wake-up is lost.
  */
 export class WaitList<W extends Listed> implements ListOfWaits {

@@ -103,7 +103,7 @@ export class Waiter<T> extends Runnable implements Cancellable, LooseWait {
 
   #rejectWith(reason: unknown): void {
     rejectFrom(this.#resolve, reason)
-    // Who closes the executor does not want to be told of those who did not wait.
+    // The caller of close() knows: a promise that nobody awaits is not reported as unhandled for it.
     if (reason === this.waits.closeReason) this.promise.catch(ignore)
   }
 }

@@ -8,11 +8,11 @@ export interface ListOfWaits {
   later: ListOfWaits | null
   /** @internal Checks that it is in order. O(n): for audits. */
   audit(): void
-  /** @internal Fails whoever waits on it in the name of `waits`, unless they wait for a closing. */
+  /** @internal Fails every waiter that stands on it in the name of `waits`, but for those of a closing. */
   executorCloses(waits: Waits, reason: RuntimeError): void
 }
 
-/** Something that waits on no list, or knows somebody who does. */
+/** A wait that stands on no list, or something that knows of one. */
 export interface LooseWait {
   /** @internal The executor closes: tells those who wait. May queue, but run no user code. */
   executorCloses(reason: RuntimeError): void
@@ -35,7 +35,7 @@ export interface LiveTask {
 }
 
 /**
- * Who waits on one executor for something else than the kernel or a time, so that its close can tell them.
+ * The waits on one executor for something else than the kernel or a time, so that its close can end them.
  *
  * Nothing is recorded per wait but on the rare paths: a list makes itself known while anybody stands on
  * it. O(1) each.
