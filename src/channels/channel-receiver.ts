@@ -1,5 +1,11 @@
 import { showAs } from '../base/index.ts'
-import { answerReady, checkCancellation, executor, type WaitOptions } from '../executor/index.ts'
+import {
+  answerReady,
+  checkCancellation,
+  executor,
+  refuse,
+  type WaitOptions,
+} from '../executor/index.ts'
 import { type ChannelState, ItemWaiter, RECEIVE_ACTION } from './channel-state.ts'
 
 type Item<T> = IteratorResult<T, undefined>
@@ -56,7 +62,7 @@ export class ChannelReceiver<T> implements AsyncIterable<T, undefined>, Disposab
       checkCancellation(current, options, RECEIVE_ACTION)
       return answerReady(current, state.isEnded ? undefined : state.take())
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
   }
 
@@ -101,7 +107,7 @@ class ReceiverIterator<T> implements AsyncIterator<T, undefined> {
       const item: Item<T> = state.isEnded ? END : { done: false, value: state.take() }
       return answerReady(current, item)
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
   }
 }

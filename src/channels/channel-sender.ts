@@ -1,5 +1,11 @@
 import { showAs } from '../base/index.ts'
-import { answerDone, checkCancellation, executor, type WaitOptions } from '../executor/index.ts'
+import {
+  answerDone,
+  checkCancellation,
+  executor,
+  refuse,
+  type WaitOptions,
+} from '../executor/index.ts'
 import { ChannelError } from './channel-error.ts'
 import { type ChannelState, SEND_ACTION } from './channel-state.ts'
 
@@ -57,7 +63,7 @@ export class ChannelSender<T> implements Disposable {
       state.put(value)
       return answerDone(current)
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
   }
 

@@ -96,12 +96,15 @@ export class Closing {
     const { waits } = this.#port
     const reactor = this.#reactor
     const reason = this.#reason
+    const left = waits.tasks().filter((task) => !this.#callers.has(task))
+    // Before anything is settled, which they might take for a reason to try again.
+    for (const task of left) task.isLeft = true
     for (const wait of [...waits.shielded]) wait.executorLeft(reason)
     for (const operation of reactor.inFlight()) operation.executorLeft(reason)
     this.#settleQueued()
     // Behind the continuations of what was settled, which may be the ends of tasks.
     setImmediate(() => {
-      for (const task of waits.tasks()) if (!this.#callers.has(task)) task.abandon(reason)
+      for (const task of left) task.abandon(reason)
       this.#unguard()
       this.#resolve()
     })

@@ -8,6 +8,8 @@ export interface TaskInContext {
   readonly queue: TaskQueue
   /** @internal Why it was cancelled, else null. */
   readonly cancelReason: RuntimeError | null
+  /** @internal Whether the close of its executor has left it behind: its code is to end. */
+  readonly isLeft: boolean
   /** @internal Registers something to cancel with the task. */
   adopt(target: Cancellable): void
   /** @internal */
@@ -35,6 +37,11 @@ export function taskInContext(): TaskInContext | undefined {
 export function captureContext(task: TaskInContext): AsyncResource {
   isEngaged = true
   return storage.run(task, newResource)
+}
+
+/** Whether this is code of a task that the close of its executor has left behind. */
+export function isLeftBehind(): boolean {
+  return taskInContext()?.isLeft === true
 }
 
 function newResource(): AsyncResource {

@@ -1,7 +1,7 @@
 import { RuntimeError } from '../base/index.ts'
 import { type Kernel, provideKernel } from '../kernel/index.ts'
 import { addConfined, hasConfined, isConfined } from './confined.ts'
-import { taskInContext } from './context.ts'
+import { isLeftBehind, taskInContext } from './context.ts'
 import { Executor } from './executor.ts'
 import type { ExecutorOptions } from './executor-options.ts'
 import { watchPreemption } from './preempt.ts'
@@ -49,11 +49,16 @@ function kernelOfCurrent(): Kernel | null {
  *
  * @throws {RuntimeError} `ERR_URING_UNAVAILABLE`, `ERR_MEMLOCK_LIMIT`, `ERR_ADDON_MISSING`, each naming
  * cause and cure; `ERR_EXECUTOR_EXISTS` if another copy of the package has the thread;
- * `ERR_EXECUTOR_CLOSED` in a simulated program whose simulation has ended.
+ * `ERR_EXECUTOR_CLOSED` in a simulated program whose simulation has ended, and in a task that the close of its
+ * executor has left behind.
  */
 export function executor(): Executor {
   const found = currentOrNull()
-  if (found === null) return attachExecutor()
+  if (found === null) {
+    // It is to end, and not to take the thread again; unless the program has attached another for it.
+    if (isLeftBehind()) throw taskInContext()!.queue.owner.waits.closedError('go on')
+    return attachExecutor()
+  }
   // Nobody else's is ambient once it is closed.
   if (hasConfined && found.isClosed) found.assertOpen('go on')
   return found

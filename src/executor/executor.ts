@@ -277,7 +277,8 @@ export class Executor implements AsyncDisposable {
    * on for a second at most, until all of that has ended: `finally` blocks run, and may close files and
    * streams, release locks and await other tasks. What the kernel had done regardless is undone or
    * delivered, as with any cancellation. After that second whatever has not ended is left: its task
-   * fails, though its code may go on, and its descriptors are closed.
+   * fails, its descriptors are closed, and what its code waits for next never settles; until then each refusal costs
+   * a turn, so that a loop which tries again whatever comes holds nobody up. Outside of tasks refusals go on.
    *
    * A close that is under way (of a file, a stream, a gate) is not cancelled. A task that calls this is
    * told like all others, but not waited for. A promise of percore's that nobody awaits is not reported

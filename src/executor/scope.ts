@@ -12,6 +12,7 @@ import type { WaitOptions } from './cancellation.ts'
 import { isCausedBy } from './causes.ts'
 import { executor } from './current.ts'
 import type { Executor } from './executor.ts'
+import { refusalOf } from './refuse.ts'
 import { type SpawnOptions, taskName } from './spawn.ts'
 import type { Task, TaskBody } from './task.ts'
 import { TaskQueue } from './task-queue.ts'
@@ -173,8 +174,9 @@ export async function scope<T>(
   options?: ScopeOptions,
 ): Promise<T> {
   validateFunction('open a scope', 'body', body)
+  const refusal = refusalOf('open a scope')
+  if (refusal !== null) return refusal
   const current = executor()
-  current.assertOpen('open a scope')
   const result = new ScopeResult<T>(current)
   // Before the body: what is cancelled already is not begun.
   result.bind(current, options, ACTION, nothing)

@@ -39,6 +39,8 @@ export class Task<T> extends Promise<T> implements TaskInContext, LiveTask {
   readonly queue: TaskQueue
   /** @internal Why it was cancelled, else null. */
   cancelReason: RuntimeError | null = null
+  /** @internal Whether the close of its executor has left it behind: its code is to end. */
+  isLeft = false
   #state: TaskState = 'queued'
   #controller: AbortController | null = null
   #pending: Set<Cancellable> | null = null

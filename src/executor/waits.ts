@@ -30,6 +30,8 @@ export interface LiveTask {
   readonly olderTask: LiveTask | null
   /** @internal */
   requestCancel(reason: RuntimeError): void
+  /** @internal */
+  isLeft: boolean
   /** @internal Fails it for good, whatever its code still does. */
   abandon(reason: RuntimeError): void
 }

@@ -2,6 +2,7 @@ import { Runnable } from '../base/index.ts'
 import { executor } from './current.ts'
 import { rejectThrough } from './deferred.ts'
 import { needPreempt } from './preempt.ts'
+import { refuse } from './refuse.ts'
 import type { TaskQueue } from './task-queue.ts'
 import type { Waits } from './waits.ts'
 
@@ -21,7 +22,7 @@ export function yieldNow(): Promise<void> {
   try {
     return startYield(executor().currentQueue())
   } catch (error) {
-    return Promise.reject(error)
+    return refuse(error)
   }
 }
 
@@ -36,7 +37,7 @@ export function yieldQueue(): Promise<void> {
     queue.hasYielded = true
     return startYield(queue)
   } catch (error) {
-    return Promise.reject(error)
+    return refuse(error)
   }
 }
 

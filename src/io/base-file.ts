@@ -107,13 +107,15 @@ export abstract class BaseFile implements AsyncDisposable {
 
   /** @throws {RuntimeError} `ERR_HANDLE_CLOSED`; {@link KernelError} as `statx(2)`. */
   async stat(options?: WaitOptions): Promise<FileStatus> {
-    this.descriptor.assertOpen('ask about a file')
+    const refusal = this.descriptor.refusal('ask about a file')
+    if (refusal !== null) return refusal
     return new Statx(this.descriptor, decodeStatus).start(options)
   }
 
   /** The size in bytes; 0 for what has none, such as a block device. */
   async size(options?: WaitOptions): Promise<number> {
-    this.descriptor.assertOpen('ask for the size of a file')
+    const refusal = this.descriptor.refusal('ask for the size of a file')
+    if (refusal !== null) return refusal
     return new Statx(this.descriptor, decodeSize).start(options, 'ask for the size of a file')
   }
 
@@ -123,13 +125,15 @@ export abstract class BaseFile implements AsyncDisposable {
    * @throws {KernelError} `EIO`, `ENOSPC`, `EDQUOT`: earlier writes may then be lost.
    */
   async sync(options?: WaitOptions): Promise<void> {
-    this.descriptor.assertOpen('sync a file')
+    const refusal = this.descriptor.refusal('sync a file')
+    if (refusal !== null) return refusal
     return new Sync(this.descriptor, false).start(options)
   }
 
   /** The same but for times and other metadata that reading the data does not need. */
   async datasync(options?: WaitOptions): Promise<void> {
-    this.descriptor.assertOpen('sync a file')
+    const refusal = this.descriptor.refusal('sync a file')
+    if (refusal !== null) return refusal
     return new Sync(this.descriptor, true).start(options)
   }
 
@@ -147,7 +151,8 @@ export abstract class BaseFile implements AsyncDisposable {
     const { offsetBytes = 0, keepSize = false, signal, timeoutMs } = options
     validateOffset(action, offsetBytes, lengthBytes)
     if (typeof keepSize !== 'boolean') throw wrongType(action, 'keepSize', 'a boolean', keepSize)
-    this.descriptor.assertOpen(action)
+    const refusal = this.descriptor.refusal(action)
+    if (refusal !== null) return refusal
     const mode = keepSize ? FALLOC_FL_KEEP_SIZE : 0
     // What may grow the file is alone behind, where a write may be about to set the size.
     const endBytes = keepSize ? offsetBytes + lengthBytes : Infinity
@@ -169,7 +174,8 @@ export abstract class BaseFile implements AsyncDisposable {
     const action = 'punch a hole in a file'
     validateInteger(action, 'lengthBytes', lengthBytes, { min: 1, max: FILE_BYTES_MAX })
     validateOffset(action, offsetBytes, lengthBytes)
-    this.descriptor.assertOpen(action)
+    const refusal = this.descriptor.refusal(action)
+    if (refusal !== null) return refusal
     const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
     const endBytes = offsetBytes + lengthBytes
     const range = { startBytes: offsetBytes, endBytes, isExclusive: true }
@@ -191,7 +197,8 @@ export abstract class BaseFile implements AsyncDisposable {
   async truncate(sizeBytes: number, options?: WaitOptions): Promise<void> {
     const action = 'truncate a file'
     validateInteger(action, 'sizeBytes', sizeBytes, { min: 0, max: FILE_BYTES_MAX })
-    this.descriptor.assertOpen(action)
+    const refusal = this.descriptor.refusal(action)
+    if (refusal !== null) return refusal
     const range = { startBytes: sizeBytes, endBytes: Infinity, isExclusive: true }
     return this.#changeAlone(range, action, options, (wait) => {
       return truncate(this.descriptor, sizeBytes, (operation) => operation.start(wait, action))
@@ -209,7 +216,8 @@ export abstract class BaseFile implements AsyncDisposable {
     const { descriptor, identity } = this
     const { executor } = descriptor
     const to = toAbsolute(executor, toPath(action, 'newPath', newPath))
-    this.#assertNamed(action)
+    const refusal = this.#refusalOfName(action)
+    if (refusal !== null) return refusal
     const steps = new Deadline(executor, action, options)
     descriptor.enter()
     try {
@@ -231,7 +239,8 @@ export abstract class BaseFile implements AsyncDisposable {
   async remove(options?: WaitOptions): Promise<void> {
     const action = 'remove a file'
     const { descriptor, identity } = this
-    this.#assertNamed(action)
+    const refusal = this.#refusalOfName(action)
+    if (refusal !== null) return refusal
     const steps = new Deadline(descriptor.executor, action, options)
     descriptor.enter()
     try {
@@ -279,9 +288,8 @@ export abstract class BaseFile implements AsyncDisposable {
     }
   }
 
-  #assertNamed(action: string): void {
-    this.descriptor.assertOpen(action)
-    if (!this.#isTemporary) return
+  #refusalOfName(action: string): Promise<never> | null {
+    if (!this.#isTemporary) return this.descriptor.refusal(action)
     throw new RuntimeError(
       'ERR_UNSUPPORTED',
       `Cannot ${action} as it must have a name: it was opened with tmpfile`,

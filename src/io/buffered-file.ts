@@ -1,5 +1,5 @@
 import { isBytes, RuntimeError, validateInteger, wrongBytes } from '../base/index.ts'
-import type { WaitOptions } from '../executor/index.ts'
+import { refuse, type WaitOptions } from '../executor/index.ts'
 import { Lease } from '../memory/index.ts'
 import { BaseFile, validateOffset } from './base-file.ts'
 import { NO_POSITION, ReadCopy, WriteCopy } from './copies.ts'
@@ -93,7 +93,7 @@ export class BufferedFile extends BaseFile {
       const place = { offsetBytes, isSeekable: this.#isSeekable }
       return new ReadCopy(this.descriptor, lengthBytes, place).start(options)
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
   }
 
@@ -112,7 +112,8 @@ export class BufferedFile extends BaseFile {
     const memory = memoryOf(action, 'target', target)
     const lengthBytes = lengthOf(memory)
     validateOffset(action, offsetBytes, lengthBytes)
-    this.descriptor.assertOpen(action)
+    const refusal = this.descriptor.refusal(action)
+    if (refusal !== null) return refusal
     if (memory instanceof Lease) {
       return this.#readPiece(memory, lengthBytes, offsetBytes, options)
     }
@@ -148,7 +149,7 @@ export class BufferedFile extends BaseFile {
         `Cannot ${action} at a position as it must not be opened for appending: use append()`,
       )
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
   }
 
@@ -167,7 +168,8 @@ export class BufferedFile extends BaseFile {
     const action = 'append to a file'
     const memory = memoryOf(action, 'data', data)
     const lengthBytes = lengthOf(memory)
-    this.descriptor.assertOpen(action)
+    const refusal = this.descriptor.refusal(action)
+    if (refusal !== null) return refusal
     if (!this.#isAppending) {
       throw new RuntimeError(
         'ERR_UNSUPPORTED',

@@ -9,7 +9,7 @@ import {
   wrongBytes,
   wrongType,
 } from '../base/index.ts'
-import { executor, type WaitOptions } from '../executor/index.ts'
+import { executor, refuse, type WaitOptions } from '../executor/index.ts'
 import { Lease } from '../memory/index.ts'
 import type { MemoryRef } from '../ring/index.ts'
 import { BaseFile, FILE_BYTES_MAX, validateOffset } from './base-file.ts'
@@ -135,7 +135,7 @@ export class DirectFile extends BaseFile {
       const { descriptor, alignmentBytes } = this
       return new ReadInto(descriptor, buffer, buffer, offsetBytes, alignmentBytes).start(options)
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
   }
 
@@ -159,7 +159,7 @@ export class DirectFile extends BaseFile {
       )
       return operation.start(options)
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
   }
 
@@ -177,7 +177,7 @@ export class DirectFile extends BaseFile {
       if (hold === null) return this.#writeInTurn(buffer, offsetBytes, options)
       return this.#writeHeld(buffer, buffer, offsetBytes, hold, options)
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
   }
 
@@ -203,7 +203,8 @@ export class DirectFile extends BaseFile {
     const action = 'write a file'
     if (!isBytes(data)) throw wrongBytes(action, 'data', data)
     validateOffset(action, offsetBytes, alignUp(data.length, this.alignmentBytes))
-    this.descriptor.assertOpen(action)
+    const refusal = this.descriptor.refusal(action)
+    if (refusal !== null) return refusal
     if (!this.#isReadable) this.#assertAligned(action, data.length, offsetBytes)
     const { descriptor, ranges, alignmentBytes } = this
     descriptor.enter()

@@ -1,5 +1,5 @@
 import { RuntimeError } from '../base/index.ts'
-import { type Executor, executor } from '../executor/index.ts'
+import { type Executor, executor, refusalOf } from '../executor/index.ts'
 import {
   AT_SYMLINK_NOFOLLOW,
   EINVAL,
@@ -69,8 +69,9 @@ export async function openFile(
   request: OpenRequest,
   mode: OpenMode,
 ): Promise<OpenedFile> {
+  const refusal = refusalOf(ACTION)
+  if (refusal !== null) return refusal
   const home = executor()
-  home.assertOpen(ACTION)
   const steps = new Deadline(home, ACTION, request.wait)
   const opening = { home, path: toAbsolute(home, path), request, mode, steps }
   const { descriptor, isDirect } = await openDescriptor(opening)

@@ -6,6 +6,7 @@ import {
   checkCancellation,
   madeInTurn,
   newPromise,
+  refuse,
   rejectFrom,
   takeResolve,
   type WaitOptions,
@@ -113,7 +114,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     try {
       executor.assertOpen('read')
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
     const isReady = this.#isReady()
     if (isReady && executor.takeReadyBudget()) {
@@ -121,13 +122,13 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
         checkCancellation(executor, options, 'read')
         return Promise.resolve(this.#take(want, target))
       } catch (error) {
-        return Promise.reject(error)
+        return refuse(error)
       }
     }
     try {
       this.#bind(options, target, 'read')
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
     const promise = newPromise<unknown>()
     this.#reader = takeResolve<unknown>()

@@ -3,6 +3,7 @@ import {
   answerDone,
   ListedWaiter,
   madeInTurn,
+  refuse,
   WaitList,
   type WaitListOwner,
   type WaitOptions,
@@ -108,7 +109,7 @@ export class Sender extends Operation implements SendArgs, WriteOwner, SendMemor
       write = takeIdleWrite()
       write.take(this, data, options)
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
     // Behind others it waits for its turn, as if it had bytes.
     if (write.lengthBytes === 0 && writes.first === null) {

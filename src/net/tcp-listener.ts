@@ -13,6 +13,8 @@ import {
   type Executor,
   executor,
   madeInTurn,
+  refusalOf,
+  refuse,
   type TaskQueue,
   WaitList,
   type WaitListOwner,
@@ -172,6 +174,8 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     for (const name of ['reusePort', 'reuseAddress', 'noDelay'] as const) {
       if (options[name] !== undefined) validateBoolean(action, name, options[name])
     }
+    const refusal = refusalOf(action)
+    if (refusal !== null) return refusal
     const current = executor()
     const wait = { signal, timeoutMs }
     checkCancellation(current, wait, action)
@@ -205,7 +209,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
       const stream = this.#takeReady(options)
       if (stream !== null) return Promise.resolve(stream)
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
     return this.#accept(new StreamWaiter(this.#net.executor), options)
   }
@@ -277,7 +281,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
       const stream = this.#takeReady(undefined)
       if (stream !== null) return Promise.resolve({ value: stream, done: false })
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
     return this.#accept(new StepWaiter(this.#net.executor), undefined)
   }
@@ -301,7 +305,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     try {
       waiter.bindListed(this.#net.executor, options, 'accept')
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
     const fd = this.#ready.shift()
     if (fd !== undefined) this.#grant(waiter as AcceptWaiter<unknown>, fd)

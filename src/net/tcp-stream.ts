@@ -7,7 +7,13 @@ import {
   validateOptions,
   wrongBytes,
 } from '../base/index.ts'
-import { checkCancellation, executor, type WaitOptions } from '../executor/index.ts'
+import {
+  checkCancellation,
+  executor,
+  refusalOf,
+  refuse,
+  type WaitOptions,
+} from '../executor/index.ts'
 import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET, type SocketCalls } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { formatAddress, type SocketAddress, validateEndpoint } from './address.ts'
@@ -115,6 +121,8 @@ export class TcpStream implements AsyncIterable<Uint8Array>, AsyncDisposable {
     const { host = 'localhost', port, noDelay = true, signal, timeoutMs } = options
     validateEndpoint(action, host, port, 1)
     validateBoolean(action, 'noDelay', noDelay)
+    const refusal = refusalOf(action)
+    if (refusal !== null) return refusal
     const current = executor()
     const net = netRingFor(current, current.currentQueue())
     const startNs = current.nowNs()
@@ -295,7 +303,7 @@ export class TcpStream implements AsyncIterable<Uint8Array>, AsyncDisposable {
     const socket = this.#socket
     if (socket.isClosing) throw handleClosed(action)
     const current = socket.net.executor
-    current.assertOpen(action)
+    if (current.isClosing) return refuse(current.waits.closedError(action))
     const startNs = current.nowNs()
     const sender = this.#socket.sending()
     checkCancellation(current, options, action)

@@ -1,5 +1,11 @@
 import { showAs, validateInteger } from '../base/index.ts'
-import { answerReady, checkCancellation, executor, type WaitOptions } from '../executor/index.ts'
+import {
+  answerReady,
+  checkCancellation,
+  executor,
+  refuse,
+  type WaitOptions,
+} from '../executor/index.ts'
 import { WaitRoom } from './wait-room.ts'
 
 const ACTION = 'wait at a barrier'
@@ -69,7 +75,7 @@ export class Barrier {
       this.#room.release({ generation, isLeader: false })
       return answerReady(current, { generation, isLeader: true })
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
   }
 }

@@ -5,6 +5,7 @@ import {
   type Executor,
   executor,
   ListedWaiter,
+  refuse,
   WaitList,
   type WaitListOwner,
   type WaitOptions,
@@ -72,7 +73,7 @@ export class Condition {
       this.#waiters.push(waiter as ConditionWaiter<unknown>)
       return waiter.promise
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
   }
 

@@ -1,5 +1,11 @@
 import { showAs } from '../base/index.ts'
-import { answerDone, checkCancellation, executor, type WaitOptions } from '../executor/index.ts'
+import {
+  answerDone,
+  checkCancellation,
+  executor,
+  refuse,
+  type WaitOptions,
+} from '../executor/index.ts'
 import { WaitRoom } from './wait-room.ts'
 
 const ACTION = 'wait for an event'
@@ -61,7 +67,7 @@ export class Event {
       checkCancellation(current, options, ACTION)
       return answerDone(current)
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
   }
 }

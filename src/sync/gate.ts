@@ -4,6 +4,7 @@ import {
   checkCancellation,
   currentTaskQueue,
   executor,
+  refuse,
   type SpawnOptions,
   spawnInto,
   type Task,
@@ -138,7 +139,7 @@ export class Gate implements AsyncDisposable {
       if (!current.isClosing) checkCancellation(current, options, ACTION)
       return answerDone(current)
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
   }
 

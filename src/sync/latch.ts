@@ -1,5 +1,11 @@
 import { RuntimeError, showAs, validateInteger } from '../base/index.ts'
-import { answerDone, checkCancellation, executor, type WaitOptions } from '../executor/index.ts'
+import {
+  answerDone,
+  checkCancellation,
+  executor,
+  refuse,
+  type WaitOptions,
+} from '../executor/index.ts'
 import { WaitRoom } from './wait-room.ts'
 
 const ACTION = 'wait for a latch'
@@ -82,7 +88,7 @@ export class Latch {
       checkCancellation(current, options, ACTION)
       return answerDone(current)
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
   }
 
@@ -91,7 +97,7 @@ export class Latch {
     try {
       this.countDown()
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
     return this.wait(options)
   }

@@ -5,6 +5,7 @@ import {
   type Executor,
   executor,
   ListedWaiter,
+  refuse,
   WaitList,
   type WaitListOwner,
   type WaitOptions,
@@ -65,7 +66,7 @@ export class PermitPool implements WaitListOwner {
       this.#waiters.push(waiter as PoolWaiter<unknown>)
       return waiter.promise
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
   }
 

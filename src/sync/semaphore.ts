@@ -1,5 +1,5 @@
 import { RuntimeError, showAs, validateInteger } from '../base/index.ts'
-import type { WaitOptions } from '../executor/index.ts'
+import { refuse, type WaitOptions } from '../executor/index.ts'
 import { Permit } from './permit.ts'
 import { type GrantKind, PermitPool } from './permit-pool.ts'
 import { stateOf } from './state-of.ts'
@@ -81,7 +81,7 @@ export class Semaphore {
     try {
       validateInteger('acquire a permit', 'count', count, COUNT_BOUNDS)
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
     return this.#pool.take(this.#permits, count, options)
   }

@@ -1,6 +1,7 @@
 import {
   executor,
   ListedWaiter,
+  refuse,
   ShieldedWaiter,
   WaitList,
   type WaitListOwner,
@@ -36,7 +37,7 @@ export class WaitRoom<T> implements WaitListOwner {
       this.#waiters.push(waiter)
       return waiter.promise
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
   }
 

@@ -12,6 +12,7 @@ import {
   type Executor,
   executor,
   ListedWaiter,
+  refuse,
   WaitList,
   type WaitOptions,
 } from '../executor/index.ts'
@@ -127,7 +128,7 @@ export class Interval implements AsyncIterableIterator<number, undefined> {
       this.#rearm()
       return waiter.promise
     } catch (error) {
-      return Promise.reject(error)
+      return refuse(error)
     }
   }
 

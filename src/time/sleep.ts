@@ -13,6 +13,7 @@ import {
   type Executor,
   executor,
   newPromise,
+  refuse,
   rejectFrom,
   takeResolve,
   type WaitOptions,
@@ -54,7 +55,7 @@ export function sleep(ms: number, options?: SleepOptions): Promise<void> {
     const current = executor()
     return startSleep(current, current.nowNs() + ms * NS_PER_MS, options)
   } catch (error) {
-    return Promise.reject(error)
+    return refuse(error)
   }
 }
 
@@ -77,7 +78,7 @@ export function sleepUntil(deadlineNs: number, options?: SleepOptions): Promise<
     validateDeadline(ACTION, deadlineNs)
     return startSleep(executor(), deadlineNs, options)
   } catch (error) {
-    return Promise.reject(error)
+    return refuse(error)
   }
 }
 

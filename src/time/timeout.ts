@@ -16,6 +16,7 @@ import {
   executor,
   madeInTurn,
   newPromise,
+  refuse,
   rejectFrom,
   Task,
   takeResolve,
@@ -68,7 +69,7 @@ export function timeout<T>(
     return bounded.promise
   } catch (error) {
     abandon(work)
-    return Promise.reject(error)
+    return refuse(error)
   }
 }
 
