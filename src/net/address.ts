@@ -1,5 +1,5 @@
 import { domainToASCII } from 'node:url'
-import { RuntimeError, validateInteger, validateString } from '../base/index.ts'
+import { RuntimeError, validateInteger, validateString, wrongType } from '../base/index.ts'
 import { AF_INET, AF_INET6 } from '../kernel/index.ts'
 
 /** One end of a connection. */
@@ -40,6 +40,22 @@ export function validateEndpoint(
   if (host === '') throw new RangeError(`Cannot ${action} as host must not be empty: it is ''`)
   if (isNumeric(host) && parseAddress(host, 0) === null) throw notCanonical(action, host)
   validateInteger(action, 'port', port, { min: portMin, max: 65_535 })
+}
+
+/**
+ * @throws {TypeError} unless `family` is `'ipv4'`, `'ipv6'` or undefined; {@link RangeError} if `host` is an
+ * address of the other one.
+ */
+export function validateFamily(action: string, family: unknown, host: string): void {
+  if (family === undefined) return
+  if (family !== 'ipv4' && family !== 'ipv6') {
+    throw wrongType(action, 'family', "'ipv4' or 'ipv6'", family)
+  }
+  const literal = parseAddress(host, 0)
+  if (literal === null || literal.family === family) return
+  throw new RangeError(
+    `Cannot ${action} as host must be a name, or an address of family ${family}: current value is ${host}`,
+  )
 }
 
 /** `AF_INET` or `AF_INET6` */

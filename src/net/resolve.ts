@@ -9,6 +9,14 @@ import {
 } from '../executor/index.ts'
 import { parseAddress, type SocketAddress } from './address.ts'
 
+/** Where to, as it was given. */
+export interface Endpoint {
+  readonly host: string
+  readonly port: number
+  /** Restricts the look-up of a name. */
+  readonly family: SocketAddress['family'] | undefined
+}
+
 /** Whom names are looked up with; an object, so that tests can put another look-up in its place. */
 export const resolver: { lookup: typeof lookup } = { lookup }
 
@@ -18,30 +26,33 @@ export const resolver: { lookup: typeof lookup } = { lookup }
  * Names are looked up as `node:dns` does, which asks the operating system on a thread of libuv's.
  *
  * @throws what `dns.lookup` does, such as `ENOTFOUND`; as {@link WaitOptions} say.
- * @throws {RuntimeError} `ERR_UNSUPPORTED` if none of its addresses is one of ours; for a name on a
+ * @throws {RuntimeError} `ERR_UNSUPPORTED` if none of its addresses is one of ours, and of the family; for a name on a
  * simulated kernel, whose runs must not depend on the machine's network.
  */
 export async function resolveHost(
   executor: Executor,
-  host: string,
-  port: number,
+  { host, port, family }: Endpoint,
   options: WaitOptions,
 ): Promise<readonly SocketAddress[]> {
   const literal = parseAddress(host, port)
   if (literal !== null) return [literal]
   if (host === 'localhost') {
-    return [
+    const both: readonly SocketAddress[] = [
       { host: '127.0.0.1', port, family: 'ipv4' },
       { host: '::1', port, family: 'ipv6' },
     ]
+    return both.filter((address) => family === undefined || address.family === family)
   }
   if (executor.kernel.name === 'sim') throw outsideOfSimulation(host)
   // Neither call can be cancelled: what ends early is the wait.
   const waiter = new Waiter<readonly SocketAddress[]>(executor)
   waiter.bind(executor, options, 'resolve a host', nothing)
-  resolver.lookup(host, { all: true }).then(
+  const version = family === undefined ? 0 : family === 'ipv4' ? 4 : 6
+  resolver.lookup(host, { all: true, family: version }).then(
     (found) => {
-      const addresses = found.flatMap(({ address }) => parseAddress(address, port) ?? [])
+      const addresses = found
+        .flatMap(({ address }) => parseAddress(address, port) ?? [])
+        .filter((address) => family === undefined || address.family === family)
       if (addresses.length > 0) waiter.fulfil(addresses)
       else waiter.fail(unusable(host))
     },
@@ -67,7 +78,7 @@ export function remainingOptions(
 function unusable(host: string): RuntimeError {
   return new RuntimeError(
     'ERR_UNSUPPORTED',
-    `Cannot resolve a host as it must have an IPv4 or IPv6 address without a named interface: current value is ${host}`,
+    `Cannot resolve a host as it must have an IPv4 or IPv6 address, of the family given, without a named interface: current value is ${host}`,
   )
 }
 

@@ -46,6 +46,7 @@ import {
   SOCKADDR_BYTES_MAX,
   type SocketAddress,
   validateEndpoint,
+  validateFamily,
 } from './address.ts'
 import { openTcpSocket } from './connect.ts'
 import { type NetRing, netRingFor } from './net-ring.ts'
@@ -60,6 +61,8 @@ export interface ListenOptions extends WaitOptions {
   readonly host?: string
   /** 0 lets the kernel choose. */
   readonly port: number
+  /** Restricts the look-up of a name, so that the address of a listener or stream can be given as it is; any if not given. */
+  readonly family?: SocketAddress['family']
   /** How many connections the kernel keeps until they are accepted; 1024 if not given. */
   readonly backlog?: number
   /** Whether other listeners, of other threads, may share the port; false if not given. */
@@ -73,6 +76,7 @@ export interface ListenOptions extends WaitOptions {
 const NAMES = optionNames<ListenOptions>({
   host: true,
   port: true,
+  family: true,
   backlog: true,
   reusePort: true,
   reuseAddress: true,
@@ -168,8 +172,9 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
   static async bind(options: ListenOptions): Promise<TcpListener> {
     const action = 'listen'
     validateOptions(action, options, NAMES)
-    const { host = 'localhost', port, backlog = 1024, signal, timeoutMs } = options
+    const { host = 'localhost', port, family, backlog = 1024, signal, timeoutMs } = options
     validateEndpoint(action, host, port, 0)
+    validateFamily(action, family, host)
     validateInteger(action, 'backlog', backlog, { min: 1, max: 2 ** 31 - 1 })
     for (const name of ['reusePort', 'reuseAddress', 'noDelay'] as const) {
       if (options[name] !== undefined) validateBoolean(action, name, options[name])
@@ -180,7 +185,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     const wait = { signal, timeoutMs }
     checkCancellation(current, wait, action)
     const net = netRingFor(current, current.currentQueue())
-    const [address] = await resolveHost(current, host, port, wait)
+    const [address] = await resolveHost(current, { host, port, family }, wait)
     assert(address !== undefined, 'a host that was found has an address')
     const fd = openTcpSocket(current, address)
     try {

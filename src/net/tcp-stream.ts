@@ -16,7 +16,7 @@ import {
 } from '../executor/index.ts'
 import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET, type SocketCalls } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
-import { formatAddress, type SocketAddress, validateEndpoint } from './address.ts'
+import { formatAddress, type SocketAddress, validateEndpoint, validateFamily } from './address.ts'
 import { shutdownSending } from './connect.ts'
 import { connectFirst } from './connect-race.ts'
 import {
@@ -43,6 +43,8 @@ export interface ConnectOptions extends WaitOptions {
   /** An address or a name; `localhost` if not given. */
   readonly host?: string
   readonly port: number
+  /** Restricts the look-up of a name, so that the address of a listener or stream can be given as it is; any if not given. */
+  readonly family?: SocketAddress['family']
   /** Whether to send small writes at once (TCP_NODELAY); true if not given, unlike in `node:net`. */
   readonly noDelay?: boolean
 }
@@ -50,6 +52,7 @@ export interface ConnectOptions extends WaitOptions {
 const CONNECT_NAMES = optionNames<ConnectOptions>({
   host: true,
   port: true,
+  family: true,
   noDelay: true,
   signal: true,
   timeoutMs: true,
@@ -118,8 +121,9 @@ export class TcpStream implements AsyncIterable<Uint8Array>, AsyncDisposable {
   static async connect(options: ConnectOptions): Promise<TcpStream> {
     const action = 'connect'
     validateOptions(action, options, CONNECT_NAMES)
-    const { host = 'localhost', port, noDelay = true, signal, timeoutMs } = options
+    const { host = 'localhost', port, family, noDelay = true, signal, timeoutMs } = options
     validateEndpoint(action, host, port, 1)
+    validateFamily(action, family, host)
     validateBoolean(action, 'noDelay', noDelay)
     const refusal = refusalOf(action)
     if (refusal !== null) return refusal
@@ -128,7 +132,7 @@ export class TcpStream implements AsyncIterable<Uint8Array>, AsyncDisposable {
     const startNs = current.nowNs()
     const wait = { signal, timeoutMs }
     checkCancellation(current, wait, action)
-    const addresses = await resolveHost(current, host, port, wait)
+    const addresses = await resolveHost(current, { host, port, family }, wait)
     const left = remainingOptions(current, wait, startNs, action)
     const whole = `connect to ${host}, port ${port}`
     const race = { net, addresses, noDelay, options: left, action: whole }
