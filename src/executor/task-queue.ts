@@ -97,6 +97,8 @@ export class TaskQueue extends RunQueue implements Schedulable {
   hasYielded: boolean = false
   /** @internal Tasks spawned into it that have not ended. */
   taskCount = 0
+  /** @internal Streams whose consumers are called in it. */
+  consumptionCount = 0
   /** @internal */
   readonly currentShares: CurrentShares
   #isRemoved = false
@@ -148,9 +150,11 @@ export class TaskQueue extends RunQueue implements Schedulable {
   /**
    * Removes the queue: nothing more can be spawned into it.
    *
-   * What its code has begun and left behind, such as a consumption of a stream, is still settled in it.
+   * What its code waits for without being a task, such as a read that it has begun and left behind, is still
+   * settled in it.
    *
-   * @throws {RuntimeError} `ERR_QUEUE_ACTIVE` while it has tasks or waiters; `ERR_QUEUE_NOT_FOUND` if it
+   * @throws {RuntimeError} `ERR_QUEUE_ACTIVE` while it has tasks, waiters or streams that are consumed in it;
+   * `ERR_QUEUE_NOT_FOUND` if it
    * was removed before; `ERR_UNSUPPORTED` for the default queue.
    */
   remove(): void {
@@ -161,10 +165,11 @@ export class TaskQueue extends RunQueue implements Schedulable {
         'Cannot remove the default task queue as every thread must have it',
       )
     }
-    if (this.taskCount > 0 || this.length > 0) {
+    const { taskCount, length, consumptionCount } = this
+    if (taskCount > 0 || length > 0 || consumptionCount > 0) {
       throw new RuntimeError(
         'ERR_QUEUE_ACTIVE',
-        `Cannot remove task queue '${this.name}' as it must have no unfinished tasks and nothing to settle: it has ${this.taskCount} and ${this.length}`,
+        `Cannot remove task queue '${this.name}' as it must have no unfinished tasks, nothing to settle and no streams to consume: it has ${taskCount}, ${length} and ${consumptionCount}`,
       )
     }
     this.#isRemoved = true

@@ -8,6 +8,7 @@ import {
   newPromise,
   refuse,
   rejectFrom,
+  type TaskQueue,
   takeResolve,
   type WaitOptions,
 } from '../executor/index.ts'
@@ -152,7 +153,9 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     this.#reader = consumption
     this.#want = consumption.takesLeases ? CONSUME_LEASES : CONSUME
     this.runsUserCode = true
-    this.home = executor.currentQueue()
+    const queue = executor.currentQueue()
+    queue.consumptionCount++
+    this.home = queue
     if (this.#isReady()) this.#settleLater()
     else this.#arm()
   }
@@ -266,6 +269,8 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
 
   #endConsumption(consumption: Consumption, error: unknown): void {
     this.runsUserCode = false
+    const queue = this.home as TaskQueue
+    queue.consumptionCount--
     this.#endRead()
     consumption.end(error)
   }

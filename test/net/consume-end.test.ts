@@ -243,3 +243,19 @@ test('onEnd leaves the stream to the next reader, which it may begin itself', as
   assert.equal(await next.ended, null)
   assert.equal(next.lengthBytes, 20)
 })
+
+test('remove() of a task queue throws ERR_QUEUE_ACTIVE while streams are consumed in it', async () => {
+  await using pair = await Pair.open()
+  const queue = createTaskQueue('consuming')
+  const recorder = new Recorder()
+  await spawnInto(queue, () => pair.server.consume(recorder))
+  await rounds()
+
+  assert.throws(() => queue.remove(), { code: 'ERR_QUEUE_ACTIVE' })
+  await pair.client.write(pattern(0, 100))
+  await pair.client.shutdown()
+  await recorder.ended
+  queue.remove()
+
+  assert.ok(queue.isRemoved)
+})
