@@ -244,6 +244,8 @@ export class Network implements SocketNetwork {
       const port = client.domain === AF_UNIX ? 0 : this.#freePort(client)
       if (port === 0 && client.domain !== AF_UNIX) return -EADDRNOTAVAIL
       client.local = loopback(client.domain, port)
+      // Until it is closed the port is nobody else's.
+      this.#bound.add(client)
     }
     const server = new SimSocket(this, client.domain, client.type)
     client.remote = address
