@@ -128,6 +128,7 @@ async function openDescriptor(opening: Opening): Promise<Opened> {
   const { path, request, mode } = opening
   if (request.isNew) return createNew(opening)
   const { flags } = request
+  if (mode.direct && !mode.fallback && !request.isTemporary) await refusePipe(opening)
   if (!mode.direct) return { descriptor: await open(opening, flags), isDirect: false }
   try {
     return { descriptor: await open(opening, flags | O_DIRECT), isDirect: true }
@@ -185,6 +186,23 @@ async function openOnce(opening: Opening, flags: number, mayWait: boolean): Prom
     }
     throw error
   }
+}
+
+/**
+ * Asked before, since a pipe that is opened in another thread of the kernel's would wait for its other end before
+ * it is refused. O_NONBLOCK would not wait, but regular files would keep it, which their reads go by.
+ */
+async function refusePipe(opening: Opening): Promise<void> {
+  const asked = hasPipe(opening).catch((error: { errno?: number }) => {
+    // Opening says so better, or creates it.
+    if (error.errno === undefined) throw error
+    return false
+  })
+  if (!(await asked)) return
+  throw new RuntimeError(
+    'ERR_UNSUPPORTED',
+    `Cannot open '${opening.path}' for direct I/O as it must not be a pipe: use a BufferedFile`,
+  )
 }
 
 async function hasPipe({ home, path, steps }: Opening): Promise<boolean> {

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { executor } from '../../src/index.ts'
 import { BufferedFile, DirectFile, type OpenOptions } from '../../src/io/index.ts'
+import { limited } from '../limits.ts'
 import { assertNoLeak, holdings, makeFolder, runLimited } from './support.ts'
 
 /** More than the kernel has threads for what blocks: four for each processor. */
@@ -93,14 +94,20 @@ test('open() of a pipe for both ways waits for nobody', async (t) => {
   assert.equal(Buffer.from(await file.read(0, 100)).toString(), 'to itself')
 })
 
-test('open() of a pipe for direct I/O is refused', async (t) => {
-  const path = makePipe(t)
-  // Where the kernel opens it in another thread, that waits for the other end before it refuses.
-  const end = openSync(path, constants.O_RDWR)
-  t.after(() => closeSync(end))
+for (const [way, options] of WAYS.slice(0, 3)) {
+  test(
+    `open() of a pipe for direct I/O, for ${way}, is refused at once`,
+    limited(20_000),
+    async (t) => {
+      const path = makePipe(t)
+      const before = holdings()
 
-  await assert.rejects(DirectFile.open(path), { code: 'ERR_UNSUPPORTED' })
-})
+      await assert.rejects(DirectFile.open(path, options), { code: 'ERR_UNSUPPORTED' })
+
+      assertNoLeak(before)
+    },
+  )
+}
 
 test(`${BLOCKED_COUNT} opens of pipes that nobody opens do not stop others`, async (t) => {
   const path = makePipe(t)
