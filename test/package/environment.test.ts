@@ -26,6 +26,27 @@ try {
 `
 writeFileSync(join(folder, 'program.js'), PROGRAM)
 
+writeFileSync(
+  join(folder, 'transfers.js'),
+  `
+import { BufferedFile } from '${join(root, 'dist/src/io/index.js')}'
+import { TcpListener, TcpStream } from '${join(root, 'dist/src/net/index.js')}'
+const listener = await TcpListener.bind({ port: 0 })
+const accepting = listener.accept()
+const client = await TcpStream.connect(listener.address)
+const server = await accepting
+server.consume({ onLease: (lease) => server.write(lease), onEnd: () => server.close() })
+await client.write(new TextEncoder().encode('echo'))
+const text = Buffer.from(await client.read()).toString()
+await client.close()
+await listener.close()
+const file = await BufferedFile.open('${join(folder, 'package.json')}')
+const json = JSON.parse(Buffer.from(await file.read(0, 1000)).toString())
+await file.close()
+console.log(text, json.type)
+`,
+)
+
 after(() => rmSync(folder, { recursive: true }))
 
 /** What a program prints that is run with flags of Node's. */
@@ -42,6 +63,10 @@ for (const flag of ['--frozen-intrinsics', '--disallow-code-generation-from-stri
     assert.equal(run('program.js', flag), 'runs uring\n')
   })
 }
+
+test('sockets and files work with --jitless', LIMIT, () => {
+  assert.equal(run('transfers.js', '--jitless'), 'echo module\n')
+})
 
 const permission = process.allowedNodeEnvironmentFlags.has('--permission')
   ? '--permission'
