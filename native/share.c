@@ -55,6 +55,13 @@ static void drop_share(napi_env env, void *data, void *hint) {
   arena_release(arena);
 }
 
+/* Node has dropped by now whatever it had made; if that was nothing, nobody else drops the share. */
+static void drop_half_made(void *data) {
+  struct share *share = data;
+  if (!share->is_dropped) drop_share(NULL, NULL, share);
+  free(share);
+}
+
 /**
  * memoryShare(memory: External, offset: number, lengthBytes: number): ArrayBuffer | number
  *
@@ -83,7 +90,10 @@ static napi_value memory_share(napi_env env, napi_callback_info info) {
     arena_release(arena);
     return result_i32(env, -EOPNOTSUPP);
   }
-  if (status != napi_ok) return NULL; /* half made, if being terminated */
+  if (status != napi_ok) { /* being terminated */
+    OK(napi_add_env_cleanup_hook(env, drop_half_made, share));
+    return NULL;
+  }
   napi_value sentinel;
   status = napi_create_external_arraybuffer(env, share, 1, drop_sentinel, NULL, &sentinel);
   if (status != napi_ok) return NULL;

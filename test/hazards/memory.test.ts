@@ -37,6 +37,30 @@ test('terminate() leaves memory that a request may still write', LIMIT, async ()
   assert.equal(await terminateHolder(true), true)
 })
 
+/** How many mappings there are of so many bytes or more. */
+function countMappings(lengthBytes: number): number {
+  const lines = readFileSync('/proc/self/maps', 'utf8').split('\n')
+  return lines.filter((line) => {
+    const [from, to] = line.split(/[- ]/, 2).map((text) => Number.parseInt(text, 16))
+    return to! - from! >= lengthBytes
+  }).length
+}
+
+test('terminate() at the first look at a block gives the memory back', LIMIT, async () => {
+  const url = new URL('./looking-worker.js', import.meta.url)
+  // More than anything else maps.
+  const lengthBytes = 2 ** 30
+  const before = countMappings(lengthBytes)
+
+  for (let count = 0; count < 5; count++) {
+    const worker = new Worker(url, { workerData: { lengthBytes } })
+    await once(worker, 'message')
+    await worker.terminate()
+  }
+
+  assert.equal(countMappings(lengthBytes), before)
+})
+
 const HOLD = `
   const leases = []
   for (let count = 0; count < 5000; count++) {
