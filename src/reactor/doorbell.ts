@@ -41,7 +41,10 @@ export interface DoorbellPort {
    * @throws {RuntimeError} `ERR_LIMIT_EXCEEDED` where the executor has 4,096 of them.
    */
   add(inbox: Inbox): number
-  /** Nobody listens any more; the number may be another's, who may hear what was rung for this one. */
+  /**
+   * Nobody listens any more; the number may be another's, who may hear what was rung for this one. Called once
+   * its sender has ended: one that rings meanwhile may be terminated in the middle of that.
+   */
   remove(number: number): void
   /** Tells another executor that something was left in one of its inboxes, and wakes its thread if that sleeps. */
   ring(address: DoorbellAddress, number: number): void
@@ -103,6 +106,9 @@ export class Doorbell implements DoorbellPort {
         `Cannot receive from another thread as an executor must have at most ${INBOX_COUNT_MAX} inboxes: it has`,
       )
     }
+    // Who had the number may have been terminated between the inbox's bit and the doorbell's. Nobody takes such a
+    // bit, and whoever finds it set rings no more.
+    Atomics.and(this.#inboxes, number >> 5, ~(1 << (number & 31)))
     this.#listeners[number] = inbox
     return number
   }
@@ -119,15 +125,7 @@ export class Doorbell implements DoorbellPort {
 
   /** Has every inbox that was rung look at what was left. */
   answer(): void {
-    // ORDER: taken before the inboxes are looked into, or what is left meanwhile would be missed.
-    let groups = Atomics.exchange(this.#words, WORD_DOORBELL, 0)
-    while (groups !== 0) {
-      const group = 31 - Math.clz32(groups)
-      groups &= ~(1 << group)
-      for (let index = group * GROUP_WORDS; index < (group + 1) * GROUP_WORDS; index++) {
-        this.#answerWord(index)
-      }
-    }
+    takeRung(this.address, (number) => this.#listeners[number]?.collect())
   }
 
   /** Posts into the ring of a thread that sleeps: now, since this turn may be long; again where the kernel takes no more. */
@@ -145,29 +143,52 @@ export class Doorbell implements DoorbellPort {
     ring.commitUnwatched()
     ring.submit()
   }
-
-  #answerWord(index: number): void {
-    let bits = Atomics.exchange(this.#inboxes, index, 0)
-    while (bits !== 0) {
-      const bit = 31 - Math.clz32(bits)
-      bits &= ~(1 << bit)
-      this.#listeners[index * 32 + bit]?.collect()
-    }
-  }
 }
+
+/** The words of an address. */
+export type DoorbellWords = Pick<DoorbellAddress, 'words' | 'inboxes'>
+
+/** `Atomics`, of which these are used; the model checker of the tests has its own. */
+export type DoorbellAtomics = Pick<typeof Atomics, 'load' | 'or' | 'exchange'>
 
 /**
  * Says at `address` that something has been left in one of its inboxes. Returns whether its thread sleeps, and it
  * is for the caller to wake it.
  */
-export function ringDoorbell({ words, inboxes }: DoorbellAddress, number: number): boolean {
+export function ringDoorbell(
+  { words, inboxes }: DoorbellWords,
+  number: number,
+  atomics: DoorbellAtomics = Atomics,
+): boolean {
   const bit = 1 << (number & 31)
   // Where it is set the executor has yet to take it, and looks into the inbox after that: this sender, the only
   // one of the inbox, has rung for it before.
-  if ((Atomics.load(inboxes, number >> 5) & bit) !== 0) return false
-  Atomics.or(inboxes, number >> 5, bit)
-  Atomics.or(words, WORD_DOORBELL, 1 << Math.floor(number / GROUP_INBOXES))
+  if ((atomics.load(inboxes, number >> 5) & bit) !== 0) return false
+  atomics.or(inboxes, number >> 5, bit)
+  atomics.or(words, WORD_DOORBELL, 1 << Math.floor(number / GROUP_INBOXES))
   // ORDER: sequential, as all Atomics are: published first, looked then. Every sender looks, since one that has rung
   // may be terminated before it wakes anybody.
-  return Atomics.load(words, WORD_SLEEPING) === SLEEP_PARKED && words[WORD_ENDED] === 0
+  return atomics.load(words, WORD_SLEEPING) === SLEEP_PARKED && words[WORD_ENDED] === 0
+}
+
+/** Takes what was rung for, and has each of those inboxes looked into. */
+export function takeRung(
+  { words, inboxes }: DoorbellWords,
+  look: (number: number) => void,
+  atomics: DoorbellAtomics = Atomics,
+): void {
+  // ORDER: the doorbell before the inboxes, and these before they are looked into: what is left meanwhile rings again.
+  let groups = atomics.exchange(words, WORD_DOORBELL, 0)
+  while (groups !== 0) {
+    const group = 31 - Math.clz32(groups)
+    groups &= ~(1 << group)
+    for (let index = group * GROUP_WORDS; index < (group + 1) * GROUP_WORDS; index++) {
+      let bits = atomics.exchange(inboxes, index, 0)
+      while (bits !== 0) {
+        const bit = 31 - Math.clz32(bits)
+        bits &= ~(1 << bit)
+        look(index * 32 + bit)
+      }
+    }
+  }
 }

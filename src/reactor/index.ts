@@ -1,10 +1,13 @@
 export {
   Doorbell,
   type DoorbellAddress,
+  type DoorbellAtomics,
   type DoorbellPort,
+  type DoorbellWords,
   INBOX_COUNT_MAX,
   type Inbox,
   ringDoorbell,
+  takeRung,
 } from './doorbell.ts'
 export type { IoPort } from './io-port.ts'
 export type { LivenessPort } from './liveness.ts'

@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Executor } from '../../src/executor/index.ts'
+import { WORD_DOORBELL } from '../../src/kernel/index.ts'
+import { ringDoorbell } from '../../src/reactor/index.ts'
+import { SimKernel } from '../../src/sim/index.ts'
+
+test('add() gives an inbox that can be rung though who had its number ended while ringing', () => {
+  const executor = new Executor({
+    name: 'receiver',
+    kernel: new SimKernel({ seed: 1 }),
+    ringDepth: 8,
+    ioMemoryBytes: 1 << 16,
+  })
+  const { doorbell } = executor
+  const inbox = { collect() {} }
+  const first = doorbell.add(inbox)
+  // All that a sender did which was terminated before it could set the doorbell.
+  Atomics.or(doorbell.address.inboxes, first >> 5, 1 << (first & 31))
+  doorbell.remove(first)
+  const second = doorbell.add(inbox)
+
+  ringDoorbell(doorbell.address, second)
+
+  assert.equal(second, first)
+  assert.notEqual(Atomics.load(doorbell.address.words, WORD_DOORBELL), 0)
+  executor.leave()
+})
