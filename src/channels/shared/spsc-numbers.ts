@@ -1,0 +1,104 @@
+import { assert } from '../../base/index.ts'
+import { ConsumerEnd } from './consumer-end.ts'
+import { ProducerEnd } from './producer-end.ts'
+import { cellsOffset, claimEnd, type OpenRing, openHeader, type SpscRing } from './spsc-ring.ts'
+
+/** A number in each cell: a Float64Array. */
+export interface NumberCells {
+  [index: number]: number
+}
+
+/** The end that numbers go into. Every number crosses as it is, -0 and NaN included. */
+export class SpscNumberProducer extends ProducerEnd<NumberCells> {
+  /** @throws {RuntimeError} `ERR_STILL_HELD` if the ring has, or had, a producer. */
+  static attach(ring: SpscRing): SpscNumberProducer {
+    const opened = openNumbers(ring)
+    claimEnd(opened.words, 'producer')
+    return new SpscNumberProducer(opened)
+  }
+
+  /** Puts a number in and tells the consumer; false, with nothing done, if it is full or closed there. */
+  tryPush(value: number): boolean {
+    if (!this.stage(value)) return false
+    this.publish()
+    return true
+  }
+
+  /** Puts a number in; the consumer sees it with the next {@link publish}. */
+  stage(value: number): boolean {
+    if (!this.mayStage(1)) return false
+    this.cells[this.tail & this.mask] = value
+    this.tail = (this.tail + 1) | 0
+    return true
+  }
+
+  /**
+   * Puts in as many of `values[from … to - 1]` as there is room for, and publishes them at once; returns how many.
+   */
+  pushBatch(values: ArrayLike<number>, from: number, to: number): number {
+    assert(from >= 0 && to <= values.length, 'a batch is part of its array')
+    if (from >= to || !this.mayStage(1)) return 0
+    let count = to - from
+    const { cells, mask, tail } = this
+    if (count > this.capacity - ((tail - this.headSeen) | 0) && !this.hasRoomNow(count)) {
+      count = this.capacity - ((tail - this.headSeen) | 0)
+    }
+    for (let i = 0; i < count; i++) cells[(tail + i) & mask] = values[from + i] as number
+    this.tail = (tail + count) | 0
+    this.publish()
+    return count
+  }
+}
+
+/** The end that numbers come out of. */
+export class SpscNumberConsumer extends ConsumerEnd<NumberCells> {
+  /** @throws {RuntimeError} `ERR_STILL_HELD` if the ring has, or had, a consumer. */
+  static attach(ring: SpscRing): SpscNumberConsumer {
+    const opened = openNumbers(ring)
+    claimEnd(opened.words, 'consumer')
+    return new SpscNumberConsumer(opened)
+  }
+
+  /** Takes the oldest number and frees its cell; undefined if there is none. */
+  tryPop(): number | undefined {
+    if (!this.hasMore()) return undefined
+    const value = this.cells[this.head & this.mask] as number
+    this.head = (this.head + 1) | 0
+    this.release()
+    return value
+  }
+
+  /**
+   * Takes the oldest number, whose cell is freed later; undefined if there is none, and then all are free.
+   *
+   * Cells are freed when the consumer has used up what it knew of, and by {@link release}: which must be
+   * called by who stops before there is nothing left, or the producer may wait for a cell that nobody uses.
+   */
+  take(): number | undefined {
+    if (this.head === this.tailSeen) {
+      if (this.head !== this.released) this.release()
+      if (!this.hasMore()) return undefined
+    }
+    const value = this.cells[this.head & this.mask] as number
+    this.head = (this.head + 1) | 0
+    return value
+  }
+
+  /** Takes as many as there are, and as `target` holds, frees their cells at once, returns how many. */
+  popInto(target: { [index: number]: number; readonly length: number }): number {
+    if (!this.hasMore()) return 0
+    let count = (this.tailSeen - this.head) | 0
+    if (count > target.length) count = target.length
+    const { cells, mask, head } = this
+    for (let i = 0; i < count; i++) target[i] = cells[(head + i) & mask] as number
+    this.head = (head + count) | 0
+    this.release()
+    return count
+  }
+}
+
+function openNumbers(ring: SpscRing): OpenRing<NumberCells> {
+  const words = openHeader(ring, 'numbers')
+  const cells = new Float64Array(ring.memory, cellsOffset(ring), ring.capacity)
+  return { words, cells, capacity: ring.capacity }
+}
