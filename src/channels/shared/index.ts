@@ -1,3 +1,11 @@
+export {
+  createOneshotCell,
+  type OneshotBytes,
+  type OneshotCell,
+  OneshotReceiver,
+  OneshotSender,
+  type OpenOneshotCell,
+} from './oneshot-cell.ts'
 export { AtomicWords, type SharedWords } from './shared-words.ts'
 export {
   type FrameCells,
@@ -15,3 +23,10 @@ export {
   type SpscRing,
   type SpscRingOptions,
 } from './spsc-ring.ts'
+export {
+  createWatchCell,
+  type OpenWatchCell,
+  type WatchCell,
+  WatchReader,
+  WatchWriter,
+} from './watch-cell.ts'

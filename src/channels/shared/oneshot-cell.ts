@@ -1,0 +1,153 @@
+import { assert, RuntimeError, validateInteger } from '../../base/index.ts'
+import { AtomicWords, type SharedWords } from './shared-words.ts'
+
+/* ABI: a header, then the bytes of the value. */
+const WORD_STAMP = 0
+const WORD_CAPACITY = 1
+const WORD_SENDER_CLAIM = 2
+const WORD_RECEIVER_CLAIM = 3
+const WORD_LENGTH = 4
+/** What has become of it: changes once, from {@link OPEN}, by a compare-exchange of either end. */
+const WORD_STATE = 5
+const HEADER_WORDS = 8
+const STAMP = 0x70634f31
+
+const OPEN = 0
+const SENT = 1
+const DROPPED = 2
+const REFUSED = 3
+
+const VALUE_BYTES_MAX = 2 ** 30
+
+/** One value from one thread to another, once: its description, which any thread may be sent. */
+export interface OneshotCell {
+  readonly memory: SharedArrayBuffer
+  /** Of the longest value, in bytes. */
+  readonly capacityBytes: number
+}
+
+/** The bytes of a value, plain: a Uint8Array. */
+export interface OneshotBytes {
+  set(bytes: Uint8Array, offset?: number): void
+  slice(start: number, end: number): Uint8Array
+}
+
+/** A cell as an end sees it: the model checker has memory of its own. */
+export interface OpenOneshotCell {
+  readonly words: SharedWords
+  readonly bytes: OneshotBytes
+  readonly capacityBytes: number
+}
+
+/** Makes a cell that nothing was sent through. */
+export function createOneshotCell(capacityBytes: number): OneshotCell {
+  const bounds = { min: 0, max: VALUE_BYTES_MAX }
+  validateInteger('create a oneshot cell', 'capacityBytes', capacityBytes, bounds)
+  const memory = new SharedArrayBuffer(HEADER_WORDS * 4 + capacityBytes)
+  const words = new Int32Array(memory, 0, HEADER_WORDS)
+  words[WORD_CAPACITY] = capacityBytes
+  words[WORD_STAMP] = STAMP
+  return { memory, capacityBytes }
+}
+
+/** The end that the value goes into. */
+export class OneshotSender {
+  readonly #cell: OpenOneshotCell
+  #isDone = false
+
+  constructor(cell: OpenOneshotCell) {
+    this.#cell = cell
+  }
+
+  /** @throws {RuntimeError} `ERR_STILL_HELD` if the cell has, or had, a sender. */
+  static attach(cell: OneshotCell): OneshotSender {
+    const opened = openCell(cell)
+    claim(opened.words, WORD_SENDER_CLAIM, 'sender')
+    return new OneshotSender(opened)
+  }
+
+  /**
+   * Sends a copy; false if the receiver has closed: the value is still the caller's.
+   *
+   * @throws {RangeError} if it is longer than the cell, which may be sent something else then.
+   */
+  send(bytes: Uint8Array): boolean {
+    assert(!this.#isDone, 'a oneshot is sent or closed once')
+    const { words, capacityBytes } = this.#cell
+    if (bytes.length > capacityBytes) {
+      throw new RangeError(
+        `Cannot send through a oneshot cell as a value must have at most ${capacityBytes} bytes: current value has ${bytes.length}`,
+      )
+    }
+    this.#isDone = true
+    this.#cell.bytes.set(bytes)
+    words.store(WORD_LENGTH, bytes.length)
+    // ORDER: after the bytes; pairs with the receiver's load. One that closes at the same time is first, or is not.
+    return words.compareExchange(WORD_STATE, OPEN, SENT) === OPEN
+  }
+
+  /** Lets the receiver know that nothing will come; nothing if something was sent. */
+  close(): void {
+    if (this.#isDone) return
+    this.#isDone = true
+    this.#cell.words.compareExchange(WORD_STATE, OPEN, DROPPED)
+  }
+}
+
+/** The end that it comes out of. */
+export class OneshotReceiver {
+  readonly #cell: OpenOneshotCell
+  #isDone = false
+
+  constructor(cell: OpenOneshotCell) {
+    this.#cell = cell
+  }
+
+  /** @throws {RuntimeError} `ERR_STILL_HELD` if the cell has, or had, a receiver. */
+  static attach(cell: OneshotCell): OneshotReceiver {
+    const opened = openCell(cell)
+    claim(opened.words, WORD_RECEIVER_CLAIM, 'receiver')
+    return new OneshotReceiver(opened)
+  }
+
+  /** Whether nothing will come any more: it was taken, or either end has closed. */
+  get isEnded(): boolean {
+    return this.#isDone || this.#cell.words.load(WORD_STATE) === DROPPED
+  }
+
+  /** Takes the value, as a copy, once; undefined if there is none. */
+  tryTake(): Uint8Array | undefined {
+    const { words } = this.#cell
+    if (this.#isDone || words.load(WORD_STATE) !== SENT) return undefined
+    this.#isDone = true
+    return this.#cell.bytes.slice(0, words.load(WORD_LENGTH))
+  }
+
+  /**
+   * Takes nothing, ever; returns what was sent before that, else undefined. Again is nothing.
+   */
+  close(): Uint8Array | undefined {
+    if (this.#isDone) return undefined
+    this.#cell.words.compareExchange(WORD_STATE, OPEN, REFUSED)
+    const value = this.tryTake()
+    this.#isDone = true
+    return value
+  }
+}
+
+function claim(words: SharedWords, word: number, end: string): void {
+  // ORDER: of two threads that come at once, one finds the zero.
+  if (words.compareExchange(word, 0, 1) === 0) return
+  throw new RuntimeError(
+    'ERR_STILL_HELD',
+    `Cannot attach to a oneshot cell as its ${end} must be the only one: there is one already`,
+  )
+}
+
+function openCell({ memory, capacityBytes }: OneshotCell): OpenOneshotCell {
+  const words = new Int32Array(memory, 0, HEADER_WORDS)
+  assert(words[WORD_STAMP] === STAMP, 'a oneshot cell is attached to as what it was made')
+  assert(words[WORD_CAPACITY] === capacityBytes, 'a description tells the capacity of its cell')
+  const bytes = new Uint8Array(memory, HEADER_WORDS * 4, capacityBytes)
+  return { words: new AtomicWords(words), bytes, capacityBytes }
+}
