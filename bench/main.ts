@@ -2,6 +2,7 @@
 
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { channelBenchmark } from './channel.bench.ts'
 import type { Benchmark, Params, Plan } from './definition.ts'
 import { echoBenchmark } from './echo.bench.ts'
 import { measureBenchmark } from './harness.ts'
@@ -21,6 +22,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   echoBenchmark,
   latencyBenchmark,
   queuesBenchmark,
+  channelBenchmark,
 ]
 
 const HELP = `Usage: npm run bench -- <name>... [options]

@@ -1,0 +1,52 @@
+/** node-channel numbers|batch|bytes64 MESSAGES: the same through the port of a Node worker. */
+
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { beginTransfer, endTransfer, type Meeting, reportTransfer } from '../transfer.ts'
+
+const BATCH = 256
+const FRAME_BYTES = 64
+
+interface Part {
+  readonly counts: readonly number[]
+  readonly meeting: Meeting
+}
+
+if (isMainThread) await runProducer()
+else runConsumer(workerData as Part)
+
+async function runProducer(): Promise<void> {
+  const [what, countText] = process.argv.slice(2)
+  const send = what === 'batch' ? sendBatches : what === 'bytes64' ? sendFrames : sendNumbers
+  await reportTransfer(Number(countText), send, (counts, meeting) => {
+    const part: Part = { counts, meeting }
+    return new Worker(new URL(import.meta.url), { workerData: part })
+  })
+}
+
+function sendNumbers(count: number, worker: Worker): void {
+  for (let index = 0; index < count; index++) worker.postMessage(index)
+}
+
+function sendBatches(count: number, worker: Worker): void {
+  for (let sent = 0; sent < count; sent += BATCH) {
+    worker.postMessage(new Float64Array(Math.min(BATCH, count - sent)).fill(sent))
+  }
+}
+
+function sendFrames(count: number, worker: Worker): void {
+  for (let index = 0; index < count; index++) worker.postMessage(new Uint8Array(FRAME_BYTES))
+}
+
+function runConsumer({ counts, meeting }: Part): void {
+  const left = [...counts]
+  let taken = 0
+  parentPort!.on('message', (message: number | Float64Array | Uint8Array) => {
+    taken += message instanceof Float64Array ? message.length : 1
+    if (taken < left[0]!) return
+    taken = 0
+    left.shift()
+    endTransfer(meeting)
+    if (left.length > 0) beginTransfer(meeting)
+  })
+  beginTransfer(meeting)
+}
