@@ -47,7 +47,7 @@ const SETTLED: Promise<void> = Promise.resolve()
 /** Errors that were made in a turn, where no code that awaits is on the stack. */
 const untraced = new WeakSet<object>()
 
-/** Marks an error that is made in a turn: {@link rejectFrom} gives it a stack. */
+/** Marks an error that is made in a turn: {@link rejectFrom} or {@link traceHere} gives it a stack. */
 export function madeInTurn<E extends Error>(error: E): E {
   untraced.add(error)
   return error
@@ -76,6 +76,14 @@ export function rejectFrom<T>(
       throw reason
     }),
   )
+}
+
+/** For an async function that throws what a turn may have made: such an error gets the stack of who awaits that function. */
+export function traceHere<T>(reason: T): T {
+  if (typeof reason === 'object' && reason !== null && untraced.delete(reason)) {
+    Error.captureStackTrace(reason, traceHere)
+  }
+  return reason
 }
 
 function nothing(): void {}

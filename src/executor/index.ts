@@ -20,6 +20,7 @@ export {
   newPromise,
   rejectFrom,
   takeResolve,
+  traceHere,
 } from './deferred.ts'
 export { Executor } from './executor.ts'
 export type { ExecutorOptions } from './executor-options.ts'

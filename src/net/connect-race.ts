@@ -4,6 +4,7 @@ import {
   type Cancellable,
   type Executor,
   type LooseWait,
+  traceHere,
   Waiter,
   type WaitOptions,
 } from '../executor/index.ts'
@@ -96,7 +97,7 @@ class ConnectRace implements Cancellable, LooseWait {
     const winner = this.#winner
     if (winner === null) {
       await this.#endAttempts()
-      throw this.#isCancelled ? this.#cancelReason : this.#failure()
+      throw this.#isCancelled ? traceHere(this.#cancelReason) : this.#failure()
     }
     void this.#endAttempts()
     return winner
@@ -155,6 +156,8 @@ class ConnectRace implements Cancellable, LooseWait {
   #failure(): Error {
     const first = this.#failures[0]!
     const each = this.#failures.map((failure) => failure.message).join('; ')
+    // Nobody but this race awaited the attempt: its own stack ends there.
+    Error.captureStackTrace(first)
     first.cause = new AggregateError(this.#failures, `Cannot ${this.#plan.action}: ${each}`)
     return first
   }

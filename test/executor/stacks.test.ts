@@ -22,6 +22,7 @@ async function stackOf(work: () => Promise<unknown>): Promise<string> {
 const FAILURES: Record<string, () => Promise<unknown>> = {
   'open() of no file': () => BufferedFile.open('/nowhere/at/all'),
   'connect() to nobody': () => TcpStream.connect({ host: '127.0.0.1', port: 1 }),
+  'connect() to nobody by name': () => TcpStream.connect({ host: 'localhost', port: 1 }),
   'acquire() in time': () => new Semaphore(0).acquire(1, { timeoutMs: 1 }),
   'timeout()': () => timeout(1, (signal) => sleep(60_000, { signal })),
 }

@@ -112,6 +112,20 @@ testOnBoth('connectFirst() tries the next address at once when one has refused',
   await socket.close()
 })
 
+testOnBoth('connectFirst() fails in time with the stack of who waits', async () => {
+  await using silent = await SilentListener.open()
+
+  async function theCaller(): Promise<Socket> {
+    return await race([silent.address, silent.address], { timeoutMs: DELAY_MS / 10 })
+  }
+
+  await assert.rejects(theCaller, (error: Error & { code: string }) => {
+    assert.equal(error.code, 'ERR_TASK_TIMEOUT')
+    assert.match(error.stack ?? '', /theCaller/)
+    return true
+  })
+})
+
 testOnBoth('connectFirst() leaves nothing of the addresses that lost', async () => {
   await using silent = await SilentListener.open()
   await using listener = await TcpListener.bind({ port: 0 })
