@@ -110,7 +110,7 @@ export function wrongType(
   value: unknown,
 ): TypeError {
   return new TypeError(
-    `Cannot ${action} as ${name} must be ${expected}: current value is ${describe(value)}`,
+    `Cannot ${action} as ${name} must be ${expected}: current value is ${describe(value, expected)}`,
   )
 }
 
@@ -135,10 +135,15 @@ function editCount(from: string, to: string): number {
   return row[to.length]!
 }
 
-function describe(value: unknown): string {
+function describe(value: unknown, expected: string): string {
   if (value === null || value === undefined) return String(value)
   if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value === 'function') return 'a function'
-  if (typeof value === 'object') return `an instance of ${value.constructor?.name ?? 'Object'}`
+  if (typeof value === 'object') {
+    const kind = value.constructor?.name ?? 'Object'
+    // Both copies of a class have its name: without a word on that the message contradicts itself.
+    const isTwin = expected.split(/\W+/).includes(kind)
+    return `an instance of ${isTwin ? `another ${kind}, as a second copy of percore has` : kind}`
+  }
   return `${String(value)} (a ${typeof value})`
 }

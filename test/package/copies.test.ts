@@ -8,6 +8,7 @@ import { currentOrNull } from '../../src/executor/index.ts'
 import * as percore from '../../src/index.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
+import { PoolPlacement } from '../../src/topology/index.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 // Modules are known by where they really are.
@@ -44,6 +45,28 @@ test('a copy of the package takes the thread over once the other has closed', as
 
   assert.throws(() => other.attachExecutor(), { code: 'ERR_EXECUTOR_EXISTS' })
   await percore.executor().close()
+})
+
+test('what another copy of the package has made is refused as such', async () => {
+  const first = other.attachExecutor()
+  const queue = first.createTaskQueue('theirs')
+  await first.close()
+  const { CpuSet } = await import(pathToFileURL(join(folder, 'dist/src/topology/index.js')).href)
+
+  assert.throws(() => percore.spawnInto(queue, () => {}), {
+    name: 'TypeError',
+    message: /queue must be a TaskQueue: .* another TaskQueue, as a second copy of percore has$/,
+  })
+  assert.throws(
+    () => PoolPlacement.maxSpread(1, CpuSet.parse('0')),
+    /another CpuSet, as a second copy/,
+  )
+  assert.throws(
+    () => percore.spawnInto({} as never, () => {}),
+    /current value is an instance of Object$/,
+  )
+
+  await currentOrNull()?.close()
 })
 
 test('simulate() runs though another copy of the package has the thread', async () => {
