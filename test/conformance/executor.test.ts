@@ -332,7 +332,7 @@ test(
     pipe.close()
 
     assert.deepEqual(messages, [
-      "Cannot remove task queue 'reader' as it must have no unfinished tasks and nothing to settle: it has 1 and 1",
+      "Cannot remove task queue 'reader' as it must have no unfinished tasks, nothing to settle and no streams to consume: it has 1, 1 and 0",
       'Cannot create a task queue as shares must be a whole number from 1 to 1000: current value is 0',
       "Cannot attach an executor as a thread must have only one: it has 'unnamed'",
       'Cannot spawn a task as body must be a function: current value is 1 (a number)',
