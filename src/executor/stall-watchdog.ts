@@ -44,6 +44,8 @@ let seen = 0
 let stalled = 0
 let queue = -1
 let stack = NO_STACK_YET
+/** The last turn whose report was written here. */
+let written = 0
 let session: Session | null = null
 
 for (const name of data.queues) learnName(name)
@@ -106,6 +108,11 @@ function report(sequence: number): void {
 function writeOnce(sequence: number, durationMs: number): void {
   // ORDER: the thread that exchanges first reports to standard error; paired with the executor's.
   if (queue < 0 || Atomics.exchange(words, WORD_STALL_REPORTED, sequence) === sequence) return
+  written = sequence
+  write(durationMs)
+}
+
+function write(durationMs: number): void {
   const stall = {
     executor: data.executor,
     queue: names.get(queue) ?? `number ${queue}`,
@@ -141,7 +148,11 @@ function capture(sequence: number): void {
   Atomics.store(words, WORD_STALL_CAPTURING, 1)
   const keep = (answer: Evaluation | undefined): void => {
     const text = answer?.result?.value
-    if (typeof text === 'string') stack = text
+    if (typeof text === 'string') {
+      stack = text
+      // A busy machine may answer after the report was due: it is written again, with the stack.
+      if (written === sequence) write((nowNs() - doubles[DOUBLE_NOW_NS]!) / NS_PER_MS)
+    }
     if (session === opened) endCapture()
   }
   const request = {

@@ -1,4 +1,5 @@
 /** Stalls as its first argument says, in a worker if there is a second one. Reports to standard output. */
+import { spawnSync } from 'node:child_process'
 import { existsSync, writeSync } from 'node:fs'
 import { isMainThread, Worker, workerData } from 'node:worker_threads'
 import type { Stall, StallOptions } from '../../src/index.ts'
@@ -93,6 +94,14 @@ const scenarios: Record<string, () => unknown> = {
     void spawnInto(createTaskQueue('serving'), function stuckInAtomics() {
       const cell = new Int32Array(new SharedArrayBuffer(4))
       while (isAwaited()) Atomics.wait(cell, 0, 0, 60_000)
+    })
+  },
+  late() {
+    attach(tell)
+    void spawnInto(createTaskQueue('serving'), function stuckAfterNative() {
+      const wait = 'until [ -e "$1" ] || ! kill -0 "$2"; do sleep 0.05; done'
+      spawnSync('sh', ['-c', wait, 'sh', gate, String(parentId)])
+      while (isAwaited());
     })
   },
   async back() {

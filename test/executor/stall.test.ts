@@ -195,6 +195,19 @@ test('each of several executors reports its own stalls only', async () => {
   assert.deepEqual(found, ['a: serving a', 'b: serving b', 'main: serving main'])
 })
 
+test('detectStalls() reports a turn again, with its stack, once the native call that held that up returns', async () => {
+  await withGate(async (gate) => {
+    const running = run('late', 'main', gate)
+    await running.errorMatches(/no stack: the thread is in a native call/)
+
+    writeFileSync(gate, '')
+    await running.errorMatches(/at stuckAfterNative/)
+
+    running.child.kill('SIGKILL')
+    await running.end
+  })
+})
+
 test('worker.terminate() ends a stuck thread that is watched', async () => {
   const running = run('terminate')
   await running.errorMatches(/at stuckForEver/)
