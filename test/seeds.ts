@@ -4,10 +4,11 @@
  *     node dist/test/seeds.js --seeds 1000 --from 0
  *
  * Each seed has faults of its own. A failure is printed with the command that replays it;
- * `PERCORE_SEED=<seed>` runs just that seed, with `--trace` every completion of it.
+ * `PERCORE_SEED=<seed>` runs just that seed, with `--trace` every completion of it. With `--real` what keeps
+ * chunks runs on the machine's kernel, where a seed decides on sizes and pauses alone.
  */
 import { parseArgs } from 'node:util'
-import { runKeptChunks } from './sim/kept-chunks.ts'
+import { keepChunks, runKeptChunks } from './sim/kept-chunks.ts'
 import { runSeed } from './sim/program.ts'
 
 const { values } = parseArgs({
@@ -15,6 +16,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '100' },
     from: { type: 'string', default: '0' },
     trace: { type: 'boolean', default: false },
+    real: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
 })
@@ -27,7 +29,9 @@ const startNs = process.hrtime.bigint()
 for (let seed = from; seed < from + count; seed++) {
   try {
     const trace = values.trace ? console.log : undefined
-    const summaries = [await runSeed(seed, trace), await runKeptChunks(seed, trace)]
+    const summaries = values.real
+      ? [await keepChunks(seed)]
+      : [await runSeed(seed, trace), await runKeptChunks(seed, trace)]
     if (values.verbose) console.log(`seed ${seed}: ${summaries.join(' ')}`)
   } catch (error) {
     console.error(error)

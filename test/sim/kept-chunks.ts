@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { Prng } from '../../src/base/index.ts'
 import { createTaskQueue, spawn, spawnInto } from '../../src/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
-import { type Simulation, simulate } from '../../src/testing/index.ts'
+import { simulate } from '../../src/testing/index.ts'
 import { planOf, randomBytes } from './program.ts'
 
 const BYTES_MAX = 60_000
@@ -28,10 +28,11 @@ const STYLES: Readonly<Record<string, Collect>> = {
 
 /** Runs all styles with the plan of a seed; what it returns says how much each has received. */
 export function runKeptChunks(seed: number, trace?: (line: string) => void): Promise<string> {
-  return simulate({ ...planOf(seed), trace }, keepChunks)
+  return simulate({ ...planOf(seed), trace }, () => keepChunks(seed))
 }
 
-async function keepChunks({ seed }: Simulation): Promise<string> {
+/** The same on the kernel that there is. */
+export async function keepChunks(seed: number): Promise<string> {
   const prng = new Prng(seed + 2)
   const received = Object.entries(STYLES).map(async ([name, collect]) => {
     const count = await transfer(prng, name, collect)
