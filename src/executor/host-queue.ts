@@ -46,6 +46,7 @@ export function validateHostOptions(action: string, options: HostOptions): Check
  */
 export class HostQueue implements Schedulable {
   readonly name = 'node'
+  readonly isHost: true = true
   readonly shares: number
   readonly latencyNs: number
   readonly claim: Claim | null

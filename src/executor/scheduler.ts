@@ -11,6 +11,8 @@ const DEBT_NS_MAX = 32_000_000
 /** What the scheduler knows of a queue. */
 export interface Schedulable extends HeapEntry {
   readonly shares: number
+  /** Whether it is the host loop's, which runs between turns of others rather than instead of one. */
+  readonly isHost: boolean
   /** Its latency class, or null: the queue is for throughput. */
   readonly claim: Claim | null
   /** Time it has run, divided by its shares. */
@@ -57,7 +59,8 @@ export class Claim implements HeapEntry {
  * 1. Among runnable queues with a latency class that have credit: the one whose bound is next.
  * 2. Else the queue with the smallest virtual runtime. One that becomes runnable starts at the current
  *    minimum: sleeping earns no credit.
- * 3. In either case a queue that ran last and yielded lets the next one go first.
+ * 3. In either case a task queue that ran last and yielded lets the next one go first. Node's loop may go
+ *    in between, and is the next one only where there is no other.
  *
  * Virtual runtime alone would let a queue that needs little, but at once, wait for a turn of each other one. A
  * class can't starve anybody either: it pays for its time, and earns three times the time (at 1000
@@ -75,7 +78,7 @@ export class Scheduler<T extends Schedulable> {
   /** Claims without, by when they regain some; the host's apart, since it gains from more. */
   readonly #spent = new Heap<Claim>(isRegainedSooner)
   #spentHost: Claim | null = null
-  /** The queue that was picked last: only its yield is news. */
+  /** The queue whose turn was the last: only its yield is news. */
   #last: T | null = null
   #minimum = 0
   #order = 0
@@ -120,17 +123,12 @@ export class Scheduler<T extends Schedulable> {
     if (least.virtualRuntime > this.#minimum) this.#minimum = least.virtualRuntime
     const first = this.#take()!
     // Since any other's turn others have gone before it already.
-    const isYielding = first.hasYielded && first === this.#last
-    first.hasYielded = false
-    this.#last = first
-    if (!isYielding) return first
+    if (!first.hasYielded || first !== this.#last) return this.#begin(first)
     const second = this.#take()
-    if (second === undefined) return first
+    if (second === undefined) return this.#begin(first)
     assert(second !== first, 'a queue is taken once')
     this.#insert(first)
-    second.hasYielded = false
-    this.#last = second
-    return second
+    return this.#begin(second)
   }
 
   /** Charges a queue, which is not runnable at the moment, the time that it ran. */
@@ -188,6 +186,15 @@ export class Scheduler<T extends Schedulable> {
     const { queue } = claim
     assert(queue !== null && queue.claim === claim, 'a claim is that of its queue')
     assert(queue.heapIndex !== -1, 'a queue with a claim to go first is runnable')
+  }
+
+  /** Notes whose turn it is, which `queue` was taken out for. */
+  #begin(queue: T): T {
+    // A task queue that has yielded still lets another go first, which is among those that wait.
+    if (queue.isHost && this.#heap.size > 1) return queue
+    queue.hasYielded = false
+    this.#last = queue
+    return queue
   }
 
   #take(): T | undefined {

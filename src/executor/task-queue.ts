@@ -88,6 +88,8 @@ export class TaskQueue extends RunQueue implements Schedulable {
   readonly number: number = ++lastNumber
   // What the scheduler knows of it.
   /** @internal */
+  readonly isHost: false = false
+  /** @internal */
   heapIndex: number = -1
   /** @internal */
   virtualRuntime: number = 0

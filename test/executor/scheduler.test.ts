@@ -15,6 +15,7 @@ function queue(shares = 1000, claim: Claim | null = null): Queue {
     order: 0,
     hasYielded: false,
     shares,
+    isHost: claim?.isHost === true,
     claim,
     runtime: 0,
   }
@@ -128,6 +129,37 @@ test('a yield is forgotten once another queue has had a turn', () => {
   light.hasYielded = true
 
   assert.equal(turn(scheduler, 1), light, 'the other has just gone first')
+})
+
+test("a queue that yields lets another go first also where Node's loop goes in between", () => {
+  const scheduler = new Scheduler<Queue>()
+  const [light, heavy, node] = [queue(), queue(1), host()]
+  scheduler.wake(light, 0)
+  scheduler.wake(heavy, 0)
+  turn(scheduler, 1)
+  turn(scheduler, 1)
+  assert.equal(turn(scheduler, 1), light)
+
+  light.hasYielded = true
+  scheduler.wake(node, 0)
+  assert.equal(scheduler.pick(), node)
+
+  assert.equal(turn(scheduler, 1), heavy)
+  assert.equal(turn(scheduler, 1), light)
+})
+
+test("a queue that yields beside Node's loop alone lets that go first, once", () => {
+  const scheduler = new Scheduler<Queue>()
+  const [busy, node] = [queue(), { ...queue(1), isHost: true }]
+  scheduler.wake(busy, 0)
+  scheduler.wake(node, 0)
+  node.virtualRuntime = 1
+  assert.equal(turn(scheduler, 1e-3), busy)
+
+  busy.hasYielded = true
+
+  assert.equal(turn(scheduler, 1), node)
+  assert.equal(turn(scheduler, 1e-3), busy)
 })
 
 test('rescale() lets a queue that gets more shares wait no longer than they say', () => {
