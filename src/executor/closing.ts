@@ -1,5 +1,5 @@
 import { assert, NS_PER_MS, NS_PER_S, type RunQueue, RuntimeError } from '../base/index.ts'
-import { WORD_CLOSING } from '../kernel/index.ts'
+import { WORD_CLOSING, WORD_RUNNABLE } from '../kernel/index.ts'
 import { type Reactor, Timer, type TimerPort } from '../reactor/index.ts'
 import type { Operation } from '../ring/index.ts'
 import { guardRejections } from './close-guard.ts'
@@ -21,8 +21,9 @@ export interface ClosingPort {
   readonly name: string
   readonly waits: Waits
   readonly defaultQueue: RunQueue
-  taskQueues(): readonly RunQueue[]
   nowNs(): number
+  /** A queue with something to settle, for who settles all of it, or null; called once the loop is left. */
+  takeRunnable(): RunQueue | null
   /** Leaves the event loop. */
   leave(): void
 }
@@ -129,7 +130,8 @@ export class Closing {
   #isQuiet(): boolean {
     const { waits } = this.#port
     if (waits.shielded.size > 0 || this.#hasLiveTask()) return false
-    if (this.#port.taskQueues().some((queue) => queue.length > 0)) return false
+    // Also of queues that were removed, which what their code has left behind is still settled in.
+    if (this.#reactor.control.words[WORD_RUNNABLE]! > 0) return false
     return !this.#hasOperation()
   }
 
@@ -154,7 +156,8 @@ export class Closing {
   }
 
   #settleQueued(): void {
-    for (const queue of this.#port.taskQueues()) {
+    const port = this.#port
+    for (let queue = port.takeRunnable(); queue !== null; queue = port.takeRunnable()) {
       for (let next = queue.pop(); next !== null; next = queue.pop()) next.run()
     }
   }

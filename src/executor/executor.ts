@@ -381,6 +381,12 @@ export class Executor implements AsyncDisposable {
     this.#words[WORD_RUNNABLE]!--
   }
 
+  /** @internal Once the loop is left: a queue with something to settle, all of which is to be settled, or null. */
+  takeRunnable(): TaskQueue | null {
+    if ((this.#running?.length ?? 0) === 0) this.#running = this.#scheduler.takeQueue()
+    return this.#running
+  }
+
   /** @internal Whether a queue other than the running one is runnable and has a claim to go first. */
   hasUrgentQueue(): boolean {
     return this.#scheduler.hasUrgent()
@@ -420,7 +426,8 @@ export class Executor implements AsyncDisposable {
     const queue = next instanceof TaskQueue ? next : undefined
     if (this.#stalls !== null) this.#stalls.beginTurn(queue)
     if (queue !== undefined) this.#runBatch(queue, nowNs)
-    else if (next !== undefined) this.#leaveToHost()
+    else if (next !== undefined)
+      this.#words[WORD_LEAVE] = this.#words[WORD_RUNNABLE]! > 0 ? LEAVE_CONTESTED : LEAVE_ALONE
     // Also while others are waiting: the host's events may not wait until nobody is.
     this.#reactor.arm()
   }
@@ -436,11 +443,6 @@ export class Executor implements AsyncDisposable {
       if (elapsedNs > 0) this.#scheduler.charge(host, elapsedNs)
       if (isReady) this.#scheduler.wake(host, this.#doubles[DOUBLE_NOW_NS]!)
     }
-  }
-
-  /** Has the hook leave to Node's loop as this turn ends. */
-  #leaveToHost(): void {
-    this.#words[WORD_LEAVE] = this.#words[WORD_RUNNABLE]! > 0 ? LEAVE_CONTESTED : LEAVE_ALONE
   }
 
   #endTurn(sequence: number): void {

@@ -131,6 +131,13 @@ export class Scheduler<T extends Schedulable> {
     return this.#begin(second)
   }
 
+  /** Removes and returns any runnable task queue, once nobody runs by turns any more. */
+  takeQueue(): Exclude<T, { readonly isHost: true }> | null {
+    let queue = this.#take()
+    if (queue?.isHost) queue = this.#take()
+    return (queue ?? null) as Exclude<T, { readonly isHost: true }> | null
+  }
+
   /** Charges a queue, which is not runnable at the moment, the time that it ran. */
   charge(queue: T, elapsedNs: number): void {
     assert(queue.heapIndex === -1, 'a queue is charged before it is added back')

@@ -306,6 +306,24 @@ onBoth('close() reports what fails for another reason', async (attached) => {
   assert.equal(task.state, 'rejected')
 })
 
+onBoth(
+  'close() tells who waits in a queue that was removed, and has run ahead',
+  async (attached) => {
+    const queue = createTaskQueue('removed', { shares: 1 })
+    let wait: Promise<void> = Promise.resolve()
+    await spawnInto(queue, () => {
+      wait = assert.rejects(sleep(HOUR_MS), CLOSED)
+      const endMs = performance.now() + 5
+      while (performance.now() < endMs);
+    })
+    queue.remove()
+
+    await attached.close()
+
+    await wait
+  },
+)
+
 onBoth('close() twice in a row, with another executor between, tells both', async (attached) => {
   const lock = new Mutex(1)
   await lock.lock()
