@@ -1,4 +1,4 @@
-import { NS_PER_MS } from '../base/index.ts'
+import { assert, NS_PER_MS } from '../base/index.ts'
 import type { TaskQueue } from './task-queue.ts'
 
 /** The scheduler, which weighs a queue by its shares. */
@@ -13,6 +13,8 @@ export class QueueSet {
   /** When a manager of shares is to be asked next. */
   adjustNs: number = Number.POSITIVE_INFINITY
   readonly #queues = new Set<TaskQueue>()
+  /** How many queues have each latency class: queues may come and go by the thousand. */
+  readonly #countByLatency = new Map<number, number>()
 
   get size(): number {
     return this.#queues.size
@@ -24,17 +26,24 @@ export class QueueSet {
 
   add(queue: TaskQueue): void {
     this.#queues.add(queue)
-    this.latencyNsMin = Math.min(this.latencyNsMin, queue.latencyNs)
     this.adjustNs = Math.min(this.adjustNs, queue.currentShares.dueNs)
+    const { latencyNs } = queue
+    this.#countByLatency.set(latencyNs, (this.#countByLatency.get(latencyNs) ?? 0) + 1)
+    this.latencyNsMin = Math.min(this.latencyNsMin, latencyNs)
   }
 
   delete(queue: TaskQueue): void {
     this.#queues.delete(queue)
-    // Only then: queues may come and go by the thousand.
-    if (queue.latencyNs > this.latencyNsMin || !queue.isLatencySensitive) return
+    const { latencyNs } = queue
+    const leftCount = this.#countByLatency.get(latencyNs)! - 1
+    assert(leftCount >= 0, 'a queue is deleted once')
+    this.#countByLatency.set(latencyNs, leftCount)
+    if (leftCount > 0) return
+    this.#countByLatency.delete(latencyNs)
+    if (latencyNs > this.latencyNsMin) return
     this.latencyNsMin = Number.POSITIVE_INFINITY
-    for (const { latencyNs } of this.#queues)
-      this.latencyNsMin = Math.min(this.latencyNsMin, latencyNs)
+    for (const other of this.#countByLatency.keys())
+      this.latencyNsMin = Math.min(this.latencyNsMin, other)
   }
 
   /** Asks managers of shares; also for queues that wait, since few shares can make them wait long. */
