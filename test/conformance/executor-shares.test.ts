@@ -169,18 +169,18 @@ test('an idle queue leaves its share to the others, and gets no credit for it', 
 
 test('16: shares that a manager changes take effect', LIMIT, async () => {
   let value = 1
-  const manager = { shares: () => value, adjustmentPeriodMs: 5 }
-  const busy = startBusy([manager, 1000])
-  await workFor(busy, 20)
+  const busy = startBusy([{ shares: () => value, adjustmentPeriodMs: 5 }, 1000])
+  const partWith = (shares: number) => async (scale: number) => {
+    value = shares
+    await workFor(busy, 100 * scale)
+    const [managed, other] = (await workFor(busy, 300 * scale)) as [number, number]
+    return managed / (managed + other)
+  }
 
-  const before = await workFor(busy, 300)
-  value = 1000
-  await workFor(busy, 100)
-  const after = await workFor(busy, 300)
+  await attempt(partWith(1), (part) => part < 0.25)
+  await attempt(partWith(1000), (part) => part > 0.45 && part < 0.55)
+
   await busy.end()
-
-  assert.ok(before[0]! / (before[0]! + before[1]!) < 0.25, `before ${before}`)
-  assert.ok(after[0]! / (after[0]! + after[1]!) > 0.45, `after ${after}`)
 })
 
 test('shares hold for queues of many short continuations, too', LIMIT, async () => {
