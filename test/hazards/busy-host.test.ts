@@ -160,6 +160,34 @@ test('a slice that is over before the first turn does not park the thread', asyn
   assert.deepEqual(result, success('ended\n'))
 })
 
+for (const [what, start] of Object.entries({
+  "a timer of Node's": `setTimeout(end, 5)`,
+  "a socket of Node's": `socket.write('x')`,
+})) {
+  test(`needPreempt() sees ${what} in a slice that is over too late`, LIMIT, async () => {
+    const result = await runChild(`
+      import net from 'node:net'
+      percore.attachExecutor({ preemptTimerMs: 60_000 })
+      let isOver = false
+      const end = () => { isOver = true }
+      const server = net.createServer((peer) => peer.once('data', end)).listen(0, '127.0.0.1')
+      await new Promise((resolve) => server.once('listening', resolve))
+      const socket = net.connect(server.address().port, '127.0.0.1')
+      await new Promise((resolve) => socket.once('connect', resolve))
+      await percore.spawn(async () => {
+        // So that Node's loop has nothing to do as the turn begins.
+        await time.sleep(20)
+        ${start}
+        while (!isOver) if (percore.needPreempt()) await percore.yieldNow()
+      })
+      console.log('seen')
+      process.exit()
+    `)
+
+    assert.deepEqual(result, success('seen\n'))
+  })
+}
+
 test("stats() show Node's loop last, with its time and its iterations", async () => {
   const before = executor().stats().queues.at(-1)!
   burnInNode()

@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { executor, needPreempt, spawn, yieldNow } from '../../src/index.ts'
+import { executor, spawn } from '../../src/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { nop } from '../executor/operations.ts'
 import { limited } from '../limits.ts'
@@ -78,18 +78,4 @@ test('timers of Node and of ours go off in the order of their times', LIMIT, asy
   ])
 
   assert.deepEqual(order, ['Node 1', 'ours 30', 'Node 60', 'ours 90'])
-})
-
-test('needPreempt() turns true for a timer of Node that has become due', LIMIT, async () => {
-  let isDue = false
-  setTimeout(() => {
-    isDue = true
-  }, 2)
-
-  const task = spawn(async () => {
-    while (!isDue) if (needPreempt()) await yieldNow()
-  })
-
-  await task
-  assert.ok(isDue)
 })
