@@ -1,12 +1,14 @@
 /** Work that gets descriptors, and gives them back, as fast as it can. */
 
 import { join } from 'node:path'
+import { threadId } from 'node:worker_threads'
 import { executor, spawn, type Task } from '../../src/index.ts'
 import { BufferedFile } from '../../src/io/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
 
 /** Loops at a time. */
 const LOOPS = 32
+const READ_BYTES = 4 * 2 ** 20
 
 /** Creates and closes files until the executor is closed; the kernel takes its time over that. */
 export function churnFiles(folder: string): void {
@@ -16,6 +18,13 @@ export function churnFiles(folder: string): void {
       await file.close()
     })
   }
+}
+
+/** Reads a file of many pieces until the executor is closed. */
+export async function churnReads(folder: string): Promise<void> {
+  const file = await BufferedFile.create(join(folder, `large-${threadId}`))
+  await file.write(new Uint8Array(READ_BYTES), 0)
+  repeat(() => file.read(0, READ_BYTES))
 }
 
 /** Accepts connections until the executor is closed; resolves with the port. */
@@ -45,7 +54,7 @@ export async function churnConnections(): Promise<void> {
   churnConnects(await churnAccepts()).catch(() => {})
 }
 
-function repeat(step: () => Promise<void>): Task<void> {
+function repeat(step: () => Promise<unknown>): Task<void> {
   const home = executor()
   return spawn(async () => {
     try {

@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { test } from 'node:test'
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { limited } from '../limits.ts'
 import { runChild, success } from './child.ts'
@@ -94,6 +96,60 @@ test('closing the executor leaves what users hold readable', async () => {
   `
 
   assert.deepEqual(await runChild(program), success('true\n'))
+})
+
+const IO = JSON.stringify(new URL('../../src/io/index.js', import.meta.url).href)
+
+/** The beginning of a program: `file` is open, of so many bytes that take no room on the disk. */
+function openSparse(t: TestContext, lengthBytes: number): string {
+  const folder = mkdtempSync(join(tmpdir(), 'percore-memory-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'file')
+  writeFileSync(path, '')
+  truncateSync(path, lengthBytes)
+  return `
+    const { BufferedFile } = await import(${IO})
+    const file = await BufferedFile.open(${JSON.stringify(path)})
+  `
+}
+
+test('a read of more than the process may have throws ERR_OUT_OF_MEMORY', async (t) => {
+  const lengthBytes = 2 ** 31 - 1
+  const start = openSparse(t, lengthBytes)
+  const status =
+    "await import('node:fs').then((fs) => fs.readFileSync('/proc/self/status', 'utf8'))"
+  const usual = await runChild(`${start} console.log(${status})`)
+  const usualKib = Number(/VmSize:\s*(\d+) kB/.exec(usual.output)![1])
+  const program = `
+    ${start}
+    const codes = await file.read(0, ${lengthBytes}).then(() => 'read', ({ code, cause }) => [code, cause.name])
+    console.log(codes, (await file.read(0, 2 ** 20)).length)
+  `
+
+  // Room for all but that.
+  const limit = `ulimit -v ${usualKib + 2 ** 20}; exec "$@"`
+  const { output } = await runChild(program, { launcher: ['sh', '-c', limit, 'sh'] })
+
+  assert.match(output, /^\[ 'ERR_OUT_OF_MEMORY', '\w+' \] 1048576\n$/)
+})
+
+test('what large reads brought is given back once nobody looks at it', LIMIT, async (t) => {
+  const lengthBytes = 64 * 2 ** 20
+  const program = `
+    ${openSparse(t, lengthBytes)}
+    let sumBytes = 0
+    for (let count = 0; count < 8; count++) sumBytes += (await file.read(0, ${lengthBytes})).length
+    // Of each by itself, and in another thread perhaps.
+    do {
+      globalThis.gc()
+      await new Promise((resolve) => setImmediate(resolve))
+    } while (process.memoryUsage().arrayBuffers > ${lengthBytes})
+    console.log(sumBytes)
+  `
+
+  const result = await runChild(program, { flags: ['--expose-gc'] })
+
+  assert.deepEqual(result, success(`${8 * lengthBytes}\n`))
 })
 
 test('PERCORE_DEBUG=1 empties views of released memory, and says who holds the rest', async () => {

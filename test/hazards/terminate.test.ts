@@ -72,7 +72,12 @@ test('terminate() closes the files of a thread', LIMIT, async () => {
   assert.equal(fdCount(), before)
 })
 
-for (const mode of ['opening files', 'making connections', 'attaching executors']) {
+for (const mode of [
+  'opening files',
+  'reading large files',
+  'making connections',
+  'attaching executors',
+]) {
   test(`terminate() of threads that are ${mode} leaves no descriptor`, LIMIT, async () => {
     await (await start(mode)).terminate()
     const before = fdCount()

@@ -14,7 +14,7 @@ import {
 import { sleep } from '../../src/time/index.ts'
 import { expire, MultishotPoll, nop, poll, read } from '../executor/operations.ts'
 import { reactorOf } from '../reactor-of.ts'
-import { churnAccepts, churnConnections, churnFiles } from './churn.ts'
+import { churnAccepts, churnConnections, churnFiles, churnReads } from './churn.ts'
 
 const { mode, fd, folder } = workerData as { mode: string; fd: number; folder: string }
 /** What is not undefined is reported. */
@@ -34,6 +34,7 @@ const modes: Record<string, () => unknown> = {
   'busy in one turn': () => void spawn(busyForEver),
   'holding files': holdFiles,
   'opening files': () => churnFiles(folder),
+  'reading large files': () => churnReads(folder),
   'making connections': () => void churnConnections(),
   'accepting connections': churnAccepts,
   'attaching executors': () => void attachForEver(),
