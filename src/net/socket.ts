@@ -123,9 +123,14 @@ export class Socket implements SocketPort {
     return closed.promise
   }
 
-  /** Cancels what is in flight on it: now or, if the ring refuses, soon. */
+  /**
+   * Cancels what is in flight on it: now or, if the ring refuses, soon.
+   *
+   * By descriptor where the entry is written now: it reaches the kernel before any entry for a later owner of the
+   * number, as that opens its socket after this one is closed, and writes to the queue behind it; the other ring has
+   * entries of its own. By name where the cancel comes later than that.
+   */
   cancelAll(): void {
-    // By name where it is late: once nothing is in flight the descriptor's number may be another's.
     const { net, receiver, sender } = this
     const { ring } = net
     const base = ring.tryBegin()
