@@ -2,6 +2,7 @@
 
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { busyBenchmark } from './busy.bench.ts'
 import { channelBenchmark } from './channel.bench.ts'
 import type { Benchmark, Params, Plan } from './definition.ts'
 import { echoBenchmark } from './echo.bench.ts'
@@ -21,6 +22,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   read4kBenchmark,
   echoBenchmark,
   latencyBenchmark,
+  busyBenchmark,
   queuesBenchmark,
   channelBenchmark,
 ]
