@@ -176,8 +176,11 @@ test('detectStalls() does not write a stall again that its watchdog has written'
 
     writeFileSync(gate, '')
 
+    // A thread that is slow to answer has it written twice: before there is a stack, and with it.
     const { stderr } = await running.end
-    assert.equal(stderr.match(/percore: a turn of task queue 'serving'/g)?.length, 1)
+    const written = stderr.match(/has not ended after/g)?.length
+    assert.equal(written, stderr.includes('(no stack:') ? 2 : 1)
+    assert.doesNotMatch(stderr, /serving' of executor 'watched' took/)
   })
 })
 
