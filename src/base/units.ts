@@ -22,7 +22,10 @@ export function isPowerOfTwo(value: number): boolean {
 
 /** The smallest power of two that is not below `value` (1 … 2^30). */
 export function nextPowerOfTwo(value: number): number {
-  return value <= 1 ? 1 : 2 ** (32 - Math.clz32(value - 1))
+  if (value <= 1) return 1
+  const exponent = 32 - Math.clz32(value - 1)
+  // A shift where there is one: a power whose exponent is no constant costs a call.
+  return exponent < 31 ? 1 << exponent : 2 ** exponent
 }
 
 /** Bytes for people: `4 KiB`, `1.5 MiB`. */

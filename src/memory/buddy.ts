@@ -65,7 +65,7 @@ export class BuddyAllocator {
     this.#unlink(unit, from)
     while (from > order) {
       from--
-      this.#link(unit + 2 ** from, from)
+      this.#link(unit + (1 << from), from)
     }
     this.#usedOrder[unit] = order
     this.#usedBytes += bytes
@@ -78,7 +78,7 @@ export class BuddyAllocator {
     let order = this.#usedOrder[unit] ?? NONE
     assert(order !== NONE, 'a block is freed once, by the offset it was given with')
     this.#usedOrder[unit] = NONE
-    this.#usedBytes -= 2 ** order * this.blockBytesMin
+    this.#usedBytes -= this.blockBytesMin * (1 << order)
     while (order < this.#orderMax) {
       const buddy = unit ^ (1 << order)
       if (this.#freeOrder[buddy] !== order) break
