@@ -122,7 +122,7 @@ function openSides(
 
 async function measure(plan: Plan, program: Program, clientCount: number): Promise<Outcome> {
   const { script, before = [], after = [] } = program
-  const times = plan.smoke ? [0.05, 0.1] : [1, 3]
+  const times = plan.smoke ? [0.2, 0.5] : [1, 3]
   const cpu = plan.serverCpu
   await using held = await Held.start(nodeCommand(script, [...before, ...times, ...after], { cpu }))
   const load = [held.port(), clientCount, ...times]

@@ -144,7 +144,7 @@ async function driveServer(
   connections: number,
   options: readonly string[],
 ): Promise<Readonly<Record<string, unknown>>> {
-  const seconds = plan.smoke ? 0.2 : 2
+  const seconds = plan.smoke ? 0.4 : 2
   const warmupSeconds = plan.smoke ? 0.1 : 0.5
   await using server = await Held.start(command)
   const load = [connections, SIZE_BYTES, seconds, warmupSeconds].map(String)
