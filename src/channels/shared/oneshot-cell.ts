@@ -1,5 +1,5 @@
-import { assert, RuntimeError, validateInteger } from '../../base/index.ts'
-import { AtomicWords, type SharedWords } from './shared-words.ts'
+import { assert, validateInteger } from '../../base/index.ts'
+import { AtomicWords, claimEnd, type SharedWords } from './shared-words.ts'
 
 /* ABI: a header, then the bytes of the value. */
 const WORD_STAMP = 0
@@ -62,7 +62,7 @@ export class OneshotSender {
   /** @throws {RuntimeError} `ERR_STILL_HELD` if the cell has, or had, a sender. */
   static attach(cell: OneshotCell): OneshotSender {
     const opened = openCell(cell)
-    claim(opened.words, WORD_SENDER_CLAIM, 'sender')
+    claimEnd(opened.words, WORD_SENDER_CLAIM, 'a oneshot cell', 'sender')
     return new OneshotSender(opened)
   }
 
@@ -106,7 +106,7 @@ export class OneshotReceiver {
   /** @throws {RuntimeError} `ERR_STILL_HELD` if the cell has, or had, a receiver. */
   static attach(cell: OneshotCell): OneshotReceiver {
     const opened = openCell(cell)
-    claim(opened.words, WORD_RECEIVER_CLAIM, 'receiver')
+    claimEnd(opened.words, WORD_RECEIVER_CLAIM, 'a oneshot cell', 'receiver')
     return new OneshotReceiver(opened)
   }
 
@@ -133,15 +133,6 @@ export class OneshotReceiver {
     this.#isDone = true
     return value
   }
-}
-
-function claim(words: SharedWords, word: number, end: string): void {
-  // ORDER: of two threads that come at once, one finds the zero.
-  if (words.compareExchange(word, 0, 1) === 0) return
-  throw new RuntimeError(
-    'ERR_STILL_HELD',
-    `Cannot attach to a oneshot cell as its ${end} must be the only one: there is one already`,
-  )
 }
 
 function openCell({ memory, capacityBytes }: OneshotCell): OpenOneshotCell {

@@ -1,3 +1,5 @@
+import { RuntimeError } from '../../base/index.ts'
+
 /**
  * 32-bit words that several threads see, as the protocols of this folder use them.
  *
@@ -19,6 +21,20 @@ export interface SharedWords {
    * another way (a message, say).
    */
   peek(index: number): number
+}
+
+/**
+ * Takes one end of something shared for the one object that may use it, for ever: the word at `index` says so.
+ *
+ * @throws {RuntimeError} `ERR_STILL_HELD` if it was taken before, here or in another thread.
+ */
+export function claimEnd(words: SharedWords, index: number, subject: string, end: string): void {
+  // ORDER: of two threads that come at once, one finds the zero.
+  if (words.compareExchange(index, 0, 1) === 0) return
+  throw new RuntimeError(
+    'ERR_STILL_HELD',
+    `Cannot attach to ${subject} as its ${end} must be the only one: there is one already`,
+  )
 }
 
 /** Words of real shared memory. */

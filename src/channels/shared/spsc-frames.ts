@@ -1,13 +1,15 @@
 import { assert } from '../../base/index.ts'
 import { ConsumerEnd } from './consumer-end.ts'
 import { ProducerEnd } from './producer-end.ts'
+import { claimEnd } from './shared-words.ts'
 import {
   CELL_BYTES,
   cellsOffset,
-  claimEnd,
   type OpenRing,
   openHeader,
   type SpscRing,
+  WORD_CONSUMER_CLAIM,
+  WORD_PRODUCER_CLAIM,
 } from './spsc-ring.ts'
 
 /*
@@ -58,7 +60,7 @@ export class SpscFrameProducer extends ProducerEnd<FrameCells> {
   /** @throws {RuntimeError} `ERR_STILL_HELD` if the ring has, or had, a producer. */
   static attach(ring: SpscRing): SpscFrameProducer {
     const opened = openFrames(ring)
-    claimEnd(opened.words, 'producer')
+    claimEnd(opened.words, WORD_PRODUCER_CLAIM, 'a ring', 'producer')
     return new SpscFrameProducer(opened)
   }
 
@@ -135,7 +137,7 @@ export class SpscFrameConsumer extends ConsumerEnd<FrameCells> {
   /** @throws {RuntimeError} `ERR_STILL_HELD` if the ring has, or had, a consumer. */
   static attach(ring: SpscRing): SpscFrameConsumer {
     const opened = openFrames(ring)
-    claimEnd(opened.words, 'consumer')
+    claimEnd(opened.words, WORD_CONSUMER_CLAIM, 'a ring', 'consumer')
     return new SpscFrameConsumer(opened)
   }
 

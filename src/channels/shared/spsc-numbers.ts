@@ -1,7 +1,15 @@
 import { assert } from '../../base/index.ts'
 import { ConsumerEnd } from './consumer-end.ts'
 import { ProducerEnd } from './producer-end.ts'
-import { cellsOffset, claimEnd, type OpenRing, openHeader, type SpscRing } from './spsc-ring.ts'
+import { claimEnd } from './shared-words.ts'
+import {
+  cellsOffset,
+  type OpenRing,
+  openHeader,
+  type SpscRing,
+  WORD_CONSUMER_CLAIM,
+  WORD_PRODUCER_CLAIM,
+} from './spsc-ring.ts'
 
 /** A number in each cell: a Float64Array. */
 export interface NumberCells {
@@ -13,7 +21,7 @@ export class SpscNumberProducer extends ProducerEnd<NumberCells> {
   /** @throws {RuntimeError} `ERR_STILL_HELD` if the ring has, or had, a producer. */
   static attach(ring: SpscRing): SpscNumberProducer {
     const opened = openNumbers(ring)
-    claimEnd(opened.words, 'producer')
+    claimEnd(opened.words, WORD_PRODUCER_CLAIM, 'a ring', 'producer')
     return new SpscNumberProducer(opened)
   }
 
@@ -55,7 +63,7 @@ export class SpscNumberConsumer extends ConsumerEnd<NumberCells> {
   /** @throws {RuntimeError} `ERR_STILL_HELD` if the ring has, or had, a consumer. */
   static attach(ring: SpscRing): SpscNumberConsumer {
     const opened = openNumbers(ring)
-    claimEnd(opened.words, 'consumer')
+    claimEnd(opened.words, WORD_CONSUMER_CLAIM, 'a ring', 'consumer')
     return new SpscNumberConsumer(opened)
   }
 

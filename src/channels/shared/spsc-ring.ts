@@ -1,4 +1,4 @@
-import { assert, isPowerOfTwo, RuntimeError, validateInteger } from '../../base/index.ts'
+import { assert, isPowerOfTwo, validateInteger } from '../../base/index.ts'
 import { AtomicWords, type SharedWords } from './shared-words.ts'
 
 /*
@@ -110,19 +110,4 @@ export function openHeader(ring: SpscRing, kind: RingKind): SharedWords {
 /** The byte at which the cells of a ring begin. */
 export function cellsOffset(ring: SpscRing): number {
   return ring.offsetBytes + HEADER_BYTES
-}
-
-/**
- * Takes an end for the one object that may use it, for ever.
- *
- * @throws {RuntimeError} `ERR_STILL_HELD` if it was taken before, here or in another thread.
- */
-export function claimEnd(words: SharedWords, end: 'producer' | 'consumer'): void {
-  const word = end === 'producer' ? WORD_PRODUCER_CLAIM : WORD_CONSUMER_CLAIM
-  // ORDER: of two threads that come at once, one finds the zero.
-  if (words.compareExchange(word, 0, 1) === 0) return
-  throw new RuntimeError(
-    'ERR_STILL_HELD',
-    `Cannot attach to a ring as its ${end} must be the only one: there is one already`,
-  )
 }

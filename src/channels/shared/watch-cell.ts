@@ -1,5 +1,5 @@
-import { assert, RuntimeError, validateInteger } from '../../base/index.ts'
-import { AtomicWords, type SharedWords } from './shared-words.ts'
+import { assert, validateInteger } from '../../base/index.ts'
+import { AtomicWords, claimEnd, type SharedWords } from './shared-words.ts'
 
 /*
  * ABI: a header, then two slots, a length in bytes and the words of a value each. Version v is in slot v & 1:
@@ -69,12 +69,7 @@ export class WatchWriter {
   /** @throws {RuntimeError} `ERR_STILL_HELD` if the cell has, or had, a writer. */
   static attach(cell: WatchCell): WatchWriter {
     const opened = openCell(cell)
-    if (opened.words.compareExchange(WORD_CLAIM, 0, 1) !== 0) {
-      throw new RuntimeError(
-        'ERR_STILL_HELD',
-        'Cannot attach to a watch cell as its writer must be the only one: there is one already',
-      )
-    }
+    claimEnd(opened.words, WORD_CLAIM, 'a watch cell', 'writer')
     return new WatchWriter(opened)
   }
 
