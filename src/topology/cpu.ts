@@ -38,3 +38,14 @@ export interface Cpu {
 
 /** What processors can have in common. */
 export type CpuLevel = 'node' | 'package' | 'die' | 'cluster' | 'l3' | 'l2' | 'core'
+
+/** They all, from the outside to the inside, as most machines are built. */
+export const CPU_LEVELS: readonly CpuLevel[] = [
+  'node',
+  'package',
+  'die',
+  'l3',
+  'cluster',
+  'l2',
+  'core',
+]

@@ -1,9 +1,6 @@
-import { CPU_KINDS, type Cpu, type CpuLevel } from './cpu.ts'
+import { CPU_KINDS, CPU_LEVELS, type Cpu, type CpuLevel } from './cpu.ts'
 import type { CpuSet } from './cpu-set.ts'
 import type { Topology } from './topology.ts'
-
-/** From the outside to the inside, as most machines are built: decides between levels that make equally many parts. */
-const LEVELS: readonly CpuLevel[] = ['node', 'package', 'die', 'l3', 'cluster', 'l2', 'core']
 
 /** A set of processors, and its parts at the next level that parts it. */
 interface Group {
@@ -28,7 +25,8 @@ export function packOrder(set: CpuSet, topology: Topology): readonly Cpu[] {
  * and a node several packages on others; so it is the one that makes the fewest parts of the whole.
  */
 function listLevels(set: CpuSet): readonly CpuLevel[] {
-  return LEVELS.map((level) => ({ level, partCount: set.groupBy(level).length }))
+  // Their order decides between levels that make equally many parts.
+  return CPU_LEVELS.map((level) => ({ level, partCount: set.groupBy(level).length }))
     .filter(({ partCount }) => partCount > 1)
     .sort((a, b) => a.partCount - b.partCount)
     .map(({ level }) => level)

@@ -1,8 +1,5 @@
-import { CPU_KINDS, type Cpu, type CpuLevel } from './cpu.ts'
+import { CPU_KINDS, CPU_LEVELS, type Cpu } from './cpu.ts'
 import type { CpuSet } from './cpu-set.ts'
-
-/** What to keep even, the most important first: that of a node is memory bandwidth. */
-const LEVELS: readonly CpuLevel[] = ['node', 'package', 'die', 'l3', 'cluster', 'l2', 'core']
 
 /** A processor, and for each level the index of the count of those that are in use beside it. */
 interface Candidate {
@@ -22,7 +19,8 @@ export function spreadOrder(set: CpuSet): readonly Cpu[] {
   const indexOf = new Map<string, number>()
   const counts: number[] = []
   const toCandidate = (cpu: Cpu): Candidate => {
-    const groups = LEVELS.map((level) => {
+    // The outermost is kept even first: that of a node is memory bandwidth.
+    const groups = CPU_LEVELS.map((level) => {
       const key = `${level} ${cpu[level]}`
       const index = indexOf.get(key) ?? counts.push(0) - 1
       indexOf.set(key, index)
@@ -69,7 +67,7 @@ function findLeastShared(open: Iterable<Candidate>, counts: readonly number[]): 
 
 /** Whether fewer share with one than with the other, at the first level where that differs. */
 function isLessShared(candidate: Candidate, other: Candidate, counts: readonly number[]): boolean {
-  for (let level = 0; level < LEVELS.length; level++) {
+  for (let level = 0; level < CPU_LEVELS.length; level++) {
     const difference = counts[candidate.groups[level]!]! - counts[other.groups[level]!]!
     if (difference !== 0) return difference < 0
   }
