@@ -42,8 +42,6 @@ export interface RingOptions {
 
 /** Marks completions that nobody waits for. */
 const NO_SLOT = -1
-/** Marks completions of no entry of this ring: another has posted them. */
-const FOREIGN_SLOT: number = SLOT_FOREIGN
 /** How often the kernel is asked to make room before that is an error; */
 const SUBMIT_TRIES_MAX = 10_000
 /** and where somebody can wait, and asks again later. */
@@ -428,8 +426,8 @@ export class Ring {
       this.#leaveBackground()
       return
     }
-    if (slot === FOREIGN_SLOT) this.foreignCount++
-    if (slot !== FOREIGN_SLOT || name !== this.foreignToken) this.staleCount++
+    if (slot === SLOT_FOREIGN) this.foreignCount++
+    if (slot !== SLOT_FOREIGN || name !== this.foreignToken) this.staleCount++
   }
 
   #publish(userDataLow: number, userDataHigh: number): void {
