@@ -67,8 +67,8 @@ export class Reactor implements IoPort {
     this.control = createLoopControl(kernel)
     this.control.doubles[DOUBLE_SPIN_NS] = options.spinNs
     this.host = kernel.attachLoop(this.control, turn)
-    this.timers = new Timers({ kernel, control: this.control, host: this.host })
     this.liveness = new Liveness(this.control, this.host)
+    this.timers = new Timers({ kernel, control: this.control, liveness: this.liveness })
     try {
       this.memory = this.#createMemory(options)
       this.main = this.#createRing(0, 'deferred')

@@ -6,14 +6,8 @@ import {
   type RunQueue,
   type RuntimeError,
 } from '../base/index.ts'
-import {
-  DOUBLE_DEADLINE_NS,
-  type Kernel,
-  type LoopControl,
-  type LoopHost,
-  WORD_LIVE,
-  WORD_REFERENCED,
-} from '../kernel/index.ts'
+import { DOUBLE_DEADLINE_NS, type Kernel, type LoopControl, WORD_LIVE } from '../kernel/index.ts'
+import type { LivenessPort } from './liveness.ts'
 
 /** Something that happens at a moment of the monotonic clock, on its home queue; never early. */
 export abstract class Timer extends Runnable implements HeapEntry {
@@ -44,8 +38,8 @@ export abstract class Timer extends Runnable implements HeapEntry {
 export interface TimersOptions {
   readonly kernel: Kernel
   readonly control: LoopControl
-  /** Kept alive while a timer that asks for it is armed. */
-  readonly host: LoopHost
+  /** Held while a timer that asks for it is armed. */
+  readonly liveness: LivenessPort
 }
 
 /** The monotonic clock of a thread, and what happens at moments of it. */
@@ -64,13 +58,13 @@ export interface TimerPort {
 export class Timers implements TimerPort {
   readonly #kernel: Kernel
   readonly #control: LoopControl
-  readonly #host: LoopHost
+  readonly #liveness: LivenessPort
   readonly #heap = new DeadlineHeap<Timer>()
 
-  constructor({ kernel, control, host }: TimersOptions) {
+  constructor({ kernel, control, liveness }: TimersOptions) {
     this.#kernel = kernel
     this.#control = control
-    this.#host = host
+    this.#liveness = liveness
   }
 
   get size(): number {
@@ -90,10 +84,7 @@ export class Timers implements TimerPort {
     assert(!Number.isNaN(deadlineNs), 'a deadline is a time')
     this.#heap.push(timer, deadlineNs)
     if (timer.heapIndex === 0) this.#control.doubles[DOUBLE_DEADLINE_NS] = deadlineNs
-    if (!timer.keepsAlive) return
-    const { words } = this.#control
-    words[WORD_LIVE]!++
-    if (words[WORD_REFERENCED] === 0) this.#host.reference()
+    if (timer.keepsAlive) this.#liveness.hold()
   }
 
   /** Does nothing if it is not armed. */
@@ -101,14 +92,14 @@ export class Timers implements TimerPort {
     if (timer.heapIndex === -1) return
     const wasFirst = timer.heapIndex === 0
     this.#heap.remove(timer)
-    if (timer.keepsAlive) this.#letGo()
+    if (timer.keepsAlive) this.#liveness.letGo()
     if (wasFirst) this.#publish()
   }
 
   /** Expires every timer whose time has come. */
   expire(nowNs: number): void {
     for (let timer = this.#heap.pop(nowNs); timer !== null; timer = this.#heap.pop(nowNs)) {
-      if (timer.keepsAlive) this.#letGo()
+      if (timer.keepsAlive) this.#liveness.letGo()
       timer.expire()
     }
     this.#publish()
@@ -125,12 +116,6 @@ export class Timers implements TimerPort {
       doubles[DOUBLE_DEADLINE_NS] === this.#heap.firstNs,
       'the hook parks until the first timer',
     )
-  }
-
-  #letGo(): void {
-    const { words } = this.#control
-    assert(words[WORD_LIVE]! > 0, 'only what keeps the program alive lets it go')
-    words[WORD_LIVE]!--
   }
 
   #publish(): void {
