@@ -45,6 +45,33 @@ test('Heap does what a sorted array does, whatever is pushed, popped and removed
   )
 })
 
+test('push(), pop() and remove() compare at most twice per level', () => {
+  const levelCount = 12
+  let comparisonCount = 0
+  const heap = new Heap<Entry>((a, b) => {
+    comparisonCount++
+    return isBefore(a, b)
+  })
+  const entries = Array.from({ length: 2 ** levelCount - 1 }, (_, index) => entry(-index))
+  const mostOf = (action: (each: Entry) => void, all: readonly Entry[]): number => {
+    const counts = all.map((each) => {
+      comparisonCount = 0
+      action(each)
+      return comparisonCount
+    })
+    return Math.max(...counts)
+  }
+
+  const pushed = mostOf((each) => heap.push(each), entries)
+  const removed = mostOf((each) => heap.remove(each), entries.slice(0, 1000))
+  const popped = mostOf(() => heap.pop(), entries.slice(1000))
+
+  assert.ok(pushed <= levelCount, `${pushed} comparisons of a push`)
+  assert.ok(removed <= 2 * levelCount, `${removed} comparisons of a removal`)
+  assert.ok(popped <= 2 * levelCount, `${popped} comparisons of a pop`)
+  assert.ok(heap.size === 0)
+})
+
 test('push() of an entry that is in a heap is refused', () => {
   const heap = new Heap(isBefore)
   const only = entry(1)
