@@ -9,6 +9,12 @@ import type { Benchmark, Case, Plan, Sample, Side } from './definition.ts'
  * queue, as timers and tasks are. `await`: a promise each.
  */
 const STYLES = ['callbacks', 'queued', 'await'] as const
+/** TypeScript without a runtime: how near to C the language itself comes. */
+const BARE_STYLES = {
+  callbacks: ['callbacks', 'named'],
+  queued: [],
+  await: ['await'],
+} as const
 const BATCHES = [1, 32, 128, 1024]
 const UNIT = 'ns/op'
 
@@ -42,16 +48,15 @@ function nopCase(plan: Plan, style: (typeof STYLES)[number], batch: number): Cas
             cpu,
           }),
       },
-      ...(style === 'queued' ? [] : [bareSide(style, batch, operationCount, cpu)]),
+      ...BARE_STYLES[style].map((bare) => bareSide(bare, batch, operationCount, cpu)),
     ],
   }
 }
 
-/** TypeScript without a runtime: how near to C the language itself comes. */
 function bareSide(style: string, batch: number, operationCount: number, cpu: number): Side {
   const script = 'peers/bare-nop'
   return {
-    name: 'bare',
+    name: style === 'named' ? 'named' : 'bare',
     missing: missingScript(script),
     run: () => measure(nodeCommand(script, [style, batch, operationCount], { cpu })),
   }
