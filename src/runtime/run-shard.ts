@@ -1,0 +1,192 @@
+import { assert, numbersOfMask } from '../base/index.ts'
+import type { Executor } from '../executor/index.ts'
+import type { Kernel } from '../kernel/index.ts'
+import { recordError } from './error-record.ts'
+import { Shard, type ShardMain } from './shard.ts'
+import type { ShardHost, ShardProgram, ShardReport, ToShard } from './shard-thread.ts'
+
+const MASK_BYTES = 8192
+const HEAP_PROBE_BYTES = 1 << 20
+
+/**
+ * @internal Runs a shard on the calling thread, from its executor to its end: the same on a real thread and a simulated one.
+ */
+export function runShard(host: ShardHost, program: ShardProgram): void {
+  new ShardRun(host, program).start()
+}
+
+class ShardRun {
+  readonly #host: ShardHost
+  readonly #program: ShardProgram
+  readonly #shard: Shard
+  #executor: Executor | null = null
+  #main: ShardMain | null = null
+  #state: 'starting' | 'ready' | 'running' | 'done' | 'ending' = 'starting'
+  #cancelClose: (() => void) | null = null
+
+  constructor(host: ShardHost, program: ShardProgram) {
+    this.#host = host
+    this.#program = program
+    this.#shard = new Shard(program)
+  }
+
+  start(): void {
+    const { name, executor } = this.#program
+    this.#host.listen((message) => this.#onMessage(message))
+    try {
+      // First of all, since the module may ask for the executor of its thread while it is loaded.
+      this.#executor = this.#host.attach({ ...executor, name })
+    } catch (error) {
+      this.#refuse(error)
+      return
+    }
+    const { defaultQueue } = this.#executor
+    this.#executor
+      .spawnInto(defaultQueue, () => this.#load(), `${name}: load`)
+      .then(
+        () => this.#beReady(),
+        (error) => this.#refuse(error),
+      )
+  }
+
+  async #load(): Promise<void> {
+    const { module } = this.#program
+    const exports = (await this.#host.load(module)) as { default?: unknown }
+    // A module of CommonJS that was compiled from one of ECMAScript has its default export one level deeper.
+    const found = exports.default as { default?: unknown } | undefined
+    const main = typeof found === 'function' ? found : found?.default
+    if (typeof main !== 'function') {
+      throw new TypeError(
+        `Cannot run a shard as the default export of ${module} must be a function: it is ${describeExport(found)}`,
+      )
+    }
+    this.#main = main as ShardMain
+  }
+
+  #beReady(): void {
+    assert(this.#state === 'starting', 'a shard starts once')
+    this.#state = 'ready'
+    const { kernel } = this.#executor!
+    const report = reportPlace(kernel, this.#executor!, this.#program.asksForNodes)
+    this.#host.post({ kind: 'ready', report })
+  }
+
+  #refuse(error: unknown): void {
+    this.#state = 'ending'
+    this.#host.post({ kind: 'refused', error: recordError(error) })
+    this.#host.exit(1)
+  }
+
+  #onMessage(message: ToShard): void {
+    switch (message.kind) {
+      case 'go':
+        this.#shard.setPeers(message.peers)
+        this.#go()
+        return
+      case 'peer':
+        this.#shard.setPeers(this.#shard.peers.with(message.peer.id, message.peer))
+        return
+      case 'stop':
+        this.#stop(message.closeAfterMs)
+    }
+  }
+
+  #go(): void {
+    assert(this.#state === 'ready', 'a program begins when all are ready')
+    this.#state = 'running'
+    const executor = this.#executor!
+    const main = this.#main!
+    const task = executor.spawnInto(
+      executor.defaultQueue,
+      () => main(this.#shard),
+      this.#program.name,
+    )
+    task.then(
+      (value) => this.#succeed(value),
+      (error) => this.#fail(error, task.isCancelled),
+    )
+  }
+
+  #succeed(value: unknown): void {
+    try {
+      this.#host.post({ kind: 'returned', value })
+    } catch (error) {
+      const what = `Cannot return from shard '${this.#program.name}' as its result must be cloneable: ${messageOf(error)}`
+      this.#fail(new TypeError(what, { cause: error }), false)
+      return
+    }
+    if (this.#state !== 'running') return
+    this.#state = 'done'
+    // From now on the thread lives as long as what the program has left in its event loop.
+    this.#host.setReferenced(false)
+    if (this.#shard.stopReason !== null) void this.#end(0)
+  }
+
+  #fail(error: unknown, isClosed: boolean): void {
+    const reason = this.#shard.stopReason
+    const isStop = reason !== null && (isClosed || isAbort(error, reason))
+    this.#host.post({ kind: 'threw', error: recordError(error), isStop })
+    if (this.#state === 'running') void this.#end(isStop ? 0 : 1)
+  }
+
+  #stop(closeAfterMs: number): void {
+    if (this.#shard.stopReason !== null || this.#state === 'ending') return
+    this.#shard.stop()
+    const end = (): void => void this.#end(0)
+    // A program that never asked for its signal would wait for ever.
+    if (this.#shard.isSignalTaken) this.#cancelClose = this.#host.setTimer(closeAfterMs, end)
+    else end()
+  }
+
+  async #end(exitCode: number): Promise<void> {
+    if (this.#state === 'ending') return
+    const wasRunning = this.#state === 'running'
+    this.#state = 'ending'
+    this.#cancelClose?.()
+    // What else keeps the thread alive may end before: the loop must not, until all have been told.
+    this.#host.setReferenced(true)
+    await this.#executor!.close()
+    // The failure of the program's own task, if it was that which the close has ended, is posted by then.
+    if (wasRunning) await null
+    this.#host.exit(exitCode)
+  }
+}
+
+/** Whether a program has ended since it was asked to: it lets the reason of its signal through. */
+function isAbort(error: unknown, reason: unknown): boolean {
+  if (error === reason) return true
+  if (!(error instanceof Error)) return false
+  return error.name === 'AbortError' || error.cause === reason
+}
+
+function reportPlace(kernel: Kernel, executor: Executor, asksForNodes: boolean): ShardReport {
+  const mask = new Uint8Array(MASK_BYTES)
+  const lengthBytes = kernel.getAffinity(0, mask)
+  return {
+    executorId: 0,
+    cpus: lengthBytes > 0 ? numbersOfMask(mask.subarray(0, lengthBytes)) : null,
+    memoryNodes: asksForNodes ? findNodes(kernel, executor) : null,
+  }
+}
+
+/** The nodes of one page of its I/O memory, and of one of memory that the heap has got just now. */
+function findNodes(kernel: Kernel, executor: Executor): readonly number[] | null {
+  const lease = executor.memory.allocate(4096)
+  const heap = new Uint8Array(HEAP_PROBE_BYTES).fill(1)
+  lease.bytes.fill(1)
+  const addresses = Float64Array.of(kernel.addressOf(lease.bytes), kernel.addressOf(heap))
+  const nodes = new Int32Array(addresses.length)
+  const result = kernel.nodesOfPages(addresses, nodes)
+  lease.release()
+  if (result < 0 || nodes.some((node) => node < 0)) return null
+  return [...new Set(nodes)].sort((a, b) => a - b)
+}
+
+function describeExport(value: unknown): string {
+  if (value === undefined) return 'missing'
+  return value === null ? 'null' : `of type ${typeof value}`
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

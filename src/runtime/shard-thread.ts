@@ -1,0 +1,142 @@
+/**
+ * The port by which the thread of a shard is started, followed and ended. Two implement it: `Worker`, and the simulation
+ * with a thread of its machine. Messages are plain data, which is copied on its way.
+ */
+import type { Executor, ExecutorOptions } from '../executor/index.ts'
+import type { Cpu } from '../topology/index.ts'
+import type { ErrorRecord } from './error-record.ts'
+
+/** Sizes of a shard's heap, in MiB; Node's own where not given. */
+export interface HeapOptions {
+  /** What lives long: above it the shard ends with `outOfMemory`. */
+  readonly oldMiB?: number
+  /** What was made just now. A large one makes collections rare, and each of them no dearer: what is dead costs nothing. */
+  readonly youngMiB?: number
+  /** Compiled code. */
+  readonly codeMiB?: number
+  /** The stack; 4 if not given. */
+  readonly stackMiB?: number
+}
+
+/** Options of a shard's executor: plain data, since they cross to its thread. */
+export type ShardExecutorOptions = Omit<ExecutorOptions, 'kernel' | 'name' | 'detectStalls'>
+
+/** What a shard is to be and to run: plain data. */
+export interface ShardProgram {
+  readonly id: number
+  readonly count: number
+  /** 1 for the first thread of this shard, 2 for that which took its place, and so on. */
+  readonly generation: number
+  /** For the thread, its executor and messages: `pool-2`. */
+  readonly name: string
+  /** URL of the module with the default export. */
+  readonly module: string
+  readonly argument: unknown
+  readonly cpus: readonly Cpu[]
+  /** The NUMA node of all its processors, or null. */
+  readonly node: number | null
+  readonly executor: ShardExecutorOptions
+  /** Whether to ask the kernel where its memory is. */
+  readonly asksForNodes: boolean
+}
+
+/** A shard as the others know it. */
+export interface ShardPeer {
+  readonly id: number
+  readonly generation: number
+  readonly name: string
+  /** By which its executor is rung; 0 while it has none. */
+  readonly executorId: number
+}
+
+/** Where a shard came to be, as the kernel said on its own thread. */
+export interface ShardReport {
+  readonly executorId: number
+  /** Numbers of the processors it may run on; null where the kernel does not say. */
+  readonly cpus: readonly number[] | null
+  /** Nodes of the pages of its I/O memory and of its heap; null where the kernel does not say, or nobody asked. */
+  readonly memoryNodes: readonly number[] | null
+}
+
+/** From the pool to a shard. */
+export type ToShard =
+  /** All have started: run the program. */
+  | { readonly kind: 'go'; readonly peers: readonly ShardPeer[] }
+  /** One of them is another now. */
+  | { readonly kind: 'peer'; readonly peer: ShardPeer }
+  /** Come to an end; the executor is closed after that time, if the program has not ended before. */
+  | { readonly kind: 'stop'; readonly closeAfterMs: number }
+
+/** From a shard to its pool. */
+export type FromShard =
+  | { readonly kind: 'ready'; readonly report: ShardReport }
+  /** It could not start; it ends by itself. */
+  | { readonly kind: 'refused'; readonly error: ErrorRecord }
+  /** Its function has returned; its thread goes on while something keeps it alive. */
+  | { readonly kind: 'returned'; readonly value: unknown }
+  /** Its function has thrown; the thread ends. `isStop` if it did so because it was stopped. */
+  | { readonly kind: 'threw'; readonly error: ErrorRecord; readonly isStop: boolean }
+
+/** How a thread is started. */
+export interface ThreadOptions {
+  readonly program: ShardProgram
+  readonly heap: HeapOptions
+  /** The environment; that of the process if not given. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined
+  /** Options of Node; those of the process if not given. */
+  readonly execArgv?: readonly string[] | undefined
+}
+
+/** How a thread ended. */
+export interface ThreadEnd {
+  readonly exitCode: number
+  /** What nobody caught, if that ended it. */
+  readonly failure: { readonly error: unknown } | null
+}
+
+/** Told on the thread of the pool, in this order, the end last; never from within {@link ThreadStarter.start}. */
+export interface ThreadEvents {
+  onMessage(message: FromShard): void
+  onEnd(end: ThreadEnd): void
+}
+
+/** A thread, seen from its pool. */
+export interface ShardThread {
+  /** Sends to {@link ShardHost.listen}; to one that has ended, nothing. */
+  post(message: ToShard): void
+  /** Ends it, whatever it does; {@link ThreadEvents.onEnd} follows. Once is enough. */
+  terminate(): void
+  /** Whether it keeps the pool's thread alive, as it does at first. */
+  setReferenced(isReferenced: boolean): void
+}
+
+/** What makes threads for shards. */
+export interface ThreadStarter {
+  /**
+   * Starts a thread that runs `runShard` with a host of its own. It inherits processors and memory policy from the
+   * calling thread as they are within this call.
+   *
+   * @throws whatever refused it; then there is no thread.
+   */
+  start(options: ThreadOptions, events: ThreadEvents): ShardThread
+  /** Calls back after a time, which keeps the program alive; what is returned calls it off. */
+  setTimer(delayMs: number, callback: () => void): () => void
+}
+
+/** A thread, seen from the shard that runs on it. */
+export interface ShardHost {
+  /** Attaches the executor of this thread. */
+  attach(options: Omit<ExecutorOptions, 'kernel'>): Executor
+  /** Loads the module of that URL: its exports. */
+  load(module: string): Promise<unknown>
+  /** @throws for what cannot be cloned; then nothing was sent. */
+  post(message: FromShard): void
+  /** Called once; what was sent before is delivered. */
+  listen(onMessage: (message: ToShard) => void): void
+  /** Whether waiting for messages keeps the thread alive, as it does at first. */
+  setReferenced(isReferenced: boolean): void
+  /** Calls back after a time, which does not keep the thread alive; what is returned calls it off. */
+  setTimer(delayMs: number, callback: () => void): () => void
+  /** Ends the thread at once, after what was posted. */
+  exit(code: number): void
+}

@@ -1,0 +1,54 @@
+/** What a `Worker` of a pool runs: a shard, with the thread that it is on as its host. */
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
+import { assert } from '../base/index.ts'
+import { attachExecutor, type Executor, type ExecutorOptions } from '../executor/index.ts'
+import { markLoading } from './loading.ts'
+import { runShard } from './run-shard.ts'
+import type { FromShard, ShardHost, ShardProgram, ToShard } from './shard-thread.ts'
+
+class WorkerHost implements ShardHost {
+  readonly #port: MessagePort
+
+  constructor(port: MessagePort) {
+    this.#port = port
+  }
+
+  attach(options: Omit<ExecutorOptions, 'kernel'>): Executor {
+    return attachExecutor(options)
+  }
+
+  async load(module: string): Promise<unknown> {
+    markLoading(module)
+    try {
+      return await import(module)
+    } finally {
+      markLoading(null)
+    }
+  }
+
+  post(message: FromShard): void {
+    this.#port.postMessage(message)
+  }
+
+  listen(onMessage: (message: ToShard) => void): void {
+    this.#port.on('message', onMessage)
+  }
+
+  setReferenced(isReferenced: boolean): void {
+    if (isReferenced) this.#port.ref()
+    else this.#port.unref()
+  }
+
+  setTimer(delayMs: number, callback: () => void): () => void {
+    const timer = setTimeout(callback, delayMs)
+    timer.unref()
+    return () => clearTimeout(timer)
+  }
+
+  exit(code: number): void {
+    process.exit(code)
+  }
+}
+
+assert(parentPort !== null, 'a shard runs in a worker of its pool')
+runShard(new WorkerHost(parentPort), workerData as ShardProgram)
