@@ -216,6 +216,8 @@ export interface Kernel extends MachinePort, FileCalls, SocketCalls {
   /** Takes a place in this thread's event loop; `turn` runs once per round. */
   attachLoop(control: LoopControl, turn: () => void): LoopHost
 
+  /** The numbers of the threads of this process, those of Node and libuv among them; none where that is not told. */
+  threadIds(): readonly number[]
   /** sched_setaffinity(2): threads that this one makes inherit it. 0 or `-errno`. */
   setAffinity(threadId: number, mask: Uint8Array): number
   /**

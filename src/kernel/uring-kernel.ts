@@ -1,4 +1,4 @@
-import { ftruncate, readFileSync } from 'node:fs'
+import { ftruncate, readdirSync, readFileSync } from 'node:fs'
 import { assert } from '../base/index.ts'
 import {
   CQE_WORDS,
@@ -161,6 +161,14 @@ export class UringKernel implements Kernel {
     } catch (error) {
       // Node's permission model refuses without asking the kernel.
       return (error as { errno?: number }).errno ?? -EACCES
+    }
+  }
+
+  threadIds(): readonly number[] {
+    try {
+      return readdirSync('/proc/self/task').map(Number)
+    } catch {
+      return []
     }
   }
 

@@ -60,6 +60,10 @@ export class SimMachine {
     return thread
   }
 
+  threadIds(): readonly number[] {
+    return this.#threads.map(({ id }) => id)
+  }
+
   getAffinity(caller: SimThreadPlace, threadId: number, mask: Uint8Array): number {
     const thread = this.#find(caller, threadId)
     if (thread === undefined) return -ESRCH

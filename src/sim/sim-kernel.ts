@@ -278,6 +278,10 @@ export class SimKernel implements Kernel {
     return this.#core.machine.readTextFile(path)
   }
 
+  threadIds(): readonly number[] {
+    return this.#core.machine.threadIds()
+  }
+
   getAffinity(threadId: number, mask: Uint8Array): number {
     return this.#core.machine.getAffinity(this.#place, threadId, mask)
   }
