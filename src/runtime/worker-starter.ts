@@ -10,10 +10,12 @@ import type {
   ToShard,
 } from './shard-thread.ts'
 
+const EVALUATED = /^(?:-e|-p|-pe|--eval|--print|--input-type)(?:=|$)/
+
 /** Threads of this process, by `Worker`. */
 export class WorkerStarter implements ThreadStarter {
   start(options: ThreadOptions, events: ThreadEvents): ShardThread {
-    const { program, heap, env, execArgv } = options
+    const { program, heap, env, execArgv = inheritedOptions() } = options
     // `.js`, since what runs in it is compiled, or loaded by what gives TypeScript's files these names.
     const worker = new Worker(new URL('./worker-main.js', import.meta.url), {
       name: program.name,
@@ -61,6 +63,15 @@ class WorkerThread implements ShardThread {
     if (isReferenced) this.#worker.ref()
     else this.#worker.unref()
   }
+}
+
+/**
+ * Options of Node for a worker that is given none: those of the process, which undefined stands for.
+ *
+ * But a program that is itself no file (`node -e`) has some that a worker, which is one, refuses: then none.
+ */
+function inheritedOptions(): readonly string[] | undefined {
+  return process.execArgv.some((option) => EVALUATED.test(option)) ? [] : undefined
 }
 
 function limitsOf({ oldMiB, youngMiB, codeMiB, stackMiB }: HeapOptions): ResourceLimits {

@@ -1,0 +1,65 @@
+/** How a process ends that has a pool. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { runChild } from '../hazards/child.ts'
+import { limited } from '../limits.ts'
+
+const LIMIT = limited(60_000)
+const MODULE = JSON.stringify(new URL('./shard-programs.js', import.meta.url).href)
+const PREFIX = `
+  const { ExecutorPool } = await import(${JSON.stringify(new URL('../../src/runtime/index.js', import.meta.url).href)})
+  const start = (what) => ExecutorPool.start({ module: ${MODULE}, argument: { do: what }, shards: 1 })
+`
+
+test(
+  'a program lives while shards run, and ends with them, when it forgets join()',
+  LIMIT,
+  async () => {
+    const { code, errors } = await runChild(`${PREFIX}
+    await start('describe')
+    process.on('exit', () => console.error('end'))`)
+
+    assert.deepEqual([code, errors], [0, 'end\n'])
+  },
+)
+
+test('unref() lets a program end while shards run', LIMIT, async () => {
+  const { code, output } = await runChild(`${PREFIX}
+    const pool = await start('waitForEver')
+    pool.unref()
+    console.log('main is done')`)
+
+  assert.deepEqual([code, output], [0, 'main is done\n'])
+})
+
+test('process.exit() ends a program whose shards are busy', LIMIT, async () => {
+  const { code } = await runChild(`${PREFIX}
+    await start('waitForEver')
+    process.exit(3)`)
+
+  assert.equal(code, 3)
+})
+
+test('an interrupt ends a program with a pool as any other', LIMIT, async () => {
+  const { signal } = await runChild(
+    `${PREFIX}
+    await start('waitForEver')
+    console.log('ready')`,
+    { onOutput: (child) => child.kill('SIGINT') },
+  )
+
+  assert.equal(signal, 'SIGINT')
+})
+
+test('what a shard prints before it is stopped is printed', LIMIT, async () => {
+  const { output } = await runChild(`
+    ${PREFIX}
+    const text = 'export default async (shard) => { shard.argument[0] = 1; await new Promise((done) => shard.signal.addEventListener("abort", done)); console.log("bye") }'
+    const module = 'data:text/javascript,' + encodeURIComponent(text)
+    const argument = new Int32Array(new SharedArrayBuffer(4))
+    const pool = await ExecutorPool.start({ module, argument, shards: 1 })
+    while (Atomics.load(argument, 0) === 0) await time.sleep(1)
+    await pool.stop()`)
+
+  assert.equal(output, 'bye\n')
+})
