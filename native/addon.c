@@ -19,6 +19,7 @@ __attribute__((visibility("default"))) NAPI_MODULE_INIT() {
   define(env, exports, socket_exports);
   define(env, exports, system_exports);
   define(env, exports, placement_exports);
+  define(env, exports, directory_exports);
   define(env, exports, loop_exports);
   define(env, exports, loop_descriptor_exports);
   return exports;

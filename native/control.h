@@ -22,7 +22,10 @@
   FIELD(WORD_TURN_SEQUENCE, 32) \
   FIELD(WORD_DOORBELL, 64)    \
   FIELD(WORD_SLEEPING, 80)    \
-  FIELD(WORD_ENDED, 81)
+  FIELD(WORD_HOLDER, 144)     \
+  FIELD(WORD_GENERATION, 145) \
+  FIELD(WORD_RING_FD, 146)    \
+  FIELD(WORD_RING_TOKEN, 147)
 
 /* Fields of 64 bits, by index into the same block seen as doubles. */
 #define CONTROL_DOUBLES(FIELD)         \
@@ -40,7 +43,7 @@
   FIELD(DOUBLE_HOST_VISITS, 63)
 
 #define CONTROL_FIELD(name, index) name = index,
-enum { CONTROL_WORDS(CONTROL_FIELD) CONTROL_BYTES = 9 * 64 };
+enum { CONTROL_WORDS(CONTROL_FIELD) CONTROL_BYTES = 10 * 64 };
 enum { CONTROL_DOUBLES(CONTROL_FIELD) };
 #undef CONTROL_FIELD
 
@@ -50,7 +53,8 @@ _Static_assert(LINE_OF_WORD(WORD_CLOSING + 2) < LINE_OF_WORD(WORD_TURN_SEQUENCE)
 _Static_assert(LINE_OF_WORD(WORD_TURN_SEQUENCE) == LINE_OF_WORD(DOUBLE_NOW_NS * 2), "and all it wants is there");
 _Static_assert(LINE_OF_WORD(WORD_DOORBELL) != LINE_OF_WORD(WORD_SLEEPING), "a sender that rings spares the sleep word");
 _Static_assert(LINE_OF_WORD(WORD_SLEEPING) < LINE_OF_WORD(DOUBLE_TURN_END_NS * 2), "senders touch no line of the hook's");
-_Static_assert((DOUBLE_HOST_VISITS + 1) * 8 <= CONTROL_BYTES, "every field is within the block");
+_Static_assert(LINE_OF_WORD(WORD_HOLDER) > LINE_OF_WORD(DOUBLE_HOST_VISITS * 2), "what hardly changes is read by all");
+_Static_assert((WORD_RING_TOKEN + 1) * 4 <= CONTROL_BYTES, "every field is within the block");
 
 /* Values of WORD_SLEEPING. */
 enum { SLEEP_NO = 0, SLEEP_PARKED = 1 };

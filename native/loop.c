@@ -9,9 +9,10 @@
  */
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
-#include "control.h"
+#include "directory.h"
 #include "loop.h"
 
 static const double NS_PER_MS = 1e6;
@@ -156,7 +157,6 @@ static void count_visit(struct loop *loop, double now) {
 
 /* Rounds until libuv is to have the thread; returns when and as what it gets it. */
 static double run_rounds(struct loop *loop, napi_value receiver, napi_value turn, double now) {
-  volatile int32_t *words = loop->words;
   loop->left_as = LEAVE_ALONE;
   while (!loop->closing) {
     sync_reference(loop);
@@ -166,40 +166,40 @@ static double run_rounds(struct loop *loop, napi_value receiver, napi_value turn
       uv_update_time(loop->uv);
     }
     int uv_timeout_ms = uv_backend_timeout(loop->uv);
-    bool is_host_ready = uv_timeout_ms == 0 || words[WORD_HOST_READY];
+    bool is_host_ready = uv_timeout_ms == 0 || loop->words[WORD_HOST_READY];
     bool work = has_work(loop, now);
     /* A thread about to park submits with the very call that it parks in. */
-    if (work || is_host_ready || !words[WORD_ARMED]) {
+    if (work || is_host_ready || !loop->words[WORD_ARMED]) {
       if (enter_all(loop)) now = now_ns(); /* what the kernel did here is no task queue's time */
       work = has_work(loop, now);
     }
     if (!work) {
       if (is_host_ready) break; /* nobody else wants the thread: no need to ask */
       /* Without the poll of libuv's descriptor its events would not wake us: let it be armed. */
-      if (words[WORD_ARMED]) {
+      if (loop->words[WORD_ARMED]) {
         now = park(loop, uv_timeout_ms, now);
         bool woken = now >= loop->doubles[DOUBLE_DEADLINE_NS] || any_completions(loop) ||
                      doorbell_rang(loop) ||
-                     words[WORD_ENTER_ERROR]; /* or we would ask, and be refused, for ever */
+                     loop->words[WORD_ENTER_ERROR]; /* or we would ask, and be refused, for ever */
         if (!woken) {
           loop->uv_updated_ns = 0; /* a timer of libuv's may be due: look again */
           continue;
         }
       }
     }
-    if (is_host_ready) words[WORD_HOST_READY] = 1; /* the turn decides whose it is */
+    if (is_host_ready) loop->words[WORD_HOST_READY] = 1; /* the turn decides whose it is */
     loop->doubles[DOUBLE_NOW_NS] = now;
     bool is_callable = call_turn(loop, receiver, turn);
     now = now_ns();
     loop->doubles[DOUBLE_TURN_END_NS] = now; /* also of a turn that threw: it is charged by this */
     if (!is_callable) break;
-    if (words[WORD_LEAVE]) {
-      loop->left_as = words[WORD_LEAVE];
+    if (loop->words[WORD_LEAVE]) {
+      loop->left_as = loop->words[WORD_LEAVE];
       break;
     }
   }
-  words[WORD_LEAVE] = 0;
-  words[WORD_HOST_READY] = 0;
+  loop->words[WORD_LEAVE] = 0;
+  loop->words[WORD_HOST_READY] = 0;
   return now;
 }
 
@@ -234,7 +234,8 @@ static void on_closed(uv_handle_t *handle) {
 static void shut_down(struct loop *loop) {
   if (loop->closing) return;
   loop->closing = true;
-  __atomic_store_n(&loop->words[WORD_ENDED], 1, __ATOMIC_SEQ_CST);
+  volatile int32_t *slot = loop->words;
+  directory_end(slot);
   bool is_left = false;
   for (int i = 0; i < loop->ring_count; i++) {
     struct ring *ring = &loop->rings[i];
@@ -244,8 +245,14 @@ static void shut_down(struct loop *loop) {
   /* A request that is left may write at any time: its memory is never given back, whoever else lets go. */
   if (!is_left) arena_release_all(&loop->memory);
   descriptors_close(&loop->tracked);
+  directory_tell(slot, loop->ring_count > 0 ? &loop->rings[0] : NULL);
   for (int i = 0; i < loop->ring_count; i++) close_ring(&loop->rings[i]);
   loop->ring_count = 0;
+  /* The hook may be left by the very turn that it calls, and counts on. */
+  memcpy(loop->left, (const void *)slot, CONTROL_BYTES);
+  loop->words = (volatile int32_t *)loop->left;
+  loop->doubles = loop->left;
+  directory_free(slot);
   uv_prepare_stop(loop->prepare);
   uv_check_stop(loop->check);
   uv_idle_stop(loop->idle);
@@ -271,13 +278,14 @@ static uv_handle_t *new_handle(struct loop *loop, int type, int (*init)(uv_loop_
 }
 
 /**
- * loopAttach(control: Int32Array, turn: () => void): External
+ * loopAttach(turn: () => void): External | number
  *
- * Hooks this environment's event loop; `turn` is called once per round. The loop keeps the
- * environment alive only while the control block says that something is live or runnable.
+ * Hooks this environment's event loop; `turn` is called once per round. The loop has a slot of the
+ * directory, and keeps the environment alive only while the control block there says that something is
+ * live or runnable. Or -errno, -ENOSPC where no slot is free.
  */
 static napi_value loop_attach(napi_env env, napi_callback_info info) {
-  ARGS(2);
+  ARGS(1);
   struct loop *loop = calloc(1, sizeof *loop);
   if (!loop) abort();
   napi_value handle;
@@ -285,12 +293,16 @@ static napi_value loop_attach(napi_env env, napi_callback_info info) {
     free(loop);
     return NULL;
   }
+  int32_t slot = directory_claim();
+  if (slot < 0) {
+    free(loop);
+    return result_i32(env, slot);
+  }
   loop->env = env;
   OK(napi_get_uv_event_loop(env, (struct uv_loop_s **)&loop->uv));
-  loop->words = arg_view(env, argv[0], NULL);
+  loop->words = directory_slot((uint32_t)slot);
   loop->doubles = (volatile double *)loop->words;
-  OK(napi_create_reference(env, argv[0], 1, &loop->keep));
-  OK(napi_create_reference(env, argv[1], 1, &loop->turn));
+  OK(napi_create_reference(env, argv[0], 1, &loop->turn));
   napi_value receiver;
   OK(napi_create_object(env, &receiver));
   OK(napi_create_reference(env, receiver, 1, &loop->receiver));
@@ -369,8 +381,14 @@ static napi_value loop_detach(napi_env env, napi_callback_info info) {
   shut_down(loop);
   OK(napi_delete_reference(env, loop->turn));
   OK(napi_delete_reference(env, loop->receiver));
-  OK(napi_delete_reference(env, loop->keep));
   return NULL;
+}
+
+/** loopSlot(loop): number — its slot of the directory; 0 if it has none any more. */
+static napi_value loop_slot(napi_env env, napi_callback_info info) {
+  ARGS(1);
+  struct loop *loop = arg_loop(env, argv[0]);
+  return result_i32(env, loop ? loop->words[WORD_HOLDER] % SLOT_COUNT : 0);
 }
 
 /** loopHostFd(loop): number — libuv's epoll descriptor. */
@@ -410,6 +428,7 @@ const struct export loop_exports[] = {
     {"loopKeepMemory", loop_keep_memory},
     {"loopReference", loop_reference},
     {"loopDetach", loop_detach},
+    {"loopSlot", loop_slot},
     {"loopHostFd", loop_host_fd},
     {"loopHostIsDue", loop_host_is_due},
     {NULL, NULL},

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "arena.h"
+#include "control.h"
 #include "napi.h"
 #include "queues.h"
 #include "uv-abi.h"
@@ -16,10 +17,11 @@ struct loop {
   napi_env env;
   uv_loop_t *uv;
   uv_handle_t *prepare, *check, *idle;
-  napi_ref turn, receiver, keep;
+  napi_ref turn, receiver;
   napi_async_cleanup_hook_handle cleanup;
-  volatile int32_t *words;
+  volatile int32_t *words; /* the control block, in its slot of the directory */
   volatile double *doubles;
+  double left[CONTROL_BYTES / 8]; /* what stands for it once the slot may be another's */
   struct ring rings[RINGS_MAX];
   int ring_count;
   int open_handles;

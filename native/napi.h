@@ -90,6 +90,7 @@ extern const struct export share_exports[];
 extern const struct export socket_exports[];
 extern const struct export system_exports[];
 extern const struct export placement_exports[];
+extern const struct export directory_exports[];
 extern const struct export loop_exports[];
 extern const struct export loop_descriptor_exports[];
 

@@ -64,6 +64,12 @@ int32_t quiesce(struct ring *ring, int32_t outstanding, int32_t closing, struct 
 int open_ring(struct ring *ring, const int32_t *description);
 void unmap_ring(struct ring *ring);
 
+/**
+ * Posts a completion into another ring, from one with nothing in flight, and waits until that is done. It is foreign
+ * there, and has this token. Returns 0, or -errno; -ETIME where it was not done in time. Linux 5.18.
+ */
+int32_t send_message(struct ring *ring, int32_t target_fd, uint32_t token, double timeout_ns);
+
 /** Closes a ring, and takes it out of the thread's table of registered ones. */
 void close_ring(struct ring *ring);
 

@@ -11,6 +11,8 @@
 #define NAME_CLOSE (1u << 3)
 /* ABI: the lower half, of completions that another ring has posted; the same there. */
 #define SLOT_FOREIGN ((uint32_t)-2)
+/* The upper half of the names of messages, which no other entry has. */
+#define NAME_MESSAGE ((uint32_t)-1)
 
 enum { SQE_WORDS = 16, CQE_WORDS = 4 };
 static const double LIMIT_S = 1;
@@ -87,6 +89,32 @@ int32_t quiesce(struct ring *ring, int32_t outstanding, int32_t closing, struct 
     if (!may_retry(result)) break;
   }
   return awaited.requests;
+}
+
+int32_t send_message(struct ring *ring, int32_t target_fd, uint32_t token, double timeout_ns) {
+  /* A number of its own for each, so that the end of one that was not awaited is not taken for the next one's. */
+  uint32_t number = *ring->sq_tail;
+  uint32_t *sqe = ring->sqes + (number & ring->sq_mask) * SQE_WORDS;
+  memset(sqe, 0, SQE_WORDS * sizeof *sqe);
+  sqe[0] = OP_MSG_RING;
+  sqe[1] = (uint32_t)target_fd;
+  sqe[2] = SLOT_FOREIGN;
+  sqe[3] = token;
+  sqe[8] = number;
+  sqe[9] = NAME_MESSAGE;
+  __atomic_store_n(ring->sq_tail, number + 1, __ATOMIC_RELEASE);
+  long result = uring_enter(ring->fd, 1, 1, ENTER_GETEVENTS | ring->enter_flags, timeout_ns);
+  /* What the kernel did not take is taken back. */
+  if (result < 0 && unsubmitted(ring)) *ring->sq_tail = number;
+  if (result < 0 && result != -ETIME && result != -EINTR) return (int32_t)result;
+  int32_t sent = -ETIME;
+  uint32_t head = *ring->cq_head, tail = __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
+  for (; head != tail; head++) {
+    const uint32_t *cqe = ring->cqes + (head & ring->cq_mask) * CQE_WORDS;
+    if (cqe[0] == number && cqe[1] == NAME_MESSAGE) sent = (int32_t)cqe[2];
+  }
+  __atomic_store_n(ring->cq_head, head, __ATOMIC_RELEASE);
+  return sent;
 }
 
 int open_ring(struct ring *ring, const int32_t *description) {

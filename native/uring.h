@@ -20,6 +20,7 @@
 
 #define UNREGISTER_RING_FDS 21
 
+#define OP_MSG_RING 40
 #define OP_ASYNC_CANCEL 14
 #define CANCEL_ALL (1u << 0)
 #define CANCEL_ANY (1u << 2)

@@ -11,6 +11,7 @@ import { ROOT, readManifest, readText, runAsProgram } from './project.mjs'
 const SNAPSHOT = 'docs/api.txt'
 /** Types that a declaration may name though no door exports them: the port that kernel drivers implement. */
 const HIDDEN_ALLOWED = [
+  'Directory',
   'Kernel',
   'KernelMemory',
   'LoopControl',

@@ -1,7 +1,6 @@
 /** A ring by TypeScript alone: what the bare sides have in common. */
 
 import {
-  createLoopControl,
   IORING_ENTER_REGISTERED_RING,
   IORING_REGISTER_RING_FDS,
   IORING_SETUP_DEFER_TASKRUN,
@@ -36,7 +35,9 @@ export function submitterOf(memory: RingMemory): () => void {
     enterFlags: IORING_ENTER_REGISTERED_RING,
     waitFlags: 0,
   }
-  const submit = kernel.attachLoop(createLoopControl(kernel), () => {}).addRing(memory, entry)
+  const host = kernel.attachLoop(() => {})
+  if (typeof host === 'number') throw new Error(`Cannot attach a loop: ${host}`)
+  const submit = host.addRing(memory, entry)
   if (typeof submit === 'number') throw new Error(`Cannot add a ring: ${submit}`)
   return () => {
     const error = submit()

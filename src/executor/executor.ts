@@ -89,8 +89,8 @@ export class Executor implements AsyncDisposable {
   readonly #scheduler = new Scheduler<TaskQueue | HostQueue>()
   readonly #host: HostQueue
   readonly #queues = new QueueSet()
-  readonly #words: Int32Array
-  readonly #doubles: Float64Array
+  #words: Int32Array
+  #doubles: Float64Array
   #running: TaskQueue | null = null
   #turnStartNs = 0
   #readyBudget = READY_BUDGET
@@ -98,8 +98,7 @@ export class Executor implements AsyncDisposable {
   #taskCount = 0
   #closing: Closing | null = null
   #isClosed = false
-  /** In simulation only. */
-  #audit: Audit | null = null
+  #audit: Audit | null = null // in simulation only
   readonly #sliceNs: number
   #stalls: StallDetector | null = null
   readonly #leaveThread: () => void
@@ -122,7 +121,7 @@ export class Executor implements AsyncDisposable {
     this.#words = reactor.control.words
     this.#doubles = reactor.control.doubles
     this.preemption = new Preemption(reactor, this, checked.sliceNs)
-    this.#host = new HostQueue(checked.host, this.#doubles)
+    this.#host = new HostQueue(checked.host, reactor.control)
     const waiting = new WaitingQueues(this.#scheduler, this.#host)
     this.#chains = new CompletionChains(reactor, waiting)
     this.followUps = new FollowUps({ home: this, reactor, runnable: waiting })
@@ -323,6 +322,8 @@ export class Executor implements AsyncDisposable {
     this.#stalls?.stop()
     this.#stalls = null
     this.#reactor.close()
+    // Copies by now, as the slot in the directory may be another's.
+    ;({ words: this.#words, doubles: this.#doubles } = this.#reactor.control)
     this.#leaveThread()
     this.onLeave?.()
     this.#closing?.finish()
@@ -346,7 +347,7 @@ export class Executor implements AsyncDisposable {
   }
 
   #createStallDetector(options: CheckedStallOptions): StallDetector {
-    return new StallDetector(this, { ...options, control: this.#reactor.control })
+    return new StallDetector(this, { ...options, reactor: this.#reactor })
   }
 
   /** @internal */
@@ -477,11 +478,10 @@ export class Executor implements AsyncDisposable {
    * run on when the turn returns, tasks start at once, so tasks would overtake.
    */
   settle(queue: TaskQueue, limit: number, runsUserCode: boolean): number {
-    const { preemption } = this
     let count = 0
     for (let next = queue.peek(); next !== null; next = queue.peek()) {
       if (next.runsUserCode !== runsUserCode || count === limit) break
-      if (runsUserCode && (preemption.isDue || this.#isClosed)) break
+      if (runsUserCode && (this.preemption.isDue || this.#isClosed)) break
       queue.pop()
       next.run()
       count++

@@ -47,7 +47,6 @@ export class FollowUps {
   readonly #home: TurnHome
   readonly #reactor: TurnReactor
   readonly #runnable: { readonly size: number }
-  readonly #doubles: Float64Array
   readonly #followUps = new Guess(FOLLOW_UP_RETRY_INTERVAL)
   readonly #inline = new Guess(INLINE_RETRY_INTERVAL)
   /** Whose turn it is, or null if it is not to be followed up. */
@@ -65,7 +64,6 @@ export class FollowUps {
     this.#home = home
     this.#reactor = reactor
     this.#runnable = runnable
-    this.#doubles = reactor.control.doubles
   }
 
   /** The turn of `queue` has settled so many, and may settle as many more. */
@@ -144,7 +142,7 @@ export class FollowUps {
   #isOver(): boolean {
     if (this.#untimedCount < this.#untimedMax) return false
     this.#untimedCount = 0
-    const deadlineNs = this.#doubles[DOUBLE_DEADLINE_NS]!
+    const deadlineNs = this.#reactor.control.doubles[DOUBLE_DEADLINE_NS]!
     return isTurnOver(this.#home.nowNs(), this.#turnStartNs, deadlineNs)
   }
 

@@ -3,6 +3,7 @@ import {
   DOUBLE_HOST_ALONE_NS,
   DOUBLE_HOST_CONTESTED_NS,
   DOUBLE_HOST_VISITS,
+  type LoopControl,
 } from '../kernel/index.ts'
 import { Claim, type Schedulable } from './scheduler.ts'
 import { SHARES_DEFAULT, SHARES_MIN } from './shares.ts'
@@ -54,14 +55,14 @@ export class HostQueue implements Schedulable {
   virtualRuntime: number = 0
   order: number = 0
   hasYielded: boolean = false
-  readonly #doubles: Float64Array
+  readonly #control: LoopControl
   #chargedNs = 0
 
-  constructor({ shares, latencyNs }: CheckedHostOptions, doubles: Float64Array) {
+  constructor({ shares, latencyNs }: CheckedHostOptions, control: LoopControl) {
     this.shares = shares
     this.latencyNs = latencyNs
     this.claim = latencyNs === Number.POSITIVE_INFINITY ? null : new Claim(latencyNs, shares, true)
-    this.#doubles = doubles
+    this.#control = control
   }
 
   get isRunnable(): boolean {
@@ -73,7 +74,7 @@ export class HostQueue implements Schedulable {
    * else wanted the thread is charged to nobody, as if all had started anew.
    */
   takeElapsedNs(): number {
-    const contestedNs = this.#doubles[DOUBLE_HOST_CONTESTED_NS]!
+    const contestedNs = this.#control.doubles[DOUBLE_HOST_CONTESTED_NS]!
     const elapsedNs = contestedNs - this.#chargedNs
     assert(elapsedNs >= 0, 'the time that the host loop has run only grows')
     this.#chargedNs = contestedNs
@@ -81,7 +82,7 @@ export class HostQueue implements Schedulable {
   }
 
   stats(): TaskQueueStats {
-    const doubles = this.#doubles
+    const { doubles } = this.#control
     return {
       name: this.name,
       shares: this.shares,

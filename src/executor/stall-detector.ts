@@ -10,9 +10,9 @@ import {
 } from '../base/index.ts'
 import {
   DOUBLE_NOW_NS,
+  type ExecutorId,
   type LoopControl,
   WORD_QUEUE,
-  WORD_STALL_CAPTURING,
   WORD_STALL_REPORTED,
   WORD_TURN_SEQUENCE,
 } from '../kernel/index.ts'
@@ -59,7 +59,7 @@ export function validateStallOptions(options: StallOptions, sliceNs: number): Ch
 
 /** {@link StallOptions}, checked, and the block in which the hook counts turns. */
 interface StallDetectorOptions extends CheckedStallOptions {
-  readonly control: LoopControl
+  readonly reactor: { readonly control: LoopControl; readonly host: { readonly id: ExecutorId } }
 }
 
 /** The executor whose turns are watched. */
@@ -93,13 +93,15 @@ export class StallDetector {
   readonly #control: LoopControl
   readonly #words: Int32Array
   readonly #watchdog: Worker
+  readonly #capturing = new Int32Array(new SharedArrayBuffer(4))
   /** Reports whose turn is still to come. */
   readonly #reports = new Set<Report>()
   #stack = ''
   #stackSequence = 0
 
   /** @throws {RuntimeError} `ERR_UNSUPPORTED` on a simulated kernel, whose clock is not the watchdog's. */
-  constructor(subject: StallSubject, { control, budgetMs, onStall }: StallDetectorOptions) {
+  constructor(subject: StallSubject, options: StallDetectorOptions) {
+    const { reactor, budgetMs, onStall } = options
     if (subject.kernel.name === 'sim') {
       throw new RuntimeError(
         'ERR_UNSUPPORTED',
@@ -109,10 +111,10 @@ export class StallDetector {
     this.#subject = subject
     this.#budgetMs = budgetMs
     this.#onStall = onStall
-    this.#control = control
-    this.#words = control.words
+    this.#control = reactor.control
+    this.#words = reactor.control.words
     this.#words[WORD_QUEUE] = -1
-    this.#watchdog = this.#startWatchdog()
+    this.#watchdog = this.#startWatchdog(reactor.host.id)
     // A property of its global is all that can be named from outside of a thread.
     Object.defineProperty(globalThis, Symbol.for(CAPTURE_KEY), {
       value: this.#capture,
@@ -191,7 +193,7 @@ export class StallDetector {
 
   readonly #onExit = (): void => {
     // Node writes to standard error that it waits for a debugger, if one is connected at its end.
-    Atomics.wait(this.#words, WORD_STALL_CAPTURING, 1, DISCONNECT_MS_MAX)
+    Atomics.wait(this.#capturing, 0, 1, DISCONNECT_MS_MAX)
     const { doubles } = this.#control
     const sequence = this.#words[WORD_TURN_SEQUENCE]!
     if (sequence % 2 === 0) this.#subject.settleTurn()
@@ -203,10 +205,11 @@ export class StallDetector {
     this.#onStall(this.#describe(queue.name, sequence, elapsedNs, true))
   }
 
-  #startWatchdog(): Worker {
+  #startWatchdog(executorId: ExecutorId): Worker {
     const { name } = this.#subject
     const data: WatchdogData = {
-      control: this.#words,
+      executorId,
+      capturing: this.#capturing,
       executor: name,
       budgetMs: this.#budgetMs,
       threadId,

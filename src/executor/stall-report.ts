@@ -1,3 +1,5 @@
+import type { ExecutorId } from '../kernel/index.ts'
+
 /** A turn that took longer than it may: nothing else of its thread ran meanwhile. */
 export interface Stall {
   /** The name of the executor. */
@@ -33,7 +35,10 @@ export interface StallOptions {
 
 /** What the watchdog is started with. */
 export interface WatchdogData {
-  readonly control: Int32Array
+  /** Whose turns to watch. */
+  readonly executorId: ExecutorId
+  /** Shared: 1 while the watchdog is connected to this process's inspector. */
+  readonly capturing: Int32Array
   readonly executor: string
   readonly budgetMs: number
   /** The thread to watch: 0 is the main thread. */

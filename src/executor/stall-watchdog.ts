@@ -9,9 +9,11 @@ import type { Session } from 'node:inspector'
 import { parentPort, workerData } from 'node:worker_threads'
 import { NS_PER_MS } from '../base/index.ts'
 import {
+  currentKernel,
   DOUBLE_NOW_NS,
+  hasEnded,
+  slotOf,
   WORD_QUEUE,
-  WORD_STALL_CAPTURING,
   WORD_STALL_REPORTED,
   WORD_TURN_SEQUENCE,
 } from '../kernel/index.ts'
@@ -33,8 +35,8 @@ const POLL_MS_MAX = 100
 // Some builds of Node have none; the reports then are without a stack.
 const inspector = await import('node:inspector').catch(() => null)
 const data = workerData as WatchdogData
-const words = data.control
-const doubles = new Float64Array(words.buffer, words.byteOffset, words.byteLength >> 3)
+const { directory } = currentKernel()
+const { words, doubles } = directory.slot(slotOf(data.executorId))
 const names = new Map<number, string>()
 // Twice per budget, so that no turn that is over it goes unseen.
 const pollMs = Math.max(1, Math.min(POLL_MS_MAX, data.budgetMs / 2))
@@ -63,6 +65,8 @@ function learnName({ number, name }: QueueName): void {
 }
 
 function look(): void {
+  // Its slot may be another's.
+  if (hasEnded(directory, data.executorId)) return
   timer = setTimeout(look, observe())
 }
 
@@ -133,8 +137,8 @@ function endCapture(): void {
   if (session === null) return
   session.disconnect()
   session = null
-  Atomics.store(words, WORD_STALL_CAPTURING, 0)
-  Atomics.notify(words, WORD_STALL_CAPTURING)
+  Atomics.store(data.capturing, 0, 0)
+  Atomics.notify(data.capturing, 0)
 }
 
 /** Has the stuck thread take its stack. Answered soon, or once a native call has returned. */
@@ -145,7 +149,7 @@ function capture(sequence: number): void {
   const opened = new inspector.Session()
   opened.connectToMainThread()
   session = opened
-  Atomics.store(words, WORD_STALL_CAPTURING, 1)
+  Atomics.store(data.capturing, 0, 1)
   const keep = (answer: Evaluation | undefined): void => {
     const text = answer?.result?.value
     if (typeof text === 'string') {

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { RuntimeError } from '../base/index.ts'
+import { DIRECTORY_LAYOUT } from './directory.ts'
 import type { SubmitRing } from './kernel.ts'
 import { assertSameLayout } from './loop-control.ts'
 
@@ -44,13 +45,16 @@ export interface Addon {
   memoryPolicy(nodes: Uint8Array): number
   memorySetPolicy(mode: number, nodes: Uint8Array): number
   memoryNodes(addresses: Float64Array, nodes: Int32Array): number
+  directorySlot(index: number): ArrayBuffer | number
+  directoryLayout(): Readonly<Record<string, number>>
   controlLayout(): Readonly<Record<string, number>>
-  loopAttach(control: Int32Array, turn: () => void): NativeLoop
+  loopAttach(turn: () => void): NativeLoop | number
   loopSetupRing(loop: NativeLoop, entryCount: number, params: Uint32Array): number
   loopAddRing(loop: NativeLoop, description: Int32Array): SubmitRing | number
   loopKeepMemory(loop: NativeLoop, memory: NativeMemory): void
   loopReference(loop: NativeLoop): void
   loopDetach(loop: NativeLoop): void
+  loopSlot(loop: NativeLoop): number
   loopHostFd(loop: NativeLoop): number
   loopHostIsDue(loop: NativeLoop): number
   loopTrackFd(loop: NativeLoop, fd: number, tracked: number): void
@@ -69,6 +73,7 @@ export function loadAddon(): Addon {
   if (loaded === undefined) {
     loaded = load()
     assertSameLayout(loaded.controlLayout())
+    assertSameLayout(loaded.directoryLayout(), DIRECTORY_LAYOUT)
   }
   return loaded
 }

@@ -1,5 +1,22 @@
 export * from './abi.ts'
 export { currentKernel, provideKernel } from './current-kernel.ts'
+export {
+  COUNTERS_OFFSET_BYTES,
+  createSlot,
+  type Directory,
+  type DirectorySlot,
+  EXECUTOR_COUNT_MAX,
+  type ExecutorId,
+  GENERATION_MAX,
+  HEADER_USED_COUNT,
+  hasEnded,
+  INBOX_BYTES,
+  OwnSlot,
+  SLOT_BYTES,
+  SLOT_COUNT,
+  slotOf,
+  viewSlot,
+} from './directory.ts'
 export * from './errno.ts'
 export { hostNowNs, hostRandom, hostWallClockMs } from './host-clock.ts'
 export type {
@@ -18,7 +35,6 @@ export type {
   SubmitRing,
 } from './kernel.ts'
 export {
-  createLoopControl,
   DOUBLE_DEADLINE_NS,
   DOUBLE_ENTERS,
   DOUBLE_HOST_ALONE_NS,
@@ -43,18 +59,20 @@ export {
   WORD_BACKGROUND,
   WORD_CLOSING,
   WORD_DOORBELL,
-  WORD_ENDED,
   WORD_ENTER_ERROR,
   WORD_FOREIGN,
+  WORD_GENERATION,
+  WORD_HOLDER,
   WORD_HOST_READY,
   WORD_LEAVE,
   WORD_LIVE,
   WORD_MORE,
   WORD_QUEUE,
   WORD_REFERENCED,
+  WORD_RING_FD,
+  WORD_RING_TOKEN,
   WORD_RUNNABLE,
   WORD_SLEEPING,
-  WORD_STALL_CAPTURING,
   WORD_STALL_REPORTED,
   WORD_TURN_SEQUENCE,
 } from './loop-control.ts'

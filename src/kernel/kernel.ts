@@ -1,3 +1,4 @@
+import type { Directory, ExecutorId } from './directory.ts'
 import type { LoopControl } from './loop-control.ts'
 
 /** Which driver answers: the real kernel, or the simulated one. */
@@ -97,6 +98,10 @@ export interface DescriptorTable {
 
 /** An executor's place in the event loop of its thread. */
 export interface LoopHost extends DescriptorTable {
+  /** Names the executor in the directory, for as long as the loop is not left. */
+  readonly id: ExecutorId
+  /** What the executor and the loop hook tell each other: in the executor's slot of the directory. */
+  readonly control: LoopControl
   /** The host loop's own poll descriptor, to be polled in the main ring; -1 where there is none. */
   readonly hostFd: number
   /** {@link Kernel.setupRing}; until it is added the ring is closed should the environment end. */
@@ -112,7 +117,10 @@ export interface LoopHost extends DescriptorTable {
   reference(): void
   /** Whether the host loop has timers, immediates, new watchers or closings to look at now. */
   isHostDue(): boolean
-  /** Cancels what is in flight, closes rings and tracked descriptors, and leaves the host loop. */
+  /**
+   * Cancels what is in flight, closes rings and tracked descriptors, tells all other executors of the process by
+   * their inbox 0, and leaves the host loop. The end of the environment does the same, however it comes.
+   */
   detach(): void
 }
 
@@ -213,8 +221,13 @@ export interface Kernel extends MachinePort, FileCalls, SocketCalls {
   /** A number from 0 to 1, without 1, for programs; not for secrets. */
   random(): number
 
-  /** Takes a place in this thread's event loop; `turn` runs once per round. */
-  attachLoop(control: LoopControl, turn: () => void): LoopHost
+  /** The executors of this process. */
+  readonly directory: Directory
+  /**
+   * Takes a slot of the directory, and a place in this thread's event loop; `turn` runs once per round. Or `-errno`:
+   * `-ENOSPC` where no slot is free, `-ENOMEM` where there is no memory.
+   */
+  attachLoop(turn: () => void): LoopHost | number
 
   /** The numbers of the threads of this process, those of Node and libuv among them; none where that is not told. */
   threadIds(): readonly number[]

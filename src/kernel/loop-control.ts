@@ -2,7 +2,7 @@
  * The control block: what the loop hook and the executor tell each other between rounds, and what other
  * threads tell the two of them.
  *
- * In shared memory. A line of 64 bytes is written by one side: what another thread writes, or reads while it
+ * In the executor's slot of the process directory (directory.ts). A line of 64 bytes is written by one side: what another thread writes, or reads while it
  * spins, has a line of its own, so that the executor's thread is not slowed down by it.
  */
 import { assert } from '../base/index.ts'
@@ -49,8 +49,6 @@ export const WORD_QUEUE = 33
 // Line 3: written by the watchdog of stalls.
 /** Sequence of the last stall that was reported, by this thread or by its watchdog. */
 export const WORD_STALL_REPORTED = 48
-/** 1 while a watchdog is connected to this process's inspector. */
-export const WORD_STALL_CAPTURING = 49
 
 // Line 4: written by other threads.
 /**
@@ -62,8 +60,16 @@ export const WORD_DOORBELL = 64
 // Line 5: written by the hook, read by other threads.
 /** {@link SLEEP_PARKED} while the thread is parked, or about to be: who leaves something for it has to wake it. */
 export const WORD_SLEEPING = 80
-/** 1 once the rings are being closed: nobody is to be woken, and the descriptors may be others' soon. */
-export const WORD_ENDED = 81
+
+// Line 9: written as an executor comes and goes, read by whoever looks for it.
+/** The id of the executor that lives here; 0 for nobody, below 0 while one comes, or goes. Written by the hook. */
+export const WORD_HOLDER = 144
+/** How many executors have had the slot. Written by the hook. */
+export const WORD_GENERATION = 145
+/** The ring that the thread parks in, or -1; */
+export const WORD_RING_FD = 146
+/** and what tells it from a ring that gets its descriptor later. Both are those of one holder if it was the same before and after. */
+export const WORD_RING_TOKEN = 147
 
 // ABI: indexes of the same block seen as doubles.
 
@@ -90,8 +96,8 @@ export const DOUBLE_HOST_ALONE_NS = 62
 /** How often the hook was left. Written by the hook, as the two above. */
 export const DOUBLE_HOST_VISITS = 63
 
-const LINE_BYTES = 64
-const CONTROL_BYTES = 9 * LINE_BYTES
+/** The length of the block. */
+export const CONTROL_BYTES: number = 10 * 64
 
 /** Every field, for {@link assertSameLayout}. */
 const LAYOUT: Readonly<Record<string, number>> = {
@@ -109,7 +115,10 @@ const LAYOUT: Readonly<Record<string, number>> = {
   WORD_TURN_SEQUENCE,
   WORD_DOORBELL,
   WORD_SLEEPING,
-  WORD_ENDED,
+  WORD_HOLDER,
+  WORD_GENERATION,
+  WORD_RING_FD,
+  WORD_RING_TOKEN,
   DOUBLE_NOW_NS,
   DOUBLE_TURN_END_NS,
   DOUBLE_DEADLINE_NS,
@@ -144,32 +153,24 @@ export const NAME_CLOSE = 8
 /** What another ring posts (MSG_RING) names itself so: it is the completion of no entry of this ring. */
 export const SLOT_FOREIGN = -2
 
-/** The control block of one executor. */
+/**
+ * The control block of one executor, and the inboxes beside it, as the executor itself has them.
+ *
+ * Once it has left its loop the slot is another's, and these are copies, which what is left of the executor may go on to
+ * change: so they are read anew for each use, but for what ends with the loop.
+ */
 export interface LoopControl {
   readonly words: Int32Array
   readonly doubles: Float64Array
-}
-
-/** The part of a kernel that knows where memory is. */
-interface AddressPort {
-  addressOf(view: Int32Array): number
-}
-
-/** A block for a loop of `kernel`, which begins with a line. */
-export function createLoopControl(kernel: AddressPort): LoopControl {
-  const memory = new SharedArrayBuffer(CONTROL_BYTES + LINE_BYTES)
-  const offsetBytes = LINE_BYTES - (kernel.addressOf(new Int32Array(memory)) % LINE_BYTES)
-  const control = {
-    words: new Int32Array(memory, offsetBytes, CONTROL_BYTES / 4),
-    doubles: new Float64Array(memory, offsetBytes, CONTROL_BYTES / 8),
-  }
-  control.doubles[DOUBLE_DEADLINE_NS] = Number.POSITIVE_INFINITY
-  return control
+  /** A bit per inbox that something has been left in. */
+  readonly inboxes: Int32Array
 }
 
 /** Compares what the native layer was compiled with: every field that the hook uses, and the length of the block. */
-export function assertSameLayout(native: Readonly<Record<string, number>>): void {
-  const names = new Set([...Object.keys(LAYOUT), ...Object.keys(native)])
-  for (const name of names)
-    assert(LAYOUT[name] === native[name], `${name} of the control block is the same in C`)
+export function assertSameLayout(
+  native: Readonly<Record<string, number>>,
+  own: Readonly<Record<string, number>> = LAYOUT,
+): void {
+  const names = new Set([...Object.keys(own), ...Object.keys(native)])
+  for (const name of names) assert(own[name] === native[name], `${name} is the same in C`)
 }

@@ -12,6 +12,7 @@ import {
   SQE_WORDS,
 } from './abi.ts'
 import { type Addon, loadAddon, type NativeLoop } from './addon.ts'
+import { type Directory, type ExecutorId, OwnSlot } from './directory.ts'
 import { EACCES, ENOENT, ENOSYS } from './errno.ts'
 import { hostRandom, hostWallClockMs } from './host-clock.ts'
 import type {
@@ -24,7 +25,8 @@ import type {
   RingSetup,
   SubmitRing,
 } from './kernel.ts'
-import type { LoopControl } from './loop-control.ts'
+import { WORD_HOLDER } from './loop-control.ts'
+import { UringDirectory } from './uring-directory.ts'
 import { HUGE_PAGE_BYTES, UringMemory } from './uring-memory.ts'
 
 // ABI: struct io_uring_params, in words.
@@ -113,8 +115,16 @@ export class UringKernel implements Kernel {
     return hostRandom()
   }
 
-  attachLoop(control: LoopControl, turn: () => void): LoopHost {
-    return new UringLoopHost(this.#addon, control, turn)
+  get directory(): Directory {
+    return UringDirectory.ofThread(this.#addon)
+  }
+
+  attachLoop(turn: () => void): LoopHost | number {
+    // First, since it throws where this host of JavaScript takes no memory from outside.
+    const { directory } = this
+    assert(directory.usedCount >= 0, 'the directory is there')
+    const loop = this.#addon.loopAttach(turn)
+    return typeof loop === 'number' ? loop : new UringLoopHost(this.#addon, loop, directory)
   }
 
   currentDirectory(): string | number {
@@ -219,15 +229,19 @@ export class UringKernel implements Kernel {
 }
 
 class UringLoopHost implements LoopHost {
+  readonly id: ExecutorId
+  readonly control: OwnSlot
   readonly hostFd: number
   readonly #addon: Addon
   readonly #loop: NativeLoop
   #detached = false
 
-  constructor(addon: Addon, control: LoopControl, turn: () => void) {
+  constructor(addon: Addon, loop: NativeLoop, directory: Directory) {
     this.#addon = addon
-    this.#loop = addon.loopAttach(control.words, turn)
-    this.hostFd = addon.loopHostFd(this.#loop)
+    this.#loop = loop
+    this.control = new OwnSlot(directory.slot(addon.loopSlot(loop)))
+    this.id = this.control.words[WORD_HOLDER]!
+    this.hostFd = addon.loopHostFd(loop)
   }
 
   setupRing(setup: RingSetup): RingMemory | number {
@@ -290,6 +304,7 @@ class UringLoopHost implements LoopHost {
   detach(): void {
     if (this.#detached) return
     this.#detached = true
+    this.control.leave()
     this.#addon.loopDetach(this.#loop)
   }
 }

@@ -1,7 +1,7 @@
-import { RuntimeError } from '../base/index.ts'
 import { MADV_DONTFORK, MADV_HUGEPAGE } from './abi.ts'
 import type { Addon, NativeMemory } from './addon.ts'
 import type { KernelMemory } from './kernel.ts'
+import { hostTakesNoMemory } from './uring-directory.ts'
 
 export const HUGE_PAGE_BYTES: number = 2 * 1024 * 1024
 const PAGE_BYTES_MAX = 64 * 1024
@@ -49,8 +49,5 @@ export class UringMemory implements KernelMemory {
 
 function asBuffer(result: ArrayBuffer | number): ArrayBuffer {
   if (typeof result !== 'number') return result
-  throw new RuntimeError(
-    'ERR_UNSUPPORTED',
-    'Cannot start: this host of V8 takes no memory from outside of its own (V8 sandbox, as in Electron); run percore in Node.js',
-  )
+  throw hostTakesNoMemory()
 }

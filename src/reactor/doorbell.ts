@@ -1,13 +1,23 @@
 import { assert, RuntimeError } from '../base/index.ts'
 import {
+  type Directory,
+  type ExecutorId,
+  hasEnded,
+  type Kernel,
   type LoopControl,
+  type LoopHost,
   SLEEP_PARKED,
   SLOT_FOREIGN,
+  slotOf,
   WORD_DOORBELL,
-  WORD_ENDED,
+  WORD_GENERATION,
+  WORD_HOLDER,
+  WORD_RING_FD,
+  WORD_RING_TOKEN,
   WORD_SLEEPING,
 } from '../kernel/index.ts'
-import { encodeMessageRing, type Ring } from '../ring/index.ts'
+import { encodeMessageRing, encodeNop, type Ring } from '../ring/index.ts'
+import { Peers } from './peers.ts'
 import { RetryTimer } from './retry-timer.ts'
 import type { TimerPort } from './timers.ts'
 
@@ -16,20 +26,14 @@ const GROUP_COUNT = 32
 const GROUP_WORDS = 4
 const GROUP_INBOXES: number = GROUP_WORDS * 32
 
-/** Where others leave things for one executor: all that its {@link Doorbell} can tell apart. */
+/** Where others leave things for one executor: all that its {@link Doorbell} can tell apart. One is its own. */
 export const INBOX_COUNT_MAX: number = GROUP_COUNT * GROUP_INBOXES
 
-/** How another thread reaches an executor. It may be posted to that thread. */
-export interface DoorbellAddress {
-  /** The control block of the executor. */
-  readonly words: Int32Array
-  /** A bit per inbox that something has been left in. */
-  readonly inboxes: Int32Array
-  /** The ring that the thread parks in, */
-  readonly ringFd: number
-  /** and what tells it from a ring that has got its descriptor later. */
-  readonly token: number
-}
+/** The inbox that all other executors ring when they have ended. */
+const INBOX_PEERS = 0
+
+/** How another thread reaches an executor: by its number, which may stand in shared words. */
+export type DoorbellAddress = ExecutorId
 
 /** By which an executor hears from other threads, and they from it. */
 export interface DoorbellPort {
@@ -38,7 +42,7 @@ export interface DoorbellPort {
   /**
    * Gives an inbox its number, which its sender rings.
    *
-   * @throws {RuntimeError} `ERR_LIMIT_EXCEEDED` where the executor has 4,096 of them.
+   * @throws {RuntimeError} `ERR_LIMIT_EXCEEDED` where the executor has 4,095 of them.
    */
   add(inbox: Inbox): number
   /**
@@ -46,8 +50,19 @@ export interface DoorbellPort {
    * its sender has ended: one that rings meanwhile may be terminated in the middle of that.
    */
   remove(number: number): void
-  /** Tells another executor that something was left in one of its inboxes, and wakes its thread if that sleeps. */
+  /**
+   * Tells another executor that something was left in one of its inboxes, and wakes its thread if that sleeps. One that
+   * has ended is not told, nor who has its slot now.
+   */
   ring(address: DoorbellAddress, number: number): void
+  /** Whether an executor has left its loop, in whatever way: from then on it takes nothing. */
+  isEnded(address: DoorbellAddress): boolean
+  /**
+   * Calls `listener`, once, in a turn of no task queue, when that executor has ended: by `close()`, by itself, by
+   * `terminate()` at any moment. Also where it had ended before this call. It runs no user code. What is returned takes
+   * the listener back.
+   */
+  onPeerEnded(address: DoorbellAddress, listener: () => void): () => void
 }
 
 /** A place where one other thread leaves something for an executor. */
@@ -67,86 +82,166 @@ export interface Inbox {
  * sleeps, and looks at the doorbell word then (native/loop.c): one of the two sees the other. The executor
  * takes the bits before it looks into inboxes, so that what comes meanwhile rings again.
  *
- * O(1) for each inbox that was rung, and for each group of 128 with one; 4,096 inboxes.
+ * O(1) for each inbox that was rung, and for each group of 128 with one; 4,095 inboxes. Whoever has ended is rung by
+ * nobody, and rings all others by their inbox 0: the hook does that (native/directory.c), since nothing else of a thread
+ * may be left by then.
  *
  * Source: Seastar's smp queues; Glommio's sleep notifiers.
  */
 export class Doorbell implements DoorbellPort {
   readonly address: DoorbellAddress
-  readonly #words: Int32Array
+  readonly #control: LoopControl
+  readonly #directory: Directory
   readonly #main: Ring
   readonly #timers: TimerPort
-  readonly #inboxes: Int32Array
+  readonly #peers: Peers
+  /**
+   * The number of the first inbox: another for each executor that has had the slot. Who rang the one before in vain
+   * may go on with that much later, or be terminated there, and rings no inbox of this one then.
+   */
+  readonly #firstNumber: number
+  /** By their numbers, counted from the first. */
   readonly #listeners: (Inbox | undefined)[] = []
   readonly #free: number[] = []
 
-  constructor({ words }: LoopControl, main: Ring, timers: TimerPort) {
-    this.#words = words
+  constructor({ kernel, host, main, timers }: DoorbellParts) {
+    const { words } = host.control
+    this.address = host.id
+    this.#control = host.control
+    this.#directory = kernel.directory
     this.#main = main
     this.#timers = timers
-    this.#inboxes = new Int32Array(new SharedArrayBuffer(INBOX_COUNT_MAX / 8))
-    this.address = {
-      words,
-      inboxes: this.#inboxes,
-      ringFd: main.memory.fd,
-      token: main.foreignToken,
-    }
+    this.#peers = new Peers(kernel.directory)
+    this.#firstNumber = (words[WORD_GENERATION]! % GROUP_COUNT) * GROUP_INBOXES
+    words[WORD_RING_TOKEN] = main.foreignToken
+    // ORDER: last. The thread has not slept before, and is woken by what is there from now on.
+    Atomics.store(words, WORD_RING_FD, main.memory.fd)
   }
 
   /** Whether it has rung since {@link answer}. */
   get hasRung(): boolean {
-    return Atomics.load(this.#words, WORD_DOORBELL) !== 0
+    return Atomics.load(this.#control.words, WORD_DOORBELL) !== 0
   }
 
   add(inbox: Inbox): number {
-    const number = this.#free.pop() ?? this.#listeners.length
-    if (number >= INBOX_COUNT_MAX) {
-      throw new RuntimeError(
-        'ERR_LIMIT_EXCEEDED',
-        `Cannot receive from another thread as an executor must have at most ${INBOX_COUNT_MAX} inboxes: it has`,
-      )
-    }
+    const number = this.#free.pop() ?? this.#nextNumber()
     // Who had the number may have been terminated between the inbox's bit and the doorbell's. Nobody takes such a
     // bit, and whoever finds it set rings no more.
-    Atomics.and(this.#inboxes, number >> 5, ~(1 << (number & 31)))
-    this.#listeners[number] = inbox
+    Atomics.and(this.#control.inboxes, number >> 5, ~(1 << (number & 31)))
+    this.#listeners[this.#indexOf(number)] = inbox
     return number
   }
 
   remove(number: number): void {
-    assert(this.#listeners[number] !== undefined, 'an inbox is removed once')
-    this.#listeners[number] = undefined
+    const index = this.#indexOf(number)
+    assert(this.#listeners[index] !== undefined, 'an inbox is removed once')
+    this.#listeners[index] = undefined
     this.#free.push(number)
   }
 
   ring(address: DoorbellAddress, number: number): void {
-    if (ringDoorbell(address, number)) this.#wake(address)
+    const slot = this.#directory.slot(slotOf(address))
+    // ORDER: before anything is left there. It may end right after: then this rings its slot, where it is heard for nothing.
+    if (Atomics.load(slot.words, WORD_HOLDER) !== address) return
+    if (ringDoorbell(slot, number)) this.#wake(slot)
+  }
+
+  isEnded(address: DoorbellAddress): boolean {
+    return hasEnded(this.#directory, address)
+  }
+
+  onPeerEnded(address: DoorbellAddress, listener: () => void): () => void {
+    const takeBack = this.#peers.add(address, listener)
+    // Its ringing may have been answered before; if it ends from now on it rings again.
+    if (hasEnded(this.#directory, address)) ringDoorbell(this.#control, INBOX_PEERS)
+    return takeBack
   }
 
   /** Has every inbox that was rung look at what was left. */
   answer(): void {
-    takeRung(this.address, (number) => this.#listeners[number]?.collect())
+    takeRung(this.#control, (number) => {
+      if (number === INBOX_PEERS) this.#peers.collect()
+      else this.#listeners[this.#indexOf(number)]?.collect()
+    })
+  }
+
+  #nextNumber(): number {
+    const listeners = this.#listeners
+    if (this.#numberOf(listeners.length) === INBOX_PEERS) listeners.push(undefined)
+    if (listeners.length < INBOX_COUNT_MAX) return this.#numberOf(listeners.length)
+    throw new RuntimeError(
+      'ERR_LIMIT_EXCEEDED',
+      `Cannot receive from another thread as an executor must have at most ${INBOX_COUNT_MAX - 1} inboxes: it has`,
+    )
+  }
+
+  #numberOf(index: number): number {
+    return (this.#firstNumber + index) % INBOX_COUNT_MAX
+  }
+
+  #indexOf(number: number): number {
+    return (number - this.#firstNumber + INBOX_COUNT_MAX) % INBOX_COUNT_MAX
   }
 
   /** Posts into the ring of a thread that sleeps: now, since this turn may be long; again where the kernel takes no more. */
-  #wake(address: DoorbellAddress): void {
+  #wake(slot: DoorbellWords): void {
     const ring = this.#main
     if (ring.isClosed) return
     const base = ring.tryBegin()
     if (base < 0) {
-      new RetryTimer(() => this.#wake(address)).schedule(this.#timers)
+      new RetryTimer(() => this.#wake(slot)).schedule(this.#timers)
       return
     }
-    const { ringFd, token } = address
-    const args = { ringFd, result: 0, userDataLow: SLOT_FOREIGN, userDataHigh: token }
-    encodeMessageRing(ring.sqes, base, args)
+    // Looked up last: making room takes a while, in which a descriptor may become another's.
+    const sleeper = sleeperOf(slot)
+    if (sleeper === null) encodeNop(ring.sqes, base)
+    else {
+      const { ringFd, token } = sleeper
+      const args = { ringFd, result: 0, userDataLow: SLOT_FOREIGN, userDataHigh: token }
+      encodeMessageRing(ring.sqes, base, args)
+    }
     ring.commitUnwatched()
     ring.submit()
   }
 }
 
-/** The words of an address. */
-export type DoorbellWords = Pick<DoorbellAddress, 'words' | 'inboxes'>
+/** What a {@link Doorbell} is of. */
+export interface DoorbellParts {
+  readonly kernel: Pick<Kernel, 'directory'>
+  readonly host: Pick<LoopHost, 'id' | 'control'>
+  /** The ring that the thread parks in. */
+  readonly main: Ring
+  readonly timers: TimerPort
+}
+
+/** The ring by which a thread is woken, and what tells it from one that gets its descriptor later. */
+export interface Sleeper {
+  readonly ringFd: number
+  readonly token: number
+}
+
+/**
+ * By what to wake the thread that has a slot, or null if there is none. By now that may be another than has rung for it:
+ * it was rung for as well then, and has to look.
+ */
+export function sleeperOf(
+  { words }: Pick<DoorbellWords, 'words'>,
+  atomics: Pick<typeof Atomics, 'load'> = Atomics,
+): Sleeper | null {
+  for (;;) {
+    const holder = atomics.load(words, WORD_HOLDER)
+    if (holder <= 0) return null
+    const ringFd = atomics.load(words, WORD_RING_FD)
+    const token = atomics.load(words, WORD_RING_TOKEN)
+    // ORDER: sequential, so that both are those of the holder seen before and after.
+    if (atomics.load(words, WORD_HOLDER) !== holder) continue
+    // Before it has a ring it does not sleep.
+    return ringFd < 0 ? null : { ringFd, token }
+  }
+}
+
+/** What others write to: part of an executor's slot in the directory. */
+export type DoorbellWords = Pick<LoopControl, 'words' | 'inboxes'>
 
 /** `Atomics`, of which these are used; the model checker of the tests has its own. */
 export type DoorbellAtomics = Pick<typeof Atomics, 'load' | 'or' | 'exchange'>
@@ -168,7 +263,7 @@ export function ringDoorbell(
   atomics.or(words, WORD_DOORBELL, 1 << Math.floor(number / GROUP_INBOXES))
   // ORDER: sequential, as all Atomics are: published first, looked then. Every sender looks, since one that has rung
   // may be terminated before it wakes anybody.
-  return atomics.load(words, WORD_SLEEPING) === SLEEP_PARKED && words[WORD_ENDED] === 0
+  return atomics.load(words, WORD_SLEEPING) === SLEEP_PARKED
 }
 
 /** Takes what was rung for, and has each of those inboxes looked into. */

@@ -7,6 +7,7 @@ export {
   INBOX_COUNT_MAX,
   type Inbox,
   ringDoorbell,
+  sleeperOf,
   takeRung,
 } from './doorbell.ts'
 export type { IoPort } from './io-port.ts'

@@ -1,9 +1,11 @@
-import { isDebugging, NO_QUEUE } from '../base/index.ts'
+import { isDebugging, NO_QUEUE, RuntimeError } from '../base/index.ts'
 import {
-  createLoopControl,
   DOUBLE_NOW_NS,
   DOUBLE_SPIN_NS,
+  ENOSPC,
+  EXECUTOR_COUNT_MAX,
   type Kernel,
+  kernelError,
   type LoopControl,
   type LoopHost,
   POLLIN,
@@ -64,9 +66,9 @@ export class Reactor implements IoPort {
     const { kernel } = options
     this.kernel = kernel
     this.#ringEntryCount = options.ringEntryCount
-    this.control = createLoopControl(kernel)
+    this.host = attachLoop(kernel, turn)
+    this.control = this.host.control
     this.control.doubles[DOUBLE_SPIN_NS] = options.spinNs
-    this.host = kernel.attachLoop(this.control, turn)
     this.liveness = new Liveness(this.control, this.host)
     this.timers = new Timers({ kernel, control: this.control, liveness: this.liveness })
     try {
@@ -76,10 +78,10 @@ export class Reactor implements IoPort {
       this.host.detach()
       throw error
     }
-    this.doorbell = new Doorbell(this.control, this.main, this.timers)
+    this.doorbell = new Doorbell({ kernel, host: this.host, main: this.main, timers: this.timers })
     this.registered = new RegisteredMemory(kernel, this.memory)
     this.files = new RegisteredFiles(kernel, this.host, this.main)
-    this.#hostPoll = new ReadinessPoll(this.host.hostFd, this.control.words, true)
+    this.#hostPoll = new ReadinessPoll(this.host.hostFd, this.control, true)
     this.#hostWatch = new HostWatch(this.host.hostFd)
   }
 
@@ -90,7 +92,7 @@ export class Reactor implements IoPort {
       this.#latency = this.#createRing(1, 'immediate')
       if (this.registered.isTried) this.registered.registerMore(this.#latency)
       this.files.attach(this.#latency)
-      this.#latencyPoll = new ReadinessPoll(this.#latency.memory.fd, this.control.words, false)
+      this.#latencyPoll = new ReadinessPoll(this.#latency.memory.fd, this.control, false)
       this.control.words[WORD_ARMED] = 0
     }
     return this.#latency
@@ -214,7 +216,7 @@ export class Reactor implements IoPort {
   }
 
   #createMemory({ kernel, memoryBytes, memoryBytesMax }: ReactorOptions): IoMemory {
-    const { doubles } = this.control
+    const { control } = this
     const isSimulated = kernel.name === 'sim'
     return new IoMemory({
       kernel,
@@ -225,7 +227,7 @@ export class Reactor implements IoPort {
         empties: isDebugging,
         tracks: isSimulated || isDebugging,
         // As of the last turn: the clock itself is not asked per lease.
-        nowNs: () => doubles[DOUBLE_NOW_NS]!,
+        nowNs: () => control.doubles[DOUBLE_NOW_NS]!,
       }),
       onMemory: (memory) => this.host.keepMemory(memory),
     })
@@ -241,6 +243,18 @@ export class Reactor implements IoPort {
       entryCount: this.#ringEntryCount,
     })
   }
+}
+
+function attachLoop(kernel: Kernel, turn: () => void): LoopHost {
+  const host = kernel.attachLoop(turn)
+  if (host === -ENOSPC) {
+    throw new RuntimeError(
+      'ERR_LIMIT_EXCEEDED',
+      `Cannot attach an executor as a process must have at most ${EXECUTOR_COUNT_MAX} at a time: it has`,
+    )
+  }
+  if (typeof host === 'number') throw kernelError(host, { syscall: 'mmap' })
+  return host
 }
 
 /** Polls a descriptor for our own sake: in the background, and once, so that it is level-triggered. */
@@ -268,18 +282,19 @@ abstract class BackgroundPoll extends Operation {
 
 /** Wakes the parked thread when a descriptor becomes readable. */
 class ReadinessPoll extends BackgroundPoll {
-  readonly #words: Int32Array
+  readonly #control: LoopControl
   readonly #isHost: boolean
 
-  constructor(fd: number, words: Int32Array, isHost: boolean) {
+  constructor(fd: number, control: LoopControl, isHost: boolean) {
     super(fd)
-    this.#words = words
+    this.#control = control
     this.#isHost = isHost
   }
 
   override complete(): void {
-    this.#words[WORD_ARMED] = 0
-    if (this.#isHost) this.#words[WORD_HOST_READY] = 1
+    const { words } = this.#control
+    words[WORD_ARMED] = 0
+    if (this.#isHost) words[WORD_HOST_READY] = 1
   }
 }
 

@@ -20,6 +20,7 @@ import {
 import { AddressSpace } from './address-space.ts'
 import { SimClock } from './clock.ts'
 import { type Description, DescriptorTable } from './descriptors.ts'
+import { SimDirectory } from './directory.ts'
 import { type CheckedFaults, ERRNO_OF, type SimErrorName } from './faults.ts'
 import { FileSystem } from './file-system.ts'
 import { SimMachine } from './machine.ts'
@@ -74,10 +75,12 @@ export class SimCore {
   readonly memory: AddressSpace = new AddressSpace()
   readonly machine: SimMachine
   readonly descriptors: DescriptorTable
+  /** The executors of the one process that there is. */
+  readonly directory: SimDirectory = new SimDirectory()
   readonly files: FileSystem
   readonly network: Network
   readonly rings: Set<RequestRing> = new Set()
-  /** Those of the one process that there is. */
+  /** And its threads. */
   readonly threads: SimThreads
   /** How many threads have had a kernel. */
   kernelCount = 0

@@ -1,9 +1,11 @@
 import { NS_PER_MS, Prng } from '../base/index.ts'
 import {
+  type Directory,
   EBADF,
   EBUSY,
   EFAULT,
   EINVAL,
+  ENOSPC,
   ENOTCONN,
   ENOTSOCK,
   EOPNOTSUPP,
@@ -16,7 +18,6 @@ import {
   IORING_OP_TIMEOUT,
   type Kernel,
   type KernelMemory,
-  type LoopControl,
   type LoopHost,
   O_RDWR,
   O_WRONLY,
@@ -227,8 +228,13 @@ export class SimKernel implements Kernel {
     return this.#programPrng.uint32() / 2 ** 32
   }
 
-  attachLoop(control: LoopControl, turn: () => void): LoopHost {
-    return new SimLoop(this, this.#core, control, turn, this.#events)
+  get directory(): Directory {
+    return this.#core.directory
+  }
+
+  attachLoop(turn: () => void): LoopHost | number {
+    const slot = this.#core.directory.claim()
+    return slot === null ? -ENOSPC : new SimLoop(this, this.#core, slot, turn, this.#events)
   }
 
   currentDirectory(): string {

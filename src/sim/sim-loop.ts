@@ -1,5 +1,6 @@
 import { assert } from '../base/index.ts'
 import {
+  type DirectorySlot,
   DOUBLE_DEADLINE_NS,
   DOUBLE_ENTERS,
   DOUBLE_NOW_NS,
@@ -10,25 +11,27 @@ import {
   EAGAIN,
   EBUSY,
   EINTR,
+  type ExecutorId,
   IORING_ENTER_GETEVENTS,
   IORING_SQ_CQ_OVERFLOW,
   IORING_SQ_TASKRUN,
   type Kernel,
   LEAVE_CONTESTED,
-  type LoopControl,
   type LoopHost,
+  OwnSlot,
   type RingEntry,
   type RingMemory,
   type RingSetup,
   SLEEP_NO,
   SLEEP_PARKED,
+  SLOT_FOREIGN,
   type SubmitRing,
   WORD_ARMED,
   WORD_BACKGROUND,
   WORD_DOORBELL,
-  WORD_ENDED,
   WORD_ENTER_ERROR,
   WORD_FOREIGN,
+  WORD_HOLDER,
   WORD_HOST_READY,
   WORD_LEAVE,
   WORD_LIVE,
@@ -72,10 +75,11 @@ interface LoopRing {
  * first ring or its deadline has come.
  */
 export class SimLoop implements LoopHost, SimThread {
+  readonly id: ExecutorId
+  readonly control: OwnSlot
   readonly hostFd = -1
   readonly #kernel: Kernel
   readonly #core: SimCore
-  readonly #control: LoopControl
   readonly #turn: () => void
   readonly #events: SimLoopEvents
   readonly #host: SimHost
@@ -92,16 +96,17 @@ export class SimLoop implements LoopHost, SimThread {
   constructor(
     kernel: Kernel,
     core: SimCore,
-    control: LoopControl,
+    slot: DirectorySlot,
     turn: () => void,
     events: SimLoopEvents,
   ) {
     this.#kernel = kernel
     this.#core = core
-    this.#control = control
+    this.control = new OwnSlot(slot)
+    this.id = slot.words[WORD_HOLDER]!
     this.#turn = turn
     this.#events = events
-    this.#host = new SimHost(core, control, events.host)
+    this.#host = new SimHost(core, this.control, events.host)
     core.threads.add(this)
   }
 
@@ -110,11 +115,11 @@ export class SimLoop implements LoopHost, SimThread {
   }
 
   get isReferenced(): boolean {
-    return this.#control.words[WORD_REFERENCED] !== 0
+    return this.control.words[WORD_REFERENCED] !== 0
   }
 
   get wakeNs(): number {
-    return this.#control.doubles[DOUBLE_DEADLINE_NS]!
+    return this.control.doubles[DOUBLE_DEADLINE_NS]!
   }
 
   setupRing(setup: RingSetup): RingMemory | number {
@@ -163,20 +168,29 @@ export class SimLoop implements LoopHost, SimThread {
   detach(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    Atomics.store(this.#control.words, WORD_ENDED, 1)
+    const { directory } = this.#core
+    directory.end(this.id)
     if (this.#isInTurn) this.#core.isInTurn = false
     this.#core.threads.remove(this)
     for (const ring of this.#rings) quiesce(this.#kernel, ring, this.#trackedFds)
     for (const fd of this.#trackedFds) {
       assert(this.#kernel.closeFd(fd) === 0, 'a descriptor that is tracked is open')
     }
+    directory.tell(this.id, (ringFd, token) => {
+      const ring = this.#core.descriptors.get(ringFd)
+      assert(ring instanceof SimRing, 'who is parked has a ring')
+      ring.post(SLOT_FOREIGN, token, 0, 0)
+    })
+    this.#core.threads.interruptIdleness()
     for (const { memory } of this.#rings) this.#kernel.closeRing(memory)
+    this.control.leave()
+    directory.free(this.id)
   }
 
   step(): SimStep {
     assert(!this.#isInTurn, 'a turn ends before the next')
     assert(!this.#isClosed, 'a loop that was left has no turns')
-    const { words, doubles } = this.#control
+    const { words, doubles } = this.control
     if (this.#parking !== 'no') {
       if (this.#parking === 'published') this.#park()
       else this.#publish()
@@ -205,7 +219,7 @@ export class SimLoop implements LoopHost, SimThread {
   /** Lets the time of a turn pass, and that of the host if it comes next. */
   endTurn(): StuckReason | null {
     const { clock, prng } = this.#core
-    const { words, doubles } = this.#control
+    const { words, doubles } = this.control
     this.#isInTurn = false
     this.#core.isInTurn = false
     clock.advanceTo(clock.nowNs + prng.int(TURN_NS_MIN, TURN_NS_MAX))
@@ -242,13 +256,13 @@ export class SimLoop implements LoopHost, SimThread {
 
   /** Whether the executor wants a turn, by itself. */
   #isRunnable(): boolean {
-    if (this.#control.words[WORD_RUNNABLE]! > 0) return true
-    return this.#core.clock.nowNs >= this.#control.doubles[DOUBLE_DEADLINE_NS]!
+    if (this.control.words[WORD_RUNNABLE]! > 0) return true
+    return this.#core.clock.nowNs >= this.control.doubles[DOUBLE_DEADLINE_NS]!
   }
 
   /** Whether another thread has left something for this one. */
   #doorbellRang(): boolean {
-    return Atomics.load(this.#control.words, WORD_DOORBELL) !== 0
+    return Atomics.load(this.control.words, WORD_DOORBELL) !== 0
   }
 
   #enterAll(): void {
@@ -266,13 +280,13 @@ export class SimLoop implements LoopHost, SimThread {
   }
 
   #publish(): void {
-    Atomics.store(this.#control.words, WORD_SLEEPING, SLEEP_PARKED)
+    Atomics.store(this.control.words, WORD_SLEEPING, SLEEP_PARKED)
     this.#parking = 'published'
   }
 
   /** Parks, unless another thread has rung since this one had last looked. */
   #park(): void {
-    const { words, doubles } = this.#control
+    const { words, doubles } = this.control
     this.#parking = 'no'
     if (this.#doorbellRang()) {
       Atomics.store(words, WORD_SLEEPING, SLEEP_NO)
@@ -285,7 +299,7 @@ export class SimLoop implements LoopHost, SimThread {
   }
 
   #wake(): void {
-    const { words, doubles } = this.#control
+    const { words, doubles } = this.control
     Atomics.store(words, WORD_SLEEPING, SLEEP_NO)
     doubles[DOUBLE_PARKED_NS]! += this.#core.clock.nowNs - this.#parkedNs
     this.#parkedNs = -1
@@ -293,7 +307,7 @@ export class SimLoop implements LoopHost, SimThread {
 
   #enterRing(ring: LoopRing): number {
     const { enterFd, enterFlags } = ring.entry
-    this.#control.doubles[DOUBLE_ENTERS]! += 1
+    this.control.doubles[DOUBLE_ENTERS]! += 1
     const flags = IORING_ENTER_GETEVENTS | enterFlags
     return this.#kernel.enter(enterFd, unsubmittedCount(ring), 0, flags, -1)
   }
@@ -301,11 +315,11 @@ export class SimLoop implements LoopHost, SimThread {
   #enter(ring: LoopRing): void {
     const result = this.#enterRing(ring)
     const isExpected = [-EINTR, -EBUSY, -EAGAIN].includes(result)
-    if (result < 0 && !isExpected) this.#control.words[WORD_ENTER_ERROR] = -result
+    if (result < 0 && !isExpected) this.control.words[WORD_ENTER_ERROR] = -result
   }
 
   #syncReference(): void {
-    const { words } = this.#control
+    const { words } = this.control
     let isWanted = words[WORD_LIVE]! > 0 || words[WORD_RUNNABLE]! > 0
     for (const [index, ring] of this.#rings.entries()) {
       isWanted ||= this.#inFlightCount(ring, index) > words[WORD_BACKGROUND + index]!
@@ -315,7 +329,7 @@ export class SimLoop implements LoopHost, SimThread {
 
   #inFlightCount({ memory: { words, layout } }: LoopRing, index: number): number {
     const posted = (words[layout.sqTail]! - words[layout.cqHead]!) | 0
-    const { words: control } = this.#control
+    const { words: control } = this.control
     return posted + control[WORD_MORE + index]! + control[WORD_FOREIGN + index]!
   }
 }

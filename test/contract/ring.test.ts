@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { NO_QUEUE } from '../../src/base/index.ts'
 import {
   AF_INET,
-  createLoopControl,
+  createSlot,
   ECANCELED,
   IORING_ENTER_GETEVENTS,
   type Kernel,
@@ -26,6 +26,8 @@ import { contract } from '../../src/testing/index.ts'
 /** A place in no loop: the tests enter the ring themselves, or the ring does when it is full. */
 function nowhere(kernel: Kernel): LoopHost {
   return {
+    id: 1,
+    control: createSlot(),
     hostFd: -1,
     setupRing: (setup) => kernel.setupRing(setup),
     addRing: ({ words, layout }, { enterFd, enterFlags }) => {
@@ -66,7 +68,7 @@ interface RingParts {
 
 function createRing(kernel: Kernel, parts: RingParts = {}): Ring & Disposable {
   const { entryCount = 8, host = nowhere(kernel) } = parts
-  const control = createLoopControl(kernel)
+  const control = createSlot()
   const options = {
     kernel,
     control,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CompletionChains } from '../../src/executor/completion-chains.ts'
-import { createLoopControl, DOUBLE_DEADLINE_NS } from '../../src/kernel/index.ts'
+import { createSlot, DOUBLE_DEADLINE_NS } from '../../src/kernel/index.ts'
 
 const START_NS = 1_000_000
 const QUICK_NS = 1_000
@@ -10,7 +10,7 @@ const UNTIMED_MAX = 8
 
 /** A ring in which each operation submits another, a kernel that takes its time, and a clock. */
 class Machine {
-  readonly control = createLoopControl({ addressOf: () => 0 })
+  readonly control = createSlot()
   readonly runnable = { size: 0 }
   readonly kernel = {
     nowNs: (): number => {

@@ -24,7 +24,8 @@ test('detectStalls() on and off leaves no descriptor', limited(60_000), async ()
     const before = fdCount()
     for (let i = 0; i < 8; i++) await toggle()
     const after = await settled(before)
-    console.log(after - before)
+    // A watchdog that was still ending has been counted before.
+    console.log(Math.max(0, after - before))
   `
 
   assert.deepEqual(await runChild(program), success('0\n'))

@@ -1,12 +1,6 @@
 /** Doorbells in the memory of a model, and threads that sleep by them. */
 import type { SharedWords } from '../../src/channels/shared/index.ts'
-import {
-  SLEEP_NO,
-  SLEEP_PARKED,
-  WORD_DOORBELL,
-  WORD_ENDED,
-  WORD_SLEEPING,
-} from '../../src/kernel/index.ts'
+import { SLEEP_NO, SLEEP_PARKED, WORD_DOORBELL, WORD_SLEEPING } from '../../src/kernel/index.ts'
 import {
   type DoorbellAtomics,
   type DoorbellWords,
@@ -54,5 +48,5 @@ export function endSleep({ words }: ModelDoorbell): void {
 }
 
 function asArrays({ words, inboxes }: ModelDoorbell): DoorbellWords {
-  return { words: { ...words, [WORD_ENDED]: 0 }, inboxes } as unknown as DoorbellWords
+  return { words, inboxes } as unknown as DoorbellWords
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Executor } from '../../src/executor/index.ts'
-import { WORD_DOORBELL } from '../../src/kernel/index.ts'
+import { slotOf, WORD_DOORBELL } from '../../src/kernel/index.ts'
 import { ringDoorbell } from '../../src/reactor/index.ts'
 import { SimKernel } from '../../src/sim/index.ts'
 
@@ -12,17 +12,18 @@ test('add() gives an inbox that can be rung though who had its number ended whil
     ringDepth: 8,
     ioMemoryBytes: 1 << 16,
   })
-  const { doorbell } = executor
+  const { doorbell, kernel } = executor
+  const slot = kernel.directory.slot(slotOf(doorbell.address))
   const inbox = { collect() {} }
   const first = doorbell.add(inbox)
   // All that a sender did which was terminated before it could set the doorbell.
-  Atomics.or(doorbell.address.inboxes, first >> 5, 1 << (first & 31))
+  Atomics.or(slot.inboxes, first >> 5, 1 << (first & 31))
   doorbell.remove(first)
   const second = doorbell.add(inbox)
 
-  ringDoorbell(doorbell.address, second)
+  ringDoorbell(slot, second)
 
   assert.equal(second, first)
-  assert.notEqual(Atomics.load(doorbell.address.words, WORD_DOORBELL), 0)
+  assert.notEqual(Atomics.load(slot.words, WORD_DOORBELL), 0)
   executor.leave()
 })

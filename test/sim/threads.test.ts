@@ -163,3 +163,23 @@ test('a thread that nobody wakes is found: a sender that forgets the doorbell', 
   assert.ok(reasons.length > 0)
   for (const reason of reasons) assert.match(String(reason), /is stuck: idle/)
 })
+
+test('a simulated thread that leaves is learnt of by all others, whoever sleeps meanwhile', async () => {
+  for (let seed = 0; seed < 100; seed++) {
+    await runThreads(seed, 4, ({ executors }) => {
+      const [first, ...others] = executors
+      const { address } = first!.doorbell
+      const learn = (executor: Executor) => async (): Promise<void> => {
+        const { doorbell, liveness } = executor
+        const { promise, resolve } = createDeferred<void>()
+        liveness.hold()
+        doorbell.onPeerEnded(address, resolve)
+        await promise
+        liveness.letGo()
+        assert.equal(doorbell.isEnded(address), true)
+      }
+      // Outside of its own turn, as a thread is terminated.
+      return [async () => void setImmediate(() => first!.leave()), ...others.map(learn)]
+    })
+  }
+})

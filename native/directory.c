@@ -1,0 +1,184 @@
+/*
+ * The process directory.
+ *
+ * Mapped once for all threads, and for good: a thread that ends has to reach its peers when nothing of its
+ * JavaScript is left.
+ */
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "directory.h"
+#include "napi.h"
+
+/* Values of WORD_HOLDER beside the id of the executor that lives there, and minus that once it has ended. */
+enum { HOLDER_NONE = 0, HOLDER_COMING = INT32_MIN };
+
+/* How often a message is tried, and how long one is waited for. */
+enum { MESSAGE_TRIES = 100 };
+static const double MESSAGE_NS = 10e6;
+
+static char *directory;
+
+static char *map_directory(void) {
+  size_t length = (size_t)SLOT_COUNT * SLOT_BYTES;
+  char *mapping = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapping == MAP_FAILED) return NULL;
+  /* A slot that is touched would take 2 MiB otherwise. */
+  madvise(mapping, length, MADV_NOHUGEPAGE);
+  char *none = NULL;
+  /* ORDER: release what the kernel has done to the mapping; paired with the loads of other threads. */
+  if (__atomic_compare_exchange_n(&directory, &none, mapping, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    return mapping;
+  munmap(mapping, length); /* another thread was first */
+  return none;
+}
+
+volatile int32_t *directory_slot(uint32_t index) {
+  char *base = __atomic_load_n(&directory, __ATOMIC_ACQUIRE);
+  if (!base) base = map_directory();
+  return base && index < SLOT_COUNT ? (volatile int32_t *)(base + (size_t)index * SLOT_BYTES) : NULL;
+}
+
+static int32_t load(volatile const int32_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
+
+/* Empties a slot but for the line that tells whose it is. What late senders of its last holder add is heard for nothing. */
+static void clear(volatile int32_t *words) {
+  size_t line_bytes = 64, shared = WORD_HOLDER * sizeof *words;
+  memset((void *)words, 0, shared);
+  memset((char *)words + shared + line_bytes, 0, SLOT_BYTES - shared - line_bytes);
+  ((volatile double *)words)[DOUBLE_DEADLINE_NS] = __builtin_inf();
+  words[WORD_RING_FD] = -1;
+}
+
+int32_t directory_claim(void) {
+  volatile int32_t *header = directory_slot(0);
+  if (!header) return -ENOMEM;
+  for (int32_t index = 1; index < SLOT_COUNT; index++) {
+    volatile int32_t *words = directory_slot((uint32_t)index);
+    int32_t none = HOLDER_NONE;
+    if (load(&words[WORD_HOLDER]) != HOLDER_NONE ||
+        !__atomic_compare_exchange_n(&words[WORD_HOLDER], &none, HOLDER_COMING, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST))
+      continue;
+    /* An id never names two executors: a slot that has had all of its ids is left as it is. */
+    if (words[WORD_GENERATION] == GENERATION_MAX) continue;
+    int32_t generation = ++words[WORD_GENERATION];
+    clear(words);
+    int32_t used = load(&header[HEADER_USED_COUNT]);
+    while (used <= index && !__atomic_compare_exchange_n(&header[HEADER_USED_COUNT], &used, index + 1, false,
+                                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+    }
+    __atomic_store_n(&words[WORD_HOLDER], generation * SLOT_COUNT + index, __ATOMIC_SEQ_CST);
+    return index;
+  }
+  return -ENOSPC;
+}
+
+void directory_end(volatile int32_t *words) {
+  __atomic_store_n(&words[WORD_HOLDER], -load(&words[WORD_HOLDER]), __ATOMIC_SEQ_CST);
+}
+
+void directory_free(volatile int32_t *words) {
+  __atomic_store_n(&words[WORD_HOLDER], HOLDER_NONE, __ATOMIC_SEQ_CST);
+}
+
+/* Makes a ring to send from; false where that can't be had. */
+static bool open_sender(struct ring *ring) {
+  /* ABI: struct io_uring_params: sq_entries, cq_entries, flags, …; at words 10 and 20 the offsets of both queues. */
+  uint32_t params[30] = {0};
+  int fd = (int)syscall(__NR_io_uring_setup, 4, params);
+  if (fd < 0) return false;
+  const uint32_t *sq = params + 10, *cq = params + 20;
+  int32_t description[] = {fd,
+                           fd,
+                           0,
+                           0,
+                           (int32_t)sq[0] / 4,
+                           (int32_t)sq[1] / 4,
+                           (int32_t)sq[4] / 4,
+                           (int32_t)cq[0] / 4,
+                           (int32_t)cq[1] / 4,
+                           (int32_t)params[1] - 1,
+                           (int32_t)cq[5] / 4,
+                           (int32_t)(cq[5] + params[1] * 16),
+                           (int32_t)params[0]};
+  int32_t array_end = (int32_t)(sq[6] + params[0] * 4);
+  if (description[11] < array_end) description[11] = array_end;
+  if (open_ring(ring, description) < 0) {
+    close(fd);
+    return false;
+  }
+  uint32_t *array = (uint32_t *)ring->mapping + sq[6] / 4;
+  for (uint32_t index = 0; index < params[0]; index++) array[index] = index;
+  return true;
+}
+
+/*
+ * Wakes whoever lives in a slot: by now that may be another than was found to sleep, and finds nothing. False where
+ * that can't be done with `ring`.
+ */
+static bool wake(struct ring *ring, volatile const int32_t *words) {
+  for (int tries = 0; tries < MESSAGE_TRIES; tries++) {
+    int32_t holder = load(&words[WORD_HOLDER]);
+    int32_t fd = load(&words[WORD_RING_FD]);
+    uint32_t token = (uint32_t)load(&words[WORD_RING_TOKEN]);
+    if (holder <= 0 || fd < 0) return true;
+    /* ORDER: sequential, so that descriptor and token are those of the holder seen before and after. */
+    if (load(&words[WORD_HOLDER]) != holder) continue;
+    int32_t result = send_message(ring, fd, token, MESSAGE_NS);
+    if (result == 0 || result == -EOVERFLOW) return true; /* whose queue is full wakes by itself */
+    if (result != -ENOMEM && !may_retry(result)) break;
+  }
+  return false;
+}
+
+void directory_tell(volatile const int32_t *own, struct ring *ring) {
+  struct ring sender;
+  bool is_open = false;
+  int32_t used = load(&directory_slot(0)[HEADER_USED_COUNT]);
+  for (int32_t index = 1; index < used; index++) {
+    volatile int32_t *words = directory_slot((uint32_t)index);
+    if (words == own || load(&words[WORD_HOLDER]) <= 0) continue;
+    /* The order of ringDoorbell() in src/reactor/doorbell.ts. Many ring this inbox, so that each looks for a sleeper. */
+    __atomic_fetch_or(&words[CONTROL_BYTES / 4], 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_or(&words[WORD_DOORBELL], 1, __ATOMIC_SEQ_CST);
+    if (load(&words[WORD_SLEEPING]) != SLEEP_PARKED) continue;
+    if (ring && wake(ring, words)) continue;
+    /* There is none, or it is broken. */
+    if (!is_open) is_open = open_sender(&sender);
+    if (is_open) wake(&sender, words);
+  }
+  if (is_open) close_ring(&sender);
+}
+
+static void drop_nothing(napi_env env, void *data, void *hint) { (void)env, (void)data, (void)hint; }
+
+/** directorySlot(index): ArrayBuffer | number — the memory of a slot; or -errno. */
+static napi_value directory_view(napi_env env, napi_callback_info info) {
+  ARGS(1);
+  volatile int32_t *words = directory_slot(arg_u32(env, argv[0]));
+  if (!words) return result_i32(env, -ENOMEM);
+  napi_value buffer = NULL;
+  napi_status status =
+      napi_create_external_arraybuffer(env, (void *)words, SLOT_BYTES, drop_nothing, NULL, &buffer);
+  return status == napi_no_external_buffers_allowed ? result_i32(env, -EOPNOTSUPP) : buffer;
+}
+
+/** directoryLayout(): object — how the directory is laid out, by name. */
+static napi_value directory_layout(napi_env env, napi_callback_info info) {
+  (void)info;
+  napi_value layout;
+  OK(napi_create_object(env, &layout));
+#define SHOW_FIELD(name, value) \
+  OK(napi_set_named_property(env, layout, #name, result_i32(env, value)));
+  DIRECTORY_FIELDS(SHOW_FIELD)
+#undef SHOW_FIELD
+  return layout;
+}
+
+const struct export directory_exports[] = {
+    {"directorySlot", directory_view},
+    {"directoryLayout", directory_layout},
+    {NULL, NULL},
+};

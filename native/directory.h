@@ -1,0 +1,50 @@
+/* The process directory: a slot of one block of memory for each executor of the process. */
+#ifndef PERCORE_DIRECTORY_H
+#define PERCORE_DIRECTORY_H
+
+#include <stdint.h>
+
+#include "control.h"
+#include "queues.h"
+
+/*
+ * ABI: the same as in src/kernel/directory.ts. The first slot is the directory's own. A slot begins with the
+ * control block, then the inboxes; from the second page on it has counters.
+ */
+#define DIRECTORY_FIELDS(FIELD)      \
+  FIELD(SLOT_COUNT, 1024)            \
+  FIELD(SLOT_BYTES, 16384)           \
+  FIELD(INBOX_BYTES, 512)            \
+  FIELD(COUNTERS_OFFSET_BYTES, 4096) \
+  FIELD(GENERATION_MAX, 0x1fffff)    \
+  FIELD(HEADER_USED_COUNT, 0)
+
+#define DIRECTORY_FIELD(name, value) name = value,
+enum { DIRECTORY_FIELDS(DIRECTORY_FIELD) };
+#undef DIRECTORY_FIELD
+
+_Static_assert(CONTROL_BYTES + INBOX_BYTES <= COUNTERS_OFFSET_BYTES, "counters have pages of their own");
+_Static_assert((int64_t)GENERATION_MAX * SLOT_COUNT + SLOT_COUNT - 1 == INT32_MAX, "an id is a positive number");
+
+/* The memory of a slot, of which nothing is mapped before it is first touched; NULL where there is no memory. */
+volatile int32_t *directory_slot(uint32_t index);
+
+/**
+ * Takes a slot that nobody has, with a control block as it is at first. Returns the slot's index; -ENOSPC where
+ * there is none, -ENOMEM where there is no memory.
+ */
+int32_t directory_claim(void);
+
+/* From now on nobody finds the executor; its slot stays as it is. */
+void directory_end(volatile int32_t *words);
+
+/**
+ * Rings inbox 0 of every other live executor, and wakes those that are parked: with `ring`, of which nothing is in
+ * flight any more, or with one made for it where that is NULL.
+ */
+void directory_tell(volatile const int32_t *words, struct ring *ring);
+
+/* Lets others take the slot. */
+void directory_free(volatile int32_t *words);
+
+#endif

@@ -1,0 +1,112 @@
+/**
+ * The process directory: one block of memory in which every executor of the process has a slot, whatever thread it
+ * is on.
+ *
+ * A slot is the control block, the inboxes and, from its second page on, counters. Any thread finds any executor there by a
+ * number, and may read it without asking; nobody but its own thread and the loop hook write there, but for the lines that
+ * loop-control.ts says are others'. Pages that nobody has touched take no memory.
+ */
+import { assert } from '../base/index.ts'
+import {
+  CONTROL_BYTES,
+  DOUBLE_DEADLINE_NS,
+  type LoopControl,
+  WORD_HOLDER,
+  WORD_RING_FD,
+} from './loop-control.ts'
+
+// ABI: the same in native/directory.h, and each side refuses to go on where they differ.
+/** How many slots there are. The first has no executor: it is the directory's own. */
+export const SLOT_COUNT = 1024
+export const SLOT_BYTES = 16_384
+/** The length of the inboxes, which follow the control block: a bit for each. */
+export const INBOX_BYTES = 512
+/** Where the counters of a slot begin. */
+export const COUNTERS_OFFSET_BYTES = 4096
+/** How many executors have a slot one after the other, at most: each has an id of its own. */
+export const GENERATION_MAX = 0x1fffff
+/** Word of the first slot: how many slots have ever been used, itself included. */
+export const HEADER_USED_COUNT = 0
+
+export const DIRECTORY_LAYOUT: Readonly<Record<string, number>> = {
+  SLOT_COUNT,
+  SLOT_BYTES,
+  INBOX_BYTES,
+  COUNTERS_OFFSET_BYTES,
+  GENERATION_MAX,
+  HEADER_USED_COUNT,
+}
+
+/**
+ * Names an executor among all that the process has or had: a positive number below 2^31, and 0 is nobody. It may stand in
+ * shared words, and means nothing in another process.
+ */
+export type ExecutorId = number
+
+/** How many executors a process can have at a time. */
+export const EXECUTOR_COUNT_MAX: number = SLOT_COUNT - 1
+
+/** The memory of one slot, as any thread sees it. */
+export interface DirectorySlot extends LoopControl {
+  /** All of it. */
+  readonly memory: ArrayBuffer
+}
+
+/** The executors of a process. Each thread has views of its own on the same memory. */
+export interface Directory {
+  /** How many slots have ever been used, the first included: nobody is beyond. */
+  readonly usedCount: number
+  /** A slot, by its index. The view is made when it is first asked for, and kept. */
+  slot(index: number): DirectorySlot
+}
+
+/** The index of the slot that an executor has, or had. */
+export function slotOf(id: ExecutorId): number {
+  assert(id > 0, 'an executor has a positive id')
+  return id & (SLOT_COUNT - 1)
+}
+
+/** Whether the executor has left its loop, however that came; it never comes back. */
+export function hasEnded(directory: Directory, id: ExecutorId): boolean {
+  // ORDER: sequential; paired with the hook, which says so before it rings the others.
+  return Atomics.load(directory.slot(slotOf(id)).words, WORD_HOLDER) !== id
+}
+
+/** The memory of a slot, seen as what is in it. */
+export function viewSlot(memory: ArrayBuffer): DirectorySlot {
+  return {
+    memory,
+    words: new Int32Array(memory, 0, CONTROL_BYTES / 4),
+    doubles: new Float64Array(memory, 0, CONTROL_BYTES / 8),
+    inboxes: new Int32Array(memory, CONTROL_BYTES, INBOX_BYTES / 4),
+  }
+}
+
+/** A slot as it is handed out, in memory of its own. */
+export function createSlot(): DirectorySlot {
+  const slot = viewSlot(new ArrayBuffer(SLOT_BYTES))
+  slot.words[WORD_RING_FD] = -1
+  slot.doubles[DOUBLE_DEADLINE_NS] = Number.POSITIVE_INFINITY
+  return slot
+}
+
+/** A slot as its executor has it. */
+export class OwnSlot implements LoopControl {
+  words: Int32Array
+  doubles: Float64Array
+  inboxes: Int32Array
+
+  constructor({ words, doubles, inboxes }: DirectorySlot) {
+    this.words = words
+    this.doubles = doubles
+    this.inboxes = inboxes
+  }
+
+  /** Called just before the loop is left, and the slot given away. */
+  leave(): void {
+    const { words, doubles, inboxes } = viewSlot(this.words.buffer.slice(0) as ArrayBuffer)
+    this.words = words
+    this.doubles = doubles
+    this.inboxes = inboxes
+  }
+}

@@ -1,0 +1,53 @@
+import { RuntimeError } from '../base/index.ts'
+import type { Addon } from './addon.ts'
+import { type Directory, type DirectorySlot, HEADER_USED_COUNT, viewSlot } from './directory.ts'
+import { ENOMEM } from './errno.ts'
+
+/** The directory of the process, by views of one thread. */
+export class UringDirectory implements Directory {
+  static #own: UringDirectory | undefined
+
+  static ofThread(addon: Addon): UringDirectory {
+    UringDirectory.#own ??= new UringDirectory(addon)
+    return UringDirectory.#own
+  }
+
+  readonly #addon: Addon
+  readonly #slots: DirectorySlot[] = []
+
+  private constructor(addon: Addon) {
+    this.#addon = addon
+  }
+
+  /** @throws {RangeError | RuntimeError} as {@link slot}. */
+  get usedCount(): number {
+    return Atomics.load(this.slot(0).words, HEADER_USED_COUNT)
+  }
+
+  /** @throws {RangeError} where there is no memory; {@link RuntimeError} `ERR_UNSUPPORTED` where V8 takes none. */
+  slot(index: number): DirectorySlot {
+    let slot = this.#slots[index]
+    if (slot === undefined) {
+      slot = viewSlot(this.#map(index))
+      this.#slots[index] = slot
+    }
+    return slot
+  }
+
+  #map(index: number): ArrayBuffer {
+    const memory = this.#addon.directorySlot(index)
+    if (typeof memory !== 'number') return memory
+    if (memory === -ENOMEM) {
+      throw new RangeError('Cannot map the directory of executors as there must be memory left')
+    }
+    throw hostTakesNoMemory()
+  }
+}
+
+/** The error where this host of JavaScript takes no memory from outside of its own. */
+export function hostTakesNoMemory(): RuntimeError {
+  return new RuntimeError(
+    'ERR_UNSUPPORTED',
+    'Cannot start: this host of V8 takes no memory from outside of its own (V8 sandbox, as in Electron); run percore in Node.js',
+  )
+}
