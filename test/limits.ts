@@ -22,3 +22,11 @@ export function limited(timeoutMs: number): { timeout: number } {
 export function seedCount(count: number): number {
   return Math.max(Math.min(count, 3), Math.ceil(count / SLOWNESS))
 }
+
+/**
+ * How many clients a test has, of `count`: fewer where the machine is slow, but not below `least`, from which on what the
+ * test is after would show.
+ */
+export function clientCount(count: number, least: number): number {
+  return Math.max(least, Math.ceil(count / SLOWNESS))
+}
