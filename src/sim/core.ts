@@ -25,7 +25,7 @@ import { type CheckedFaults, ERRNO_OF, type SimErrorName } from './faults.ts'
 import { FileSystem } from './file-system.ts'
 import { SimMachine } from './machine.ts'
 import { Network } from './network.ts'
-import type { CheckedSimOptions, SimTraceEntry } from './options.ts'
+import type { CheckedSimOptions } from './options.ts'
 import type { RequestRing, SimRequest } from './request.ts'
 import { SimThreads } from './threads.ts'
 import { describeRequest } from './trace.ts'
@@ -104,7 +104,7 @@ export class SimCore {
     this.files = options.disk ?? new FileSystem(this.clock, options.diskBytes)
     this.files.attach(this.clock)
     this.network = new Network(this)
-    this.threads = new SimThreads(this.clock, prng)
+    this.threads = new SimThreads(this.clock, prng, options.faults.threadPause)
     this.#operations = operations
   }
 
@@ -193,8 +193,8 @@ export class SimCore {
     if (trace === null) return
     const operation = this.nameOf(request)
     const subject = request.subject ?? describeRequest(this, request)
-    const entry: SimTraceEntry = { timeNs: this.clock.nowNs, operation, ...subject, result, flags }
-    trace(entry)
+    const { threadId } = request.ring
+    trace({ timeNs: this.clock.nowNs, threadId, operation, ...subject, result, flags })
   }
 
   /** Does the next step of a request after a delay. */

@@ -64,6 +64,10 @@ export interface SimFaults {
   readonly enterBusy?: number
   /** A datagram is lost. */
   readonly datagramLoss?: number
+  /** What a ring posts into that of another thread, as doorbells do, arrives later. */
+  readonly lateMessage?: number
+  /** A thread that could go on gets no processor for up to 20 ms, and others overtake it. */
+  readonly threadPause?: number
 }
 
 const NAMES = optionNames<SimFaults>({
@@ -78,6 +82,8 @@ const NAMES = optionNames<SimFaults>({
   noBuffers: true,
   enterBusy: true,
   datagramLoss: true,
+  lateMessage: true,
+  threadPause: true,
 })
 const ERROR_NAMES: OptionNames = new Set(Object.keys(ERRNO_OF))
 
@@ -99,6 +105,8 @@ const NONE: FaultProbabilities = {
   noBuffers: 0,
   enterBusy: 0,
   datagramLoss: 0,
+  lateMessage: 0,
+  threadPause: 0,
 }
 
 /** @throws {TypeError} for an unknown fault; {@link RangeError} for a probability outside of 0 … 1. */

@@ -41,6 +41,9 @@ const CANCEL_OP = 1 << 5
 const MSG_RING_FLAGS_PASS = 2
 /** A timer may be late by as much, and is never early. */
 const TIMER_SLACK_NS_MAX = 5_000
+/** How long a message to another ring takes that is late. */
+const MESSAGE_NS_MIN = 1_000
+const MESSAGE_NS_MAX = 100_000
 
 /** Opcodes on requests, rings and time. */
 export const CONTROL_OPERATIONS: readonly OperationEntry[] = [
@@ -150,12 +153,21 @@ function removePoll(core: SimCore, request: SimRequest): number {
   })
 }
 
-function message(_core: SimCore, request: SimRequest): number {
+function message(core: SimCore, request: SimRequest): number {
   const target = request.description
   if (!(target instanceof SimRing)) return -EBADFD
   if (request.address !== IORING_MSG_DATA) return -EINVAL
   const flags = request.opFlags & MSG_RING_FLAGS_PASS ? request.fileIndex : 0
-  target.post(request.offsetLow, request.offsetHigh, request.length | 0, flags)
+  const { offsetLow, offsetHigh, length } = request
+  const post = (): void => {
+    if (core.rings.has(target)) target.post(offsetLow, offsetHigh, length | 0, flags)
+  }
+  // Late, it is the receiver's task work, which no longer depends on the sender, nor on whether that lives.
+  if (core.chance(core.faults.lateMessage)) {
+    core.clock.schedule(core.latencyNs(MESSAGE_NS_MIN, MESSAGE_NS_MAX), post)
+  } else {
+    post()
+  }
   return 0
 }
 

@@ -7,6 +7,8 @@ import { checkTopology, type SimTopology, simTopology } from './topology.ts'
 export interface SimTraceEntry {
   /** Virtual time. */
   readonly timeNs: number
+  /** The thread whose ring it was on, as {@link SimKernel.threadId} says. */
+  readonly threadId: number
   /** The opcode's name, without its prefix: `READ`. */
   readonly operation: string
   /** What it was done to: `fd 10001 file '/tmp/a'`, paths, an address; empty where there is nothing. */

@@ -13,6 +13,8 @@ export interface RegisteredBuffer {
 
 /** What requests know of the ring that they came from. */
 export interface RequestRing {
+  /** The thread that made it. */
+  readonly threadId: number
   /** In the order of submission. */
   readonly inFlight: Set<SimRequest>
   /** Timeouts that end when so many completions were posted. */

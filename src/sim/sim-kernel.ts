@@ -103,6 +103,11 @@ export class SimKernel implements Kernel {
     return this.#core.options.seed
   }
 
+  /** The number of the thread whose kernel this is: what is traced has it. */
+  get threadId(): number {
+    return this.#place.id
+  }
+
   /** The simulated disk, to arrange and check. */
   get files(): FileSystem {
     return this.#core.files
@@ -120,6 +125,31 @@ export class SimKernel implements Kernel {
    */
   crash(): FileSystem {
     return this.#core.files.crash(this.#core.prng)
+  }
+
+  /**
+   * @internal Calls back once the threads have gone so many steps further, or none can go on: between two steps, where
+   * a thread may be ended.
+   */
+  interrupt(stepCount: number, callback: () => void): void {
+    this.#core.threads.interrupt(stepCount, callback)
+  }
+
+  /** @internal Calls back after some virtual time, between two steps of threads; what it returns calls that off. */
+  after(delayNs: number, callback: () => void): () => void {
+    const { clock, threads } = this.#core
+    const event = clock.schedule(delayNs, () => threads.interrupt(0, callback))
+    return () => clock.cancel(event)
+  }
+
+  /** @internal Stands still until `real` has settled: what takes real time is not in the seed. */
+  async during<T>(real: Promise<T>): Promise<T> {
+    const thaw = this.#core.threads.freeze()
+    try {
+      return await real
+    } finally {
+      thaw()
+    }
   }
 
   /** What a process that ends should have given back. */
@@ -147,7 +177,7 @@ export class SimKernel implements Kernel {
   }
 
   setupRing(setup: RingSetup): RingMemory | number {
-    const ring = SimRing.create(this.#core, setup)
+    const ring = SimRing.create(this.#core, this.#place.id, setup)
     if (typeof ring === 'number') return ring
     this.#core.rings.add(ring)
     return ring.memory

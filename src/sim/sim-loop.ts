@@ -58,6 +58,8 @@ export interface SimLoopEvents {
   readonly turnCountMax?: number
   /** The event loop around it. */
   readonly host?: SimHostOptions
+  /** Called, and maybe again, where it sleeps and nothing keeps it alive: a real thread would end. */
+  readonly onUnreferenced?: () => void
 }
 
 /** How far a thread is on its way to sleep: other threads run between any two of these. */
@@ -246,8 +248,12 @@ export class SimLoop implements LoopHost, SimThread {
     main.collect()
     // Unlike a real thread's, its program may go on while it is parked, called by the host of this one.
     const isCalled = this.#isRunnable() || this.#rings.some((ring) => unsubmittedCount(ring) > 0)
-    if (main.readyCount > 0 || isCalled) this.#wake()
-    else this.#syncReference()
+    if (main.readyCount > 0 || isCalled) {
+      this.#wake()
+      return
+    }
+    this.#syncReference()
+    if (!this.isReferenced) this.#events.onUnreferenced?.()
   }
 
   #hasWork(): boolean {

@@ -56,6 +56,7 @@ interface HeldCompletion {
 /** The kernel's side of one ring. */
 export class SimRing extends Description implements RequestRing {
   override readonly label = 'io_uring'
+  readonly threadId: number
   readonly memory: RingMemory
   readonly core: SimCore
   readonly inFlight: Set<SimRequest> = new Set()
@@ -75,8 +76,9 @@ export class SimRing extends Description implements RequestRing {
   #overflow: HeldCompletion[] = []
   #isEntered = false
 
-  private constructor(core: SimCore, flags: number, layout: RingLayout) {
+  private constructor(core: SimCore, threadId: number, flags: number, layout: RingLayout) {
     super()
+    this.threadId = threadId
     this.core = core
     this.#flags = flags
     this.#layout = layout
@@ -96,7 +98,7 @@ export class SimRing extends Description implements RequestRing {
   }
 
   /** A ring, or `-errno`. */
-  static create(core: SimCore, setup: RingSetup): SimRing | number {
+  static create(core: SimCore, threadId: number, setup: RingSetup): SimRing | number {
     const { flags, entryCount, completionCount } = setup
     if (flags & IORING_SETUP_SQPOLL) return -EPERM
     if (flags & ~KNOWN_SETUP_FLAGS) return -EINVAL
@@ -108,7 +110,7 @@ export class SimRing extends Description implements RequestRing {
     if (entryCount > ENTRY_COUNT_MAX && !(flags & IORING_SETUP_CLAMP)) return -EINVAL
     const sqEntryCount = nextPowerOfTwo(Math.min(entryCount, ENTRY_COUNT_MAX))
     const cqEntryCount = nextPowerOfTwo(Math.min(completionCount, 2 * ENTRY_COUNT_MAX))
-    const ring = new SimRing(core, flags, {
+    const ring = new SimRing(core, threadId, flags, {
       sqHead: SQ_HEAD,
       sqTail: SQ_TAIL,
       sqFlags: SQ_FLAGS,

@@ -6,6 +6,9 @@ import { clearImmediate, clearTimeout, setImmediate, setTimeout } from './host-t
 const IDLE_ROUNDS_MAX = 8
 /** How often to look whether the host has given us something to do, when nobody says so. */
 const IDLE_POLL_MS = 1
+/** For how long a thread is without a processor, by the fault of that name. */
+const PAUSE_NS_MIN = 1_000
+const PAUSE_NS_MAX = 20_000_000
 
 /** Why a simulated program can't go on. */
 export type StuckReason =
@@ -22,6 +25,13 @@ export type SimStep =
   | 'turn'
   /** It went a step towards sleep: another may run in between. */
   | 'rest'
+
+/** Somebody to call back between two steps. */
+interface Interrupt {
+  /** How many are to come before that. */
+  stepCount: number
+  readonly callback: () => void
+}
 
 /** A thread of a simulated process: its event loop. */
 export interface SimThread {
@@ -51,15 +61,21 @@ export interface SimThread {
 export class SimThreads {
   readonly #clock: SimClock
   readonly #prng: Prng
+  readonly #pauseProbability: number
   readonly #threads: SimThread[] = []
+  /** Until when threads are without a processor. */
+  readonly #pausedNs = new Map<SimThread, number>()
+  #interrupts: Interrupt[] = []
+  #freezeCount = 0
   #running: SimThread | null = null
   #immediate: NodeJS.Immediate | null = null
   #timer: NodeJS.Timeout | null = null
   #idleRounds = 0
 
-  constructor(clock: SimClock, prng: Prng) {
+  constructor(clock: SimClock, prng: Prng, pauseProbability = 0) {
     this.#clock = clock
     this.#prng = prng
+    this.#pauseProbability = pauseProbability
   }
 
   add(thread: SimThread): void {
@@ -71,12 +87,32 @@ export class SimThreads {
     const index = this.#threads.indexOf(thread)
     assert(index >= 0, 'a thread ends once')
     this.#threads.splice(index, 1)
+    this.#pausedNs.delete(thread)
     if (this.#running === thread) this.#running = null
-    if (this.#threads.length > 0) return
+    if (this.#hasMore) return
     if (this.#immediate !== null) clearImmediate(this.#immediate)
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#immediate = null
     this.#timer = null
+  }
+
+  /**
+   * Stands still, virtual time with it, until what it returns is called: meanwhile something real goes on, such as the
+   * loading of a module, which takes a time that no seed decides.
+   */
+  freeze(): () => void {
+    this.#freezeCount++
+    return () => {
+      assert(this.#freezeCount > 0, 'what is frozen thaws once')
+      if (--this.#freezeCount === 0) this.schedule()
+    }
+  }
+
+  /** Calls back, between two steps, once threads have gone so many of them, or none can go on. */
+  interrupt(stepCount: number, callback: () => void): void {
+    assert(stepCount >= 0, 'nothing is interrupted in the past')
+    this.#interrupts.push({ stepCount, callback })
+    this.schedule()
   }
 
   /** Sees to it that somebody runs soon. */
@@ -94,6 +130,7 @@ export class SimThreads {
   readonly #pump = (): void => {
     this.#immediate = null
     this.#timer = null
+    if (this.#freezeCount > 0) return
     const last = this.#running
     this.#running = null
     const stuck = last?.endTurn() ?? null
@@ -101,19 +138,26 @@ export class SimThreads {
     try {
       isIdle = !this.#run()
     } finally {
-      if (this.#threads.length > 0) this.#continue(isIdle, stuck, last)
+      if (this.#hasMore) this.#continue(isIdle, stuck, last)
     }
+  }
+
+  get #hasMore(): boolean {
+    return this.#threads.length > 0 || this.#interrupts.length > 0
   }
 
   /** Lets threads run up to one's turn; false if none can ever go on. */
   #run(): boolean {
     for (;;) {
+      this.#countStep()
+      if (this.#threads.length === 0) return true
       for (const thread of this.#threads) thread.look()
       const thread = this.#pick()
       if (thread === null) {
-        if (!this.#pass()) return false
+        if (!this.#pass() && !this.#interruptIdle()) return false
         continue
       }
+      if (this.#isPaused(thread)) continue
       this.#running = thread
       if (thread.step() === 'turn') return true
       this.#running = null
@@ -121,16 +165,48 @@ export class SimThreads {
   }
 
   #pick(): SimThread | null {
-    const awake = this.#threads.filter(({ isAwake }) => isAwake)
+    const awake = this.#threads.filter((thread) => thread.isAwake && this.#isRunning(thread))
     if (awake.length === 0) return null
     // A thread of its own uses no random number.
     return awake.length === 1 ? awake[0]! : awake[this.#prng.int(0, awake.length - 1)]!
   }
 
+  /** Whether it has a processor: it is not paused, or no longer. */
+  #isRunning(thread: SimThread): boolean {
+    const untilNs = this.#pausedNs.get(thread)
+    if (untilNs === undefined) return true
+    if (untilNs > this.#clock.nowNs) return false
+    this.#pausedNs.delete(thread)
+    return true
+  }
+
+  /** Whether it loses its processor instead of going on. */
+  #isPaused(thread: SimThread): boolean {
+    if (this.#pauseProbability === 0 || !this.#prng.chance(this.#pauseProbability)) return false
+    const pauseNs = this.#prng.int(PAUSE_NS_MIN, PAUSE_NS_MAX)
+    this.#pausedNs.set(thread, this.#clock.nowNs + pauseNs)
+    return true
+  }
+
+  #countStep(): void {
+    if (this.#interrupts.length === 0) return
+    const isDue = ({ stepCount }: Interrupt): boolean => stepCount === 0
+    const due = this.#interrupts.filter(isDue)
+    this.#interrupts = this.#interrupts.filter((interrupt) => !isDue(interrupt))
+    for (const interrupt of this.#interrupts) interrupt.stepCount--
+    for (const { callback } of due) callback()
+  }
+
+  /** Calls back those who would wait for steps for ever; false if there are none. */
+  #interruptIdle(): boolean {
+    for (const interrupt of this.#interrupts) interrupt.stepCount = 0
+    return this.#interrupts.length > 0
+  }
+
   /** Lets time pass until something happens; false if nothing ever will. */
   #pass(): boolean {
-    const wakeNs = Math.min(...this.#threads.map((thread) => thread.wakeNs))
-    const nextNs = Math.min(this.#clock.nextNs, wakeNs)
+    const untilNs = this.#threads.map((thread) => this.#pausedNs.get(thread) ?? thread.wakeNs)
+    const nextNs = Math.min(this.#clock.nextNs, ...untilNs)
     if (nextNs === Number.POSITIVE_INFINITY) return false
     this.#clock.advanceTo(nextNs)
     return true

@@ -120,9 +120,14 @@ function vectorBytes(sources: TraceSources, request: SimRequest): number | null 
   return typeof views === 'number' ? null : views.reduce((sum, view) => sum + view.length, 0)
 }
 
-/** One line for people: `1000.012345 ms READ fd 10001 file '/tmp/a' offset 0 length 4096 -> 4096`. */
-export function formatTrace(entry: SimTraceEntry): string {
-  const words = [`${(entry.timeNs / NS_PER_MS).toFixed(6)} ms`, entry.operation]
+/**
+ * One line for people: `1000.012345 ms READ fd 10001 file '/tmp/a' offset 0 length 4096 -> 4096`, with the name of the
+ * thread behind the time where there is one to say.
+ */
+export function formatTrace(entry: SimTraceEntry, threadName: string | null = null): string {
+  const words = [`${(entry.timeNs / NS_PER_MS).toFixed(6)} ms`]
+  if (threadName !== null) words.push(`${threadName}:`)
+  words.push(entry.operation)
   if (entry.subject !== '') words.push(entry.subject)
   if (entry.offsetBytes !== null) words.push(`offset ${entry.offsetBytes}`)
   if (entry.lengthBytes !== null) words.push(`length ${entry.lengthBytes}`)

@@ -8,7 +8,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { confine, createDeferred, Executor } from '../../src/executor/index.ts'
 import type { DoorbellAddress, Inbox } from '../../src/reactor/index.ts'
-import { SimKernel } from '../../src/sim/index.ts'
+import { type SimFaults, SimKernel } from '../../src/sim/index.ts'
+import { seedCount } from '../limits.ts'
 
 const ROUNDS = 20
 
@@ -62,11 +63,12 @@ async function runThreads(
   seed: number,
   count: number,
   prepare: (threads: Threads) => readonly (() => Promise<void>)[],
+  faults: SimFaults = {},
 ): Promise<void> {
   const stuck = createDeferred<never>()
   const onStuck = (reason: string): void =>
     stuck.reject(new Error(`seed ${seed} is stuck: ${reason}`))
-  const kernel = new SimKernel({ seed }, { onStuck, turnCountMax: 100_000 })
+  const kernel = new SimKernel({ seed, faults }, { onStuck, turnCountMax: 100_000 })
   const executors = Array.from({ length: count }, (_, index) => {
     const options = { name: `shard ${index}`, ringDepth: 8, ioMemoryBytes: 1 << 16 }
     const executor = new Executor({ ...options, kernel: index === 0 ? kernel : kernel.thread() })
@@ -102,6 +104,11 @@ for (const count of [2, 4]) {
     for (let seed = 0; seed < 100; seed++) await runThreads(seed, count, passAround)
   })
 }
+
+test('simulated threads lose no message whose doorbell comes late, or while they have no processor', async () => {
+  const faults = { lateMessage: 0.3, delay: 0.1, threadPause: 0.05 }
+  for (let seed = 0; seed < seedCount(60); seed++) await runThreads(seed, 3, passAround, faults)
+})
 
 test('many simulated threads send to one at the same time', async () => {
   for (let seed = 0; seed < 50; seed++) {
