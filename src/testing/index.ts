@@ -18,4 +18,5 @@ export {
 } from '../sim/index.ts'
 export { contract } from './contract.ts'
 export { replayCommand, seeds } from './replay.ts'
-export { type Simulation, type SimulationOptions, simulate } from './simulation.ts'
+export { simulate } from './simulation.ts'
+export type { Simulation, SimulationOptions } from './simulation-run.ts'

@@ -1,8 +1,11 @@
-import type { Executor, LoggedTask, WaitLog } from '../executor/index.ts'
+import type { LoggedTask, WaitLog } from '../executor/index.ts'
 import { hasFakeTimers, type SimKernel } from '../sim/index.ts'
 import { firstSite, formatSite } from './call-site.ts'
+import type { SimulatedThread, SimulatedThreads } from './simulated-threads.ts'
 
 const TASKS_SHOWN_MAX = 12
+/** So many of each thread, however many there are. */
+const TASKS_OF_THREAD_MIN = 3
 const REQUESTS_SHOWN_MAX = 12
 /** What any output of a program opens: no sign of anything that it waits for. */
 const UNSUSPICIOUS = new Set(['TTYWrap', 'PipeWrap', 'WriteWrap', 'MessagePort'])
@@ -23,25 +26,38 @@ export function readHostResources(): HostResources {
 /** What a report is made of. */
 export interface StuckProgram {
   readonly kernel: SimKernel
-  readonly executor: Executor
-  readonly log: WaitLog
+  readonly threads: Pick<SimulatedThreads, 'living' | 'areMany' | 'log'>
   /** Whether nothing moves any more; else it has had too many turns. */
   readonly isIdle: boolean
   /** What of Node's was under way before the program began. */
   readonly hostResources: HostResources
 }
 
-/** Which tasks wait for what, what the kernel has in its hands, and what simulation does not cover. */
+/** Which tasks of which thread wait for what, what the kernel has in its hands, and what simulation does not cover. */
 export function describeWaits(program: StuckProgram): string {
-  const { executor, kernel, log } = program
-  const tasks = log.tasks().filter(({ queue }) => queue.owner === executor)
-  const lines = tasks.slice(0, TASKS_SHOWN_MAX).map((task) => describeTask(task, program))
-  if (tasks.length > TASKS_SHOWN_MAX) lines.push(`and ${tasks.length - TASKS_SHOWN_MAX} more`)
+  const { kernel, threads } = program
+  const { living } = threads
+  const shownMax = Math.max(TASKS_OF_THREAD_MIN, Math.floor(TASKS_SHOWN_MAX / living.length))
+  const lines = living.flatMap((thread) => describeThread(thread, program, shownMax))
   lines.push(describeRequests(kernel), ...hintsOf(program.hostResources))
   return lines.map((line) => `\n  ${line}`).join('')
 }
 
-function describeTask(task: LoggedTask, { log, isIdle }: StuckProgram): string {
+function describeThread(
+  thread: SimulatedThread,
+  { threads, isIdle }: StuckProgram,
+  shownMax: number,
+): string[] {
+  const { log, areMany } = threads
+  const tasks = log.tasks().filter(({ queue }) => queue.owner === thread.executor)
+  const lines = tasks.slice(0, shownMax).map((task) => describeTask(task, log, isIdle))
+  if (tasks.length > shownMax) lines.push(`and ${tasks.length - shownMax} more`)
+  if (!areMany) return lines
+  if (tasks.length === 0) lines.push('no task')
+  return lines.map((line) => `${thread.name}: ${line}`)
+}
+
+function describeTask(task: LoggedTask, log: WaitLog, isIdle: boolean): string {
   const waits = log.waitsOf(task).map(({ action, stack }) => {
     const site = firstSite(stack)
     return site === null ? `to ${action}` : `to ${action} (${formatSite(site)})`
