@@ -14,6 +14,7 @@ import { nopBenchmark } from './nop.bench.ts'
 import { queuesBenchmark } from './queues.bench.ts'
 import { read4kBenchmark } from './read4k.bench.ts'
 import { formatJsonRow, formatTable } from './report.ts'
+import { spawnBenchmark } from './spawn.bench.ts'
 import { taskBenchmark } from './task.bench.ts'
 
 const BENCHMARKS: readonly Benchmark[] = [
@@ -25,6 +26,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   busyBenchmark,
   queuesBenchmark,
   channelBenchmark,
+  spawnBenchmark,
 ]
 
 const HELP = `Usage: npm run bench -- <name>... [options]

@@ -1,0 +1,20 @@
+/** spawn THREADS BATCH: pools of that many shards, each started, run and ended, until there were so many threads. */
+
+import { ExecutorPool } from '../../src/runtime/index.ts'
+import { PoolPlacement } from '../../src/topology/index.ts'
+
+const [threadCount, batch] = process.argv.slice(2).map(Number) as [number, number]
+const module = new URL('./spawn-shard.js', import.meta.url)
+const placement = PoolPlacement.unbound(batch)
+
+await run()
+const from = process.hrtime.bigint()
+for (let count = 0; count < threadCount; count += batch) await run()
+const elapsedMs = Number(process.hrtime.bigint() - from) / 1e6
+process.stdout.write(`${JSON.stringify({ msPerThread: elapsedMs / threadCount })}\n`)
+
+async function run(): Promise<void> {
+  const pool = await ExecutorPool.start<undefined, number>({ module, placement })
+  const results = await pool.results()
+  if (results.some((result, id) => result !== id)) throw new Error('Cannot count what did not run')
+}
