@@ -95,7 +95,8 @@ export class ExecutorPool<Result = unknown> {
     const port = this.#createPort()
     this.#slots = sets.map((cpus, id) => {
       const memoryNodes = this.#asksForNodes ? topology.memoryNodesOf(cpus) : []
-      return new ShardSlot(port, { id, name: `${options.name}-${id}`, cpus, memoryNodes })
+      const name = options.ofShard?.(id).name ?? `${options.name}-${id}`
+      return new ShardSlot(port, { id, name, cpus, memoryNodes })
     })
     const observe = (): void => {
       this.#isObserved = true
@@ -116,7 +117,14 @@ export class ExecutorPool<Result = unknown> {
   ): Promise<ExecutorPool<Result>> {
     const checked = checkPoolOptions(options)
     refuseRecursion(checked.module)
-    const pool = new ExecutorPool<Result>(checked)
+    return await ExecutorPool.startChecked(checked)
+  }
+
+  /** @internal */
+  static async startChecked<Result>(
+    options: CheckedPoolOptions<Result>,
+  ): Promise<ExecutorPool<Result>> {
+    const pool = new ExecutorPool<Result>(options)
     await pool.#start()
     return pool
   }
@@ -239,7 +247,8 @@ export class ExecutorPool<Result = unknown> {
   }
 
   #startThread(slot: ShardSlot, events: ThreadEvents): Bound<ShardThread> {
-    const { module, argument, executor, heap, env, execArgv } = this.#options
+    const { module, entry, argument, heap, env, execArgv, ofShard } = this.#options
+    const executor = ofShard?.(slot.id).executor ?? this.#options.executor
     const { id, name, generation, cpus, memoryNodes } = slot
     const program = {
       id,
@@ -247,6 +256,7 @@ export class ExecutorPool<Result = unknown> {
       generation,
       name,
       module,
+      ...(entry !== undefined && { entry }),
       argument,
       cpus: [...cpus],
       node: cpus.node,

@@ -1,3 +1,15 @@
+export { Context } from './context.ts'
+export { Driver } from './driver.ts'
+export {
+  type ContextPlan,
+  type DriverKind,
+  type DriverLayout,
+  type DriverPlan,
+  dedicatedCores,
+  hybridPerCore,
+  splitSiblings,
+} from './driver-layout.ts'
+export { type DriverLoad, type DriverPolicy, leastBusy } from './driver-policy.ts'
 /** @internal How a simulation starts threads of its own, and runs a shard on them. */
 export { recordError, reviveError } from './error-record.ts'
 export { ExecutorPool, type StopOptions } from './executor-pool.ts'
@@ -5,17 +17,16 @@ export type { ExecutorPoolOptions, ShardEnded } from './pool-options.ts'
 export type { RestartOptions } from './restart-policy.ts'
 /** @internal */
 export { runShard } from './run-shard.ts'
+export { Runtime, type RuntimeOptions } from './runtime.ts'
 export { Shard, type ShardMain } from './shard.ts'
 export type { ShardExit } from './shard-exit.ts'
 export { ShardHandle } from './shard-handle.ts'
+export type { HeapOptions, ShardExecutorOptions, ShardPeer, WorkPriority } from './shard-options.ts'
 export type { ShardState } from './shard-slot.ts'
 /** @internal */
 export type {
   FromShard,
-  HeapOptions,
-  ShardExecutorOptions,
   ShardHost,
-  ShardPeer,
   ShardProgram,
   ShardReport,
   ShardThread,
@@ -27,3 +38,4 @@ export type {
 } from './shard-thread.ts'
 /** @internal */
 export { currentThreadStarter, provideThreadStarter } from './thread-starter.ts'
+export type { PickOptions, Work, WorkOptions } from './work.ts'

@@ -1,7 +1,4 @@
-import { isAbsolute } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import {
-  isUrl,
   optionNames,
   validateDurationMs,
   validateFunction,
@@ -11,10 +8,11 @@ import {
   wrongType,
 } from '../base/index.ts'
 import { CpuSet, PoolPlacement } from '../topology/index.ts'
+import { checkModule } from './module-url.ts'
 import { checkRestart, type RestartOptions, type RestartPolicy } from './restart-policy.ts'
 import type { ShardExit } from './shard-exit.ts'
 import type { ShardHandle } from './shard-handle.ts'
-import type { HeapOptions, ShardExecutorOptions } from './shard-thread.ts'
+import type { HeapOptions, ShardExecutorOptions } from './shard-options.ts'
 
 /** A shard has ended. */
 export interface ShardEnded<Result = unknown> {
@@ -114,6 +112,13 @@ export interface CheckedPoolOptions<Result> {
   readonly startTimeoutMs: number
   readonly helperCpus: CpuSet | undefined
   readonly onExit: ((ended: ShardEnded<Result>) => void) | undefined
+  /** The export to call; the default one if not given. */
+  readonly entry?: string
+  /** What is different for each shard. */
+  readonly ofShard?: (id: number) => {
+    readonly name: string
+    readonly executor: ShardExecutorOptions
+  }
 }
 
 const ACTION = 'start a pool'
@@ -137,7 +142,7 @@ export function checkPoolOptions<Argument, Result>(
   validateDurationMs(ACTION, 'startTimeoutMs', startTimeoutMs)
   if (onExit !== undefined) validateFunction(ACTION, 'onExit', onExit)
   return {
-    module: checkModule(options.module),
+    module: checkModule(ACTION, options.module),
     argument: checkArgument(options.argument),
     shardCount: shards,
     placement,
@@ -151,18 +156,6 @@ export function checkPoolOptions<Argument, Result>(
     helperCpus,
     onExit,
   }
-}
-
-/** The URL of a module. */
-function checkModule(module: unknown): string {
-  if (isUrl(module)) return module.href
-  validateString(ACTION, 'module', module)
-  if (isAbsolute(module)) return pathToFileURL(module).href
-  if (/^(?:file|data|node):/.test(module)) return module
-  // From where a relative one starts, nobody could tell: the caller's module, or the working directory.
-  throw new TypeError(
-    `Cannot ${ACTION} as module must be a URL or an absolute path, such as new URL('./shard.js', import.meta.url): current value is ${JSON.stringify(module)}`,
-  )
 }
 
 /** Each shard clones it again; here it is found before any of them has started. */

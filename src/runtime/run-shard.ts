@@ -3,6 +3,7 @@ import type { Executor } from '../executor/index.ts'
 import type { Kernel } from '../kernel/index.ts'
 import { recordError } from './error-record.ts'
 import { Shard, type ShardMain } from './shard.ts'
+import { ShardCalls } from './shard-calls.ts'
 import type { ShardHost, ShardProgram, ShardReport, ToShard } from './shard-thread.ts'
 
 const MASK_BYTES = 8192
@@ -15,11 +16,17 @@ export function runShard(host: ShardHost, program: ShardProgram): void {
   new ShardRun(host, program).start()
 }
 
+/** A module as CommonJS has it. */
+interface ShardModule {
+  readonly default?: unknown
+}
+
 class ShardRun {
   readonly #host: ShardHost
   readonly #program: ShardProgram
   readonly #shard: Shard
   #executor: Executor | null = null
+  #calls: ShardCalls | null = null
   #main: ShardMain | null = null
   #state: 'starting' | 'ready' | 'running' | 'done' | 'ending' = 'starting'
   #cancelClose: (() => void) | null = null
@@ -40,6 +47,7 @@ class ShardRun {
       this.#refuse(error)
       return
     }
+    this.#calls = new ShardCalls(this.#host, this.#executor)
     const { defaultQueue } = this.#executor
     this.#executor
       .spawnInto(defaultQueue, () => this.#load(), `${name}: load`)
@@ -50,14 +58,14 @@ class ShardRun {
   }
 
   async #load(): Promise<void> {
-    const { module } = this.#program
-    const exports = (await this.#host.load(module)) as { default?: unknown }
+    const { module, entry = 'default' } = this.#program
+    const exports = (await this.#host.load(module)) as Record<string, unknown>
+    const found = exports[entry]
     // A module of CommonJS that was compiled from one of ECMAScript has its default export one level deeper.
-    const found = exports.default as { default?: unknown } | undefined
-    const main = typeof found === 'function' ? found : found?.default
+    const main = typeof found === 'function' ? found : (found as ShardModule | undefined)?.default
     if (typeof main !== 'function') {
       throw new TypeError(
-        `Cannot run a shard as the default export of ${module} must be a function: it is ${describeExport(found)}`,
+        `Cannot run a shard as the ${entry === 'default' ? 'default export' : `export '${entry}'`} of ${module} must be a function: it is ${describeExport(found)}`,
       )
     }
     this.#main = main as ShardMain
@@ -88,6 +96,12 @@ class ShardRun {
         return
       case 'stop':
         this.#stop(message.closeAfterMs)
+        return
+      case 'call':
+        this.#calls!.begin(message)
+        return
+      case 'cancelCall':
+        this.#calls!.cancel(message.id)
     }
   }
 
@@ -119,7 +133,7 @@ class ShardRun {
     this.#state = 'done'
     // From now on the thread lives as long as what the program has left in its event loop.
     this.#host.setReferenced(false)
-    if (this.#shard.stopReason !== null) void this.#end(0)
+    if (this.#shard.stopReason !== null) void this.#calls!.whenIdle().then(() => this.#end(0))
   }
 
   #fail(error: unknown, isClosed: boolean): void {
@@ -134,7 +148,8 @@ class ShardRun {
     this.#shard.stop()
     const end = (): void => void this.#end(0)
     // A program that never asked for its signal would wait for ever.
-    if (this.#shard.isSignalTaken) this.#cancelClose = this.#host.setTimer(closeAfterMs, end)
+    if (this.#shard.isSignalTaken || this.#calls!.count > 0)
+      this.#cancelClose = this.#host.setTimer(closeAfterMs, end)
     else end()
   }
 
@@ -163,7 +178,7 @@ function reportPlace(kernel: Kernel, executor: Executor, asksForNodes: boolean):
   const mask = new Uint8Array(MASK_BYTES)
   const lengthBytes = kernel.getAffinity(0, mask)
   return {
-    executorId: 0,
+    executorId: executor.doorbell.address,
     cpus: lengthBytes > 0 ? numbersOfMask(mask.subarray(0, lengthBytes)) : null,
     memoryNodes: asksForNodes ? findNodes(kernel, executor) : null,
   }

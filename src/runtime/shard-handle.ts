@@ -1,5 +1,6 @@
-import { showAs } from '../base/index.ts'
+import { RuntimeError, showAs } from '../base/index.ts'
 import type { CpuSet } from '../topology/index.ts'
+import type { CallBoard } from './call-board.ts'
 import type { ShardExit } from './shard-exit.ts'
 import type { ShardSlot, ShardState } from './shard-slot.ts'
 
@@ -73,6 +74,20 @@ export class ShardHandle<Result = unknown> {
   /** What the kernel refused as the thread was bound; it runs all the same. */
   get refusals(): readonly Error[] {
     return this.#slot.refusals
+  }
+
+  /** @internal */
+  get calls(): CallBoard {
+    return this.#slot.calls
+  }
+
+  /** @internal @throws {RuntimeError} `ERR_SHARD_FAILED` */
+  assertRunning(action: string): void {
+    if (this.state === 'running') return
+    throw new RuntimeError(
+      'ERR_SHARD_FAILED',
+      `Cannot ${action} as '${this.name}' must be running: it is ${this.state}`,
+    )
   }
 
   /**

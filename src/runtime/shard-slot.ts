@@ -1,11 +1,12 @@
 import { assert } from '../base/index.ts'
 import { createDeferred, type Deferred } from '../executor/index.ts'
 import type { CpuSet } from '../topology/index.ts'
+import { CallBoard } from './call-board.ts'
 import { reviveError } from './error-record.ts'
-import { errorOf, explainEnd, type ShardExit } from './shard-exit.ts'
+import { describeExit, errorOf, explainEnd, type ShardExit } from './shard-exit.ts'
+import type { ShardPeer } from './shard-options.ts'
 import type {
   FromShard,
-  ShardPeer,
   ShardReport,
   ShardThread,
   ThreadEnd,
@@ -62,6 +63,8 @@ export class ShardSlot {
   failures: readonly number[] = []
   /** Its last end. */
   readonly ended: Deferred<ShardExit> = createDeferred()
+  /** What its present thread has been asked to do. */
+  readonly calls: CallBoard = new CallBoard((message) => this.post(message))
   readonly #port: SlotPort
   #thread: ShardThread | null = null
   #starting: Deferred<void> | null = null
@@ -179,6 +182,10 @@ export class ShardSlot {
         return
       case 'threw':
         this.#outcome = message
+        return
+      case 'answered':
+      case 'failed':
+        this.calls.settle(message)
     }
   }
 
@@ -209,6 +216,7 @@ export class ShardSlot {
     this.#cancelTimer = null
     const exit = this.#explain(end)
     this.lastExit = exit
+    this.calls.failAll(this.name, describeExit(exit))
     const waiting = this.#whenThreadEnds
     this.#whenThreadEnds = []
     const starting = this.#starting

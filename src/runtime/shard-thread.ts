@@ -5,21 +5,7 @@
 import type { Executor, ExecutorOptions } from '../executor/index.ts'
 import type { Cpu } from '../topology/index.ts'
 import type { ErrorRecord } from './error-record.ts'
-
-/** Sizes of a shard's heap, in MiB; Node's own where not given. */
-export interface HeapOptions {
-  /** What lives long: above it the shard ends with `outOfMemory`. */
-  readonly oldMiB?: number
-  /** What was made just now. A large one makes collections rare, and each of them no dearer: what is dead costs nothing. */
-  readonly youngMiB?: number
-  /** Compiled code. */
-  readonly codeMiB?: number
-  /** The stack; 4 if not given. */
-  readonly stackMiB?: number
-}
-
-/** Options of a shard's executor: plain data, since they cross to its thread. */
-export type ShardExecutorOptions = Omit<ExecutorOptions, 'kernel' | 'name' | 'detectStalls'>
+import type { HeapOptions, ShardExecutorOptions, ShardPeer, WorkPriority } from './shard-options.ts'
 
 /** What a shard is to be and to run: plain data. */
 export interface ShardProgram {
@@ -29,8 +15,10 @@ export interface ShardProgram {
   readonly generation: number
   /** For the thread, its executor and messages: `pool-2`. */
   readonly name: string
-  /** URL of the module with the default export. */
+  /** Its URL. */
   readonly module: string
+  /** The export to call; the default one if not given. */
+  readonly entry?: string
   readonly argument: unknown
   readonly cpus: readonly Cpu[]
   /** The NUMA node of all its processors, or null. */
@@ -38,15 +26,6 @@ export interface ShardProgram {
   readonly executor: ShardExecutorOptions
   /** Whether to ask the kernel where its memory is. */
   readonly asksForNodes: boolean
-}
-
-/** A shard as the others know it. */
-export interface ShardPeer {
-  readonly id: number
-  readonly generation: number
-  readonly name: string
-  /** By which its executor is rung; 0 while it has none. */
-  readonly executorId: number
 }
 
 /** Where a shard came to be, as the kernel said on its own thread. */
@@ -66,6 +45,17 @@ export type ToShard =
   | { readonly kind: 'peer'; readonly peer: ShardPeer }
   /** Come to an end; the executor is closed after that time, if the program has not ended before. */
   | { readonly kind: 'stop'; readonly closeAfterMs: number }
+  /** Run a function as a task, and answer by its number. */
+  | {
+      readonly kind: 'call'
+      readonly id: number
+      readonly module: string
+      readonly name: string
+      readonly argument: unknown
+      readonly priority: WorkPriority
+    }
+  /** Its answer is not wanted any more; it is answered all the same. */
+  | { readonly kind: 'cancelCall'; readonly id: number }
 
 /** From a shard to its pool. */
 export type FromShard =
@@ -76,6 +66,9 @@ export type FromShard =
   | { readonly kind: 'returned'; readonly value: unknown }
   /** Its function has thrown; the thread ends. `isStop` if it did so because it was stopped. */
   | { readonly kind: 'threw'; readonly error: ErrorRecord; readonly isStop: boolean }
+  /** What a call came to. */
+  | { readonly kind: 'answered'; readonly id: number; readonly value: unknown }
+  | { readonly kind: 'failed'; readonly id: number; readonly error: ErrorRecord }
 
 /** How a thread is started. */
 export interface ThreadOptions {
@@ -102,7 +95,11 @@ export interface ThreadEvents {
 
 /** A thread, seen from its pool. */
 export interface ShardThread {
-  /** Sends to {@link ShardHost.listen}; to one that has ended, nothing. */
+  /**
+   * Sends to {@link ShardHost.listen}; to one that has ended, nothing.
+   *
+   * @throws for what cannot be cloned; then nothing was sent.
+   */
   post(message: ToShard): void
   /** Ends it, whatever it does; {@link ThreadEvents.onEnd} follows. Once is enough. */
   terminate(): void

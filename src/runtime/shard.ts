@@ -1,6 +1,7 @@
 import { RuntimeError, showAs } from '../base/index.ts'
 import { CpuSet } from '../topology/index.ts'
-import type { ShardPeer, ShardProgram } from './shard-thread.ts'
+import type { ShardPeer } from './shard-options.ts'
+import type { ShardProgram } from './shard-thread.ts'
 
 /** The default export of a shard's module: what each shard runs, with what it is given. */
 export type ShardMain<Argument = unknown, Result = unknown> = (

@@ -1,8 +1,8 @@
 import { type ResourceLimits, Worker } from 'node:worker_threads'
 import { assert } from '../base/index.ts'
+import type { HeapOptions } from './shard-options.ts'
 import type {
   FromShard,
-  HeapOptions,
   ShardThread,
   ThreadEvents,
   ThreadOptions,

@@ -367,6 +367,19 @@ test('two pools, and a pool within a shard, go on beside each other', LIMIT, asy
   assert.deepEqual(await second.results(), ['pool-0'])
 })
 
+test('shards know each other by the numbers of their executors', LIMIT, async () => {
+  await using pool = await start(
+    { do: '' },
+    { module: moduleOf('export default ({ peers }) => peers.map(({ executorId }) => executorId)') },
+  )
+
+  const [first, second] = (await pool.results()) as number[][]
+
+  assert.deepEqual(first, second)
+  assert.equal(new Set(first).size, 2)
+  assert.ok(first!.every((id) => id > 0))
+})
+
 test('env and execArgv reach the shards', LIMIT, async () => {
   await using pool = await start(
     { do: '' },
