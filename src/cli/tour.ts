@@ -1,5 +1,6 @@
 import { availableParallelism, cpus, loadavg, release } from 'node:os'
 import { MIB } from '../base/index.ts'
+import { CpuSet } from '../topology/index.ts'
 import { type Command, UsageError } from './command.ts'
 import { countState, type Examination, examine, findingsOf } from './doctor/examine.ts'
 import { type Style, styleOf, wrap } from './style.ts'
@@ -7,7 +8,15 @@ import { choosePlace, createFile, type Place, PlaceError } from './tour/place.ts
 import { createProgress, type Progress } from './tour/progress.ts'
 import { formatStep, ratioOf, type Step } from './tour/report.ts'
 import { Side, SideError } from './tour/side.ts'
-import { type Bench, type Pace, runFiles, runLatency, runShares, runSockets } from './tour/steps.ts'
+import {
+  type Bench,
+  type Pace,
+  runCores,
+  runFiles,
+  runLatency,
+  runShares,
+  runSockets,
+} from './tour/steps.ts'
 import { readVersion } from './version.ts'
 
 const FLAGS = {
@@ -53,7 +62,7 @@ export const tour: Command<typeof FLAGS> = {
   summary: 'what percore does on this machine next to Node alone, in half a minute',
   description: wrap(
     'Checks the kernel, writes a file of 256 MiB and reads it at random, echoes over TCP, runs task ' +
-      'queues at 2:1 and urgent work beside busy work; each next to what Node does by itself, measured ' +
+      'queues at 2:1 and urgent work beside busy work, and uses all processors; each next to what Node does by itself, measured ' +
       'in turn, medians of three. The file is put into ./build or a temporary folder, and removed.',
   ),
   flags: FLAGS,
@@ -121,7 +130,8 @@ async function runSteps(
   try {
     const files = await runFiles(bench, place)
     remove()
-    return [files, await runSockets(bench), await runShares(bench), await runLatency(bench)]
+    const steps = [files, await runSockets(bench), await runShares(bench), await runLatency(bench)]
+    return CpuSet.allowed().size < 2 ? steps : [...steps, await runCores(bench)]
   } finally {
     progress.clear()
     percore[Symbol.dispose]()

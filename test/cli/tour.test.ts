@@ -18,6 +18,7 @@ import { nextDueMs, PERIOD_MS, percentile, remainingMs } from '../../src/cli/tou
 import { choosePlace, createFile, PlaceError } from '../../src/cli/tour/place.ts'
 import { formatFigure, ratioOf, type Step } from '../../src/cli/tour/report.ts'
 import { EPERM } from '../../src/kernel/index.ts'
+import { CpuSet } from '../../src/topology/index.ts'
 import { buildRefuser, commandLine, makeFolder, needsCompiler, percore } from './support.ts'
 
 interface Document {
@@ -40,7 +41,7 @@ test('tour --quick --json has every step, with figures, and removes its file', (
   assert.ok(document.doctor.length > 0)
   assert.deepEqual(
     document.steps.map(({ id }) => id),
-    ['files', 'sockets', 'shares', 'latency'],
+    ['files', 'sockets', 'shares', 'latency', ...(CpuSet.allowed().size < 2 ? [] : ['cores'])],
   )
   for (const row of document.steps.flatMap(({ rows }) => rows)) {
     assert.ok(Number.isFinite(row.percore) && row.percore >= 0, row.what)

@@ -51,12 +51,24 @@ export interface StartDelayResult {
 }
 
 /** The measures, by name; not every side has all. */
+/** Units of work per second, on one processor and on all of them. */
+export interface CoresResult {
+  readonly processorCount: number
+  readonly aloneRate: number
+  readonly togetherRate: number
+}
+
+export interface CoresArgs {
+  readonly durationMs: number
+}
+
 export interface Measures {
   write(args: WriteArgs): Promise<{ readonly seconds: number; readonly isDirect: boolean }>
   reads(args: ReadArgs): Promise<Rate>
   echo(args: EchoArgs): Promise<Rate>
   shares(args: SharesArgs): Promise<SharesResult>
   startDelay(args: StartDelayArgs): Promise<StartDelayResult>
+  cores(args: CoresArgs): Promise<CoresResult>
 }
 
 export const BLOCK_BYTES = 4096

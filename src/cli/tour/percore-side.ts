@@ -4,11 +4,14 @@ import { MIB, NS_PER_MS } from '../../base/index.ts'
 import { createTaskQueue, needPreempt, spawnInto, yieldNow } from '../../executor/index.ts'
 import { DirectFile, type Lease } from '../../io/index.ts'
 import { TcpListener, TcpStream } from '../../net/index.ts'
+import { Runtime } from '../../runtime/index.ts'
 import { sleep } from '../../time/index.ts'
 import { answerOrders } from './answers.ts'
 import {
   BLOCK_BYTES,
   BURST_MS,
+  type CoresArgs,
+  type CoresResult,
   checkBlock,
   type EchoArgs,
   fillBlock,
@@ -31,7 +34,7 @@ import {
 const PIECE_BYTES = MIB
 const WRITERS = 8
 
-answerOrders({ write, reads, echo, shares, startDelay })
+answerOrders({ write, reads, echo, shares, startDelay, cores })
 
 async function write(args: WriteArgs): Promise<{ seconds: number; isDirect: boolean }> {
   const options = { read: true, write: true, fallback: 'buffered' } as const
@@ -185,4 +188,24 @@ async function startOnTime(clock: { readonly untilMs: number }): Promise<number[
     delaysMs.push(performance.now() - dueMs)
   }
   return delaysMs
+}
+
+/** A thread on each processor, first one at work, then all. */
+async function cores({ durationMs }: CoresArgs): Promise<CoresResult> {
+  const runtime = await Runtime.start({
+    layout: ({ cpus }) =>
+      cpus.ids.map((id) => ({ kind: 'task', cpus: cpus.filter((cpu) => cpu.id === id) })),
+  })
+  try {
+    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+    const module = new URL(`./cores-work.${extension}`, import.meta.url)
+    const work = { module, name: 'workFor', argument: durationMs }
+    const { drivers } = runtime
+    const aloneRate = await drivers[0]!.run<number>(work)
+    const rates = await Promise.all(drivers.map((driver) => driver.run<number>(work)))
+    const togetherRate = rates.reduce((sum, rate) => sum + rate, 0)
+    return { processorCount: drivers.length, aloneRate, togetherRate }
+  } finally {
+    await runtime.stop()
+  }
 }

@@ -12,7 +12,7 @@ export interface Row {
 
 /** One part of the tour. */
 export interface Step {
-  readonly id: 'files' | 'sockets' | 'shares' | 'latency'
+  readonly id: 'files' | 'sockets' | 'shares' | 'latency' | 'cores'
   readonly title: string
   /** What was done, and how. */
   readonly description: string

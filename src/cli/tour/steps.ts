@@ -147,6 +147,24 @@ export async function runLatency(bench: Bench): Promise<Step> {
   }
 }
 
+/** All processors: what they do together, beside what one does. */
+export async function runCores({ percore, pace, progress }: Bench): Promise<Step> {
+  progress.part('Working on all processors')
+  const args = { durationMs: pace.sharesMs / 2 }
+  const { processorCount, aloneRate, togetherRate } = await percore.measure('cores', args)
+  return {
+    id: 'cores',
+    title: 'Cores',
+    description: `A thread with an executor on each of ${processorCount} processors, bound to it, as percore/runtime starts them: units of busy work of about 10 us, on one of them alone, then on all at once.`,
+    rows: [
+      alone('Work done by one', 'units/s', aloneRate),
+      alone(`Work done by all ${processorCount}`, 'units/s', togetherRate),
+      alone('All beside one', ': 1', togetherRate / aloneRate),
+    ],
+    notes: [],
+  }
+}
+
 /** Warms both sides up, then measures them in turn, again and again. */
 async function interleave<K extends Shared>(
   { percore, node, pace, progress }: Bench,
