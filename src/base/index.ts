@@ -1,6 +1,7 @@
 export { AssertionError, assert, unreachable } from './assert.ts'
 export { DeadlineHeap } from './deadline-heap.ts'
 export { isDebugging } from './debug.ts'
+export { type ErrorRecord, recordError, reviveError } from './error-record.ts'
 export {
   KernelError,
   type KernelErrorContext,
