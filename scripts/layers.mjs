@@ -7,7 +7,10 @@ export const LAYERS = [
   { folders: ['ring'], purpose: 'one io_uring: entries out, completions in, buffer rings' },
   { folders: ['reactor'], purpose: 'the rings of a thread, timers, wakes, parking, cancel' },
   { folders: ['executor'], purpose: 'tasks, task queues, shares, latency, preemption' },
-  { folders: ['sync', 'time', 'channels', 'streams'], purpose: 'what tasks wait on' },
+  {
+    folders: ['sync', 'time', 'channels', 'streams', 'blocking'],
+    purpose: 'what tasks wait on; threads for what blocks',
+  },
   { folders: ['io', 'net'], purpose: 'files; sockets' },
   { folders: ['runtime'], purpose: 'executors on many threads: pools, contexts, drivers' },
   {

@@ -221,6 +221,12 @@ export interface Kernel extends MachinePort, FileCalls, SocketCalls {
   /** A number from 0 to 1, without 1, for programs; not for secrets. */
   random(): number
 
+  /**
+   * In simulation only: lets neither turns nor virtual time pass until that has settled, for what the host does in its own
+   * time and must not show in the run.
+   */
+  during?<T>(real: Promise<T>): Promise<T>
+
   /** The executors of this process. */
   readonly directory: Directory
   /**
