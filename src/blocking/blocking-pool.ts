@@ -19,6 +19,7 @@ import {
   WaitList,
   type WaitOptions,
 } from '../executor/index.ts'
+import { Lease } from '../memory/index.ts'
 import { PoolPlacement, Topology } from '../topology/index.ts'
 import { Job } from './job.ts'
 import type {
@@ -431,6 +432,11 @@ function checkOptions(
   options: BlockingCallOptions | undefined,
 ): BlockingCallOptions {
   if (!Array.isArray(values)) throw wrongType(ACTION, 'values', 'an array of arguments', values)
+  for (const value of values) {
+    // A clone of it would be an empty object.
+    if (value instanceof Lease)
+      throw wrongType(ACTION, 'values', 'cloneable: lease.bytes is', value)
+  }
   if (options === undefined) return {}
   validateOptions(ACTION, options, CALL_NAMES)
   const { transfer, terminate, refuseWhenFull } = options

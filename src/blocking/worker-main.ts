@@ -1,6 +1,7 @@
 /** What a `Worker` of a {@link BlockingPool} runs: one request after the other. */
 import { MessagePort, parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import { assert, recordError } from '../base/index.ts'
+import { Lease } from '../memory/index.ts'
 import type { BlockingReply, ToBlockingThread } from './protocol.ts'
 import { loadFunction, notCloneable } from './run-request.ts'
 import { markBlockingThread } from './thread-state.ts'
@@ -39,6 +40,8 @@ function receive(input: Run['input']): readonly unknown[] {
 }
 
 function reply(value: unknown): void {
+  // A clone of it would be an empty object.
+  if (value instanceof Lease) throw notCloneable(new TypeError('a lease is not, lease.bytes is'))
   try {
     const transfer = [...transfersOf(value)]
     pool.postMessage({ kind: 'returned', value } satisfies BlockingReply, transfer)

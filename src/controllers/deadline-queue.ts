@@ -143,6 +143,7 @@ export class DeadlineQueue {
    *
    * Its time counts from now, also while it waits. Cancelling the task withdraws it, or cancels its
    * work once that runs; what comes behind it goes on then, as it does when work fails.
+   * Work that awaits what it pushes to its own queue waits for ever, since that comes behind it.
    *
    * @throws {TypeError | RangeError} for a source of the wrong kind, and if it should be done before what was queued
    * last and has not ended; whatever the source's own functions throw.

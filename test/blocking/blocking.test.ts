@@ -3,7 +3,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { KernelError, RuntimeError } from '../../src/base/index.ts'
 import { BlockingPool, blocking, spawnBlocking } from '../../src/blocking/index.ts'
-import { createTaskQueue, currentTaskQueue, spawn, spawnInto } from '../../src/index.ts'
+import {
+  allocateBuffer,
+  createTaskQueue,
+  currentTaskQueue,
+  spawn,
+  spawnInto,
+} from '../../src/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { CpuSet, PoolPlacement } from '../../src/topology/index.ts'
 import { limited } from '../limits.ts'
@@ -143,6 +149,19 @@ test(
     assert.equal(bytes.length, 0)
     open(words)
     assert.deepEqual(await Promise.all([first, second, third]), [1, 4, 4])
+  },
+)
+
+test(
+  'a lease is refused rather than cloned to an empty object, its bytes are copied',
+  LIMIT,
+  async () => {
+    using lease = allocateBuffer(512)
+    lease.bytes.fill(1)
+
+    assert.equal(await codeOf(spawnBlocking(URL_OF_WORK, 'sum', [lease])), 'TypeError')
+    assert.equal(await codeOf(spawnBlocking(URL_OF_WORK, 'giveLease')), 'TypeError')
+    assert.equal(await spawnBlocking(URL_OF_WORK, 'sum', [lease.bytes]), 512)
   },
 )
 

@@ -76,3 +76,39 @@ test('a failure that nobody handles is reported as such', LIMIT, async () => {
   assert.equal(code, 1)
   assert.match(errors, /out of reach/)
 })
+
+test(
+  'a server of node:http answers others while functions block, and the program ends as it is closed',
+  LIMIT,
+  async () => {
+    const body = `
+    const { createServer } = await import('node:http')
+    const words = new Int32Array(new SharedArrayBuffer(8))
+    const server = createServer(async (request, response) => {
+      const isSlow = request.url === '/slow'
+      response.end(isSlow ? await spawnBlocking(WORK, 'pass', [words, 'slow']) : 'fast')
+    })
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const base = 'http://127.0.0.1:' + server.address().port
+    const ask = async (path) => (await fetch(base + path, { headers: { connection: 'close' } })).text()
+    const slow = Promise.all([1, 2, 3, 4, 5, 6].map(() => ask('/slow')))
+    while (Atomics.load(words, 0) < 4) await time.sleep(1)
+    console.log(await ask('/fast'))
+    Atomics.store(words, 1, 1)
+    Atomics.notify(words, 1)
+    console.log((await slow).join(' '))
+    server.close()`
+
+    assert.deepEqual(await run(body), success('fast\nslow slow slow slow slow slow\n'))
+  },
+)
+
+test(
+  'a program given as text, with flags that threads refuse, has its threads all the same',
+  LIMIT,
+  async () => {
+    const { code, output } = await run(`console.log(await spawnBlocking(WORK, 'add', [20, 22]))`)
+
+    assert.deepEqual([code, output], [0, '42\n'])
+  },
+)

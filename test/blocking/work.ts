@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { threadId } from 'node:worker_threads'
 import { RuntimeError } from '../../src/base/index.ts'
 import { transferResult } from '../../src/blocking/index.ts'
+import { allocateBuffer, type Lease } from '../../src/index.ts'
 
 /** Words that {@link pass} counts and waits by. */
 export const STARTED = 0
@@ -60,6 +61,10 @@ export function failWithValue(): never {
 
 export function giveFunction(): () => void {
   return () => {}
+}
+
+export function giveLease(): Lease {
+  return allocateBuffer(512)
 }
 
 export function exit(code: number): void {
