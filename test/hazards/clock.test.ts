@@ -10,6 +10,7 @@ import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { executor, spawn } from '../../src/index.ts'
 import { sleep } from '../../src/time/index.ts'
+import { attempt } from '../attempts.ts'
 import { nop } from '../executor/operations.ts'
 import { limited } from '../limits.ts'
 
@@ -67,15 +68,23 @@ test('a timer of Node that became due in a long turn runs before a later one', L
   assert.deepEqual(order, ['due'])
 })
 
-test('timers of Node and of ours go off in the order of their times', LIMIT, async () => {
+/** Starts timers of both kinds, whose times lie `stepMs` apart. */
+async function orderOf(stepMs: number): Promise<string> {
   const order: string[] = []
-
   await Promise.all([
-    delay(60).then(() => order.push('Node 60')),
-    sleep(30).then(() => order.push('ours 30')),
-    delay(1).then(() => order.push('Node 1')),
-    sleep(90).then(() => order.push('ours 90')),
+    delay(2 * stepMs).then(() => order.push('Node 2')),
+    sleep(stepMs).then(() => order.push('ours 1')),
+    delay(1).then(() => order.push('Node 0')),
+    sleep(3 * stepMs).then(() => order.push('ours 3')),
   ])
+  return order.join(' ')
+}
 
-  assert.deepEqual(order, ['Node 1', 'ours 30', 'Node 60', 'ours 90'])
+test('timers of Node and of ours go off in the order of their times', LIMIT, async () => {
+  // A thread that gets no processor for a step finds several due at once, which have no order among
+  // them; where one kind is served late, as with a clock that stands still, it is on any scale.
+  await attempt(
+    (scale) => orderOf(30 * scale),
+    (order) => order === 'Node 0 ours 1 Node 2 ours 3',
+  )
 })
