@@ -64,14 +64,20 @@ for (const [what, scene] of Object.entries(SCENES)) {
 }
 
 test('spinBeforeParkUs is the time spent polling, no more', async () => {
+  // A thread that gets no processor while it spins has spun for longer: then another time, and longer.
+  // Without an end to it the spin takes up all of the sleep each time, without a spin it is 0.
   const program = `
     const executor = percore.attachExecutor({ spinBeforeParkUs: 20_000 })
-    await operations.nop()
-    const before = executor.stats().spunNs
-    const cpu = process.cpuUsage()
-    await new Promise((resolve) => setTimeout(resolve, 300))
-    const spunMs = (executor.stats().spunNs - before) / 1e6
-    console.log(spunMs >= 15 && spunMs < 150 || spunMs)
+    const spinIn = async (sleepMs) => {
+      await operations.nop()
+      const before = executor.stats().spunNs
+      await new Promise((resolve) => setTimeout(resolve, sleepMs))
+      return (executor.stats().spunNs - before) / 1e6
+    }
+    const seen = []
+    do seen.push(await spinIn(300 * 2 ** seen.length))
+    while (!(seen.at(-1) >= 15 && seen.at(-1) < 150) && seen.length < 5)
+    console.log(seen.at(-1) >= 15 && seen.at(-1) < 150 || seen)
   `
 
   assert.deepEqual(await runChild(program), success('true\n'))
