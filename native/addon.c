@@ -22,5 +22,6 @@ __attribute__((visibility("default"))) NAPI_MODULE_INIT() {
   define(env, exports, directory_exports);
   define(env, exports, loop_exports);
   define(env, exports, loop_descriptor_exports);
+  define(env, exports, transit_exports);
   return exports;
 }

@@ -60,6 +60,12 @@ export interface Addon {
   loopTrackFd(loop: NativeLoop, fd: number, tracked: number): void
   loopOpenSocket(loop: NativeLoop, domain: number, type: number, protocol: number): number
   loopCloseFd(loop: NativeLoop, fd: number): number
+  loopPassFd(loop: NativeLoop, fd: number, outlives: number): number
+  loopTakeFd(loop: NativeLoop, name: number): number
+  loopShareFd(loop: NativeLoop, fd: number): number
+  loopJoinFd(loop: NativeLoop, name: number): number
+  loopLeaveFd(loop: NativeLoop, name: number, fd: number): void
+  fdDropPassed(name: number): number
 }
 
 let loaded: Addon | undefined

@@ -94,6 +94,22 @@ export interface DescriptorTable {
   openSocket(domain: number, type: number, protocol: number): number
   /** close(2) of a descriptor that is tracked; once the loop was left, that has closed it. */
   closeFd(fd: number): number
+  /**
+   * Lets a tracked descriptor go without closing it: the name that {@link takeFd} has it by, on any thread of the
+   * process, or `-errno`. Until then it is closed with this loop or, if it `outlives` that, with the process.
+   */
+  passFd(fd: number, outlives: boolean): number
+  /** Takes over what {@link passFd} let go of by that name, tracked; -ENOENT if it is no more. */
+  takeFd(name: number): number
+  /**
+   * The name by which {@link joinFd} gets more descriptors of the same file, on any thread of the process, while one of
+   * them is open; or `-errno`.
+   */
+  shareFd(fd: number): number
+  /** A further descriptor, tracked, of a file that is shared by that name; -ENOENT once all are closed. */
+  joinFd(name: number): number
+  /** A descriptor of a shared file is about to be closed. */
+  leaveFd(name: number, fd: number): void
 }
 
 /** An executor's place in the event loop of its thread. */
@@ -143,6 +159,8 @@ export interface FileCalls {
   currentDirectory(): string | number
   /** close(2) */
   closeFd(fd: number): number
+  /** Closes what {@link DescriptorTable.passFd} let go of by that name; -ENOENT if it is no more. */
+  dropPassedFd(name: number): number
   /** fcntl(2) with an integer argument. */
   controlFd(fd: number, command: number, argument: number): number
   /** fstatfs(2): the magic number of the file system. */

@@ -140,6 +140,10 @@ export class UringKernel implements Kernel {
     return this.#addon.fdClose(fd)
   }
 
+  dropPassedFd(name: number): number {
+    return this.#addon.fdDropPassed(name)
+  }
+
   controlFd(fd: number, command: number, argument: number): number {
     return this.#addon.fdControl(fd, command, argument)
   }
@@ -299,6 +303,30 @@ class UringLoopHost implements LoopHost {
 
   closeFd(fd: number): number {
     return this.#detached ? 0 : this.#addon.loopCloseFd(this.#loop, fd)
+  }
+
+  passFd(fd: number, outlives: boolean): number {
+    assert(!this.#detached, 'a loop that was left has closed its descriptors')
+    return this.#addon.loopPassFd(this.#loop, fd, outlives ? 1 : 0)
+  }
+
+  takeFd(name: number): number {
+    assert(!this.#detached, 'a loop that was left gets no more descriptors')
+    return this.#addon.loopTakeFd(this.#loop, name)
+  }
+
+  shareFd(fd: number): number {
+    assert(!this.#detached, 'a loop that was left has closed its descriptors')
+    return this.#addon.loopShareFd(this.#loop, fd)
+  }
+
+  joinFd(name: number): number {
+    assert(!this.#detached, 'a loop that was left gets no more descriptors')
+    return this.#addon.loopJoinFd(this.#loop, name)
+  }
+
+  leaveFd(name: number, fd: number): void {
+    if (!this.#detached) this.#addon.loopLeaveFd(this.#loop, name, fd)
   }
 
   detach(): void {

@@ -29,6 +29,7 @@ import type { CheckedSimOptions } from './options.ts'
 import type { RequestRing, SimRequest } from './request.ts'
 import { SimThreads } from './threads.ts'
 import { describeRequest } from './trace.ts'
+import { Transit } from './transit.ts'
 
 const SLOT_ALLOCATE = 0xffffffff
 
@@ -77,6 +78,7 @@ export class SimCore {
   readonly descriptors: DescriptorTable
   /** The executors of the one process that there is. */
   readonly directory: SimDirectory = new SimDirectory()
+  readonly transit: Transit
   readonly files: FileSystem
   readonly network: Network
   readonly rings: Set<RequestRing> = new Set()
@@ -101,6 +103,7 @@ export class SimCore {
     this.clock = new SimClock(prng)
     this.machine = new SimMachine(options.topology)
     this.descriptors = new DescriptorTable(options.descriptorCountMax)
+    this.transit = new Transit(this.descriptors)
     this.files = options.disk ?? new FileSystem(this.clock, options.diskBytes)
     this.files.attach(this.clock)
     this.network = new Network(this)

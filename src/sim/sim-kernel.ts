@@ -275,6 +275,10 @@ export class SimKernel implements Kernel {
     return this.#core.descriptors.close(fd)
   }
 
+  dropPassedFd(name: number): number {
+    return this.#core.transit.drop(name)
+  }
+
   controlFd(fd: number, command: number, argument: number): number {
     const description = this.#core.descriptors.get(fd)
     if (description === null) return -EBADF

@@ -167,6 +167,28 @@ export class SimLoop implements LoopHost, SimThread {
     return this.#kernel.closeFd(fd)
   }
 
+  passFd(fd: number, outlives: boolean): number {
+    assert(this.#trackedFds.has(fd), 'what is passed on is tracked')
+    return this.#core.transit.pass(fd, this, outlives)
+  }
+
+  takeFd(name: number): number {
+    return this.#core.transit.take(name, this)
+  }
+
+  shareFd(fd: number): number {
+    assert(this.#trackedFds.has(fd), 'what is shared is tracked')
+    return this.#core.transit.share(fd, this)
+  }
+
+  joinFd(name: number): number {
+    return this.#core.transit.join(name, this)
+  }
+
+  leaveFd(name: number, fd: number): void {
+    this.#core.transit.leave(name, fd, this)
+  }
+
   detach(): void {
     if (this.#isClosed) return
     this.#isClosed = true
@@ -175,6 +197,7 @@ export class SimLoop implements LoopHost, SimThread {
     if (this.#isInTurn) this.#core.isInTurn = false
     this.#core.threads.remove(this)
     for (const ring of this.#rings) quiesce(this.#kernel, ring, this.#trackedFds)
+    this.#core.transit.end(this)
     for (const fd of this.#trackedFds) {
       assert(this.#kernel.closeFd(fd) === 0, 'a descriptor that is tracked is open')
     }

@@ -43,6 +43,11 @@ function nowhere(kernel: Kernel): LoopHost {
     trackFd() {},
     openSocket: () => -1,
     closeFd: () => 0,
+    passFd: () => -1,
+    takeFd: () => -1,
+    shareFd: () => -1,
+    joinFd: () => -1,
+    leaveFd() {},
     detach() {},
   }
 }
