@@ -1,3 +1,4 @@
+import { assert } from '../base/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { NO_BUFFER } from '../ring/index.ts'
 import { CopiedBytes } from './copied-bytes.ts'
@@ -98,6 +99,14 @@ export class Inbox {
     const count = this.#rest.length + 1
     if (count < BUFFERS_MAX) return
     if (this.#bufferedBytes * POOR_PART < count * this.#pool.bufferBytes) this.copyOut()
+  }
+
+  /** Takes over bytes that lie in no buffer, before any that do; {@link Inbox} copies them. */
+  putCopy(bytes: Uint8Array): void {
+    assert(this.#buffer === NO_BUFFER, 'what was copied comes first')
+    for (let start = 0; start < bytes.length; start += CHUNK_BYTES_MAX) {
+      this.#copies.append(bytes.subarray(start, start + CHUNK_BYTES_MAX))
+    }
   }
 
   /** Copies what lies in buffers into ordinary memory, and gives them back. */

@@ -1,5 +1,6 @@
 import type { Lease } from '../memory/index.ts'
-import { type LeaseKeeper, READ_LEASE_STEP, READ_STEP, type Receiver } from './receiver.ts'
+import { type LeaseKeeper, READ_LEASE_STEP, READ_STEP } from './reads.ts'
+import type { Receiver } from './receiver.ts'
 
 /** The chunks of a stream. By hand: an async generator would cost three promises per chunk. */
 export class ChunkIterator implements AsyncIterator<Uint8Array, undefined> {

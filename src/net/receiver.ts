@@ -1,4 +1,4 @@
-import { KernelError, NO_QUEUE, RuntimeError } from '../base/index.ts'
+import { assert, KernelError, NO_QUEUE, type RuntimeError } from '../base/index.ts'
 import {
   bindCancellation,
   type Cancellable,
@@ -28,23 +28,23 @@ import { RetryTimer } from '../reactor/index.ts'
 import { encodeReceiveSelect, Operation } from '../ring/index.ts'
 import type { ConsumedSide, Consumption } from './consumption.ts'
 import type { Inbox } from './inbox.ts'
+import {
+  alreadyRead,
+  CONSUME,
+  CONSUME_LEASES,
+  detached,
+  joinBytes,
+  NOTHING,
+  READ_CHUNK,
+  READ_INTO,
+  READ_LEASE,
+  READ_LEASE_STEP,
+  READ_STEP,
+  type ReadTarget,
+  type ReceivedRest,
+  takeFrom,
+} from './reads.ts'
 import type { SocketPort } from './socket-port.ts'
-
-/** What a reader wants. */
-const NOTHING = 0
-/** A chunk that is its own for good; */
-export const READ_CHUNK = 1
-/** the same as a step of an iteration; */
-export const READ_STEP = 2
-/** a lease on a chunk; */
-export const READ_LEASE = 3
-/** the same as a step of an iteration, which is told of it; */
-export const READ_LEASE_STEP = 4
-/** bytes in memory of its own; */
-export const READ_INTO = 5
-/** every chunk, or a lease on each, one after another. */
-const CONSUME = 6
-const CONSUME_LEASES = 7
 
 /** A stream that nobody reads stops receiving once so many buffers' worth of memory is held for it. */
 const HELD_BUFFERS_MAX = 16
@@ -61,16 +61,10 @@ const STOPPING = 2
 const AT_END = 4
 /** A receive is in flight. */
 const ARMED = 8
+/** The stream is given to another thread: nobody reads it here, and no receive begins. */
+const HALTED = 16
 
 type Resolve = (value: unknown) => void
-
-/** Told of the lease that a step of an iteration gives, which ends with the next one. */
-export interface LeaseKeeper {
-  keep(lease: Lease): void
-}
-
-/** Where the answer to a reader goes but to its promise. */
-type ReadTarget = Uint8Array | LeaseKeeper | null
 
 /** What few readers need. */
 interface ReaderExtra {
@@ -108,10 +102,15 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     return (this.#state & ARMED) !== 0
   }
 
+  /** Whether somebody reads it, or nobody may. */
+  get #isTaken(): boolean {
+    return this.#want !== NOTHING || (this.#state & HALTED) !== 0
+  }
+
   /** Reads what `want` says; `target` for {@link READ_INTO} and {@link READ_LEASE_STEP} alone. */
   read(want: number, options: WaitOptions | undefined, target: ReadTarget): Promise<unknown> {
     const { executor } = this.#socket.net
-    if (this.#want !== NOTHING) return Promise.reject(alreadyRead('read'))
+    if (this.#isTaken) return Promise.reject(this.#takenError('read'))
     try {
       executor.assertOpen('read')
     } catch (error) {
@@ -147,7 +146,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
    */
   consume(consumption: Consumption, options: WaitOptions | undefined): void {
     const { executor } = this.#socket.net
-    if (this.#want !== NOTHING) throw alreadyRead('consume')
+    if (this.#isTaken) throw this.#takenError('consume')
     executor.assertOpen('consume')
     this.#bind(options, null, 'consume')
     this.#reader = consumption
@@ -198,6 +197,60 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     if (this.#want !== NOTHING && (this.#state & SETTLING) === 0 && !this.#isReady()) this.#arm()
   }
 
+  /**
+   * Lets nobody read until {@link resume}, or for good; what comes meanwhile is kept.
+   *
+   * @throws {RuntimeError} `ERR_STILL_HELD` while there is a reader; `ERR_HANDLE_CLOSED` if it is halted.
+   */
+  halt(action: string): void {
+    if (this.#isTaken) throw this.#takenError(action)
+    this.#state |= HALTED
+  }
+
+  /** @throws {RuntimeError} `ERR_HANDLE_CLOSED` */
+  assertNotHalted(action: string): void {
+    if ((this.#state & HALTED) !== 0) throw detached(action)
+  }
+
+  /** Asks the receive in flight to end, of a side that is halted: the socket is told when it has. */
+  stop(): void {
+    assert((this.#state & HALTED) !== 0, 'what is stopped is halted, or it would begin again')
+    if ((this.#state & ARMED) === 0) return
+    this.#state |= STOPPING
+    this.#socket.cancelOperation(this)
+  }
+
+  resume(): void {
+    this.#state &= ~HALTED
+  }
+
+  /** Takes out all that waits to be read, and what comes after it. */
+  takeRest(): ReceivedRest {
+    assert((this.#state & (HALTED | ARMED)) === HALTED, 'nothing more comes behind the rest')
+    const chunks: Uint8Array[] = []
+    for (let inbox = this.#inbox; inbox !== null; inbox = this.#inbox) {
+      chunks.push(inbox.take())
+      this.#leaveIfEmpty()
+    }
+    const failure = this.#failure
+    return {
+      bytes: joinBytes(chunks),
+      hasEnded: (this.#state & AT_END) !== 0,
+      errno: failure instanceof KernelError ? failure.errno : 0,
+    }
+  }
+
+  /** Begins with what another side has left. */
+  restore({ bytes, hasEnded, errno }: ReceivedRest): void {
+    assert(this.#state === 0 && this.#inbox === null, 'a side begins with the rest of another')
+    if (bytes.length > 0) {
+      this.#inbox = this.#socket.net.pool.takeInbox()
+      this.#inbox.putCopy(bytes)
+    }
+    if (hasEnded) this.#state |= AT_END
+    if (errno !== 0) this.#failure = kernelError(errno, this.#socket.describe('recv'))
+  }
+
   close(reason: RuntimeError): void {
     this.#failure = reason
     this.#inbox?.clear()
@@ -212,8 +265,8 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     } else {
       const wasStopping = (this.#state & STOPPING) !== 0
       this.#state &= ~(ARMED | STOPPING)
-      if (this.#socket.isClosing) this.#socket.ended()
-      else if (result <= 0) this.#end(result, wasStopping)
+      if (!this.#socket.isClosing && result <= 0) this.#end(result, wasStopping)
+      this.#socket.ended()
     }
     if (this.#want === NOTHING || (this.#state & SETTLING) !== 0) return
     if (this.#isReady()) this.#settleLater()
@@ -291,6 +344,10 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     const binding = bindCancellation(this.#socket.net.executor, this, options, action)
     if (binding === null && target === null) return
     this.#extra = { binding, target, isCancelled: false, cancelReason: null }
+  }
+
+  #takenError(action: string): RuntimeError {
+    return (this.#state & HALTED) !== 0 ? detached(action) : alreadyRead(action)
   }
 
   #leaveIfEmpty(): void {
@@ -413,34 +470,4 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
       this.#failure = madeInTurn(kernelError(result, this.#socket.describe('recv')))
     }
   }
-}
-
-/** @throws {RuntimeError} `ERR_BUFFER_RELEASED`, and takes nothing. */
-function takeFrom(inbox: Inbox, want: number, target: ReadTarget): unknown {
-  if (want === READ_CHUNK) return inbox.take()
-  if (want === READ_STEP) return { value: inbox.take(), done: false }
-  if (want === READ_LEASE) return inbox.takeLease()
-  if (want === READ_INTO) {
-    const into = target as Uint8Array
-    // It was not empty when the read began: its memory was transferred, or made smaller.
-    if (into.length === 0) throw targetGone()
-    return inbox.copyInto(into)
-  }
-  const lease = inbox.takeLease()
-  ;(target as LeaseKeeper).keep(lease)
-  return { value: lease, done: false }
-}
-
-function alreadyRead(action: string): RuntimeError {
-  return new RuntimeError(
-    'ERR_STILL_HELD',
-    `Cannot ${action} as a stream must have one reader at a time: it has one`,
-  )
-}
-
-function targetGone(): RuntimeError {
-  return new RuntimeError(
-    'ERR_BUFFER_RELEASED',
-    'Cannot read as target must keep its memory until then: it has 0 bytes now',
-  )
 }

@@ -1,4 +1,4 @@
-import { assert, NO_QUEUE, type RuntimeError } from '../base/index.ts'
+import { assert, KernelError, NO_QUEUE, type RuntimeError } from '../base/index.ts'
 import {
   answerDone,
   ListedWaiter,
@@ -131,7 +131,7 @@ export class Sender extends Operation implements SendArgs, WriteOwner, SendMemor
    * @throws as {@link bindCancellation} does.
    */
   drained(options: WaitOptions | undefined, action: string): Promise<void> | null {
-    if (this.#writes.first === null) return null
+    if (this.#writes.first === null && !this.isArmed) return null
     const { executor } = this.target.net
     const waiter = new ListedWaiter<void>(executor)
     waiter.bindListed(executor, options, action)
@@ -143,6 +143,29 @@ export class Sender extends Operation implements SendArgs, WriteOwner, SendMemor
   /** Fails every write from now on. */
   refuse(reason: Error): void {
     this.#failure ??= reason
+  }
+
+  /** Takes writes again, unless there is another reason to refuse them. */
+  takeBack(reason: Error): void {
+    if (this.#failure === reason) this.#failure = null
+  }
+
+  /** Whether it refuses writes for good, and not for `reason` or an error of the kernel. */
+  isRefusing(reason: Error): boolean {
+    return this.#failure !== null && this.#failure !== reason && this.errno === 0
+  }
+
+  /** The error of the kernel that it has failed with, as a negative number; else 0. */
+  get errno(): number {
+    return this.#failure instanceof KernelError ? this.#failure.errno : 0
+  }
+
+  /** Begins where another side has left off. */
+  restore(sentBytes: number, errno: number, refusal: Error | null): void {
+    assert(this.sentBytes === 0 && this.#failure === null, 'a side begins where another has left')
+    this.sentBytes = sentBytes
+    if (BREAKS.has(errno)) this.brokenBy = errno
+    this.#failure = errno === 0 ? refusal : kernelError(errno, this.target.describe('send'))
   }
 
   cancelWrite(write: PendingWrite): void {

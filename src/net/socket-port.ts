@@ -16,6 +16,6 @@ export interface SocketPort extends Target {
   describe(syscall: string): KernelErrorContext
   /** Cancels an operation that a side has in flight. */
   cancelOperation(operation: Operation): void
-  /** Told by a side when the last completion of an operation comes while the socket is closing. */
+  /** Told by a side that an operation has had its last completion, while the socket is closing at least. */
   ended(): void
 }

@@ -1,5 +1,5 @@
 import { assert, type KernelErrorContext, NO_QUEUE, RuntimeError } from '../base/index.ts'
-import { ClosingWaiter } from '../executor/index.ts'
+import { ClosingWaiter, Waiter } from '../executor/index.ts'
 import { AF_INET } from '../kernel/index.ts'
 import { encodeCancelFd, encodeClose, Operation, type Target } from '../ring/index.ts'
 import { decodeAddress, formatAddress, SOCKADDR_BYTES_MAX, type SocketAddress } from './address.ts'
@@ -7,6 +7,9 @@ import type { NetRing } from './net-ring.ts'
 import { Receiver } from './receiver.ts'
 import { Sender } from './sender.ts'
 import type { SocketPort } from './socket-port.ts'
+
+/** In place of a waiter: the descriptor was given away. */
+const DETACHED = 'detached'
 
 /**
  * A descriptor, and the order in which it is closed: end what is in flight on it, then close.
@@ -26,7 +29,8 @@ export class Socket implements SocketPort {
   // An IPv4 host is kept as its 32 bits, signed, which V8 stores in place: idle connections are many.
   #remote: SocketAddress | number | null
   #remotePort = 0
-  #closed: ClosingWaiter | null = null
+  /** Who waits for its end or, of one that is detached, for that of what is in flight; null while nobody does. */
+  #ending: ClosingWaiter | Waiter<void> | typeof DETACHED | null = null
 
   /** Takes over `fd`, which is tracked already. */
   constructor(net: NetRing, fd: number, remote: SocketAddress | null) {
@@ -49,7 +53,8 @@ export class Socket implements SocketPort {
   }
 
   get isClosing(): boolean {
-    return this.#closed !== null
+    const ending = this.#ending
+    return ending !== null && (ending === DETACHED || ending instanceof ClosingWaiter)
   }
 
   /** Whether it is closed, or will be; an executor that was closed has closed its descriptors. */
@@ -76,7 +81,7 @@ export class Socket implements SocketPort {
 
   /** @throws {RuntimeError} `ERR_HANDLE_CLOSED` */
   get localAddress(): SocketAddress {
-    if (this.isClosed) throw handleClosed('read a local address')
+    if (this.isClosed) throw this.closedError('read a local address')
     const length = this.net.executor.kernel.socketName(this.fd, false, scratch)
     assert(length >= 0, 'an open socket has a local address')
     return decodeAddress(scratch)
@@ -109,12 +114,15 @@ export class Socket implements SocketPort {
 
   /** Closes it, and resolves when the descriptor is gone; again is the same promise. */
   close(): Promise<void> {
-    if (this.#closed !== null) return this.#closed.promise
+    const ending = this.#ending
+    if (ending === DETACHED) return Promise.resolve()
+    if (ending instanceof ClosingWaiter) return ending.promise
     const { executor } = this.net
     // It has closed its descriptors.
     if (executor.isClosed) return Promise.resolve()
     const closed = new ClosingWaiter(executor)
-    this.#closed = closed
+    this.#ending = closed
+    ending?.fail(handleClosed('detach a stream'))
     const reason = handleClosed('use a socket')
     this.receiver?.close(reason)
     this.sender?.close(reason)
@@ -145,7 +153,41 @@ export class Socket implements SocketPort {
 
   /** An operation on it has had its terminal completion; the last one leaves it to be closed. */
   ended(): void {
-    if (this.#closed !== null && !this.isBusy()) closeOnce(this, this.#closed)
+    const ending = this.#ending
+    if (ending === null || ending === DETACHED || this.isBusy()) return
+    if (ending instanceof ClosingWaiter) {
+      closeOnce(this, ending)
+    } else {
+      this.#ending = null
+      ending.fulfil()
+    }
+  }
+
+  /** Resolves once nothing is in flight on it, rejects if it is closed before; null if nothing is now. */
+  whenIdle(action: string): Promise<void> | null {
+    assert(this.#ending === null, 'one waits for the end of what is in flight')
+    if (!this.isBusy()) return null
+    const { executor } = this.net
+    const waiter = new Waiter<void>(executor)
+    waiter.bind(executor, undefined, action, () => {
+      this.#ending = null
+    })
+    this.#ending = waiter
+    return waiter.promise
+  }
+
+  /** Its descriptor is another's from now on. */
+  letGo(): void {
+    assert(this.#ending === null && !this.isBusy(), 'nothing is in flight on what is let go of')
+    this.#ending = DETACHED
+  }
+
+  closedError(action: string): RuntimeError {
+    if (this.#ending !== DETACHED) return handleClosed(action)
+    return new RuntimeError(
+      'ERR_HANDLE_CLOSED',
+      `Cannot ${action} as the stream must be here: it was detached`,
+    )
   }
 
   /** Whether an operation on it is in flight. Not private, since V8 marks what has private methods. */

@@ -7,17 +7,10 @@ import {
   validateOptions,
   wrongBytes,
 } from '../base/index.ts'
-import {
-  checkCancellation,
-  executor,
-  refusalOf,
-  refuse,
-  type WaitOptions,
-} from '../executor/index.ts'
+import { checkCancellation, executor, refusalOf, type WaitOptions } from '../executor/index.ts'
 import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET, type SocketCalls } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { formatAddress, type SocketAddress, validateEndpoint, validateFamily } from './address.ts'
-import { shutdownSending } from './connect.ts'
 import { connectFirst } from './connect-race.ts'
 import {
   type ChunkConsumer,
@@ -25,11 +18,19 @@ import {
   type LeaseConsumer,
   validateConsumer,
 } from './consumption.ts'
+import {
+  adoptSocket,
+  type DetachOptions,
+  detachSocket,
+  discardTicket,
+  type TcpStreamTicket,
+} from './hand-over.ts'
 import { netRingFor } from './net-ring.ts'
 import { ChunkIterator, LeaseIterator } from './read-iterators.ts'
-import { READ_CHUNK, READ_INTO, READ_LEASE } from './receiver.ts'
+import { READ_CHUNK, READ_INTO, READ_LEASE } from './reads.ts'
 import { remainingOptions, resolveHost } from './resolve.ts'
-import { handleClosed, type Socket } from './socket.ts'
+import { shutDown } from './shut-down.ts'
+import type { Socket } from './socket.ts'
 import {
   getIntOption,
   setIntOption,
@@ -137,6 +138,30 @@ export class TcpStream implements AsyncIterable<Uint8Array>, AsyncDisposable {
     const whole = `connect to ${host}, port ${port}`
     const race = { net, addresses, noDelay, options: left, action: whole }
     return new TcpStream(await connectFirst(race))
+  }
+
+  /**
+   * Takes over a connection that another thread of the process has given away: see {@link detach}.
+   *
+   * What had come there is read first, in order. The counts of bytes go on, and options that were set stay.
+   *
+   * @throws {RuntimeError} `ERR_TICKET_SPENT` unless the ticket is good, which it is once: it was adopted or discarded,
+   * the thread that made it has ended, or it is of another process. `ERR_EXECUTOR_CLOSED`; what the first socket of a
+   * thread needs and does not get, and then the ticket is still good.
+   * @throws {TypeError | RangeError} for what is no ticket.
+   */
+  static adopt(ticket: TcpStreamTicket): TcpStream {
+    return new TcpStream(adoptSocket(ticket))
+  }
+
+  /**
+   * Closes the connection of a ticket that nobody is to adopt any more, on any thread; false if it was adopted, or
+   * is closed already. Attaches no executor.
+   *
+   * @throws {TypeError | RangeError} for what is no ticket.
+   */
+  static discard(ticket: TcpStreamTicket): boolean {
+    return discardTicket(ticket)
   }
 
   /**
@@ -270,7 +295,7 @@ export class TcpStream implements AsyncIterable<Uint8Array>, AsyncDisposable {
    */
   consume(consumer: StreamConsumer, options?: WaitOptions): void {
     validateConsumer('consume', consumer)
-    if (this.#socket.isClosing) throw handleClosed('consume')
+    if (this.#socket.isClosing) throw this.#socket.closedError('consume')
     this.#socket.receiving().consume(new Consumption(this, consumer), options)
   }
 
@@ -287,7 +312,7 @@ export class TcpStream implements AsyncIterable<Uint8Array>, AsyncDisposable {
    * memory of `data` is gone when it is its turn.
    */
   write(data: Uint8Array | Lease, options?: WaitOptions): Promise<void> {
-    if (this.#socket.isClosing) return Promise.reject(handleClosed('write'))
+    if (this.#socket.isClosing) return Promise.reject(this.#socket.closedError('write'))
     return this.#socket.sending().write(data, options)
   }
 
@@ -302,22 +327,49 @@ export class TcpStream implements AsyncIterable<Uint8Array>, AsyncDisposable {
    * @throws {KernelError} that of a write before it which failed.
    * @throws {RuntimeError} `ERR_HANDLE_CLOSED` if closed, or cut by a write before it.
    */
-  async shutdown(options?: WaitOptions): Promise<void> {
-    const action = 'shut down'
-    const socket = this.#socket
-    if (socket.isClosing) throw handleClosed(action)
-    const current = socket.net.executor
-    if (current.isClosing) return refuse(current.waits.closedError(action))
-    const startNs = current.nowNs()
-    const sender = this.#socket.sending()
-    checkCancellation(current, options, action)
-    const drained = sender.drained(options, action)
-    sender.refuse(handleClosed('write'))
-    if (drained === null) return await shutdownSending(socket, options)
-    await drained
-    if (socket.isClosing) throw handleClosed(action)
-    const left = options && remainingOptions(current, options, startNs, action)
-    await shutdownSending(socket, left)
+  shutdown(options?: WaitOptions): Promise<void> {
+    return shutDown(this.#socket, options)
+  }
+
+  /**
+   * Gives the connection away, to another thread of this process: posts nothing, but resolves to a ticket, plain data,
+   * that {@link TcpStream.adopt} makes a stream of there.
+   *
+   * From the call on nobody else may read or write. Waits until what was written is with the kernel, then stops receiving;
+   * what has come by then goes with the ticket, at most 1.25 MiB, and what comes later waits in the kernel. Nothing is
+   * lost or doubled, and the peer sees nothing of it. Here the stream is then closed, and all that it was asked for
+   * is `ERR_HANDLE_CLOSED`; leases on what it had received stay good.
+   *
+   * Whoever has the ticket is responsible: one that was not adopted keeps the connection open until it is
+   * {@link discard}ed, or this thread ends (see {@link DetachOptions.outlivesThread}).
+   *
+   * If it fails, by its signal or time limit or that of a write, the stream is here as before.
+   *
+   * @throws {RuntimeError} `ERR_STILL_HELD` while a read is pending, a consumer is at it, or a shutdown under
+   * way; `ERR_HANDLE_CLOSED`, also if it is closed meanwhile; `ERR_EXECUTOR_CLOSED`.
+   * @throws {KernelError} that of a write before it which failed.
+   *
+   * @example Look at the first bytes, and let another thread do the rest
+   * ```ts run
+   * import { TcpListener, TcpStream } from 'percore/net'
+   *
+   * await using listener = await TcpListener.bind({ port: 0 })
+   * const accepting = listener.accept()
+   * await using client = await TcpStream.connect({ port: listener.address.port })
+   * await client.write(new TextEncoder().encode('ping'))
+   * const stream = await accepting
+   * const chunk = await stream.read()
+   * const ticket = await stream.detach()
+   * const posted = structuredClone({ chunk, ticket }) // as worker.postMessage() does
+   *
+   * // On the other thread:
+   * await using adopted = TcpStream.adopt(posted.ticket)
+   * await adopted.write(posted.chunk!)
+   * console.log((await client.read())?.length)
+   * ```
+   */
+  detach(options: DetachOptions = {}): Promise<TcpStreamTicket> {
+    return detachSocket(this.#socket, options)
   }
 
   /**
@@ -424,7 +476,7 @@ function readFrom(
   options: WaitOptions | undefined,
   into: Uint8Array | null,
 ): Promise<unknown> {
-  if (socket.isClosing) return Promise.reject(handleClosed('read'))
+  if (socket.isClosing) return Promise.reject(socket.closedError('read'))
   return socket.receiving().read(want, options, into)
 }
 
@@ -434,6 +486,6 @@ function setBuffer(socket: Socket, option: number, bytes: number): void {
 }
 
 function openKernel(socket: Socket, action: string): SocketCalls {
-  if (socket.isClosed) throw handleClosed(action)
+  if (socket.isClosed) throw socket.closedError(action)
   return socket.net.executor.kernel
 }

@@ -1,0 +1,218 @@
+import {
+  isBytes,
+  optionNames,
+  RuntimeError,
+  validateBoolean,
+  validateInteger,
+  validateOptions,
+  wrongBytes,
+  wrongType,
+} from '../base/index.ts'
+import { checkCancellation, executor, refuse, type WaitOptions } from '../executor/index.ts'
+import { currentKernel, ENOENT, kernelError } from '../kernel/index.ts'
+import { RetryTimer } from '../reactor/index.ts'
+import type { SocketAddress } from './address.ts'
+import { netRingFor } from './net-ring.ts'
+import { isShuttingDown } from './shut-down.ts'
+import { handleClosed, Socket } from './socket.ts'
+
+/** How a connection is given to another thread. */
+export interface DetachOptions extends WaitOptions {
+  /**
+   * Whether the connection waits for its taker though this thread has ended; false, as it is if not given, closes it
+   * then. Nobody but who has the ticket can close it otherwise, before the process ends.
+   */
+  readonly outlivesThread?: boolean
+}
+
+/**
+ * A connection on its way from one thread of the process to another: plain data, to be posted. The connection is
+ * whoever's adopts it first.
+ */
+export interface TcpStreamTicket {
+  readonly kind: 'TcpStream'
+  /** Stands for the descriptor, once: no other ticket of the process has the same. */
+  readonly name: number
+  /** What had come, and nobody had read. */
+  readonly received: Uint8Array
+  /** Whether the peer had ended its side, after that. */
+  readonly hasEnded: boolean
+  /** The negative number of the error that reading ends with after that, else 0. */
+  readonly readErrno: number
+  /** Whether this side had told the peer that no more is coming. */
+  readonly isShutDown: boolean
+  /** The negative number of the error that writing had failed with, else 0. */
+  readonly writeErrno: number
+  readonly bytesRead: number
+  readonly bytesWritten: number
+  readonly localAddress: SocketAddress
+  readonly remoteAddress: SocketAddress | null
+}
+
+const DETACH_NAMES = optionNames<DetachOptions>({
+  outlivesThread: true,
+  signal: true,
+  timeoutMs: true,
+})
+
+const TICKET_NAMES = optionNames<TcpStreamTicket>({
+  kind: true,
+  name: true,
+  received: true,
+  hasEnded: true,
+  readErrno: true,
+  isShutDown: true,
+  writeErrno: true,
+  bytesRead: true,
+  bytesWritten: true,
+  localAddress: true,
+  remoteAddress: true,
+})
+
+/** Ends all that goes on with a socket here, and lets its descriptor go. */
+export async function detachSocket(
+  socket: Socket,
+  options: DetachOptions,
+): Promise<TcpStreamTicket> {
+  const action = 'detach a stream'
+  validateOptions(action, options, DETACH_NAMES)
+  const { outlivesThread = false, signal, timeoutMs } = options
+  validateBoolean(action, 'outlivesThread', outlivesThread)
+  if (socket.isClosing) throw socket.closedError(action)
+  const current = socket.net.executor
+  if (current.isClosing) return refuse(current.waits.closedError(action))
+  const wait = { signal, timeoutMs }
+  checkCancellation(current, wait, action)
+  if (isShuttingDown(socket)) throw shuttingDown(action)
+  const receiver = socket.receiving()
+  receiver.halt(action)
+  const sender = socket.sending()
+  const refusal = new RuntimeError(
+    'ERR_HANDLE_CLOSED',
+    'Cannot write as the stream must stay here: it is being detached',
+  )
+  sender.refuse(refusal)
+  try {
+    const drained = sender.drained(wait, action)
+    if (drained !== null) await drained
+    await endReceive(socket, action)
+    if (socket.isClosing) throw handleClosed(action)
+    if (current.isClosed) throw current.waits.closedError(action)
+    return pass(socket, outlivesThread, refusal)
+  } catch (error) {
+    receiver.resume()
+    sender.takeBack(refusal)
+    throw error
+  }
+}
+
+/** Ends the receive in flight; what it still brings is kept. */
+async function endReceive(socket: Socket, action: string): Promise<void> {
+  if (socket.isClosing) throw handleClosed(action)
+  const { timers } = socket.net.executor
+  const receiver = socket.receiving()
+  receiver.stop()
+  const idle = socket.whenIdle(action)
+  if (idle === null) return
+  // A request that is just being tried again may escape a cancel: another follows.
+  const again = new RetryTimer(() => {
+    receiver.stop()
+    again.schedule(timers)
+  })
+  again.schedule(timers)
+  try {
+    await idle
+  } finally {
+    timers.disarm(again)
+  }
+}
+
+function pass(socket: Socket, outlivesThread: boolean, refusal: RuntimeError): TcpStreamTicket {
+  const { fd, localAddress, remoteAddress, bytesRead, bytesWritten } = socket
+  const sender = socket.sending()
+  const name = socket.net.executor.descriptors.passFd(fd, outlivesThread)
+  if (name < 0) throw kernelError(name, socket.describe('detach'))
+  const { bytes, hasEnded, errno } = socket.receiving().takeRest()
+  const ticket: TcpStreamTicket = {
+    kind: 'TcpStream',
+    name,
+    received: bytes,
+    hasEnded,
+    readErrno: errno,
+    isShutDown: sender.isRefusing(refusal),
+    writeErrno: sender.errno,
+    bytesRead,
+    bytesWritten,
+    localAddress,
+    remoteAddress,
+  }
+  socket.letGo()
+  return ticket
+}
+
+/** Takes over the descriptor of a ticket, and what had come. */
+export function adoptSocket(ticket: TcpStreamTicket): Socket {
+  const action = 'adopt a stream'
+  validateTicket(action, ticket)
+  const current = executor()
+  current.assertOpen(action)
+  // First, as it may fail, and the ticket is then still good.
+  const net = netRingFor(current, current.currentQueue())
+  const fd = current.descriptors.takeFd(ticket.name)
+  if (fd === -ENOENT) throw ticketSpent(action)
+  if (fd < 0) throw kernelError(fd, { syscall: 'adopt' })
+  const socket = new Socket(net, fd, ticket.remoteAddress)
+  socket.lookUpRemote()
+  socket.bytesRead = ticket.bytesRead
+  const { received, hasEnded, readErrno, isShutDown, writeErrno, bytesWritten } = ticket
+  if (received.length > 0 || hasEnded || readErrno !== 0) {
+    socket.receiving().restore({ bytes: received, hasEnded, errno: readErrno })
+  }
+  if (isShutDown || writeErrno !== 0 || bytesWritten > 0) {
+    const closed = isShutDown ? handleClosed('write') : null
+    socket.sending().restore(bytesWritten, writeErrno, closed)
+  }
+  return socket
+}
+
+/** Closes the connection of a ticket, if nobody has adopted or discarded it; whether it was so. */
+export function discardTicket(ticket: TcpStreamTicket): boolean {
+  validateTicket('discard a stream', ticket)
+  return currentKernel().dropPassedFd(ticket.name) !== -ENOENT
+}
+
+function validateTicket(action: string, ticket: unknown): asserts ticket is TcpStreamTicket {
+  validateOptions(action, ticket, TICKET_NAMES, 'ticket')
+  const { kind, name, received, remoteAddress } = ticket as Partial<TcpStreamTicket>
+  if (kind !== 'TcpStream') throw wrongType(action, 'ticket.kind', "'TcpStream'", kind)
+  validateInteger(action, 'ticket.name', name, { min: 0, max: Number.MAX_SAFE_INTEGER })
+  if (!isBytes(received)) throw wrongBytes(action, 'ticket.received', received)
+  for (const flag of ['hasEnded', 'isShutDown'] as const) {
+    validateBoolean(action, `ticket.${flag}`, (ticket as TcpStreamTicket)[flag])
+  }
+  for (const errno of ['readErrno', 'writeErrno'] as const) {
+    const value = (ticket as TcpStreamTicket)[errno]
+    validateInteger(action, `ticket.${errno}`, value, { min: -4095, max: 0 })
+  }
+  for (const count of ['bytesRead', 'bytesWritten'] as const) {
+    const bounds = { min: 0, max: Number.MAX_SAFE_INTEGER }
+    validateInteger(action, `ticket.${count}`, (ticket as TcpStreamTicket)[count], bounds)
+  }
+  if (typeof remoteAddress !== 'object') {
+    throw wrongType(action, 'ticket.remoteAddress', 'an address or null', remoteAddress)
+  }
+}
+
+function ticketSpent(action: string): RuntimeError {
+  return new RuntimeError(
+    'ERR_TICKET_SPENT',
+    `Cannot ${action} as its ticket must be good: it was adopted or discarded, or the thread that made it has ended`,
+  )
+}
+
+function shuttingDown(action: string): RuntimeError {
+  return new RuntimeError(
+    'ERR_STILL_HELD',
+    `Cannot ${action} as no shutdown() must be under way: one is`,
+  )
+}

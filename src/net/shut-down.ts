@@ -1,0 +1,36 @@
+import { checkCancellation, refuse, type WaitOptions } from '../executor/index.ts'
+import { shutdownSending } from './connect.ts'
+import { remainingOptions } from './resolve.ts'
+import { handleClosed, type Socket } from './socket.ts'
+
+/** Sockets that are being shut down. */
+const underWay = new WeakSet<Socket>()
+
+/** Whether a call of {@link shutDown} has not ended. */
+export function isShuttingDown(socket: Socket): boolean {
+  return underWay.has(socket)
+}
+
+/** Refuses further writes and, when those before are sent, tells the peer that no more is coming. */
+export async function shutDown(socket: Socket, options: WaitOptions | undefined): Promise<void> {
+  const action = 'shut down'
+  if (socket.isClosing) throw socket.closedError(action)
+  const current = socket.net.executor
+  if (current.isClosing) return refuse(current.waits.closedError(action))
+  socket.receiver?.assertNotHalted(action)
+  const startNs = current.nowNs()
+  const sender = socket.sending()
+  checkCancellation(current, options, action)
+  const drained = sender.drained(options, action)
+  sender.refuse(handleClosed('write'))
+  underWay.add(socket)
+  try {
+    if (drained === null) return await shutdownSending(socket, options)
+    await drained
+    if (socket.isClosing) throw handleClosed(action)
+    const left = options && remainingOptions(current, options, startNs, action)
+    await shutdownSending(socket, left)
+  } finally {
+    underWay.delete(socket)
+  }
+}
