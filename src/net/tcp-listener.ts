@@ -1,23 +1,13 @@
-import {
-  assert,
-  NO_QUEUE,
-  optionNames,
-  showAs,
-  validateBoolean,
-  validateInteger,
-  validateOptions,
-} from '../base/index.ts'
+import { assert, showAs } from '../base/index.ts'
 import {
   ClosingWaiter,
   checkCancellation,
-  type Executor,
   executor,
   madeInTurn,
   refusalOf,
   refuse,
   type TaskQueue,
   WaitList,
-  type WaitListOwner,
   type WaitOptions,
 } from '../executor/index.ts'
 import {
@@ -32,58 +22,20 @@ import {
   EOPNOTSUPP,
   IORING_CQE_F_MORE,
   kernelError,
-  SO_REUSEADDR,
-  SO_REUSEPORT,
-  SOL_SOCKET,
 } from '../kernel/index.ts'
 import { RetryTimer } from '../reactor/index.ts'
-import { encodeAccept, Operation, type Target } from '../ring/index.ts'
+import { encodeAccept, type Target } from '../ring/index.ts'
+import { AcceptOperation } from './accept-operation.ts'
 import { type AcceptWaiter, StepWaiter, StreamWaiter } from './accept-waiter.ts'
-import {
-  decodeAddress,
-  encodeAddress,
-  formatAddress,
-  SOCKADDR_BYTES_MAX,
-  type SocketAddress,
-  validateEndpoint,
-  validateFamily,
-} from './address.ts'
+import { formatAddress, type SocketAddress } from './address.ts'
+import { listen } from './bind-listener.ts'
 import { openTcpSocket } from './connect.ts'
+import { type ListenOptions, readListenOptions } from './listen.ts'
 import { type NetRing, netRingFor } from './net-ring.ts'
 import { resolveHost } from './resolve.ts'
+import { joinListener, type TcpListenerShare, validateShare } from './share-listener.ts'
 import { cancelOn, handleClosed, Socket, submitClose } from './socket.ts'
-import { setIntOption, setNoDelay } from './socket-options.ts'
 import { TcpStream } from './tcp-stream.ts'
-
-/** Where to listen, and how; a signal or time limit ends the look-up of a name. */
-export interface ListenOptions extends WaitOptions {
-  /** An address or a name; `localhost`, which is 127.0.0.1, if not given. `0.0.0.0` or `::` for all. */
-  readonly host?: string
-  /** 0 lets the kernel choose. */
-  readonly port: number
-  /** Restricts the look-up of a name, so that the address of a listener or stream can be given as it is; any if not given. */
-  readonly family?: SocketAddress['family']
-  /** How many connections the kernel keeps until they are accepted; 1024 if not given. */
-  readonly backlog?: number
-  /** Whether other listeners, of other threads, may share the port; false if not given. */
-  readonly reusePort?: boolean
-  /** Whether to listen although connections of an earlier listener linger; true if not given. */
-  readonly reuseAddress?: boolean
-  /** Whether accepted streams send small writes at once; true if not given. */
-  readonly noDelay?: boolean
-}
-
-const NAMES = optionNames<ListenOptions>({
-  host: true,
-  port: true,
-  family: true,
-  backlog: true,
-  reusePort: true,
-  reuseAddress: true,
-  noDelay: true,
-  signal: true,
-  timeoutMs: true,
-})
 
 /** Accepted connections that nobody has asked for yet; beyond that they stay with the kernel. */
 const READY_MAX = 128
@@ -92,8 +44,7 @@ const READY_LOW = 32
 const FATAL: readonly number[] = [EBADF, ECANCELED, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP]
 const HARMLESS: readonly number[] = [EAGAIN, EINTR, ECONNABORTED]
 const UNREFERENCED = { keepsAlive: false }
-/** Who gives up lets nobody else go on. */
-const NOBODY: WaitListOwner = { waiterLeft(): void {} }
+const NOT_SHARED = -1
 
 /**
  * Accepts TCP connections: by {@link accept}, or `for await (const stream of listener)`.
@@ -139,7 +90,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
   readonly #net: NetRing
   readonly #target: Target
   readonly #operation: AcceptOperation
-  readonly #waiters: WaitList<AcceptWaiter<unknown>> = new WaitList<AcceptWaiter<unknown>>(NOBODY)
+  readonly #waiters: WaitList<AcceptWaiter<unknown>>
   readonly #ready: number[] = []
   readonly #retry: RetryTimer
   #failure: Error | null = null
@@ -149,16 +100,22 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
   /** Whether it keeps the program alive. */
   #isHolding = false
   #closed: ClosingWaiter | null = null
+  /** The name by which other threads get a descriptor of its socket. */
+  #shareName: number
 
   /** Takes over `fd`, which is tracked already. */
-  private constructor(net: NetRing, fd: number, address: SocketAddress) {
+  private constructor(net: NetRing, fd: number, address: SocketAddress, shareName = NOT_SHARED) {
     this.#net = net
+    this.#shareName = shareName
     this.#target = { fd, registered: false }
     this.address = address
     this.#operation = new AcceptOperation((result, flags) => this.#complete(result, flags))
     this.#retry = new RetryTimer(() => {
       if (this.#waiters.length > 0) this.#arm()
     }, UNREFERENCED)
+    this.#waiters = new WaitList<AcceptWaiter<unknown>>({
+      waiterLeft: () => this.#stopIfUnwanted(),
+    })
     this.#updateHold()
   }
 
@@ -171,14 +128,9 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
    */
   static async bind(options: ListenOptions): Promise<TcpListener> {
     const action = 'listen'
-    validateOptions(action, options, NAMES)
-    const { host = 'localhost', port, family, backlog = 1024, signal, timeoutMs } = options
-    validateEndpoint(action, host, port, 0)
-    validateFamily(action, family, host)
-    validateInteger(action, 'backlog', backlog, { min: 1, max: 2 ** 31 - 1 })
-    for (const name of ['reusePort', 'reuseAddress', 'noDelay'] as const) {
-      if (options[name] !== undefined) validateBoolean(action, name, options[name])
-    }
+    const configuration = readListenOptions(action, options)
+    const { host, port, family } = configuration
+    const { signal, timeoutMs } = options
     const refusal = refusalOf(action)
     if (refusal !== null) return refusal
     const current = executor()
@@ -189,11 +141,69 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     assert(address !== undefined, 'a host that was found has an address')
     const fd = openTcpSocket(current, address)
     try {
-      return new TcpListener(net, fd, listen(current, fd, address, { ...options, backlog }))
+      return new TcpListener(net, fd, listen(current, fd, address, configuration))
     } catch (error) {
       current.descriptors.closeFd(fd)
       throw error
     }
+  }
+
+  /**
+   * A listener of this thread on a socket that another listener of the process is bound to, and {@link share}s.
+   *
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED` once all that share the socket are closed; `ERR_EXECUTOR_CLOSED`.
+   * @throws {KernelError} `EMFILE`
+   * @throws {TypeError | RangeError} for what is no share.
+   */
+  static adopt(share: TcpListenerShare): TcpListener {
+    const action = 'adopt a listener'
+    validateShare(action, share)
+    const current = executor()
+    current.assertOpen(action)
+    const net = netRingFor(current, current.currentQueue())
+    const { fd, address } = joinListener(current, share, action)
+    return new TcpListener(net, fd, address, share.name)
+  }
+
+  /**
+   * Lets other threads of the process accept from the same socket: posts nothing, but returns plain data, which
+   * {@link TcpListener.adopt} makes a listener of, as often as asked, while one that shares the socket is open.
+   *
+   * All of them are equal from then on: each is closed by itself, and by the end of its thread, and the others accept on.
+   * With the last one the socket is closed. A connection goes to a thread that waits for one, in turns: one that is
+   * busy takes none, unlike with `reusePort`, and one that ends loses none that others could still accept. In exchange
+   * accepting costs a request for each connection.
+   *
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`, `ERR_EXECUTOR_CLOSED`.
+   *
+   * @example Bind once, accept on every thread
+   * ```ts run
+   * import { TcpListener, TcpStream } from 'percore/net'
+   *
+   * await using listener = await TcpListener.bind({ port: 0 })
+   * const posted = structuredClone(listener.share()) // as worker.postMessage(), or workerData, does
+   *
+   * // On the other thread:
+   * await using other = TcpListener.adopt(posted)
+   * const accepting = other.accept()
+   * await using client = await TcpStream.connect({ port: other.address.port })
+   * await using stream = await accepting
+   * console.log(stream.remoteAddress?.port === client.localAddress.port)
+   * ```
+   */
+  share(): TcpListenerShare {
+    const action = 'share a listener'
+    this.#net.executor.assertOpen(action)
+    if (this.#closed !== null) throw handleClosed(action)
+    if (!this.#isShared) {
+      const { fd } = this.#target
+      const name = this.#net.executor.descriptors.shareFd(fd)
+      if (name < 0) throw kernelError(name, { syscall: 'share', fd })
+      this.#shareName = name
+      // It would go on taking what others wait for; who waits here gets one that does not.
+      this.#stop()
+    }
+    return { kind: 'TcpListener', name: this.#shareName, address: this.address }
   }
 
   /** Whether it was closed, by itself or with its executor. */
@@ -242,6 +252,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     this.#endWaiters()
     for (const fd of this.#ready) current.descriptors.closeFd(fd)
     this.#ready.length = 0
+    if (this.#isShared) current.descriptors.leaveFd(this.#shareName, this.#target.fd)
     this.#updateHold()
     if (this.#isArmed) {
       cancelOn(this.#net, this.#operation)
@@ -330,8 +341,26 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     else liveness.letGo()
   }
 
+  get #isShared(): boolean {
+    return this.#shareName !== NOT_SHARED
+  }
+
   #armIfLow(): void {
-    if (this.#ready.length <= READY_LOW && this.#failure === null) this.#arm()
+    if (this.#failure !== null) return
+    // What one of several takes ahead the others could serve now.
+    const isWanted = this.#isShared ? this.#waiters.length > 0 : this.#ready.length <= READY_LOW
+    if (isWanted) this.#arm()
+  }
+
+  /** A caller has given up: what comes then is for other threads. */
+  #stopIfUnwanted(): void {
+    if (this.#isShared && this.#waiters.length === 0) this.#stop()
+  }
+
+  #stop(): void {
+    if (!this.#isArmed || this.#isStopping) return
+    this.#isStopping = true
+    cancelOn(this.#net, this.#operation)
   }
 
   #arm(): void {
@@ -346,7 +375,9 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
       return
     }
     this.#isArmed = true
-    encodeAccept(ring.sqes, base, { target: this.#target, multishot: true })
+    // Of requests that wait on one socket the kernel wakes the first, and one that goes on keeps its place: it would
+    // get every connection, also while its thread is busy. One that is made anew for each waits behind the others.
+    encodeAccept(ring.sqes, base, { target: this.#target, multishot: !this.#isShared })
     // What keeps the program alive is the listener.
     ring.commitOpeningBackground(this.#operation)
   }
@@ -415,9 +446,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
       return
     }
     this.#ready.push(fd)
-    if (this.#ready.length < READY_MAX || this.#isStopping || !this.#isArmed) return
-    this.#isStopping = true
-    cancelOn(this.#net, this.#operation)
+    if (this.#ready.length >= READY_MAX) this.#stop()
   }
 
   #grant(waiter: AcceptWaiter<unknown>, fd: number): void {
@@ -440,45 +469,4 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
       throw error
     }
   }
-}
-
-/** Opens the door: options, address, backlog. Returns what it is bound to. */
-function listen(
-  current: Executor,
-  fd: number,
-  address: SocketAddress,
-  options: ListenOptions & { readonly backlog: number },
-): SocketAddress {
-  const { kernel } = current
-  const { reuseAddress = true, reusePort = false, noDelay = true, backlog } = options
-  const context = { fd, address: formatAddress(address) }
-  if (reuseAddress) setIntOption(kernel, fd, SOL_SOCKET, SO_REUSEADDR, 1)
-  if (reusePort) setIntOption(kernel, fd, SOL_SOCKET, SO_REUSEPORT, 1)
-  // Accepted sockets inherit it, which spares a call for each.
-  if (noDelay) setNoDelay(kernel, fd, true)
-  const bound = kernel.bindSocket(fd, encodeAddress(address))
-  if (bound < 0) throw kernelError(bound, { syscall: 'bind', ...context })
-  const listening = kernel.listenSocket(fd, backlog)
-  if (listening < 0) throw kernelError(listening, { syscall: 'listen', ...context })
-  const raw = new Uint8Array(SOCKADDR_BYTES_MAX)
-  const named = kernel.socketName(fd, false, raw)
-  if (named < 0) throw kernelError(named, { syscall: 'getsockname', ...context })
-  return decodeAddress(raw)
-}
-
-type OnAccepted = (result: number, flags: number) => void
-
-class AcceptOperation extends Operation {
-  readonly #onAccepted: OnAccepted
-
-  constructor(onAccepted: OnAccepted) {
-    super(NO_QUEUE)
-    this.#onAccepted = onAccepted
-  }
-
-  override complete(result: number, flags: number): void {
-    this.#onAccepted(result, flags)
-  }
-
-  override run(): void {}
 }

@@ -18,13 +18,7 @@ import {
   type LeaseConsumer,
   validateConsumer,
 } from './consumption.ts'
-import {
-  adoptSocket,
-  type DetachOptions,
-  detachSocket,
-  discardTicket,
-  type TcpStreamTicket,
-} from './hand-over.ts'
+import { adoptSocket, detachSocket, discardTicket } from './hand-over.ts'
 import { netRingFor } from './net-ring.ts'
 import { ChunkIterator, LeaseIterator } from './read-iterators.ts'
 import { READ_CHUNK, READ_INTO, READ_LEASE } from './reads.ts'
@@ -38,6 +32,7 @@ import {
   setLinger,
   setNoDelay,
 } from './socket-options.ts'
+import type { DetachOptions, TcpStreamTicket } from './stream-ticket.ts'
 
 /** Where to connect to, and for how long to try. */
 export interface ConnectOptions extends WaitOptions {

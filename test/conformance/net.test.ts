@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { test } from 'node:test'
-import { TcpListener, TcpStream } from '../../src/net/index.ts'
+import { Worker } from 'node:worker_threads'
+import { TcpListener, TcpStream, type TcpStreamTicket } from '../../src/net/index.ts'
 import { holdings, Pair, pattern, readPattern } from '../net/support.ts'
 
 /** A listener whose backlog is full, so that further connections are not answered. */
@@ -19,6 +21,41 @@ test('[93] several listeners bind the same port, if all ask for it', async () =>
 
   assert.deepEqual(second.address, first.address)
   await assert.rejects(TcpListener.bind({ port }), { code: 'EADDRINUSE' })
+})
+
+test('[94] a connection that one thread accepts is served by another', async () => {
+  await using listener = await TcpListener.bind({ port: 0 })
+  const worker = new Worker(new URL('../net/hand-over-worker.js', import.meta.url))
+  const accepting = listener.accept()
+  await using client = await TcpStream.connect({ port: listener.address.port })
+  const ticket = await (await accepting).detach()
+
+  worker.postMessage({ kind: 'echo', ticket, lengthBytes: 100 })
+  await client.write(pattern(0, 100))
+
+  await readPattern(client, 100)
+  const [returned] = (await once(worker, 'message')) as [TcpStreamTicket]
+  assert.ok(TcpStream.discard(returned))
+  assert.equal(await client.read(), null)
+  await worker.terminate()
+})
+
+test('[94] threads accept from a socket that another has bound, and refuse it once it is closed', async () => {
+  const listener = await TcpListener.bind({ port: 0 })
+  const counts = new Int32Array(new SharedArrayBuffer(4))
+  const worker = new Worker(new URL('../net/accepting-worker.js', import.meta.url), {
+    workerData: { share: listener.share(), counts, index: 0 },
+  })
+  await once(worker, 'message')
+
+  await using client = await TcpStream.connect({ port: listener.address.port })
+
+  assert.equal(await client.read(), null)
+  assert.equal(Atomics.load(counts, 0), 1)
+  const share = listener.share()
+  await listener.close()
+  await worker.terminate()
+  assert.throws(() => TcpListener.adopt(share), { code: 'ERR_HANDLE_CLOSED' })
 })
 
 test('[95] an iteration takes connections one by one; without the listener none can connect', async () => {
