@@ -58,49 +58,44 @@ test('files leave no descriptor and no buffer behind, whatever fails or is cance
   }
 })
 
-function openForEver({ executor, kernel }: Simulation): void {
-  spawn(async () => {
-    while (!executor.isClosed) {
-      await BufferedFile.create(`/tmp/${kernel.prng.int(0, 9)}`)
-        .then((file) => file.close())
-        .catch(tolerate)
-    }
-  })
+/** As often as the program's life lets it. */
+async function repeat({ executor }: Simulation, body: () => Promise<void>): Promise<void> {
+  while (!executor.isClosed) await body().catch(tolerate)
 }
 
-function connectForEver({ executor }: Simulation, port: number): void {
-  spawn(async () => {
-    while (!executor.isClosed) {
-      await TcpStream.connect({ host: '127.0.0.1', port })
-        .then((stream) => stream.close())
-        .catch(tolerate)
-    }
-  })
+async function openOne({ kernel }: Simulation): Promise<void> {
+  const file = await BufferedFile.create(`/tmp/${kernel.prng.int(0, 9)}`)
+  await file.close()
 }
 
-async function acceptForEver({ executor }: Simulation, listener: TcpListener): Promise<void> {
-  while (!executor.isClosed) {
-    const stream = await listener.accept().catch(tolerate)
-    void stream?.close()
-  }
+async function connectOne(port: number): Promise<void> {
+  const stream = await TcpStream.connect({ host: '127.0.0.1', port })
+  await stream.close()
+}
+
+async function acceptOne(listener: TcpListener): Promise<void> {
+  const stream = await listener.accept()
+  void stream.close()
 }
 
 test('a program that ends at any moment leaves no descriptor to its process', async () => {
-  for (let seed = 0; seed < SEEDS / 3; seed++) {
+  for (let seed = 0; seed < SEEDS; seed++) {
     let machine: SimKernel | null = null
+    const end = new Error('a failure ends a program at once')
     const program = async (simulation: Simulation): Promise<void> => {
       machine = simulation.kernel
       const listener = await TcpListener.bind({ port: 0, host: '127.0.0.1' })
-      spawn(() => acceptForEver(simulation, listener))
+      spawn(() => repeat(simulation, () => acceptOne(listener)))
       for (let loop = 0; loop < 4; loop++) {
-        openForEver(simulation)
-        connectForEver(simulation, listener.address.port)
+        spawn(() => repeat(simulation, () => openOne(simulation)))
+        spawn(() => repeat(simulation, () => connectOne(listener.address.port)))
       }
-      await sleep(simulation.kernel.prng.int(0, 3))
+      await sleep(simulation.kernel.prng.int(0, 600) / 1000)
+      throw end
     }
 
     const faults = { ...faultsOf(seed), cqOverflow: 0.2 }
-    await simulate({ seed, faults, checkDescriptors: false }, program)
+    await assert.rejects(simulate({ seed, faults }, program), { cause: end })
 
     assert.deepEqual(machine!.leftovers().descriptors, [], `seed ${seed}`)
   }
