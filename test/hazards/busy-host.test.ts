@@ -96,8 +96,10 @@ for (const count of [1, 8, 50]) {
       for (const queue of busy) queue.remove()
       serving.remove()
 
-      assert.ok(percentile(visits, 0.9) <= 4, `p90 of ${percentile(visits, 0.9)} iterations`)
-      assert.ok(percentile(visits, 0.5) <= 1, `p50 of ${percentile(visits, 0.5)} iterations`)
+      // Each of its four steps may meet an iteration where the machine is slow; on a fast one most meet none.
+      // Iterations after each turn are dozens.
+      assert.ok(percentile(visits, 0.9) <= 8, `p90 of ${percentile(visits, 0.9)} iterations`)
+      assert.ok(percentile(visits, 0.5) <= 4, `p50 of ${percentile(visits, 0.5)} iterations`)
       assert.ok(nodeCount >= 3, `${nodeCount} iterations of Node's loop`)
     },
   )
