@@ -45,7 +45,7 @@ export class WorkerThreads implements BlockingThreads {
       // `.js`, since what runs in it is compiled.
       const worker = new Worker(new URL('./worker-main.js', import.meta.url), {
         name: `${name}-${index}`,
-        execArgv: inheritedFlags(),
+        ...flagsOfThreads(),
         resourceLimits: heapMiB === undefined ? {} : { maxOldGenerationSizeMb: heapMiB },
       })
       return new WorkerThread(worker, events)
@@ -152,14 +152,10 @@ class WorkerThread implements BlockingThread {
   }
 }
 
-/** Node's flags, loaders among them, but for one that says how to read what a program is given as text. */
-function inheritedFlags(): string[] {
-  const flags = process.execArgv
-  return flags.filter(
-    (flag, index) =>
-      !flag.startsWith('--input-type') &&
-      !(flags[index - 1] === '--input-type' && !flag.startsWith('-')),
-  )
+/** A program that is given as text may have a flag that says how to read it, which threads refuse: these have none then. */
+function flagsOfThreads(): { execArgv?: string[] } {
+  const isText = process.execArgv.some((flag) => flag.startsWith('--input-type'))
+  return isText ? { execArgv: [] } : {}
 }
 
 function check(result: number, syscall: string): number {

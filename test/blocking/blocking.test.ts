@@ -318,3 +318,17 @@ test('stats() and inspection say what a pool does', LIMIT, async () => {
 
   assert.equal(inspect(pool), 'BlockingPool(hashes) 0 of 1 thread busy, 0 queued')
 })
+
+test(
+  'a module of TypeScript is called where Node loads it, and else is an error that says so',
+  LIMIT,
+  async () => {
+    const url = new URL('../../../test/blocking/erasable.ts', import.meta.url)
+    const outcome = await spawnBlocking(url, 'multiply', [{ left: 6, right: 7 }]).catch(
+      (error) => error.code,
+    )
+    const { typescript } = process.features as { readonly typescript?: unknown }
+
+    assert.equal(outcome, typescript ? 42 : 'ERR_UNKNOWN_FILE_EXTENSION')
+  },
+)
