@@ -4,6 +4,7 @@ import {
   type OpenRing,
   WORD_CONSUMER_CLOSED,
   WORD_HEAD,
+  WORD_ITEM_WANTED,
   WORD_PRODUCER_CLOSED,
   WORD_ROOM_WANTED,
   WORD_TAIL,
@@ -19,7 +20,7 @@ import {
 export abstract class ConsumerEnd<Cells> {
   /** How many cells the ring has. */
   readonly capacity: number
-  protected readonly words: SharedWords
+  readonly words: SharedWords
   protected readonly cells: Cells
   protected readonly mask: number
   /** The cell to be read next. */
@@ -50,6 +51,11 @@ export abstract class ConsumerEnd<Cells> {
     return this.#isClosed
   }
 
+  /** How many cells were taken and not given back. */
+  get unreleasedCount(): number {
+    return (this.head - this.released) | 0
+  }
+
   /** How many cells are filled, by the producer's index. */
   countFilled(): number {
     this.#lookAtTail()
@@ -68,6 +74,22 @@ export abstract class ConsumerEnd<Cells> {
     // ORDER: comes after the store of the head, or of the flag that this end is closed. See requestRoom().
     if (this.words.load(WORD_ROOM_WANTED) === 0) return false
     return this.words.exchange(WORD_ROOM_WANTED, 0) === 1
+  }
+
+  /**
+   * Asks the producer to tell of what it publishes next, or that it closes; false if it will (`takeItemRequest()`
+   * there).
+   *
+   * True if there is something after all, or nothing will follow: then nothing was asked, and the caller looks again
+   * at once.
+   */
+  requestItem(): boolean {
+    // ORDER: the wish is there before the tail is looked at again; the producer stores the tail, then looks for a
+    // wish. One of both sees the other.
+    this.words.store(WORD_ITEM_WANTED, 1)
+    if (!this.hasMore() && this.words.load(WORD_PRODUCER_CLOSED) === 0) return false
+    this.words.store(WORD_ITEM_WANTED, 0)
+    return true
   }
 
   /** Takes nothing more, ever; what is still in the ring stays there. Again is nothing. */

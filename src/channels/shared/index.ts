@@ -1,3 +1,4 @@
+export type { ConsumerEnd } from './consumer-end.ts'
 export {
   createOneshotCell,
   type OneshotBytes,
@@ -6,6 +7,7 @@ export {
   OneshotSender,
   type OpenOneshotCell,
 } from './oneshot-cell.ts'
+export type { ProducerEnd } from './producer-end.ts'
 export { AtomicWords, type SharedWords } from './shared-words.ts'
 export {
   type FrameCells,
@@ -22,6 +24,10 @@ export {
   type RingKind,
   type SpscRing,
   type SpscRingOptions,
+  WORD_CONSUMER_EXECUTOR,
+  WORD_CONSUMER_INBOX,
+  WORD_PRODUCER_EXECUTOR,
+  WORD_PRODUCER_INBOX,
 } from './spsc-ring.ts'
 export {
   createWatchCell,

@@ -4,6 +4,7 @@ import {
   type OpenRing,
   WORD_CONSUMER_CLOSED,
   WORD_HEAD,
+  WORD_ITEM_WANTED,
   WORD_PRODUCER_CLOSED,
   WORD_ROOM_WANTED,
   WORD_TAIL,
@@ -14,12 +15,13 @@ import {
  *
  * Belongs to one thread. What is staged is in the ring and the consumer does not know of it yet;
  * {@link publish} tells it, with one atomic store however much that is. Nothing here blocks, allocates, or
- * wakes anybody.
+ * wakes anybody; a producer that has published or closed asks {@link takeItemRequest} whether the consumer waits
+ * for that.
  */
 export abstract class ProducerEnd<Cells> {
   /** How many cells the ring has. */
   readonly capacity: number
-  protected readonly words: SharedWords
+  readonly words: SharedWords
   protected readonly cells: Cells
   protected readonly mask: number
   /** The cell to be written next. */
@@ -72,6 +74,13 @@ export abstract class ProducerEnd<Cells> {
     if (!this.hasRoomNow(cellCount) && !this.isConsumerClosed) return false
     this.words.store(WORD_ROOM_WANTED, 0)
     return true
+  }
+
+  /** Whether the consumer asked to be told of what comes: true once for each time that it asked. */
+  takeItemRequest(): boolean {
+    // ORDER: comes after the store of the tail, or of the flag that this end is closed. See requestItem().
+    if (this.words.load(WORD_ITEM_WANTED) === 0) return false
+    return this.words.exchange(WORD_ITEM_WANTED, 0) === 1
   }
 
   /** Publishes what is staged, and ends the ring after it. Again is nothing. */

@@ -13,8 +13,8 @@ import {
 } from './spsc-ring.ts'
 
 /*
- * ABI: a frame is a cell whose first word is its length in bytes, then its bytes, in whole cells. It never
- * goes around the end of the ring: the cells that were too few there are skipped, and the first says so.
+ * ABI: a frame is a cell whose first word is its length in bytes, and the second a mark of the sender's, then its
+ * bytes, in whole cells. It never goes around the end of the ring: the cells that were too few there are skipped, and the first says so.
  */
 const SKIP = -1
 
@@ -89,12 +89,13 @@ export class SpscFrameProducer extends ProducerEnd<FrameCells> {
 
   /**
    * Ends the frame that was begun, with the first `lengthBytes` of what it was begun with; the consumer
-   * sees it with the next {@link publish}.
+   * sees it with the next {@link publish}, and `mark` beside it, 32 bits that mean something to both.
    */
-  commitFrame(lengthBytes: number): void {
+  commitFrame(lengthBytes: number, mark = 0): void {
     assert(this.#begun !== -1, 'a frame is begun before it is committed')
     assert(lengthBytes <= this.#begunBytes, 'a frame fits the room that was found for it')
     this.cells.lengths[this.#begun * 2] = lengthBytes
+    this.cells.lengths[this.#begun * 2 + 1] = mark
     const skipped = (this.#begun - this.tail) & this.mask
     this.tail = (this.tail + skipped + countCells(lengthBytes)) | 0
     this.#begun = -1
@@ -104,13 +105,13 @@ export class SpscFrameProducer extends ProducerEnd<FrameCells> {
    * Puts a copy in as a frame; the consumer sees it with the next {@link publish}. False, with nothing done, if the
    * ring is too full, or closed on the other side; throws as {@link beginFrame}.
    */
-  stage(bytes: Uint8Array): boolean {
+  stage(bytes: Uint8Array, mark = 0): boolean {
     const lengthBytes = bytes.length
     const offset = this.beginFrame(lengthBytes)
     if (offset === -1) return false
     // Faster than a loop even for 8 bytes: V8 reads and writes shared memory byte by byte.
     this.bytes.set(bytes, offset)
-    this.commitFrame(lengthBytes)
+    this.commitFrame(lengthBytes, mark)
     return true
   }
 
@@ -128,6 +129,8 @@ export class SpscFrameConsumer extends ConsumerEnd<FrameCells> {
   readonly bytes: Uint8Array
   /** How long the frame is that {@link nextFrame} found. */
   frameLength = 0
+  /** The mark beside it. */
+  frameMark = 0
 
   constructor(ring: OpenRing<FrameCells>) {
     super(ring)
@@ -139,6 +142,11 @@ export class SpscFrameConsumer extends ConsumerEnd<FrameCells> {
     const opened = openFrames(ring)
     claimEnd(opened.words, WORD_CONSUMER_CLAIM, 'a ring', 'consumer')
     return new SpscFrameConsumer(opened)
+  }
+
+  /** Goes on where a consumer has ended, whose thread uses the ring no more. */
+  static follow(ring: SpscRing): SpscFrameConsumer {
+    return new SpscFrameConsumer(openFrames(ring))
   }
 
   /**
@@ -158,6 +166,7 @@ export class SpscFrameConsumer extends ConsumerEnd<FrameCells> {
     this.head = (this.head + countCells(lengthBytes)) | 0
     assert(((this.tailSeen - this.head) | 0) >= 0, 'a frame ends before the tail')
     this.frameLength = lengthBytes
+    this.frameMark = lengths[position * 2 + 1] as number
     return position * 8 + 8 /* CELL_BYTES */
   }
 

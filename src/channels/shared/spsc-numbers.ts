@@ -44,6 +44,13 @@ export class SpscNumberProducer extends ProducerEnd<NumberCells> {
    * Puts in as many of `values[from … to - 1]` as there is room for, and publishes them at once; returns how many.
    */
   pushBatch(values: ArrayLike<number>, from: number, to: number): number {
+    const count = this.stageBatch(values, from, to)
+    if (count > 0) this.publish()
+    return count
+  }
+
+  /** The same; the consumer sees them with the next {@link publish}. */
+  stageBatch(values: ArrayLike<number>, from: number, to: number): number {
     assert(from >= 0 && to <= values.length, 'a batch is part of its array')
     if (from >= to || !this.mayStage(1)) return 0
     let count = to - from
@@ -53,7 +60,6 @@ export class SpscNumberProducer extends ProducerEnd<NumberCells> {
     }
     for (let i = 0; i < count; i++) cells[(tail + i) & mask] = values[from + i] as number
     this.tail = (tail + count) | 0
-    this.publish()
     return count
   }
 }
@@ -65,6 +71,11 @@ export class SpscNumberConsumer extends ConsumerEnd<NumberCells> {
     const opened = openNumbers(ring)
     claimEnd(opened.words, WORD_CONSUMER_CLAIM, 'a ring', 'consumer')
     return new SpscNumberConsumer(opened)
+  }
+
+  /** Goes on where a consumer has ended, whose thread uses the ring no more. */
+  static follow(ring: SpscRing): SpscNumberConsumer {
+    return new SpscNumberConsumer(openNumbers(ring))
   }
 
   /** Takes the oldest number and frees its cell; undefined if there is none. */

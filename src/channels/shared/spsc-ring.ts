@@ -15,6 +15,13 @@ export const WORD_PRODUCER_CLOSED = 4
 export const WORD_CONSUMER_CLOSED = 5
 /** Set by a producer that waits for room, cleared by the consumer that tells it. */
 export const WORD_ROOM_WANTED = 6
+/** Set by a consumer that waits for something to come, cleared by the producer that tells it. */
+export const WORD_ITEM_WANTED = 7
+/** The executor of each end, by its number, once the end was attached to; and its inbox there, which is stored first. */
+export const WORD_PRODUCER_EXECUTOR = 8
+export const WORD_PRODUCER_INBOX = 9
+export const WORD_CONSUMER_EXECUTOR = 10
+export const WORD_CONSUMER_INBOX = 11
 /** The cell that the producer publishes next; counts on for ever, modulo 2^32. */
 export const WORD_TAIL = 32
 /** The cell that the consumer frees next; the same. */
