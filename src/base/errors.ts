@@ -23,6 +23,7 @@ export type RuntimeErrorCode =
   | 'ERR_GATE_CLOSED'
   | 'ERR_CHANNEL_CLOSED'
   | 'ERR_CHANNEL_FULL'
+  | 'ERR_PEER_ENDED'
   | 'ERR_LATCH_CANCELLED'
   | 'ERR_WOULD_BLOCK'
   | 'ERR_STILL_HELD'

@@ -1,4 +1,14 @@
-export { ChannelError } from './channel-error.ts'
+export { type AttachOptions, attachReceiver, attachSender } from './attach-ends.ts'
+export { ChannelError, type ChannelErrorCode } from './channel-error.ts'
 export { ChannelReceiver } from './channel-receiver.ts'
 export { ChannelSender } from './channel-sender.ts'
+export type { ChannelCodec, CodecName } from './codec.ts'
 export { type Channel, type ChannelOptions, createChannel } from './create-channel.ts'
+export type { SpscRing } from './shared/index.ts'
+export {
+  createSharedChannel,
+  type SharedChannel,
+  type SharedChannelOptions,
+} from './shared-channel.ts'
+export { SharedReceiver } from './shared-receiver.ts'
+export { SharedSender } from './shared-sender.ts'

@@ -54,6 +54,11 @@ export abstract class ProducerEnd<Cells> {
     return this.capacity - ((this.tail - this.headSeen) | 0)
   }
 
+  /** Whether there is no cell free, by the consumer's index: which is looked at only where there seems to be none. */
+  get isFull(): boolean {
+    return ((this.tail - this.headSeen) | 0) >= this.capacity && !this.hasRoomNow(1)
+  }
+
   /** Lets the consumer see all that was staged. */
   publish(): void {
     // ORDER: cells were written before; pairs with the consumer's load of the tail.

@@ -1,0 +1,99 @@
+import { deserialize, serialize } from 'node:v8'
+import {
+  isBytes,
+  optionNames,
+  validateFunction,
+  validateOptions,
+  wrongBytes,
+  wrongType,
+} from '../base/index.ts'
+
+/**
+ * How values become bytes, and bytes values again.
+ *
+ * Both are called in any turn of the thread, of whichever task queue, and are to be pure.
+ */
+export interface ChannelCodec<T> {
+  /** The bytes of a value, which are copied, at the latest when the send has resolved. */
+  readonly encode: (value: T) => Uint8Array
+  /** The value of bytes, which are its own. */
+  readonly decode: (bytes: Uint8Array) => T
+}
+
+/**
+ * What crosses a shared channel: `numbers` as they are; `bytes`, copied in and out; by `clone` all that structured
+ * clone takes (plain objects, Map, Set, Date, typed arrays, errors); by `custom` what a {@link ChannelCodec} makes of it.
+ */
+export type CodecName = 'numbers' | 'bytes' | 'clone' | 'custom'
+
+export const CODEC_NAMES: readonly CodecName[] = ['numbers', 'bytes', 'clone', 'custom']
+
+const NAMES = optionNames<ChannelCodec<unknown>>({ encode: true, decode: true })
+
+const BYTES: ChannelCodec<Uint8Array> = {
+  encode(value) {
+    if (!isBytes(value)) throw wrongBytes('send to a channel', 'value', value)
+    return value
+  },
+  decode: (bytes) => bytes,
+}
+
+const CLONE: ChannelCodec<unknown> = { encode: serialize, decode: deserialize }
+
+/**
+ * The codec of a channel of frames.
+ *
+ * @throws {TypeError} where `custom` comes without a codec, or another with one.
+ */
+export function frameCodec(
+  action: string,
+  name: Exclude<CodecName, 'numbers'>,
+  custom: ChannelCodec<unknown> | undefined,
+): ChannelCodec<unknown> {
+  if (name !== 'custom') {
+    refuseCodec(action, name, custom)
+    return name === 'bytes' ? (BYTES as ChannelCodec<unknown>) : CLONE
+  }
+  if (custom === undefined) {
+    throw wrongType(action, 'codec', "a ChannelCodec, as the channel's is 'custom'", custom)
+  }
+  // Of a class, maybe, with more than these.
+  if (typeof custom !== 'object' || custom === null) {
+    throw wrongType(action, 'codec', 'an object', custom)
+  }
+  if (Object.getPrototypeOf(custom) === Object.prototype) {
+    validateOptions(action, custom, NAMES, 'codec')
+  }
+  validateFunction(action, 'codec.encode', custom.encode)
+  validateFunction(action, 'codec.decode', custom.decode)
+  return custom
+}
+
+/** @throws {TypeError} for a codec that nobody would use. */
+export function refuseCodec(action: string, name: CodecName, custom: unknown): void {
+  if (custom === undefined) return
+  throw new TypeError(
+    `Cannot ${action} with a codec as the channel's must be 'custom' for that: it is '${name}'`,
+  )
+}
+
+const NUMBERS: ChannelCodec<number> = {
+  encode(value) {
+    if (typeof value !== 'number') {
+      throw wrongType('send to a channel of numbers', 'value', 'a number', value)
+    }
+    return new Uint8Array(Float64Array.of(value).buffer)
+  },
+  decode: (bytes) => new Float64Array(bytes.buffer, bytes.byteOffset, 1)[0] as number,
+}
+
+/** The codec of single values. @throws as {@link frameCodec}. */
+export function valueCodec(
+  action: string,
+  name: CodecName,
+  custom: ChannelCodec<unknown> | undefined,
+): ChannelCodec<unknown> {
+  if (name !== 'numbers') return frameCodec(action, name, custom)
+  refuseCodec(action, name, custom)
+  return NUMBERS as ChannelCodec<unknown>
+}

@@ -1,0 +1,201 @@
+import { assert, RuntimeError } from '../base/index.ts'
+import type { Executor } from '../executor/index.ts'
+import type { Inbox } from '../reactor/index.ts'
+import {
+  type SharedWords,
+  WORD_CONSUMER_EXECUTOR,
+  WORD_CONSUMER_INBOX,
+  WORD_PRODUCER_EXECUTOR,
+  WORD_PRODUCER_INBOX,
+} from './shared/index.ts'
+
+/** Nobody has attached to the end yet. */
+const NOBODY = 0
+/** Stands in a header in the place of an executor that has detached: it listens, and rings, no more. */
+const DETACHED = -1
+/** How many ends that have detached are looked at for each that attaches or detaches. */
+const SWEEP_COUNT = 2
+
+/** Where the header of something shared tells of one end: its executor, and its inbox there. */
+export interface EndWords {
+  readonly executor: number
+  readonly inbox: number
+}
+
+export const PRODUCER_WORDS: EndWords = {
+  executor: WORD_PRODUCER_EXECUTOR,
+  inbox: WORD_PRODUCER_INBOX,
+}
+export const CONSUMER_WORDS: EndWords = {
+  executor: WORD_CONSUMER_EXECUTOR,
+  inbox: WORD_CONSUMER_INBOX,
+}
+
+/** What an end of something shared hands its {@link PeerLink}. */
+export interface PeerListener {
+  /** The peer may have left something; called in a turn of no task queue. */
+  collect(): void
+  /** The peer's executor has ended without a close: nothing will come from it any more. */
+  peerEnded(): void
+}
+
+/** Whose header it is, and which end of it this is. */
+export interface LinkParts {
+  readonly words: SharedWords
+  readonly self: EndWords
+  readonly peer: EndWords
+}
+
+/**
+ * One end of something shared, as the other one reaches it, and the other way round.
+ *
+ * Attaching needs no answer: each end writes its number and inbox into the header, looks there for the other's, and rings
+ * it, so that it looks as well. Belongs to the executor that it was made on.
+ */
+export class PeerLink implements Inbox {
+  /** Whether the peer has ended: what it left before is there, and nothing follows. */
+  isPeerEnded = false
+  readonly #home: Executor
+  readonly #parts: LinkParts
+  readonly #listener: PeerListener
+  readonly #inbox: number
+  /** Takes back what listens for the peer's end; null before the peer is known. */
+  #unwatch: (() => void) | null = null
+  #isDetached = false
+
+  constructor(home: Executor, parts: LinkParts, listener: PeerListener) {
+    this.#home = home
+    this.#parts = parts
+    this.#listener = listener
+    this.#inbox = Lingering.of(home).addInbox(this)
+    const { words, self } = parts
+    words.store(self.inbox, this.#inbox)
+    // ORDER: the inbox first. Whoever sees the number rings there.
+    words.store(self.executor, home.doorbell.address)
+  }
+
+  /** Begins to listen for the peer's end, and has the peer listen for that of this one. */
+  open(): void {
+    this.ring()
+    this.#meet()
+  }
+
+  /** Tells the peer to look, if it has attached and listens. */
+  ring(): void {
+    const peerId = this.#peerId
+    if (peerId <= NOBODY) return
+    const { words, peer } = this.#parts
+    this.#home.doorbell.ring(peerId, words.load(peer.inbox))
+  }
+
+  /** Has this end look, in a later turn: what it does in one would be too long. */
+  ringSelf(): void {
+    const { doorbell } = this.#home
+    doorbell.ring(doorbell.address, this.#inbox)
+  }
+
+  /** @internal */
+  collect(): void {
+    if (this.#isDetached) return
+    this.#meet()
+    this.#listener.collect()
+  }
+
+  /** The last that this end does: it has said what it had to, and rings no more. Again is nothing. */
+  detach(): void {
+    if (this.#isDetached) return
+    this.#isDetached = true
+    this.#unwatch?.()
+    const { words, self } = this.#parts
+    // ORDER: before the look at the peer. One that attaches now sees it, and never rings.
+    words.store(self.executor, DETACHED)
+    Lingering.of(this.#home).add(this)
+  }
+
+  /** @internal Whether nobody rings here any more, so that the inbox can be another's. */
+  get isFree(): boolean {
+    const peerId = this.#peerId
+    return peerId <= NOBODY || this.#home.doorbell.isEnded(peerId)
+  }
+
+  /** @internal */
+  get inbox(): number {
+    return this.#inbox
+  }
+
+  /** The number of the peer's executor; 0 before it has attached, negative once it has detached. */
+  get #peerId(): number {
+    const { words, peer } = this.#parts
+    return words.load(peer.executor)
+  }
+
+  #meet(): void {
+    if (this.#unwatch !== null) return
+    const peerId = this.#peerId
+    if (peerId <= NOBODY) return
+    this.#unwatch = this.#home.doorbell.onPeerEnded(peerId, () => {
+      // One that has detached has closed before: it owes nothing.
+      if (this.#isDetached || this.#peerId === DETACHED) return
+      this.isPeerEnded = true
+      this.#listener.peerEnded()
+    })
+  }
+}
+
+const LINGERING = new WeakMap<Executor, Lingering>()
+
+/** The ends of one executor that have detached while their peers might still ring. */
+class Lingering {
+  readonly #home: Executor
+  /** The oldest first. */
+  readonly #links = new Set<PeerLink>()
+
+  static of(home: Executor): Lingering {
+    let lingering = LINGERING.get(home)
+    if (lingering === undefined) {
+      lingering = new Lingering(home)
+      LINGERING.set(home, lingering)
+    }
+    return lingering
+  }
+
+  private constructor(home: Executor) {
+    this.#home = home
+  }
+
+  /** @throws {RuntimeError} `ERR_LIMIT_EXCEEDED` where all inboxes are in use. */
+  addInbox(link: PeerLink): number {
+    const { doorbell } = this.#home
+    this.#sweep(SWEEP_COUNT)
+    try {
+      return doorbell.add(link)
+    } catch (error) {
+      const isFull = error instanceof RuntimeError && error.code === 'ERR_LIMIT_EXCEEDED'
+      if (!isFull || this.#sweep(this.#links.size) === 0) throw error
+      return doorbell.add(link)
+    }
+  }
+
+  add(link: PeerLink): void {
+    assert(!this.#links.has(link), 'an end detaches once')
+    this.#links.add(link)
+    this.#sweep(SWEEP_COUNT)
+  }
+
+  /** Frees inboxes of the oldest, of so many as are looked at; returns how many. */
+  #sweep(countMax: number): number {
+    let freed = 0
+    let looked = 0
+    for (const link of this.#links) {
+      if (looked++ >= countMax) break
+      this.#links.delete(link)
+      if (link.isFree) {
+        this.#home.doorbell.remove(link.inbox)
+        freed++
+      } else {
+        this.#links.add(link)
+      }
+    }
+    return freed
+  }
+}

@@ -1,0 +1,158 @@
+import { RuntimeError } from '../base/index.ts'
+import { type Executor, WaitList, type WaitListOwner, type WaitOptions } from '../executor/index.ts'
+import { RingSource, type SourceOwner } from './ring-source.ts'
+import { SharedWaiter } from './shared-wait.ts'
+import { NONE, type None, type ValueReader } from './value-reader.ts'
+
+export const RECEIVE_ACTION = 'receive from a shared channel'
+
+/** Somebody who waits for values, in whatever form. */
+export abstract class ReceiveWaiter<T, R> extends SharedWaiter<R> {
+  abstract deliver(value: T): void
+  abstract end(): void
+}
+
+/** Those who wait for values of other threads, wherever these come from. */
+export abstract class ReceiverState<T> implements WaitListOwner {
+  readonly home: Executor
+  #isClosed = false
+  #postponed: { readonly error: unknown } | null = null
+  readonly #receivers = new WaitList<ReceiveWaiter<T, unknown>>(this)
+
+  constructor(home: Executor) {
+    this.home = home
+  }
+
+  /** Whether nothing will come any more: this end is closed, or all others are and all was taken. */
+  get isEnded(): boolean {
+    return this.#isClosed || this.hasEnded
+  }
+
+  /** Takes the oldest value if nobody waits for it; what its codec throws. */
+  tryTake(): T | None {
+    if (this.#isClosed || this.#receivers.length > 0) return NONE
+    return this.#take()
+  }
+
+  /** Has the next take fail: what is wrong with a value that comes after some that are good. */
+  postpone(error: unknown): void {
+    this.#postponed = { error }
+  }
+
+  /** @throws {RuntimeError} `ERR_PEER_ENDED` where a sender's thread has ended, and nobody was told. */
+  assertPeer(): void {
+    const error = this.takePeerError()
+    if (error !== null) throw error
+  }
+
+  /** Waits in line; throws as binding does. */
+  wait<R>(waiter: ReceiveWaiter<T, R>, options: WaitOptions | undefined): Promise<R> {
+    waiter.bindListed(this.home, options, RECEIVE_ACTION)
+    this.#receivers.push(waiter as ReceiveWaiter<T, unknown>)
+    if (this.#receivers.length === 1) this.pump()
+    return waiter.promise
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.closeSources()
+    const receivers = this.#receivers
+    for (let receiver = receivers.shift(); receiver !== null; receiver = receivers.shift())
+      receiver.end()
+  }
+
+  // Values are given as they come: what a waiter leaves behind nobody waits for.
+  waiterLeft(): void {}
+
+  /** About how full it is, in parts of a ring. */
+  abstract countFilled(): number
+
+  /** Whether all senders have closed and all was taken. */
+  protected abstract get hasEnded(): boolean
+  /** Takes a value, from whichever sender. */
+  protected abstract takeNext(): T | None
+  /** Has the senders tell of what comes next; true if there may be something already. */
+  protected abstract requestNext(): boolean
+  /** The error of a sender whose thread has ended, and whose values were all taken; or null. */
+  protected abstract takePeerError(): RuntimeError | null
+  protected abstract closeSources(): void
+
+  /** Gives values to those who wait for them, and has the senders tell of more. */
+  protected pump(): void {
+    if (this.#isClosed) return
+    const receivers = this.#receivers
+    while (receivers.first !== null) {
+      let value: T | None
+      try {
+        value = this.#take()
+      } catch (error) {
+        receivers.shift()!.fail(error)
+        continue
+      }
+      if (value !== NONE) {
+        receivers.shift()!.deliver(value)
+        continue
+      }
+      const error = this.takePeerError()
+      if (error !== null) receivers.shift()!.fail(error)
+      else if (this.hasEnded) receivers.shift()!.end()
+      else if (!this.requestNext()) return
+    }
+  }
+
+  #take(): T | None {
+    const postponed = this.#postponed
+    if (postponed === null) return this.takeNext()
+    this.#postponed = null
+    throw postponed.error
+  }
+}
+
+/** Receives from one sender. */
+export class SingleReceiverState<T> extends ReceiverState<T> implements SourceOwner<T> {
+  readonly #source: RingSource<T>
+
+  constructor(home: Executor, reader: ValueReader<T>) {
+    super(home)
+    this.#source = new RingSource(home, reader, this)
+    this.#source.open()
+  }
+
+  override countFilled(): number {
+    return this.#source.isClosed ? 0 : this.#source.filledPart
+  }
+
+  sourceHasNews(): void {
+    this.pump()
+  }
+
+  protected override get hasEnded(): boolean {
+    return this.#source.isEnded
+  }
+
+  protected override takeNext(): T | None {
+    return this.#source.take()
+  }
+
+  protected override requestNext(): boolean {
+    return this.#source.requestItem()
+  }
+
+  protected override takePeerError(): RuntimeError | null {
+    const source = this.#source
+    return source.isPeerEnded && !source.isEnded ? peerEndedError() : null
+  }
+
+  protected override closeSources(): void {
+    this.#source.close()
+  }
+}
+
+/** The error of who waits for a sender whose thread has ended without a close. */
+export function peerEndedError(subject = 'the sender'): RuntimeError {
+  return new RuntimeError(
+    'ERR_PEER_ENDED',
+    `Cannot ${RECEIVE_ACTION} as the thread of ${subject} must go on until it has closed: it has ended`,
+  )
+}

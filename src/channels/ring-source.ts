@@ -1,0 +1,108 @@
+import type { Executor } from '../executor/index.ts'
+import { Lot } from './lot.ts'
+import { CONSUMER_WORDS, PeerLink, type PeerListener, PRODUCER_WORDS } from './peers.ts'
+import { NONE, type None, type ValueReader } from './value-reader.ts'
+
+/** Room is given back at once when there is so much of it: of the whole ring this part, or so many values. */
+const LOT_PART = 4
+const LOT_MAX = 32
+
+/** Who is told that something may have come out of a source, or never will. */
+export interface SourceOwner<T> {
+  sourceHasNews(source: RingSource<T>): void
+}
+
+/** The receiving end of one ring: takes values, gives their room back in lots, and tells the sender of it. */
+export class RingSource<T> implements PeerListener {
+  /** Which of its owner's it is. */
+  readonly index: number
+  readonly #reader: ValueReader<T>
+  readonly #link: PeerLink
+  readonly #owner: SourceOwner<T>
+  readonly #lot: Lot
+  readonly #lotCells: number
+
+  constructor(home: Executor, reader: ValueReader<T>, owner: SourceOwner<T>, index = 0) {
+    const { consumer } = reader
+    this.index = index
+    this.#reader = reader
+    this.#owner = owner
+    this.#lot = new Lot(LOT_MAX, () => this.#flush())
+    this.#lotCells = Math.max(1, consumer.capacity / LOT_PART)
+    const parts = { words: consumer.words, self: CONSUMER_WORDS, peer: PRODUCER_WORDS }
+    this.#link = new PeerLink(home, parts, this)
+  }
+
+  /** Begins to listen for the sender. */
+  open(): void {
+    this.#link.open()
+  }
+
+  get isClosed(): boolean {
+    return this.#reader.consumer.isClosed
+  }
+
+  /** Whether nothing will come any more: either end has closed and all was taken. */
+  get isEnded(): boolean {
+    return this.isClosed || this.#reader.consumer.isEnded
+  }
+
+  /** Whether the sender's thread has ended: what it had published is there, and nothing follows. */
+  get isPeerEnded(): boolean {
+    return this.#link.isPeerEnded
+  }
+
+  /** How much of the ring is filled, from 0 to 1. */
+  get filledPart(): number {
+    const { consumer } = this.#reader
+    return consumer.countFilled() / consumer.capacity
+  }
+
+  /** Takes the oldest value; what its codec throws, the value being gone then. */
+  take(): T | None {
+    const { consumer } = this.#reader
+    if (consumer.isClosed) return NONE
+    try {
+      const value = this.#reader.take()
+      if (value !== NONE) this.#lot.add()
+      // Pieces of what has not come whole: the rest may need their room.
+      const isDue =
+        value === NONE ? consumer.unreleasedCount > 0 : consumer.unreleasedCount >= this.#lotCells
+      if (isDue) this.#lot.send()
+      return value
+    } catch (error) {
+      this.#lot.send()
+      throw error
+    }
+  }
+
+  /** Has the sender tell of what comes next; true if there may be something, or the end, already. */
+  requestItem(): boolean {
+    return this.#reader.consumer.requestItem()
+  }
+
+  close(): void {
+    const { consumer } = this.#reader
+    if (consumer.isClosed) return
+    this.#flush()
+    consumer.close()
+    // It waits for room, or may in a moment: one that finds the flag before it waits needs no more.
+    if (consumer.takeRoomRequest()) this.#link.ring()
+    this.#link.detach()
+  }
+
+  collect(): void {
+    if (!this.isClosed) this.#owner.sourceHasNews(this)
+  }
+
+  peerEnded(): void {
+    if (!this.isClosed) this.#owner.sourceHasNews(this)
+  }
+
+  #flush(): void {
+    const { consumer } = this.#reader
+    if (consumer.isClosed) return
+    consumer.release()
+    if (consumer.takeRoomRequest()) this.#link.ring()
+  }
+}

@@ -1,0 +1,267 @@
+import { assert } from '../base/index.ts'
+import { type Executor, WaitList, type WaitListOwner, type WaitOptions } from '../executor/index.ts'
+import { ChannelError } from './channel-error.ts'
+import { Lot } from './lot.ts'
+import { CONSUMER_WORDS, PeerLink, type PeerListener, PRODUCER_WORDS } from './peers.ts'
+import { SharedWaiter } from './shared-wait.ts'
+import type { ValueWriter } from './value-writer.ts'
+
+export const SEND_ACTION = 'send to a shared channel'
+
+/** Told at once when so many wait to be told of: about what costs as much as telling. */
+const LOT_MAX = 32
+/** A long batch to a receiver that keeps up lets other tasks go on after so many times that room was found. */
+const ROUNDS_MAX = 32
+
+/** The sending end of a shared channel: the ring's, those who wait for room, and how the peer is told. */
+export class SharedSenderState<T> implements WaitListOwner, PeerListener {
+  readonly home: Executor
+  readonly writer: ValueWriter<T, unknown>
+  readonly link: PeerLink
+  /** No more is taken from users; what waits is still sent. */
+  isClosing = false
+  /** Told as somebody begins to wait for room, 1, and as nobody does any more, -1. */
+  onBlocked: ((change: 1 | -1) => void) | null = null
+  #isBlocked = false
+  readonly #lot: Lot
+  readonly #senders = new WaitList<SendWaiter<T, unknown>>(this)
+
+  constructor(home: Executor, writer: ValueWriter<T, unknown>) {
+    this.home = home
+    this.writer = writer
+    this.#lot = new Lot(LOT_MAX, () => this.flush())
+    const parts = { words: writer.producer.words, self: PRODUCER_WORDS, peer: CONSUMER_WORDS }
+    this.link = new PeerLink(home, parts, this)
+    this.link.open()
+  }
+
+  /** Why nothing can be sent any more, or null. */
+  get refusal(): Refusal | null {
+    if (this.isClosing) return 'sender'
+    if (this.link.isPeerEnded) return 'peer'
+    return this.writer.producer.isConsumerClosed ? 'receiver' : null
+  }
+
+  get hasWaiters(): boolean {
+    return this.#senders.length > 0
+  }
+
+  /** @throws {ChannelError} */
+  assertSendable(value: T): void {
+    const { refusal } = this
+    if (refusal !== null) throw refusalError(refusal, value)
+  }
+
+  /** Stages a value, if nobody is before it and there is room. */
+  tryStage(packed: unknown): boolean {
+    if (this.#senders.length > 0 || !this.writer.stage(packed)) return false
+    this.#lot.add()
+    return true
+  }
+
+  /** Stages a part of a batch, likewise; returns how many there are of it then. */
+  tryStageBatch(packed: ArrayLike<unknown>, from: number): number {
+    if (this.#senders.length > 0) return from
+    const next = this.writer.stageBatch(packed, from)
+    if (next > from) this.flush()
+    return next
+  }
+
+  /** Waits in line; throws as binding does. */
+  wait(waiter: SendWaiter<T, unknown>, options: WaitOptions | undefined): Promise<void> {
+    waiter.bindListed(this.home, options, SEND_ACTION)
+    this.#senders.push(waiter)
+    if (this.#senders.length === 1) this.#pump()
+    return waiter.promise
+  }
+
+  /** Fails all who wait. */
+  refuseWaiting(refusal: Refusal): void {
+    this.#refuseAll(refusal)
+    this.#noteBlocked()
+  }
+
+  /** Publishes what is staged, and tells the receiver if it waits for that. */
+  flush(): void {
+    const { producer } = this.writer
+    if (producer.isClosed) return
+    producer.publish()
+    if (producer.takeItemRequest()) this.link.ring()
+  }
+
+  close(): void {
+    if (this.isClosing) return
+    this.isClosing = true
+    if (this.#senders.length > 0) this.#pump()
+    else this.#end()
+  }
+
+  collect(): void {
+    this.#pump()
+  }
+
+  peerEnded(): void {
+    this.#pump()
+  }
+
+  // The next one may need less.
+  waiterLeft(): void {
+    this.#pump()
+  }
+
+  #pump(): void {
+    this.#sendWaiting()
+    this.#noteBlocked()
+  }
+
+  #noteBlocked(): void {
+    const isBlocked = this.#senders.length > 0
+    if (this.#isBlocked === isBlocked) return
+    this.#isBlocked = isBlocked
+    this.onBlocked?.(isBlocked ? 1 : -1)
+  }
+
+  /** Sends for those who wait, as far as there is room, and has the receiver tell of more. */
+  #sendWaiting(): void {
+    const { producer } = this.writer
+    if (producer.isClosed) return
+    let rounds = 0
+    for (let first = this.#senders.first; first !== null; first = this.#senders.first) {
+      if (this.link.isPeerEnded || producer.isConsumerClosed) {
+        this.#refuseAll(this.link.isPeerEnded ? 'peer' : 'receiver')
+        break
+      }
+      if (first.stageMore(this.writer)) {
+        this.#senders.shift()
+        first.fulfil()
+        continue
+      }
+      this.flush()
+      if (++rounds > ROUNDS_MAX) {
+        this.link.ringSelf()
+        return
+      }
+      if (!producer.requestRoom(first.cellsWanted(this.writer))) return
+    }
+    this.flush()
+    if (this.isClosing) this.#end()
+  }
+
+  #refuseAll(refusal: Refusal): void {
+    const senders = this.#senders
+    for (let sender = senders.shift(); sender !== null; sender = senders.shift())
+      sender.refuse(refusal)
+  }
+
+  #end(): void {
+    const { producer } = this.writer
+    assert(this.#senders.length === 0, 'what waits is sent before the end')
+    if (producer.isClosed) return
+    producer.close()
+    if (producer.takeItemRequest()) this.link.ring()
+    this.link.detach()
+  }
+}
+
+/** Who keeps a value from being sent. */
+export type Refusal = 'sender' | 'receiver' | 'peer' | 'inbox'
+
+/** Somebody who waits for room. */
+export abstract class SendWaiter<T, P> extends SharedWaiter<void> {
+  /** Stages what there is room for; whether that was the last. */
+  abstract stageMore(writer: ValueWriter<T, P>): boolean
+  abstract cellsWanted(writer: ValueWriter<T, P>): number
+  abstract refuse(refusal: Refusal): void
+}
+
+/** Waits for room for one value. */
+export class ValueSendWaiter<T, P> extends SendWaiter<T, P> {
+  readonly #value: T
+  readonly #packed: P
+  #done = 0
+
+  constructor(home: Executor, value: T, packed: P) {
+    super(home)
+    this.#value = value
+    this.#packed = packed
+  }
+
+  override stageMore(writer: ValueWriter<T, P>): boolean {
+    this.#done = writer.stageFrom(this.#packed, this.#done)
+    return this.#done === writer.sizeOf(this.#packed)
+  }
+
+  override cellsWanted(writer: ValueWriter<T, P>): number {
+    return writer.cellsFor(this.#packed, this.#done)
+  }
+
+  override refuse(refusal: Refusal): void {
+    this.fail(refusalError(refusal, this.#value))
+  }
+}
+
+/** Waits for room for many, which go as there is some. */
+export class BatchSendWaiter<T, P> extends SendWaiter<T, P> {
+  readonly #values: ArrayLike<T>
+  readonly #packed: ArrayLike<P>
+  /** How many are in, and how much of the next one. */
+  #sentCount: number
+  #done = 0
+
+  constructor(home: Executor, values: ArrayLike<T>, packed: ArrayLike<P>, sentCount: number) {
+    super(home)
+    this.#values = values
+    this.#packed = packed
+    this.#sentCount = sentCount
+  }
+
+  override stageMore(writer: ValueWriter<T, P>): boolean {
+    const packed = this.#packed
+    for (;;) {
+      if (this.#done === 0) this.#sentCount = writer.stageBatch(packed, this.#sentCount)
+      if (this.#sentCount === packed.length) return true
+      const next = packed[this.#sentCount] as P
+      if (writer.isWhole(next)) return false
+      this.#done = writer.stageFrom(next, this.#done)
+      if (this.#done < writer.sizeOf(next)) return false
+      this.#done = 0
+      this.#sentCount++
+    }
+  }
+
+  override cellsWanted(writer: ValueWriter<T, P>): number {
+    return writer.cellsFor(this.#packed[this.#sentCount] as P, this.#done)
+  }
+
+  override refuse(refusal: Refusal): void {
+    super.fail(refusalError(refusal, this.#rest()))
+  }
+
+  override fail(reason: unknown): void {
+    super.fail(reason === this.waits.closeReason ? reason : interruptedError(this.#rest(), reason))
+  }
+
+  #rest(): T[] {
+    return Array.prototype.slice.call(this.#values, this.#sentCount)
+  }
+}
+
+/** What is left of a batch whose wait was ended. */
+export function interruptedError<V>(rest: V, cause: unknown): ChannelError<V> {
+  const message = `Cannot ${SEND_ACTION} all of a batch as its wait must come to its end: it was cancelled`
+  return new ChannelError('ERR_TASK_CANCELLED', message, rest, { cause })
+}
+
+/** The error of a send that someone refuses. */
+export function refusalError<V>(refusal: Refusal, value: V): ChannelError<V> {
+  if (refusal === 'peer') {
+    const why = "the receiver's thread must go on: it has ended"
+    return new ChannelError('ERR_PEER_ENDED', `Cannot ${SEND_ACTION} as ${why}`, value)
+  }
+  if (refusal === 'inbox') {
+    const why = 'a shard that sends must receive as well: it has left unreceived as much as it may'
+    return new ChannelError('ERR_LIMIT_EXCEEDED', `Cannot ${SEND_ACTION} as ${why}`, value)
+  }
+  const why = `both ends must be open: the ${refusal} was closed`
+  return new ChannelError('ERR_CHANNEL_CLOSED', `Cannot ${SEND_ACTION} as ${why}`, value)
+}
