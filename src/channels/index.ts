@@ -4,6 +4,24 @@ export { ChannelReceiver } from './channel-receiver.ts'
 export { ChannelSender } from './channel-sender.ts'
 export type { ChannelCodec, CodecName } from './codec.ts'
 export { type Channel, type ChannelOptions, createChannel } from './create-channel.ts'
+export {
+  createMesh,
+  joinMesh,
+  Mesh,
+  type MeshMessage,
+  type MeshOptions,
+  type MeshRole,
+  type SharedMesh,
+} from './mesh.ts'
+export {
+  attachMpscReceiver,
+  attachMpscSender,
+  createMpscChannel,
+  type MpscChannel,
+  type MpscChannelOptions,
+} from './mpsc-channel.ts'
+export type { RingTable } from './ring-table.ts'
+export { shardOf } from './shard-of.ts'
 export type { SpscRing } from './shared/index.ts'
 export {
   createSharedChannel,
