@@ -22,11 +22,20 @@ export {
 } from './mpsc-channel.ts'
 export type { RingTable } from './ring-table.ts'
 export { shardOf } from './shard-of.ts'
-export type { SpscRing } from './shared/index.ts'
+export type { OneshotCell, SpscRing } from './shared/index.ts'
 export {
   createSharedChannel,
   type SharedChannel,
   type SharedChannelOptions,
 } from './shared-channel.ts'
+export {
+  attachOneshotReceiver,
+  attachOneshotSender,
+  createSharedOneshot,
+  type SharedOneshot,
+  type SharedOneshotOptions,
+  SharedOneshotReceiver,
+  SharedOneshotSender,
+} from './shared-oneshot.ts'
 export { SharedReceiver } from './shared-receiver.ts'
 export { SharedSender } from './shared-sender.ts'

@@ -6,6 +6,10 @@ export {
   OneshotReceiver,
   OneshotSender,
   type OpenOneshotCell,
+  WORD_ONESHOT_RECEIVER_EXECUTOR,
+  WORD_ONESHOT_RECEIVER_INBOX,
+  WORD_ONESHOT_SENDER_EXECUTOR,
+  WORD_ONESHOT_SENDER_INBOX,
 } from './oneshot-cell.ts'
 export type { ProducerEnd } from './producer-end.ts'
 export { AtomicWords, type SharedWords } from './shared-words.ts'

@@ -9,7 +9,12 @@ const WORD_RECEIVER_CLAIM = 3
 const WORD_LENGTH = 4
 /** What has become of it: changes once, from {@link OPEN}, by a compare-exchange of either end. */
 const WORD_STATE = 5
-const HEADER_WORDS = 8
+/** The executor of each end, by its number, once the end was attached to; and its inbox there, which is stored first. */
+export const WORD_ONESHOT_SENDER_EXECUTOR = 6
+export const WORD_ONESHOT_SENDER_INBOX = 7
+export const WORD_ONESHOT_RECEIVER_EXECUTOR = 8
+export const WORD_ONESHOT_RECEIVER_INBOX = 9
+const HEADER_WORDS = 10
 const STAMP = 0x70634f31
 
 const OPEN = 0
@@ -59,6 +64,16 @@ export class OneshotSender {
     this.#cell = cell
   }
 
+  /** What both ends see of each other. */
+  get words(): SharedWords {
+    return this.#cell.words
+  }
+
+  /** Whether the receiver has closed: what is sent is refused. */
+  get isRefused(): boolean {
+    return this.#cell.words.load(WORD_STATE) === REFUSED
+  }
+
   /** @throws {RuntimeError} `ERR_STILL_HELD` if the cell has, or had, a sender. */
   static attach(cell: OneshotCell): OneshotSender {
     const opened = openCell(cell)
@@ -101,6 +116,11 @@ export class OneshotReceiver {
 
   constructor(cell: OpenOneshotCell) {
     this.#cell = cell
+  }
+
+  /** What both ends see of each other. */
+  get words(): SharedWords {
+    return this.#cell.words
   }
 
   /** @throws {RuntimeError} `ERR_STILL_HELD` if the cell has, or had, a receiver. */
