@@ -22,7 +22,7 @@ export {
 } from './mpsc-channel.ts'
 export type { RingTable } from './ring-table.ts'
 export { shardOf } from './shard-of.ts'
-export type { OneshotCell, SpscRing } from './shared/index.ts'
+export type { OneshotCell, RingKind, SpscRing, WatchCell } from './shared/index.ts'
 export {
   createSharedChannel,
   type SharedChannel,
@@ -39,3 +39,12 @@ export {
 } from './shared-oneshot.ts'
 export { SharedReceiver } from './shared-receiver.ts'
 export { SharedSender } from './shared-sender.ts'
+export {
+  attachWatchReader,
+  attachWatchWriter,
+  createSharedWatch,
+  type SharedWatch,
+  type SharedWatchOptions,
+  SharedWatchReader,
+  SharedWatchWriter,
+} from './shared-watch.ts'

@@ -77,6 +77,11 @@ export class PeerLink implements Inbox {
   /** Begins to listen for the peer's end, and has the peer listen for that of this one. */
   open(): void {
     this.ring()
+    this.listen()
+  }
+
+  /** Begins to listen for the peer's end; where it has not attached yet, once it rings. */
+  listen(): void {
     this.#meet()
   }
 

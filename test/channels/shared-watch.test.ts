@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Prng } from '../../src/base/index.ts'
+import {
+  attachWatchReader,
+  attachWatchWriter,
+  createSharedWatch,
+  type SharedWatch,
+} from '../../src/channels/index.ts'
+import { spawn, yieldNow } from '../../src/index.ts'
+import { seedCount } from '../limits.ts'
+import { runThreads } from './shared-world.ts'
+
+test('readers of other threads see values in order, and the last one, whoever sleeps', async () => {
+  for (let seed = 0; seed < seedCount(100); seed++) {
+    const prng = new Prng(seed)
+    const watch = createSharedWatch<{ value: number }>()
+    const read = async (): Promise<void> => {
+      for (let count = prng.int(0, 3); count > 0; count--) await yieldNow()
+      let last = -1
+      for await (const { value } of attachWatchReader(watch)) {
+        assert.ok(value > last)
+        last = value
+      }
+      assert.equal(last, 9)
+    }
+    await runThreads(seed, [
+      async () => {
+        const writer = attachWatchWriter(watch)
+        for (let value = 0; value < 10; value++) {
+          writer.write({ value })
+          if (prng.int(0, 1) === 0) await yieldNow()
+        }
+        writer.close()
+      },
+      read,
+      read,
+    ])
+  }
+})
+
+test('a writer whose thread ends fails readers that have seen its last value', async () => {
+  for (let seed = 0; seed < seedCount(50); seed++) {
+    const watch = createSharedWatch<number>({ codec: 'numbers' })
+    await runThreads(seed, [
+      async () => {
+        const reader = attachWatchReader(watch)
+        assert.equal(await reader.changed(), 5)
+        await assert.rejects(reader.changed(), { code: 'ERR_PEER_ENDED' })
+        assert.equal(reader.read(), 5)
+      },
+      async ({ end }) => {
+        attachWatchWriter(watch).write(5)
+        end()
+      },
+    ])
+  }
+})
+
+test('read() shows the latest value, and changed() waits for the next', async () => {
+  const watch = createSharedWatch<string>()
+  const writer = attachWatchWriter(watch)
+  const reader = attachWatchReader(watch)
+  assert.equal(reader.read(), undefined)
+  const both = Promise.all([reader.changed(), reader.changed()])
+  writer.write('a')
+  assert.deepEqual(await both, ['a', 'a'])
+  writer.write('b')
+  writer.write('c')
+
+  assert.equal(reader.hasNews, true)
+  assert.equal(reader.read(), 'c')
+  assert.equal(reader.hasNews, false)
+  await assert.rejects(reader.changed({ timeoutMs: 1 }), { code: 'ERR_TASK_TIMEOUT' })
+  writer.close()
+  assert.equal(await reader.changed(), undefined)
+  assert.equal(reader.read(), 'c')
+  assert.throws(() => writer.write('d'), { code: 'ERR_CHANNEL_CLOSED' })
+})
+
+test('a reader that closes leaves its place to others, and ends who waits', async () => {
+  const watch = createSharedWatch<string>({ readers: 1 })
+  const reader = attachWatchReader(watch)
+  assert.throws(() => attachWatchReader(watch), { code: 'ERR_LIMIT_EXCEEDED' })
+  const waiting = spawn(() => reader.changed())
+  await yieldNow()
+  reader.close()
+
+  assert.equal(await waiting, undefined)
+  const next = attachWatchReader(watch)
+  attachWatchWriter(watch).write('a')
+  assert.equal(await next.changed(), 'a')
+})
+
+test('a reader whose thread ends leaves its place to others', async () => {
+  const watch: SharedWatch<string> = createSharedWatch<string>({ readers: 1 })
+  await runThreads(1, [
+    async ({ end }) => {
+      attachWatchReader(watch)
+      end()
+    },
+    async () => {
+      for (;;) {
+        try {
+          attachWatchReader(watch)
+          return
+        } catch {
+          await yieldNow()
+        }
+      }
+    },
+  ])
+})
+
+test('a watch refuses what is too long, and what is wrong', () => {
+  const watch = createSharedWatch<Uint8Array>({ codec: 'bytes', valueBytes: 2 })
+  const writer = attachWatchWriter(watch)
+
+  assert.throws(() => writer.write(new Uint8Array(3)), RangeError)
+  assert.throws(() => attachWatchWriter(watch), { code: 'ERR_STILL_HELD' })
+  assert.throws(() => attachWatchReader({} as never), TypeError)
+  assert.throws(() => createSharedWatch({ readers: 0 }), RangeError)
+  assert.throws(() => createSharedWatch({ valueBytes: 2 ** 20 }), RangeError)
+})
