@@ -1,6 +1,7 @@
-/** node-channel numbers|batch|bytes64 MESSAGES: the same through the port of a Node worker. */
+/** node-channel numbers|batch|bytes64|objects MESSAGES: the same through the port of a Node worker. */
 
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { makeObject } from '../round-trips.ts'
 import { beginTransfer, endTransfer, type Meeting, reportTransfer } from '../transfer.ts'
 
 const BATCH = 256
@@ -11,12 +12,18 @@ interface Part {
   readonly meeting: Meeting
 }
 
+const SENDS: Readonly<Record<string, (count: number, worker: Worker) => void>> = {
+  batch: sendBatches,
+  bytes64: sendFrames,
+  objects: sendObjects,
+}
+
 if (isMainThread) await runProducer()
 else runConsumer(workerData as Part)
 
 async function runProducer(): Promise<void> {
   const [what, countText] = process.argv.slice(2)
-  const send = what === 'batch' ? sendBatches : what === 'bytes64' ? sendFrames : sendNumbers
+  const send = SENDS[what ?? ''] ?? sendNumbers
   await reportTransfer(Number(countText), send, (counts, meeting) => {
     const part: Part = { counts, meeting }
     return new Worker(new URL(import.meta.url), { workerData: part })
@@ -37,10 +44,14 @@ function sendFrames(count: number, worker: Worker): void {
   for (let index = 0; index < count; index++) worker.postMessage(new Uint8Array(FRAME_BYTES))
 }
 
+function sendObjects(count: number, worker: Worker): void {
+  for (let index = 0; index < count; index++) worker.postMessage(makeObject(index))
+}
+
 function runConsumer({ counts, meeting }: Part): void {
   const left = [...counts]
   let taken = 0
-  parentPort!.on('message', (message: number | Float64Array | Uint8Array) => {
+  parentPort!.on('message', (message: number | Float64Array | object) => {
     taken += message instanceof Float64Array ? message.length : 1
     if (taken < left[0]!) return
     taken = 0
