@@ -200,3 +200,26 @@ test('a receiver whose thread ends fails the sender, which has all that was not 
     assert.ok(left.length > 0)
   }
 })
+
+test('close() of an executor tells who waits there, and fails the other end', async () => {
+  for (let seed = 0; seed < Math.min(SEEDS, 50); seed++) {
+    const channel = createSharedChannel({ capacity: 2, codec: 'numbers' })
+    const codes: (string | undefined)[] = []
+    const note = (error: { code?: string }): void => void codes.push(error.code)
+    await runThreads(seed, [
+      async ({ executor, end }) => {
+        const receiving = attachReceiver(channel).receive().catch(note)
+        await executor.close()
+        await receiving
+        end()
+      },
+      async () => {
+        const sender = attachSender(channel)
+        // Room for two, and for no more.
+        const sending = [1, 2, 3, 4].map((value) => sender.send(value).catch(note))
+        await Promise.all(sending)
+      },
+    ])
+    assert.ok(codes.includes('ERR_PEER_ENDED'), `seed ${seed}: ${codes}`)
+  }
+})
