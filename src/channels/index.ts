@@ -1,4 +1,12 @@
 export { type AttachOptions, attachReceiver, attachSender } from './attach-ends.ts'
+export {
+  attachBroadcastReceiver,
+  attachBroadcastSender,
+  type BroadcastChannel,
+  type BroadcastOptions,
+  BroadcastSender,
+  createBroadcast,
+} from './broadcast.ts'
 export { ChannelError, type ChannelErrorCode } from './channel-error.ts'
 export { ChannelReceiver } from './channel-receiver.ts'
 export { ChannelSender } from './channel-sender.ts'
