@@ -79,12 +79,17 @@ for (const count of [1, 8, 50]) {
         const client = await TcpStream.connect({ host: '127.0.0.1', port: listener.address.port })
         const server = await listener.accept()
         for (let i = 0; i < ECHOES; i++) {
-          const before = statsOf('node').turnCount
+          const before = statsOf('node')
+          const startNs = executor().nowNs()
           await client.write(Uint8Array.of(1))
           await server.read()
           await server.write(Uint8Array.of(2))
           await client.read()
-          visits.push(statsOf('node').turnCount - before)
+          const after = statsOf('node')
+          // Node's loop has a class of 1 ms: of so much work on a slow machine it may be due each time.
+          const nodeNs = after.runtimeNs - before.runtimeNs
+          const dueCount = Math.floor((executor().nowNs() - startNs - nodeNs) / 1e6)
+          visits.push(after.turnCount - before.turnCount - dueCount)
         }
         await Promise.all([client.close(), server.close(), listener.close()])
       })
@@ -96,10 +101,9 @@ for (const count of [1, 8, 50]) {
       for (const queue of busy) queue.remove()
       serving.remove()
 
-      // Each of its four steps may meet an iteration where the machine is slow; on a fast one most meet none.
-      // Iterations after each turn are dozens.
-      assert.ok(percentile(visits, 0.9) <= 8, `p90 of ${percentile(visits, 0.9)} iterations`)
-      assert.ok(percentile(visits, 0.5) <= 4, `p50 of ${percentile(visits, 0.5)} iterations`)
+      // Where every second turn is an iteration, half of them meet three.
+      assert.ok(percentile(visits, 0.9) <= 4, `p90 of ${percentile(visits, 0.9)} iterations`)
+      assert.ok(percentile(visits, 0.5) <= 1, `p50 of ${percentile(visits, 0.5)} iterations`)
       assert.ok(nodeCount >= 3, `${nodeCount} iterations of Node's loop`)
     },
   )
