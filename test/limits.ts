@@ -26,6 +26,11 @@ export function seedCount(count: number): number {
   return Math.max(Math.min(count, 3), Math.ceil(count / SLOWNESS))
 }
 
+/** How often a test does something on the real kernel, of `count`: less often where the machine is slow. */
+export function repetitionCount(count: number, least: number): number {
+  return Math.max(least, Math.ceil(count / SLOWNESS))
+}
+
 /**
  * How many clients a test has, of `count`: fewer where the machine is slow, but not below `least`, from which on what the
  * test is after would show.

@@ -1,6 +1,6 @@
 /**
- * Ten thousand cancels of files and of sockets, on the real and the simulated kernel, at moments that a
- * seed decides: no slot, buffer or descriptor stays, and no byte is wrong.
+ * Ten thousand cancels of files and of sockets (fewer on a slow machine), on the real and the simulated
+ * kernel, at moments that a seed decides: no slot, buffer or descriptor stays, and no byte is wrong.
  *
  * Proof that these can fail: a buffer given back with the cancel rather than with the completion holds
  * another's bytes, in simulation; an open that does not close what it was too late to cancel leaves
@@ -13,13 +13,13 @@ import { executor, yieldNow } from '../../src/index.ts'
 import { configureNet, netRingFor } from '../../src/net/net-ring.ts'
 import { type SimulationOptions, simulate } from '../../src/testing/index.ts'
 import { assertNoLeak, holdings, makeFolder } from '../io/support.ts'
-import { limited, seedCount } from '../limits.ts'
+import { limited, repetitionCount, seedCount } from '../limits.ts'
 import { reactorOf } from '../reactor-of.ts'
 import { cancelFiles } from './cancel-files.ts'
 import { cancelSockets, fillBounces } from './cancel-sockets.ts'
 import { Cancels } from './cancels.ts'
 
-const COUNT = 10_000
+const COUNT = repetitionCount(10_000, 1000)
 const SEEDS = seedCount(10)
 const COUNT_PER_SEED = 1000
 const SIMULATED_COUNT = SEEDS * COUNT_PER_SEED
