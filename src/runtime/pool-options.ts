@@ -26,7 +26,7 @@ export interface ShardEnded<Result = unknown> {
 export interface ExecutorPoolOptions<Argument = unknown, Result = unknown> {
   /**
    * The module whose default export each shard runs: a URL, as `new URL('./shard.js', import.meta.url)` makes it, or an
-   * absolute path. In TypeScript `./shard.ts`, where Node runs that itself or by a loader, which shards inherit.
+   * absolute path. `./shard.ts` where Node runs TypeScript itself, from 22.18 on.
    */
   readonly module: URL | string
   /** What each shard gets a copy of, by structured clone; shared memory is shared. */
@@ -45,7 +45,7 @@ export interface ExecutorPoolOptions<Argument = unknown, Result = unknown> {
   readonly restart?: RestartOptions | 'never' | 'onFailure'
   /** The environment of the shards; that of this process if not given. */
   readonly env?: Readonly<Record<string, string | undefined>>
-  /** Options of Node for the shards, such as `['--import', 'tsx']`; those of this process if not given. */
+  /** Options of Node for the shards, such as `['--import', './trace.js']`; those of this process if not given. */
   readonly execArgv?: readonly string[]
   /** How long a shard may take to start, its module included, in milliseconds; 60,000 if not given. */
   readonly startTimeoutMs?: number
