@@ -10,6 +10,7 @@ export {
   executor,
   type HostOptions,
   type LatencyClass,
+  metricsText,
   needPreempt,
   random,
   type Scope,

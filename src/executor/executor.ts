@@ -24,6 +24,7 @@ import {
   Reactor,
   type TimerPort,
 } from '../reactor/index.ts'
+import { COUNTER_TASKS, EXECUTOR_NAME_INDEX, QueueRecords, writeName } from '../stats/index.ts'
 import { Audit } from './audit.ts'
 import { Closing } from './closing.ts'
 import { CompletionChains } from './completion-chains.ts'
@@ -95,7 +96,8 @@ export class Executor implements AsyncDisposable {
   #turnStartNs = 0
   #readyBudget = READY_BUDGET
   readonly #chains: CompletionChains
-  #taskCount = 0
+  /** @internal Where each of its queues counts. */
+  readonly queueRecords: QueueRecords
   #closing: Closing | null = null
   #isClosed = false
   #audit: Audit | null = null // in simulation only
@@ -118,8 +120,9 @@ export class Executor implements AsyncDisposable {
     this.doorbell = reactor.doorbell
     this.descriptors = reactor.host
     this.waits = new Waits(checked.name)
-    this.#words = reactor.control.words
-    this.#doubles = reactor.control.doubles
+    ;({ words: this.#words, doubles: this.#doubles } = reactor.control)
+    writeName(reactor.control.counters, EXECUTOR_NAME_INDEX, checked.name)
+    this.queueRecords = new QueueRecords(reactor.control)
     this.preemption = new Preemption(reactor, this, checked.sliceNs)
     this.#host = new HostQueue(checked.host, reactor.control)
     const waiting = new WaitingQueues(this.#scheduler, this.#host)
@@ -184,20 +187,14 @@ export class Executor implements AsyncDisposable {
     this.assertOpen('spawn a task')
     if (queue.isRemoved || queue.owner !== this) throw queueNotFound('spawn a task', queue)
     const task = new Task<T>(queue, name ?? (body.name || 'anonymous'))
-    this.#taskCount++
+    this.#reactor.control.counters[COUNTER_TASKS]!++
     queue.push(new TaskStart(queue, task, body))
     return task
   }
 
   stats(): ExecutorStats {
-    return readStats({
-      name: this.name,
-      reactor: this.#reactor,
-      queues: this.#queues,
-      host: this.#host,
-      taskCount: this.#taskCount,
-      followUpCount: this.followUps.count,
-    })
+    const { name } = this
+    return readStats({ name, reactor: this.#reactor, queues: this.#queues, host: this.#host })
   }
 
   /**

@@ -1,4 +1,5 @@
 import { DOUBLE_DEADLINE_NS, type LoopControl } from '../kernel/index.ts'
+import { COUNTER_FOLLOW_UPS } from '../stats/index.ts'
 import { Guess } from './guess.ts'
 import type { TaskQueue } from './task-queue.ts'
 import { createTurnView, decideTurn, isTurnOver, untimedCountFor } from './turn-policy.ts'
@@ -42,8 +43,6 @@ export interface FollowUpSources {
  * may go, by count and by the clock, and only while nobody else has anything to do.
  */
 export class FollowUps {
-  /** Batches that followed another. */
-  count = 0
   readonly #home: TurnHome
   readonly #reactor: TurnReactor
   readonly #runnable: { readonly size: number }
@@ -127,7 +126,7 @@ export class FollowUps {
     queue.hasYielded = false
     const count = this.#home.settle(queue, this.#view.leftCount, false)
     queue.extendBatch(count)
-    this.count++
+    this.#reactor.control.counters[COUNTER_FOLLOW_UPS]!++
     this.#view.leftCount -= count
     this.#untimedCount += count
     this.#followUpSoon()

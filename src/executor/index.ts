@@ -25,6 +25,7 @@ export {
 export { Executor } from './executor.ts'
 export type { ExecutorOptions } from './executor-options.ts'
 export type { HostOptions } from './host-queue.ts'
+export { metricsText } from './metrics.ts'
 export { needPreempt } from './preempt.ts'
 export { random } from './random.ts'
 export { answerDone, answerReady } from './ready.ts'

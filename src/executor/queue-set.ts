@@ -54,7 +54,10 @@ export class QueueSet {
     for (const queue of this.#queues) {
       const before = queue.shares
       queue.currentShares.adjust(nowNs)
-      if (queue.shares !== before) scheduler.rescale(queue, queue.shares / before)
+      if (queue.shares !== before) {
+        scheduler.rescale(queue, queue.shares / before)
+        queue.publishShares()
+      }
       dueNs = Math.min(dueNs, queue.currentShares.dueNs)
     }
     this.adjustNs = dueNs

@@ -6,6 +6,7 @@ import {
   DOUBLE_TURNS,
 } from '../kernel/index.ts'
 import type { Reactor } from '../reactor/index.ts'
+import { COUNTER_FOLLOW_UPS, COUNTER_TASKS, COUNTER_TIMERS } from '../stats/index.ts'
 import type { HostQueue } from './host-queue.ts'
 import type { TaskQueue, TaskQueueStats } from './task-queue.ts'
 
@@ -56,13 +57,11 @@ export interface StatsSources {
   readonly reactor: Reactor
   readonly queues: Iterable<TaskQueue>
   readonly host: HostQueue
-  readonly taskCount: number
-  readonly followUpCount: number
 }
 
 export function readStats(sources: StatsSources): ExecutorStats {
-  const { name, reactor, taskCount, followUpCount } = sources
-  const { doubles } = reactor.control
+  const { name, reactor } = sources
+  const { doubles, counters } = reactor.control
   const { primary } = reactor.memory
   const queues = Array.from(sources.queues, (queue) => queue.stats())
   const latency = reactor.hasLatencyRing ? reactor.latency : null
@@ -72,14 +71,14 @@ export function readStats(sources: StatsSources): ExecutorStats {
     runtimeNs: queues.reduce((sum, queue) => sum + queue.runtimeNs, 0),
     parkedNs: doubles[DOUBLE_PARKED_NS]!,
     spunNs: doubles[DOUBLE_SPUN_NS]!,
-    turnCount: doubles[DOUBLE_TURNS]! + followUpCount,
+    turnCount: doubles[DOUBLE_TURNS]! + counters[COUNTER_FOLLOW_UPS]!,
     parkCount: doubles[DOUBLE_PARKS]!,
     enterCount: doubles[DOUBLE_ENTERS]!,
     submissionCount: reactor.main.submissionCount + (latency?.submissionCount ?? 0),
     completionCount: reactor.main.completionCount + (latency?.completionCount ?? 0),
     inFlightCount: reactor.inFlightCount,
-    timerCount: reactor.timers.size,
-    taskCount,
+    timerCount: counters[COUNTER_TIMERS]!,
+    taskCount: counters[COUNTER_TASKS]!,
     ioMemory: {
       sizeBytes: reactor.memory.sizeBytes,
       usedBytes: reactor.memory.usedBytes,

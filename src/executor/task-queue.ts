@@ -1,4 +1,5 @@
 import {
+  assert,
   count,
   NS_PER_MS,
   optionNames,
@@ -9,6 +10,16 @@ import {
   validateOptions,
   validateString,
 } from '../base/index.ts'
+import {
+  addToRest,
+  QUEUE_RUNTIME_NS,
+  QUEUE_SETTLED,
+  QUEUE_SHARES,
+  QUEUE_TASKS,
+  QUEUE_TURNS,
+  type QueueRecord,
+  type QueueRecords,
+} from '../stats/index.ts'
 import { Claim, type Schedulable } from './scheduler.ts'
 import { CurrentShares, SHARES_DEFAULT, type Shares } from './shares.ts'
 import { batchLimitFor } from './turn-policy.ts'
@@ -54,6 +65,8 @@ let lastNumber = -1
 export interface QueueOwner {
   /** The one queue that is never removed. */
   readonly defaultQueue: TaskQueue
+  /** Where its queues count. */
+  readonly queueRecords: QueueRecords
   /** The waits of the executor, which its close looks through. */
   readonly waits: Waits
   /** The queue has got its first waiter. */
@@ -104,9 +117,7 @@ export class TaskQueue extends RunQueue implements Schedulable {
   /** @internal */
   readonly currentShares: CurrentShares
   #isRemoved = false
-  #runtimeNs = 0
-  #turnCount = 0
-  #settledCount = 0
+  #record: QueueRecord
   /** @internal What settling one waiter cost lately, its continuation included. */
   settleCostNs = 1000
   #batchCount = 0
@@ -124,6 +135,8 @@ export class TaskQueue extends RunQueue implements Schedulable {
     this.latencyNs =
       latency === undefined ? Number.POSITIVE_INFINITY : validateLatency(action, latency, 'latency')
     this.claim = latency === undefined ? null : new Claim(this.latencyNs, this.shares)
+    this.#record = owner.queueRecords.take(name)
+    this.publishShares()
   }
 
   get shares(): number {
@@ -139,12 +152,14 @@ export class TaskQueue extends RunQueue implements Schedulable {
   }
 
   stats(): TaskQueueStats {
+    const { home, index } = this.#record
+    const { counters } = home
     return {
       name: this.name,
       shares: this.shares,
-      runtimeNs: this.#runtimeNs,
-      turnCount: this.#turnCount,
-      settledCount: this.#settledCount,
+      runtimeNs: counters[index + QUEUE_RUNTIME_NS]!,
+      turnCount: counters[index + QUEUE_TURNS]!,
+      settledCount: counters[index + QUEUE_SETTLED]!,
       taskCount: this.taskCount,
     }
   }
@@ -175,12 +190,13 @@ export class TaskQueue extends RunQueue implements Schedulable {
       )
     }
     this.#isRemoved = true
+    this.#record = this.owner.queueRecords.release(this.#record)
     this.owner.forgetQueue(this)
   }
 
   /** @internal How many waiters a turn may settle, so that it takes about as long as it should. */
   beginBatch(): number {
-    this.#turnCount++
+    this.#count(QUEUE_TURNS, 1)
     this.#batchCount = 0
     return batchLimitFor(this.settleCostNs)
   }
@@ -188,21 +204,40 @@ export class TaskQueue extends RunQueue implements Schedulable {
   /** @internal */
   endBatch(settledCount: number): void {
     this.#batchCount = settledCount
-    this.#settledCount += settledCount
+    this.#count(QUEUE_SETTLED, settledCount)
   }
 
   /** @internal Adds to the batch of the running turn. */
   extendBatch(settledCount: number): void {
     this.#batchCount += settledCount
-    this.#settledCount += settledCount
+    this.#count(QUEUE_SETTLED, settledCount)
+  }
+
+  /** @internal A task was spawned into it (1), or has ended (-1). */
+  countTask(change: 1 | -1): void {
+    this.taskCount += change
+    assert(this.taskCount >= 0, 'a task ends once')
+    this.#count(QUEUE_TASKS, change)
+  }
+
+  /** @internal Its shares are others than before. */
+  publishShares(): void {
+    const { home, index } = this.#record
+    this.#count(QUEUE_SHARES, this.shares - home.counters[index + QUEUE_SHARES]!)
   }
 
   /** @internal Counts the time that the last turn took. */
   charge(elapsedNs: number): void {
-    this.#runtimeNs += elapsedNs
+    this.#count(QUEUE_RUNTIME_NS, elapsedNs)
     if (this.#batchCount > 0) {
       this.settleCostNs += (elapsedNs / this.#batchCount - this.settleCostNs) / 8
     }
+  }
+
+  #count(field: number, amount: number): void {
+    const { home, index, rest } = this.#record
+    home.counters[index + field]! += amount
+    if (rest !== null) addToRest(rest, field, amount)
   }
 
   /** @internal */

@@ -59,7 +59,7 @@ export class Task<T> extends Promise<T> implements TaskInContext, LiveTask {
     this.name = name
     this.#resolve = takeResolve<T>()
     this.#reject = takeReject()
-    queue.taskCount++
+    queue.countTask(1)
     const { waits } = queue.owner
     const older = waits.newestTask as Task<unknown> | null
     this.#older = older
@@ -206,8 +206,7 @@ export class Task<T> extends Promise<T> implements TaskInContext, LiveTask {
   #end(state: TaskState): void {
     this.#state = state
     if (waitLog !== null) waitLog.end(this)
-    assert(this.queue.taskCount > 0, 'a task ends once')
-    this.queue.taskCount--
+    this.queue.countTask(-1)
     this.#leaveChain()
     if (this.#onEnd !== null) for (const callback of this.#onEnd) callback()
   }

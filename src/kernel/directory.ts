@@ -79,6 +79,7 @@ export function viewSlot(memory: ArrayBuffer): DirectorySlot {
     words: new Int32Array(memory, 0, CONTROL_BYTES / 4),
     doubles: new Float64Array(memory, 0, CONTROL_BYTES / 8),
     inboxes: new Int32Array(memory, CONTROL_BYTES, INBOX_BYTES / 4),
+    counters: new Float64Array(memory, COUNTERS_OFFSET_BYTES),
   }
 }
 
@@ -95,18 +96,23 @@ export class OwnSlot implements LoopControl {
   words: Int32Array
   doubles: Float64Array
   inboxes: Int32Array
+  counters: Float64Array
 
-  constructor({ words, doubles, inboxes }: DirectorySlot) {
+  constructor({ words, doubles, inboxes, counters }: DirectorySlot) {
     this.words = words
     this.doubles = doubles
     this.inboxes = inboxes
+    this.counters = counters
   }
 
   /** Called just before the loop is left, and the slot given away. */
   leave(): void {
-    const { words, doubles, inboxes } = viewSlot(this.words.buffer.slice(0) as ArrayBuffer)
+    const { words, doubles, inboxes, counters } = viewSlot(
+      this.words.buffer.slice(0) as ArrayBuffer,
+    )
     this.words = words
     this.doubles = doubles
     this.inboxes = inboxes
+    this.counters = counters
   }
 }

@@ -164,6 +164,8 @@ export interface LoopControl {
   readonly doubles: Float64Array
   /** A bit per inbox that something has been left in. */
   readonly inboxes: Int32Array
+  /** What the executor counts, by the indexes of the layer `stats`. */
+  readonly counters: Float64Array
 }
 
 /** Compares what the native layer was compiled with: every field that the hook uses, and the length of the block. */

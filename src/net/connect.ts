@@ -3,6 +3,7 @@ import { AwaitedOperation, type Executor, type WaitOptions } from '../executor/i
 import { ENOTCONN, kernelError, SHUT_WR, SOCK_CLOEXEC, SOCK_STREAM } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { encodeConnect, encodeShutdown, type Ring } from '../ring/index.ts'
+import { COUNTER_CONNECTIONS } from '../stats/index.ts'
 import { domainOf, encodeAddress, formatAddress, type SocketAddress } from './address.ts'
 import type { NetRing } from './net-ring.ts'
 import { Socket } from './socket.ts'
@@ -49,6 +50,7 @@ export class ConnectAttempt {
     try {
       if (this.#noDelay) setNoDelay(executor.kernel, socket.fd, true)
       await connect(socket, address, options)
+      this.#net.home.counters[COUNTER_CONNECTIONS]!++
     } catch (error) {
       await socket.close()
       throw error

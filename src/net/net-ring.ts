@@ -1,5 +1,6 @@
 import type { Executor, TaskQueue } from '../executor/index.ts'
 import type { Ring } from '../ring/index.ts'
+import type { Counters } from '../stats/index.ts'
 import { ReceivePool } from './receive-pool.ts'
 import { SendMemory } from './send-memory.ts'
 
@@ -26,11 +27,14 @@ export class NetRing {
   /** Whether receives go on by themselves; found out by the first refusal. */
   isMultishot: boolean
   readonly sendMemory: SendMemory
+  /** Where the executor counts. */
+  readonly home: Counters
 
   constructor(executor: Executor, ring: Ring, { options, sendMemory }: NetState) {
     this.executor = executor
     this.ring = ring
     this.sendMemory = sendMemory
+    this.home = executor.io.control
     this.isMultishot = options.multishot ?? true
     const entryCount = options.entryCount ?? ENTRY_COUNT
     this.pool = new ReceivePool({

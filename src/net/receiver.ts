@@ -374,6 +374,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
       return
     }
     this.#socket.bytesRead += lengthBytes
+    this.#socket.net.home.counters[17]! += lengthBytes // COUNTER_BYTES_RECEIVED
     this.#inbox ??= pool.takeInbox()
     this.#inbox.put(buffer, lengthBytes)
     // A reader that is to take it in its next turn would gain nothing from a copy.

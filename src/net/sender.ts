@@ -322,6 +322,7 @@ export class Sender extends Operation implements SendArgs, WriteOwner, SendMemor
   #advance(lengthBytes: number): void {
     const writes = this.#writes
     this.sentBytes += lengthBytes
+    this.target.net.home.counters[18]! += lengthBytes // COUNTER_BYTES_SENT
     let left = lengthBytes
     for (let write = writes.first; write !== null; write = writes.first) {
       const missing = write.lengthBytes - write.sentBytes

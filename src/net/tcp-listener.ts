@@ -25,6 +25,7 @@ import {
 } from '../kernel/index.ts'
 import { RetryTimer } from '../reactor/index.ts'
 import { encodeAccept, type Target } from '../ring/index.ts'
+import { COUNTER_CONNECTIONS } from '../stats/index.ts'
 import { AcceptOperation } from './accept-operation.ts'
 import { type AcceptWaiter, StepWaiter, StreamWaiter } from './accept-waiter.ts'
 import { formatAddress, type SocketAddress } from './address.ts'
@@ -463,6 +464,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     try {
       const socket = new Socket(netRingFor(current, queue), fd, null)
       socket.lookUpRemote()
+      socket.net.home.counters[COUNTER_CONNECTIONS]!++
       return new TcpStream(socket)
     } catch (error) {
       current.descriptors.closeFd(fd)

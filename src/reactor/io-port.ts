@@ -1,4 +1,5 @@
 import type { Operation, OperationName, Ring } from '../ring/index.ts'
+import type { Counters } from '../stats/index.ts'
 import type { FileTable } from './registered-files.ts'
 
 /**
@@ -10,6 +11,8 @@ import type { FileTable } from './registered-files.ts'
 export interface IoPort {
   /** For everything that may wait for the end of a turn, whichever queue asks for it. */
   readonly main: Ring
+  /** Where the executor counts. */
+  readonly control: Counters
   /** Files that the rings know by index. */
   readonly files: FileTable
   /**

@@ -7,6 +7,7 @@ import {
   type RuntimeError,
 } from '../base/index.ts'
 import { DOUBLE_DEADLINE_NS, type Kernel, type LoopControl, WORD_LIVE } from '../kernel/index.ts'
+import { COUNTER_TIMERS } from '../stats/index.ts'
 import type { LivenessPort } from './liveness.ts'
 
 /** Something that happens at a moment of the monotonic clock, on its home queue; never early. */
@@ -83,7 +84,9 @@ export class Timers implements TimerPort {
   arm(timer: Timer, deadlineNs: number): void {
     assert(!Number.isNaN(deadlineNs), 'a deadline is a time')
     this.#heap.push(timer, deadlineNs)
-    if (timer.heapIndex === 0) this.#control.doubles[DOUBLE_DEADLINE_NS] = deadlineNs
+    const { doubles, counters } = this.#control
+    if (timer.heapIndex === 0) doubles[DOUBLE_DEADLINE_NS] = deadlineNs
+    counters[COUNTER_TIMERS] = this.#heap.size
     if (timer.keepsAlive) this.#liveness.hold()
   }
 
@@ -92,6 +95,7 @@ export class Timers implements TimerPort {
     if (timer.heapIndex === -1) return
     const wasFirst = timer.heapIndex === 0
     this.#heap.remove(timer)
+    this.#control.counters[COUNTER_TIMERS] = this.#heap.size
     if (timer.keepsAlive) this.#liveness.letGo()
     if (wasFirst) this.#publish()
   }
@@ -120,5 +124,6 @@ export class Timers implements TimerPort {
 
   #publish(): void {
     this.#control.doubles[DOUBLE_DEADLINE_NS] = this.#heap.firstNs
+    this.#control.counters[COUNTER_TIMERS] = this.#heap.size
   }
 }

@@ -22,6 +22,12 @@ import {
   WORD_FOREIGN,
   WORD_MORE,
 } from '../kernel/index.ts'
+import {
+  COUNTER_COMPLETIONS,
+  COUNTER_STALE,
+  COUNTER_SUBMISSIONS,
+  type Counters,
+} from '../stats/index.ts'
 import type { Operation } from './operation.ts'
 import { refusedRing } from './refusal.ts'
 import { dropRing, type RingKind, registerRingFd, setUpRing } from './set-up.ts'
@@ -64,9 +70,7 @@ export class Ring {
   registeredBufferCount = 0
   /** Completions whose slot had been given to another operation, and foreign ones for another ring; dropped. */
   staleCount = 0
-  /** Completions ever reaped. */
-  completionCount = 0
-  /** And those among them that another ring had posted. */
+  /** Completions that another ring had posted. */
   foreignCount = 0
   /** What another ring names its completions by, so that they are not taken for those of a ring that had the descriptor before. */
   readonly foreignToken: number
@@ -96,13 +100,14 @@ export class Ring {
   /** The submission tail when last counted. */
   #countedTail = 0
   #countedHead = 0
-  #submissionCount = 0
+  readonly #home: Counters
   #isClosed = false
 
   /** @throws {RuntimeError} `ERR_URING_UNAVAILABLE` or `ERR_MEMLOCK_LIMIT`, with cause and cure. */
   constructor(options: RingOptions) {
     const { kernel, control, host, index, kind, entryCount } = options
     this.#control = control.words
+    this.#home = control
     this.#host = host
     this.index = index
     this.kind = kind
@@ -146,7 +151,13 @@ export class Ring {
 
   /** Entries ever submitted. */
   get submissionCount(): number {
-    return this.#submissionCount + ((this.#sqTail - this.#countedTail) >>> 0)
+    const countedCount = this.#home.counters[COUNTER_SUBMISSIONS + this.index]!
+    return countedCount + ((this.#sqTail - this.#countedTail) >>> 0)
+  }
+
+  /** Completions ever reaped. */
+  get completionCount(): number {
+    return this.#home.counters[COUNTER_COMPLETIONS + this.index]!
   }
 
   /** Entries that the kernel has not been told of. */
@@ -334,7 +345,10 @@ export class Ring {
       operation.complete(result, flags)
     }
     // What a reap from within has counted is not counted again.
-    this.completionCount += (this.#cqHead - this.#countedHead) | 0
+    const { counters } = this.#home
+    counters[11 + this.index]! += (this.#cqHead - this.#countedHead) | 0 // COUNTER_COMPLETIONS
+    counters[8 + this.index]! += (this.#sqTail - this.#countedTail) >>> 0 // COUNTER_SUBMISSIONS
+    this.#countedTail = this.#sqTail
     this.#countedHead = this.#cqHead
     this.#publishHead()
     return count
@@ -427,7 +441,9 @@ export class Ring {
       return
     }
     if (slot === SLOT_FOREIGN) this.foreignCount++
-    if (slot !== SLOT_FOREIGN || name !== this.foreignToken) this.staleCount++
+    if (slot === SLOT_FOREIGN && name === this.foreignToken) return
+    this.staleCount++
+    this.#home.counters[COUNTER_STALE]!++
   }
 
   #publish(userDataLow: number, userDataHigh: number): void {
@@ -443,7 +459,7 @@ export class Ring {
 
   #findRoom(triesMax: number): void {
     this.assertOpen()
-    this.#submissionCount = this.submissionCount
+    this.#home.counters[COUNTER_SUBMISSIONS + this.index] = this.submissionCount
     this.#countedTail = this.#sqTail
     if (this.unsubmittedCount > this.#entryMask) this.#makeRoom(triesMax)
     this.#roomTail = (this.#words[this.#layout.sqHead]! + this.#entryMask + 1) | 0

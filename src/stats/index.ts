@@ -1,0 +1,30 @@
+export {
+  COUNTER_BYTES_RECEIVED,
+  COUNTER_BYTES_SENT,
+  COUNTER_COMPLETIONS,
+  COUNTER_CONNECTIONS,
+  COUNTER_FOLLOW_UPS,
+  COUNTER_STALE,
+  COUNTER_SUBMISSIONS,
+  COUNTER_TASKS,
+  COUNTER_TIMERS,
+  COUNTERS,
+  type CounterKind,
+  type CounterPlace,
+  type Counters,
+  describeCounter,
+} from './counters.ts'
+export { EXECUTOR_NAME_INDEX, NAME_BYTES_MAX, readName, writeName } from './names.ts'
+export {
+  addToRest,
+  QUEUE_COUNT_MAX,
+  QUEUE_COUNTERS,
+  QUEUE_RUNTIME_NS,
+  QUEUE_SETTLED,
+  QUEUE_SHARES,
+  QUEUE_TASKS,
+  QUEUE_TURNS,
+  type QueueRecord,
+  QueueRecords,
+  readQueues,
+} from './queues.ts'

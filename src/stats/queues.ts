@@ -1,0 +1,115 @@
+/**
+ * The counters of an executor's task queues: a record for each of up to 64 of them, and one that has the sum of the rest.
+ */
+import { assert } from '../base/index.ts'
+import { type CounterPlace, type Counters, describeCounter } from './counters.ts'
+import { readName, writeName } from './names.ts'
+
+/** How many queues have a record of their own. */
+export const QUEUE_COUNT_MAX = 64
+
+// Fields of a record, which is two lines long; the name is the second.
+export const QUEUE_RUNTIME_NS = 0
+export const QUEUE_TURNS = 1
+export const QUEUE_SETTLED = 2
+export const QUEUE_TASKS = 3
+export const QUEUE_SHARES = 4
+const QUEUE_IS_USED = 7
+const QUEUE_NAME = 8
+const RECORD_DOUBLES = 16
+const RECORDS_INDEX = 128
+const REST_INDEX = RECORDS_INDEX + QUEUE_COUNT_MAX * RECORD_DOUBLES
+/** What the sum of all others is called. */
+const REST_NAME = '(others)'
+
+/** The counters of each queue; the indexes are fields of its record. */
+export const QUEUE_COUNTERS: readonly CounterPlace[] = [
+  describeCounter(
+    'counter',
+    'percore_queue_runtime_seconds_total',
+    'Time that turns of the task queue took.',
+    QUEUE_RUNTIME_NS,
+  ),
+  describeCounter('counter', 'percore_queue_turns_total', 'Turns of the task queue.', QUEUE_TURNS),
+  describeCounter(
+    'counter',
+    'percore_queue_settled_total',
+    'Waits that turns of the task queue have settled, starts of tasks included.',
+    QUEUE_SETTLED,
+  ),
+  describeCounter(
+    'gauge',
+    'percore_queue_tasks',
+    'Tasks of the task queue that have not ended.',
+    QUEUE_TASKS,
+  ),
+  describeCounter('gauge', 'percore_queue_shares', 'Shares of the task queue.', QUEUE_SHARES),
+]
+
+/** Where one queue counts. */
+export interface QueueRecord {
+  readonly home: Counters
+  /** Of its first field. */
+  readonly index: number
+  /** Where it is counted once more, with others that have no record: else null. */
+  readonly rest: Counters | null
+}
+
+/** Gives queues their records. Belongs to the executor's thread; O(1). */
+export class QueueRecords {
+  readonly #home: Counters
+  readonly #free: number[] = []
+  #usedCount = 0
+
+  constructor(home: Counters) {
+    this.#home = home
+  }
+
+  /** A record for a queue of this name, all zero. */
+  take(name: string): QueueRecord {
+    const number = this.#free.pop() ?? this.#usedCount
+    if (number === QUEUE_COUNT_MAX) {
+      markUsed(this.#home.counters, REST_INDEX, REST_NAME)
+      return { home: { counters: new Float64Array(RECORD_DOUBLES) }, index: 0, rest: this.#home }
+    }
+    if (number === this.#usedCount) this.#usedCount++
+    const index = RECORDS_INDEX + number * RECORD_DOUBLES
+    markUsed(this.#home.counters, index, name)
+    return { home: this.#home, index, rest: null }
+  }
+
+  /** Lets another queue have the record; returns a copy, for what is left of this one. */
+  release(record: QueueRecord): QueueRecord {
+    const { home, index, rest } = record
+    const counters = home.counters.slice(index, index + RECORD_DOUBLES)
+    if (rest === null) {
+      home.counters.fill(0, index, index + RECORD_DOUBLES)
+      this.#free.push((index - RECORDS_INDEX) / RECORD_DOUBLES)
+    } else {
+      addToRest(rest, QUEUE_SHARES, -counters[QUEUE_SHARES]!)
+    }
+    return { home: { counters }, index: 0, rest: null }
+  }
+}
+
+/** Counts a queue without a record among the others. */
+export function addToRest(rest: Counters, field: number, amount: number): void {
+  rest.counters[REST_INDEX + field]! += amount
+}
+
+/** The name of each queue with its fields, as another thread sees them. */
+export function* readQueues(
+  counters: Float64Array,
+): Generator<{ readonly name: string; readonly fields: Float64Array }> {
+  assert(counters.length >= REST_INDEX + RECORD_DOUBLES, 'all records are among the counters')
+  for (let index = RECORDS_INDEX; index <= REST_INDEX; index += RECORD_DOUBLES) {
+    if (counters[index + QUEUE_IS_USED] !== 1) continue
+    const fields = counters.subarray(index, index + QUEUE_NAME)
+    yield { name: readName(counters, index + QUEUE_NAME), fields }
+  }
+}
+
+function markUsed(counters: Float64Array, index: number, name: string): void {
+  writeName(counters, index + QUEUE_NAME, name)
+  counters[index + QUEUE_IS_USED] = 1
+}
