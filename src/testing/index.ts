@@ -18,5 +18,6 @@ export {
 } from '../sim/index.ts'
 export { contract } from './contract.ts'
 export { replayCommand, seeds } from './replay.ts'
+export type { ShardedSimulationOptions, ShardSimulation } from './sharded.ts'
 export { simulate } from './simulation.ts'
 export type { Simulation, SimulationOptions } from './simulation-run.ts'

@@ -31,6 +31,7 @@ const START_NS: readonly [number, number] = [20_000, 2_000_000]
 const MESSAGE_NS: readonly [number, number] = [1_000, 100_000]
 /** Steps of threads up to which one goes on that is terminated. */
 const TERMINATE_STEPS_MAX = 40
+const TERMINATE_NS: readonly [number, number] = [0, 500_000]
 const FUNCTION_URL = 'percore-simulated:'
 
 // Made while this is loaded, by nobody's task: what begins in it has no AsyncLocalStorage of anybody's.
@@ -119,8 +120,10 @@ class SimulatedShard implements StartedThread {
         if (!this.#hasEnded) this.#toShard.post(message)
       },
       terminate: () => {
-        const stepCount = this.#kernel.prng.int(0, TERMINATE_STEPS_MAX)
-        this.#kernel.interrupt(stepCount, () => this.#end({ exitCode: 1, failure: null }))
+        const end = (): void => this.#end({ exitCode: 1, failure: null })
+        // In the midst of what all of them do, and soon where they all sleep.
+        this.#kernel.interrupt(this.#kernel.prng.int(0, TERMINATE_STEPS_MAX), end)
+        this.#kernel.after(this.#kernel.prng.int(...TERMINATE_NS), end)
       },
       // A simulated program ends as its main function does, whatever else is referenced.
       setReferenced: () => {},

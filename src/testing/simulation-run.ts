@@ -10,6 +10,7 @@ import {
 } from '../sim/index.ts'
 import { type CallSite, formatSite } from './call-site.ts'
 import { isTraceWanted, replayCommandAt } from './replay.ts'
+import { ShardFailure } from './shard-failure.ts'
 import { provideSimulatedThreads } from './simulated-starter.ts'
 import { keptBufferCount, SimulatedThreads, simulatedThreadOf } from './simulated-threads.ts'
 import { describeWaits, readHostResources } from './stuck-report.ts'
@@ -108,7 +109,8 @@ export class SimulationRun {
       return result
     } catch (error) {
       if (typeof error === 'object' && error !== null && failures.has(error)) throw error
-      throw this.#failure('ERR_SIMULATION_FAILED', messageOf(error), error)
+      const cause = error instanceof ShardFailure ? error.cause : error
+      throw this.#failure('ERR_SIMULATION_FAILED', messageOf(error), cause)
     } finally {
       this.#isEnded = true
       end()
