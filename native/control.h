@@ -1,7 +1,7 @@
 /*
  * The control block: what the loop hook and the executor tell each other, and what other threads tell them.
  *
- * ABI: the same layout as in src/kernel/loop-control.ts, which says what each field means and who writes it.
+ * ABI: the same layout as in src/kernel/loop-control.ts, which says what each field means and which thread writes it.
  */
 #ifndef PERCORE_CONTROL_H
 #define PERCORE_CONTROL_H

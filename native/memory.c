@@ -1,4 +1,4 @@
-/* Memory for the kernel and JavaScript both: where it is, and who may still use it. */
+/* Memory for the kernel and JavaScript both: where it is, and what may still use it. */
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>

@@ -1,12 +1,12 @@
 /*
- * Parts of arenas that users see, and who has them when the environment ends.
+ * Parts of arenas that users see, and what holds them when the environment ends.
  *
  * Whoever detaches an ArrayBuffer (`transfer()`, a byte stream) has its memory from then on, and may send
  * it to another thread. Node calls drop_share() when that memory is freed, wherever that is. But when the
  * environment ends, Node detaches what is still attached and calls drop_share() for all, as it could not
  * do so later; cleanup hooks run after that. Node begins with what was made last. So each share has a
  * sentinel, an ArrayBuffer that is made after its own and held as long: when that is dropped first, it can
- * still be seen who has the memory. What others have then stays mapped for good, as nobody will tell when
+ * still be seen what holds the memory. What others have then stays mapped for good, as nobody will tell when
  * they are done with it.
  */
 #include "share.h"

@@ -14,7 +14,7 @@ struct share {
   size_t length;
   napi_ref buffer;   /* weak */
   napi_ref sentinel; /* an ArrayBuffer that was made after it: see share.c */
-  bool is_taken;     /* somebody has it who may be there when the environment is not */
+  bool is_taken;     /* its holder may be there when the environment is not */
   bool is_dropped;
   bool is_sentinel_freed;
 };

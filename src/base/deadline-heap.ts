@@ -7,7 +7,7 @@ const FAN_OUT_SHIFT = 2
 const FAN_OUT = 1 << FAN_OUT_SHIFT
 
 /**
- * Min-heap by deadline; of equal ones who was pushed first leaves first. Removal by entry. O(log n), no
+ * Min-heap by deadline; of equal ones the one pushed first leaves first. Removal by entry. O(log n), no
  * allocation but growth.
  *
  * Keys are in an array of numbers, in the order of the heap: finding a place looks at no entry, each of which

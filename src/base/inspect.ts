@@ -10,7 +10,7 @@ interface Inspected<T> {
  * Shows the objects of a class by a line of their own in `util.inspect()` and `console.log()`, rather
  * than by their internals. Called in a static block of the class, which may look at what is private.
  *
- * What `describe` throws is not for who only wants to look: then it is the name of the class.
+ * What `describe` throws is not for a program that only looks: then it is the name of the class.
  */
 export function showAs<T extends object>(
   type: Inspected<T>,

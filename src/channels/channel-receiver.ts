@@ -49,7 +49,7 @@ export class ChannelReceiver<T> implements AsyncIterable<T, undefined>, Disposab
    * Waits for a value, first come, first served; resolves with undefined at the end.
    *
    * Where undefined is a value too, iterate instead. Rejects as {@link WaitOptions} say; the value
-   * then goes to the next who asks. O(1); answered at once while there are values, within the turn's
+   * then goes to the next receiver that asks. O(1); answered at once while there are values, within the turn's
    * budget.
    */
   receive(options?: WaitOptions): Promise<T | undefined> {

@@ -57,7 +57,7 @@ export class ChannelState<T> implements WaitListOwner {
     }
   }
 
-  /** Gives the item to who waits longest, else keeps it; there must be room. */
+  /** Gives the item to the receiver that has waited for longest, else keeps it; there must be room. */
   put(value: T): void {
     const receiver = this.#receivers.shift()
     if (receiver === null) this.#items.push(value)
@@ -120,7 +120,7 @@ export class ChannelState<T> implements WaitListOwner {
   }
 }
 
-/** Somebody who waits for an item: `R` is the form in which it is wanted. */
+/** A receiver that waits for an item: `R` is the form in which it is wanted. */
 export abstract class ItemWaiter<T, R> extends ListedWaiter<R> {
   abstract deliver(value: T): void
   abstract end(): void

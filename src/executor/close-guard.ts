@@ -4,7 +4,7 @@ import { isCausedBy } from './causes.ts'
  * Keeps failures that `reason` alone has caused from ending the program, until the returned function is
  * called: an async function that nobody awaits, and that the close of an executor ended, has not failed.
  *
- * Only where nobody else listens, who may want to know; any other failure takes its usual way.
+ * Only where the program has no listener of its own, which may want to know; any other failure takes its usual way.
  */
 export function guardRejections(reason: Error): () => void {
   const guard = (failure: unknown): void => {

@@ -22,7 +22,7 @@ export interface ClosingPort {
   readonly waits: Waits
   readonly defaultQueue: RunQueue
   nowNs(): number
-  /** A queue with something to settle, for who settles all of it, or null; called once the loop is left. */
+  /** A queue all of which is to be settled by the caller, or null; called once the loop is left. */
   takeRunnable(): RunQueue | null
   /** Leaves the event loop. */
   leave(): void
@@ -31,7 +31,7 @@ export interface ClosingPort {
 /**
  * The close of one executor: all waits are cancelled and get some time to end, then the loop is left.
  *
- * Those who wait are found in what there is anyway: slots of the rings, the heap of timers, lists of
+ * Waits are found in what there is anyway: slots of the rings, the heap of timers, lists of
  * waiters, tasks. O(n) in them, and O(1) for each look whether they have ended, amortised.
  */
 export class Closing {

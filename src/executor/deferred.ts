@@ -78,7 +78,10 @@ export function rejectFrom<T>(
   )
 }
 
-/** For an async function that throws what a turn may have made: such an error gets the stack of who awaits that function. */
+/**
+ * For an async function that throws what a turn may have made: such an error gets the stack of the code that awaits
+ * that function.
+ */
 export function traceHere<T>(reason: T): T {
   if (typeof reason === 'object' && reason !== null && untraced.delete(reason)) {
     Error.captureStackTrace(reason, traceHere)

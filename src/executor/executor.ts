@@ -46,7 +46,7 @@ import { isBudgetTimed, READY_BUDGET, TURN_TARGET_NS } from './turn-policy.ts'
 import { Waits } from './waits.ts'
 
 /**
- * The tasks of one thread, and who runs next.
+ * The tasks of one thread, and which queue runs next.
  *
  * One per thread, attached to Node's own event loop by the first use of {@link executor}, or by
  * {@link attachExecutor} with options. Everything it gives out belongs to its thread. Disposing of it is
@@ -265,7 +265,7 @@ export class Executor implements AsyncDisposable {
   }
 
   /**
-   * Closes the executor: who waits is told, then it leaves the event loop; resolves when it has.
+   * Closes the executor: all that waits is told, then it leaves the event loop; resolves when it has.
    *
    * At once, everything that waits is cancelled with one reason, an error of code `ERR_EXECUTOR_CLOSED`:
    * tasks (those that have not started never do), operations on files and sockets, consumers, timers,
@@ -489,7 +489,7 @@ export class Executor implements AsyncDisposable {
   #failEnter(): never {
     const error = kernelError(-this.#words[WORD_ENTER_ERROR]!, { syscall: 'io_uring_enter' })
     this.#words[WORD_ENTER_ERROR] = 0
-    // Nothing can be submitted or collected any more: once is enough to say so, to all who wait.
+    // Nothing can be submitted or collected any more: once is enough to say so, to all that waits.
     if (this.#closing === null) this.#beginClosing()
     this.leave()
     throw error

@@ -18,7 +18,7 @@ export interface HostOptions {
   readonly shares?: number
   /**
    * How soon its sockets, timers and messages are looked at while task queues are busy; `{ maxMs: 1 }` if
-   * not given. With null it runs by its shares alone, which suits who serves nothing with it.
+   * not given. With null it runs by its shares alone, which suits a program that serves nothing with it.
    */
   readonly latency?: LatencyClass | null
 }

@@ -100,7 +100,7 @@ export class Task<T> extends Promise<T> implements TaskInContext, LiveTask {
    * rejects with `ERR_TASK_CANCELLED`, as does every one that it starts from now on; its signal is
    * aborted. JavaScript that is not waiting goes on until it next does. Awaiting the task itself
    * rejects with `ERR_TASK_CANCELLED`, unless it finished regardless. If it fails for another reason
-   * all the same, it has failed: who awaits it is told, else Node. A task that cancels itself does not
+   * all the same, it has failed: the code that awaits it is told, else Node. A task that cancels itself does not
    * wait for its own end.
    */
   async cancel(): Promise<T | undefined> {

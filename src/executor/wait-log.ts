@@ -18,7 +18,7 @@ export interface LoggedWait {
 }
 
 /**
- * The tasks that have not ended, and what each of them waits for, for those who explain why a program
+ * The tasks that have not ended, and what each of them waits for, for a report of why a program
  * does not go on.
  *
  * Kept while {@link keepWaitLog} says so: it takes a stack per wait, some microseconds.

@@ -12,9 +12,9 @@ import type { LooseWait, Waits } from './waits.ts'
 type Outcome = 'waiting' | 'fulfilled' | 'rejected'
 
 /**
- * Somebody who waits for something that this thread will do: a permit, an item, a turn.
+ * A wait for something that this thread will do: a permit, an item, a turn.
  *
- * The one who grants it calls {@link fulfil}: from then on the waiter has it, and an abort that comes
+ * The code that grants it calls {@link fulfil}: from then on the waiter has it, and an abort that comes
  * later changes nothing, so that no wake-up is ever lost. The promise is settled in a later turn of
  * the waiter's own task queue.
  */

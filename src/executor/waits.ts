@@ -1,6 +1,6 @@
 import { assert, RuntimeError } from '../base/index.ts'
 
-/** A list on which somebody waits; see {@link Waits.addList}. */
+/** A list on which something waits; see {@link Waits.addList}. */
 export interface ListOfWaits {
   /** @internal */
   earlier: ListOfWaits | null
@@ -14,11 +14,11 @@ export interface ListOfWaits {
 
 /** A wait that stands on no list, or something that knows of one. */
 export interface LooseWait {
-  /** @internal The executor closes: tells those who wait. May queue, but run no user code. */
+  /** @internal The executor closes: tells the waiters. May queue, but run no user code. */
   executorCloses(reason: RuntimeError): void
 }
 
-/** Somebody who waits for a closing, which the executor's own lets come to its end. */
+/** A wait for a closing, which the executor's own lets come to its end. */
 export interface ShieldedWait {
   /** @internal The executor has left the loop without it. */
   executorLeft(reason: RuntimeError): void

@@ -129,7 +129,7 @@ export class BufferedFile extends BaseFile {
   /**
    * Writes all of the data at a position; resolves with its length. It must not change meanwhile. A
    * `Lease` is written from without a copy. A short write goes on by itself. It waits for those of
-   * this executor who truncate, allocate, punch or append there. What a pipe has taken in whole when it
+   * this executor that truncate, allocate, punch or append there. What a pipe has taken in whole when it
    * is cancelled counts as written.
    *
    * @throws {RuntimeError} `ERR_UNSUPPORTED` on a file opened for appending, where the kernel would
@@ -272,7 +272,7 @@ export class BufferedFile extends BaseFile {
     return this.#writeAll(data, offsetBytes, { lengthBytes, hold }, options)
   }
 
-  /** Waits for who changes the size there, or whole blocks. */
+  /** Waits for operations that change the size there, or whole blocks. */
   #writeInTurn(
     data: Uint8Array | Lease,
     lengthBytes: number,

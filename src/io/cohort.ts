@@ -2,7 +2,7 @@ import { assert } from '../base/index.ts'
 import { Obstacle } from './obstacle.ts'
 
 /**
- * Claims that share, one after the other, as one obstacle: for who waits for all of them, wherever they are.
+ * Claims that share, one after the other, as one obstacle: for a claim that waits for all of them, wherever they are.
  * O(1) for each that comes or leaves.
  */
 export class Cohort extends Obstacle {

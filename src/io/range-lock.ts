@@ -4,7 +4,7 @@ import { Cohort } from './cohort.ts'
 import { join, Obstacle, settle } from './obstacle.ts'
 import { add, clip, replace, Segment } from './segments.ts'
 
-/** A stretch of a file that somebody writes, or waits to. */
+/** A stretch of a file that an operation writes, or waits to. */
 export interface RangeHold {
   readonly startBytes: number
   readonly endBytes: number
@@ -76,7 +76,7 @@ class ClaimList {
 const STALE_COUNT_MAX = 64
 
 /**
- * Who writes which part of a file: what replaces a whole block to change a part of it must be alone
+ * Which operation writes which part of a file: what replaces a whole block to change a part of it must be alone
  * there, or it would undo what others write to the rest.
  *
  * First come, first served, among those that conflict; a hold of no length conflicts with nobody. O(1)
@@ -270,7 +270,7 @@ export class RangeLock {
     this.#grant(claim)
   }
 
-  /** Lets those go on who waited for a claim, as far as nothing else is in their way. */
+  /** Lets claims go on that waited for one, as far as nothing else is in their way. */
   #grant(claim: Claim): void {
     const cleared: Obstacle[] = [claim]
     if (claim.cohort?.leave()) cleared.push(claim.cohort)
@@ -285,7 +285,7 @@ export class RangeLock {
   }
 }
 
-/** Who waits for a claim. */
+/** The operation that waits for a claim to be granted. */
 class ClaimWaiter extends Waiter<RangeHold> {
   readonly #lock: RangeLock
   readonly #claim: Claim

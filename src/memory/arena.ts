@@ -9,7 +9,7 @@ import type { MemoryChecks } from './memory-checks.ts'
 export const BLOCK_BYTES_MIN = 512
 
 /**
- * One stretch of memory that the kernel may touch, and who has which part of it.
+ * One stretch of memory that the kernel may touch, and which parts of it are taken.
  *
  * Leases of users show an ArrayBuffer for each block, made when it is first looked at and kept with
  * the block, so that a clone copies nobody else's data. A block whose ArrayBuffer a holder has

@@ -10,7 +10,7 @@ export interface MemoryCheckOptions {
   readonly poisons: boolean
   /** Views of released memory are detached: they show nothing, rather than another's bytes. */
   readonly empties: boolean
-  /** Who holds a lease since when is written down, with a stack. */
+  /** The holder of each lease is written down, with a stack and since when. */
   readonly tracks: boolean
   /** About what time it is; never asked unless it tracks. */
   readonly nowNs: () => number
@@ -67,7 +67,7 @@ export class MemoryChecks {
     bytes.fill(POISON, startBytes, startBytes + lengthBytes)
   }
 
-  /** Who holds most, as the end of an error's message; how to learn it, where nothing is written down. */
+  /** The holders of most, as the end of an error's message; how to learn it, where nothing is written down. */
   describeHolders(): string {
     if (this.#holdings === null) return '; set PERCORE_DEBUG=1 to be told who holds it'
     const nowNs = this.#nowNs()

@@ -2,7 +2,7 @@ import { RuntimeError } from '../base/index.ts'
 import { type Executor, ListedWaiter, type TaskQueue } from '../executor/index.ts'
 import type { TcpStream } from './tcp-stream.ts'
 
-/** Somebody who waits for a connection. */
+/** A call of accept() that waits for a connection. */
 export abstract class AcceptWaiter<T> extends ListedWaiter<T> {
   /** Whose stream it will be. */
   readonly queue: TaskQueue

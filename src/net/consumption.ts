@@ -16,7 +16,7 @@ export interface EndListener<Stream> {
 }
 
 /**
- * Who takes the chunks of streams of a kind. One may serve any number of them.
+ * A taker of the chunks of streams of a kind. One may serve any number of them.
  *
  * Its methods are looked up at each call, and called as methods: `this` is the consumer.
  */
@@ -30,7 +30,7 @@ export interface ChunkConsumer<Stream> extends EndListener<Stream> {
   onChunk(chunk: Uint8Array, stream: Stream): unknown
 }
 
-/** Who borrows what streams of a kind receive, without a copy. One may serve any number of them. */
+/** A borrower of what streams of a kind receive, without a copy. One may serve any number of them. */
 export interface LeaseConsumer<Stream> extends EndListener<Stream> {
   /**
    * Borrows a chunk; the next one waits until it is done.
@@ -77,7 +77,7 @@ export interface ConsumedSide {
 const RESOURCE_OPTIONS = { requireManualDestroy: true }
 
 /**
- * A stream and its consumer, which is called in the asynchronous context of who began it: in the name
+ * A stream and its consumer, which is called in the asynchronous context of the code that began it: in the name
  * of the same task, with the same values in every AsyncLocalStorage.
  *
  * All that an idle stream holds for its consumer: no promise, no closure.

@@ -129,7 +129,7 @@ export class PendingWrite extends Runnable implements Cancellable {
     this.#keep()
     if (failure === null) writer.resolve()
     else rejectFrom(writer.resolve, failure, writer.reject)
-    // Who closes the executor does not want to be told of those who did not wait.
+    // The caller of close() does not want to be told of writes that nobody awaits.
     if (failure !== null && failure === closeReason) writer.promise.catch(ignore)
   }
 

@@ -29,7 +29,7 @@ const SCARCE_PART = 4
 const POOR_PART = 8
 
 /**
- * What the sockets of a ring receive into, and who has it: the kernel, inboxes of streams, or leases.
+ * What the sockets of a ring receive into, and what holds it: the kernel, inboxes of streams, or leases.
  *
  * Nobody can take it from the others. What inboxes hold is copied out when the kernel has no buffer
  * left, and once leases hold half of all buffers a lease is on a copy. So whoever waits for data gets
@@ -171,7 +171,7 @@ export class ReceivePool implements InboxPool, LeaseOwner {
     this.buffers.release(buffer)
   }
 
-  /** Whether leases, and those who keep a buffer's memory, may have one more. */
+  /** Whether leases, and writes that keep a buffer's memory, may have one more. */
   get #isLendable(): boolean {
     return this.leasedCount * 2 + 2 <= this.buffers.bufferCount
   }

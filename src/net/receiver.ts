@@ -302,7 +302,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
       return
     }
     if (this.#inbox === null) {
-      // Who closes the stream does not want to be told that it failed.
+      // The caller that closes the stream does not want to be told that it failed.
       this.#endConsumption(consumption, this.#socket.isClosing ? null : this.#failure)
       return
     }

@@ -116,7 +116,7 @@ export class SendMemory {
     if (wait.list !== null) this.#line.remove(wait)
   }
 
-  /** Gives a buffer back, which goes to who is first in line. */
+  /** Gives a buffer back, which goes to the first writer in line. */
   give(buffer: SendBuffer): void {
     if (buffer.user !== null) this.#unlist(buffer)
     if (buffer.isReserved) {
@@ -212,5 +212,5 @@ export class SendMemory {
   }
 }
 
-/** Who leaves the line lets nobody else go on. */
+/** A writer that leaves the line lets no other go on. */
 const NOBODY: WaitListOwner = { waiterLeft(): void {} }

@@ -91,7 +91,7 @@ export class Sender extends Operation implements SendArgs, WriteOwner, SendMemor
   #wait: SendMemoryWait | null = null
   #failure: Error | null = null
   #isCancelling = false
-  /** Who waits until nothing is left to send. */
+  /** The callers of shutdown(), which wait until nothing is left to send. */
   #drains: WaitList<ListedWaiter<void>> | null = null
 
   constructor(socket: SocketPort) {
@@ -416,7 +416,7 @@ export class Sender extends Operation implements SendArgs, WriteOwner, SendMemor
       this.#fail(first, error as Error)
       return
     }
-    // Only now, since making room for the entry may bring others who stand in line.
+    // Only now, since making room for the entry may bring other writers that stand in line.
     this.messageFlags = this.#isUrged ? MSG_NOSIGNAL | MSG_DONTWAIT : MSG_NOSIGNAL
     encodeSend(ring.sqes, base, this)
     ring.commit(this)
@@ -492,5 +492,5 @@ function isSentAlone({ address, lengthBytes }: PendingWrite): boolean {
   return address !== 0 && lengthBytes >= COALESCED_BYTES_MAX
 }
 
-/** Who gives up lets nobody else go on. */
+/** A drain that gives up lets no other go on. */
 const NOBODY: WaitListOwner = { waiterLeft(): void {} }

@@ -62,7 +62,7 @@ export class Socket implements SocketPort {
     return this.isClosing || this.net.executor.isClosed
   }
 
-  /** Remembers who is on the other side, which the kernel forgets with a reset. */
+  /** Remembers the address of the peer, which the kernel forgets with a reset. */
   lookUpRemote(): void {
     const { kernel } = this.net.executor
     if (kernel.socketName(this.fd, true, scratch) < 0) return

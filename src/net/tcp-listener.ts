@@ -419,7 +419,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     this.#tellOne(error)
   }
 
-  /** Fails one of those who wait, who has not been told yet; the next try comes later. */
+  /** Fails the oldest waiter that has not been told yet; the next try comes later. */
   #tellOne(error: Error): void {
     this.#retry.schedule(this.#net.executor.timers)
     let waiter = this.#waiters.first

@@ -54,7 +54,7 @@ const CONNECT_NAMES = optionNames<ConnectOptions>({
   timeoutMs: true,
 })
 
-/** Who takes what a stream receives: chunks, or leases; see {@link TcpStream.consume}. */
+/** A consumer of what a stream receives: chunks, or leases; see {@link TcpStream.consume}. */
 export type StreamConsumer = ChunkConsumer<TcpStream> | LeaseConsumer<TcpStream>
 
 /**

@@ -8,7 +8,7 @@ export interface LivenessPort {
   letGo(): void
 }
 
-/** Counts those who keep the program alive, together with the timers. O(1), no allocation. Belongs to one thread. */
+/** Counts what keeps the program alive, together with the timers. O(1), no allocation. Belongs to one thread. */
 export class Liveness implements LivenessPort {
   readonly #control: LoopControl
   readonly #host: LoopHost

@@ -36,7 +36,7 @@ export interface ReactorOptions {
 /**
  * Rings, timers and I/O memory of one thread, and its place in the event loop.
  *
- * Completions only mark and queue; who runs, and when, is the executor's to decide.
+ * Completions only mark and queue; which task runs, and when, is the executor's to decide.
  */
 export class Reactor implements IoPort {
   readonly kernel: Kernel

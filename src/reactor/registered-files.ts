@@ -38,7 +38,7 @@ export interface FileTable {
  * An operation on a registered file spares the kernel the look-up and reference counting of its
  * descriptor. Registering costs a system call, hence it is for files that stay open. A file has the same index in
  * every ring. Whatever is refused works by descriptor, and is counted. A kernel that would keep a file
- * open after its removal gets none ({@link letsFilesGo}): who awaited a close relies on it. Linux 6.13.
+ * open after its removal gets none ({@link letsFilesGo}): a caller that has awaited a close relies on it. Linux 6.13.
  */
 export class RegisteredFiles implements FileTable {
   readonly #kernel: Kernel

@@ -31,7 +31,7 @@ export abstract class Timer extends Runnable implements HeapEntry {
     this.home.push(this)
   }
 
-  /** @internal The executor closes, while this is armed: tells those who wait. Runs no user code. */
+  /** @internal The executor closes, while this is armed: tells its waiters. Runs no user code. */
   executorCloses(_reason: RuntimeError): void {}
 }
 

@@ -68,7 +68,7 @@ export class BufferRing {
   /** Which buffers users have detached. */
   readonly #lost: number[] = []
   #lostIndex = 0
-  /** Buffers of users who have detached what they saw, and see another one since. */
+  /** Buffers whose users have detached the ArrayBuffer that they saw, and see another one since. */
   readonly #detached = new Set<number>()
   /** Which buffers users have. */
   readonly #isUsed: Uint8Array

@@ -28,10 +28,10 @@ export abstract class Operation extends Runnable {
     return false
   }
 
-  /** @internal The executor closes, while this is in flight: tells those who wait. Runs no user code. */
+  /** @internal The executor closes, while this is in flight: tells its waiters. Runs no user code. */
   executorCloses(_reason: RuntimeError): void {}
 
-  /** @internal The executor has left the loop, and this never completes: settles those who wait. */
+  /** @internal The executor has left the loop, and this never completes: settles its waiters. */
   executorLeft(_reason: RuntimeError): void {}
 
   /**

@@ -218,7 +218,7 @@ export class SimCore {
     else waiters.add(request)
   }
 
-  /** The file may have become ready: those who wait for that try again, shortly. */
+  /** The file may have become ready: requests that wait for that are tried again, shortly. */
   notify(description: Description): void {
     const waiters = this.#waiters.get(description)
     if (waiters === undefined) return

@@ -77,7 +77,7 @@ function addProcess({ nodes, cpuset, memoryNodes }: SimTopology, add: Add): void
   if (cpuset !== undefined) add('/sys/fs/cgroup/program/cpuset.cpus.effective', cpuset)
 }
 
-/** Who is together with whom. */
+/** Which processors are together. */
 class Groups {
   readonly #lists = new Map<string, number[]>()
 

@@ -253,7 +253,7 @@ export class SimKernel implements Kernel {
     return EPOCH_MS + Math.floor(this.nowNs() / NS_PER_MS)
   }
 
-  /** From a sequence of its own: who asks does not change what the machine does. */
+  /** From a sequence of its own: that a program asks does not change what the machine does. */
   random(): number {
     return this.#programPrng.uint32() / 2 ** 32
   }

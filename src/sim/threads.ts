@@ -52,7 +52,7 @@ export interface SimThread {
 }
 
 /**
- * The threads of one simulated process, which take turns on this one: who is next is drawn from the seed.
+ * The threads of one simulated process, which take turns on this one: the next is drawn from the seed.
  *
  * A turn per `setImmediate`, so that microtasks drain in between as they do in a real loop. When all threads
  * sleep virtual time passes, up to what wakes one. A thread is interrupted between turns, and

@@ -12,7 +12,7 @@ import {
 } from '../executor/index.ts'
 
 const ACTION = 'wait for a condition'
-/** Who leaves lets nobody else go on. */
+/** A waiter that leaves lets no other go on. */
 const NOBODY: WaitListOwner = { waiterLeft(): void {} }
 
 /** What a wait is for: anything but false, null or undefined ends it. */

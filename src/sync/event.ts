@@ -13,7 +13,7 @@ const ACTION = 'wait for an event'
 /**
  * Something that happens, and that any number may wait for.
  *
- * Local to one executor. Everyone who waits when it is set goes on, even if it is reset at once.
+ * Local to one executor. Every task that waits when it is set goes on, even if it is reset at once.
  *
  * @example
  * ```ts run
@@ -48,13 +48,13 @@ export class Event {
     return this.#room.size
   }
 
-  /** Lets everyone go on who waits, and who comes until it is reset. */
+  /** Lets every waiter go on, and all that come until it is reset. */
   set(): void {
     this.#isSet = true
     this.#room.release(undefined)
   }
 
-  /** Makes those who come from now on wait for the next {@link set}. */
+  /** Makes tasks that come from now on wait for the next {@link set}. */
   reset(): void {
     this.#isSet = false
   }

@@ -102,7 +102,7 @@ export class Latch {
     return this.wait(options)
   }
 
-  /** Fails whoever waits, and all who come; returns false, and does nothing, if it has opened. */
+  /** Fails all waiters, and all later ones; returns false, and does nothing, if it has opened. */
   cancel(): boolean {
     if (this.#state === 'ready') return false
     this.#state = 'cancelled'

@@ -105,7 +105,7 @@ export class Mutex<T = undefined> {
     return this.#cell.value
   }
 
-  /** Fails whoever waits, and all who come. Who has access keeps it. Again is nothing. */
+  /** Fails all waiters, and all later ones. A guard that is held stays valid. Again is nothing. */
   close(): void {
     this.#pool.close()
   }

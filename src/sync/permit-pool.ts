@@ -22,7 +22,7 @@ export interface GrantKind<G> {
 /**
  * Units that go to whoever asks first: what semaphore, mutex and lock of readers and writers share.
  *
- * Strictly first come, first served: a fresh request never overtakes those who wait, and a big one
+ * Strictly first come, first served: a fresh request never overtakes waiters, and a big one
  * is not starved by small ones behind it. Granting hands the units over in the same step, so that
  * nobody can take them in between, and a cancelled waiter cannot lose them.
  *
@@ -104,7 +104,7 @@ export class PermitPool implements WaitListOwner {
   }
 
   #isFree(unitCount: number): boolean {
-    // Nothing can be taken from those who wait by taking nothing.
+    // Nothing can be taken from waiters by taking nothing.
     return unitCount === 0 || (unitCount <= this.#available && this.#waiters.length === 0)
   }
 }

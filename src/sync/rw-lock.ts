@@ -114,7 +114,7 @@ export class RwLock<T> {
     return this.#cell.value
   }
 
-  /** Fails whoever waits, and all who come. Who has access keeps it. Again is nothing. */
+  /** Fails all waiters, and all later ones. A guard that is held stays valid. Again is nothing. */
   close(): void {
     this.#pool.close()
   }

@@ -9,7 +9,7 @@ const COUNT_BOUNDS = { min: 0, max: Number.MAX_SAFE_INTEGER }
 /**
  * Units to be had by {@link Permit}, in the order in which they were asked for.
  *
- * Local to one executor. A fresh request never overtakes those who wait, and a big one is not
+ * Local to one executor. A fresh request never overtakes waiters, and a big one is not
  * starved by small ones behind it. A unit that was granted stays granted if its waiter is cancelled
  * afterwards; a waiter that is cancelled before lets those behind it move up. O(1); a permit that is
  * free is answered at once, within the turn's budget.
@@ -108,7 +108,7 @@ export class Semaphore {
     this.#pool.give(count)
   }
 
-  /** Fails whoever waits, and all who come. Permits that are held stay valid. Again is nothing. */
+  /** Fails all waiters, and all later ones. Permits that are held stay valid. Again is nothing. */
   close(): void {
     this.#pool.close()
   }

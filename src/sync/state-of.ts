@@ -4,7 +4,7 @@ interface Lock {
   readonly waiterCount: number
 }
 
-/** How a lock shows itself: `state`, and who waits. */
+/** How a lock shows itself: `state`, and how many wait. */
 export function stateOf({ isClosed, waiterCount }: Lock, state: string): string {
   return `${isClosed ? `closed, ${state}` : state}, ${waiterCount} waiting`
 }

@@ -41,7 +41,7 @@ export class WaitRoom<T> implements WaitListOwner {
     }
   }
 
-  /** Lets all go who are in. */
+  /** Lets all waiters that are in go on. */
   release(value: T): void {
     const waiters = this.#waiters
     for (let waiter = waiters.shift(); waiter !== null; waiter = waiters.shift())

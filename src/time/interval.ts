@@ -111,7 +111,7 @@ export class Interval implements AsyncIterableIterator<number, undefined> {
 
   /**
    * Waits for the next tick. Rejects with the signal's reason, and with `ERR_TASK_CANCELLED`; the
-   * tick then goes to the next who asks.
+   * tick then goes to the next caller that asks.
    */
   next(): Promise<Tick> {
     if (this.#isClosed) return Promise.resolve(END)
@@ -139,7 +139,7 @@ export class Interval implements AsyncIterableIterator<number, undefined> {
     this.#rearm()
   }
 
-  /** Ends the iteration, also for those who wait. Again is nothing. */
+  /** Ends the iteration, also for calls that wait. Again is nothing. */
   close(): void {
     this.#isClosed = true
     this.#executor.timers.disarm(this.#timer)
@@ -196,7 +196,7 @@ class IntervalTimer extends Timer {
     this.#serve = serve
   }
 
-  // Fulfilling marks and queues: those who wait go on in turns of their own queues.
+  // Fulfilling marks and queues: waiters go on in turns of their own queues.
   override expire(): void {
     this.#serve()
   }

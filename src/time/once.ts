@@ -102,7 +102,7 @@ export class TimerActionOnce<T> {
   readonly #action: () => T | PromiseLike<T>
   readonly #queue: TaskQueue
   readonly #signal: AbortSignal | undefined
-  /** The asynchronous context of who timed it. */
+  /** The asynchronous context of the code that timed it. */
   readonly #context = new AsyncResource('PercoreTimedAction', { requireManualDestroy: true })
   #task: Task<T> | null = null
   #isDestroyed = false

@@ -24,9 +24,9 @@ export interface Cpu {
   readonly die: number | null
   /** Cores that share some of their way to memory. */
   readonly cluster: number | null
-  /** Who shares an L3 cache. */
+  /** The processors that share an L3 cache. */
   readonly l3: number | null
-  /** Who shares an L2 cache. */
+  /** The processors that share an L2 cache. */
   readonly l2: number | null
   readonly core: number
   /** 0 for the first online thread of its core, 1 for the next. */

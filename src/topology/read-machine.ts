@@ -144,7 +144,7 @@ function groupOf(
   return groups
 }
 
-/** Who shares a processor's cache of that level, or null. */
+/** The processors that share a processor's cache of that level, or null. */
 function readCache(files: MachineFiles, folder: string, level: number): number[] | null {
   for (let index = 0; index < CACHES_MAX; index++) {
     const cache = `${folder}/cache/index${index}`

@@ -49,7 +49,7 @@ export function choosePlace(asked: string | undefined, sizeBytes: number): Place
 /**
  * Creates the file, and removes it at the end, however that comes; call the result to remove it now.
  *
- * Created here rather than by who writes it, so that it can't appear after it was removed.
+ * Created here rather than by the code that writes it, so that it can't appear after it was removed.
  *
  * @throws {PlaceError}
  */

@@ -11,7 +11,7 @@ interface Pending {
 /** A side that could not measure, or has died: one sentence. */
 export class SideError extends Error {}
 
-/** Who is measured. */
+/** Which of the two is measured. */
 export type SideName = 'percore' | 'node'
 
 /**
