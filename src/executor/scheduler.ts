@@ -5,8 +5,12 @@ import { SHARES_DEFAULT } from './shares.ts'
 const GAIN = 3
 /** What a class that was not used may run ahead of others in one go. */
 const CREDIT_NS_MAX = 8_000_000
+/** What many runnable classes may have of credit together. */
+const CREDIT_NS_SUM = 32_000_000
 /** What it is held to at the most after a turn, or an iteration of Node's loop, of any length. */
 const DEBT_NS_MAX = 32_000_000
+/** What a turn counts for at the most: a longer one is that of a process that was stopped, or of a machine asleep. */
+const CHARGE_NS_MAX = 1_000_000_000
 
 /** What the scheduler knows of a queue. */
 export interface Schedulable extends HeapEntry {
@@ -67,7 +71,9 @@ export class Claim implements HeapEntry {
  * shares, less with fewer) that queues without a class run. So these together have at least a quarter of the
  * queues' time while one class is saturated, 1 ÷ (1 + 3n) while n are. Node's loop earns from all queues'
  * time: it has at most three quarters of the thread by its class, more only by shares. Credit is kept
- * between -32 and 8 ms, so that neither an idle hour nor one long turn counts for long.
+ * between -32 and 8 ms, so that neither an idle hour nor one long turn counts for long; of n runnable classes each
+ * has at most 32 ÷ n ms, or a thousand that wake at once would go first for seconds. No turn counts for more than a
+ * second.
  *
  * Source: Linux CFS, Seastar's and Glommio's schedulers; token buckets.
  */
@@ -142,14 +148,15 @@ export class Scheduler<T extends Schedulable> {
   charge(queue: T, elapsedNs: number): void {
     assert(queue.heapIndex === -1, 'a queue is charged before it is added back')
     assert(elapsedNs >= 0, 'a turn does not end before it began')
-    queue.virtualRuntime += (elapsedNs * SHARES_DEFAULT) / queue.shares
+    const countedNs = elapsedNs < CHARGE_NS_MAX ? elapsedNs : CHARGE_NS_MAX
+    queue.virtualRuntime += (countedNs * SHARES_DEFAULT) / queue.shares
     const { claim } = queue
-    if (claim === null) this.#throughputNs += elapsedNs
-    if (claim?.isHost !== true) this.#queuesNs += elapsedNs
+    if (claim === null) this.#throughputNs += countedNs
+    if (claim?.isHost !== true) this.#queuesNs += countedNs
     // A turn that nobody waits for is nobody's loss.
     if (claim === null || this.#heap.size === 0) return
     this.#settle(claim)
-    claim.creditNs = Math.max(claim.creditNs - elapsedNs, -DEBT_NS_MAX)
+    claim.creditNs = Math.max(claim.creditNs - countedNs, -DEBT_NS_MAX)
   }
 
   /** Counts what a queue is ahead of the others by its new shares, `factor` of the old ones. */
@@ -260,8 +267,14 @@ export class Scheduler<T extends Schedulable> {
     const countNs = claim.isHost ? this.#queuesNs : this.#throughputNs
     assert(countNs >= claim.seenNs, 'time that others have run only grows')
     const gainedNs = (countNs - claim.seenNs) * claim.gain
-    claim.creditNs = Math.min(claim.creditNs + gainedNs, CREDIT_NS_MAX)
+    claim.creditNs = Math.min(claim.creditNs + gainedNs, this.#creditNsMax())
     claim.seenNs = countNs
+  }
+
+  /** The credit that one of as many classes as are runnable may have. */
+  #creditNsMax(): number {
+    const othersCount = this.#urgent.size + this.#spent.size
+    return Math.min(CREDIT_NS_MAX, CREDIT_NS_SUM / (othersCount + 1))
   }
 }
 

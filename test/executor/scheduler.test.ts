@@ -362,6 +362,33 @@ test('an idle while gives a class no more than 8 ms', () => {
   assert.equal(turnCount, 8)
 })
 
+test('a thousand classes that wake at once let a queue without one go after a round of theirs', () => {
+  const scheduler = new Scheduler<Queue>()
+  const busy = queue()
+  scheduler.wake(busy, 0)
+  for (let i = 0; i < 10_000; i++) turn(scheduler, 0.1 * MS)
+  for (let i = 0; i < 1000; i++) scheduler.wake(urgent(2), 0)
+
+  let waitedNs = 0
+  while (turn(scheduler, 0.1 * MS) !== busy) waitedNs += 0.1 * MS
+
+  // 100 ms for a turn of each, and what the first of them may run ahead.
+  assert.ok(waitedNs <= 350 * MS, `it waited for ${waitedNs / MS} ms`)
+})
+
+test('a process that was stopped for an hour does not stop the queue whose turn it was for longer than a second', () => {
+  const scheduler = new Scheduler<Queue>()
+  const [stopped, busy] = [queue(), queue()]
+  scheduler.wake(stopped, 0)
+  scheduler.wake(busy, 0)
+  assert.equal(turn(scheduler, 3_600_000 * MS), stopped)
+
+  let otherNs = 0
+  while (turn(scheduler, MS) !== stopped) otherNs += MS
+
+  assert.ok(otherNs <= 1001 * MS, `another ran for ${otherNs / MS} ms`)
+})
+
 test('rescale() of a class changes what it gains from then on', () => {
   const scheduler = new Scheduler<Queue>()
   const [serving, busy] = [{ ...urgent(2), shares: 1000 }, queue()]
