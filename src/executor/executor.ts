@@ -135,7 +135,12 @@ export class Executor implements AsyncDisposable {
     this.defaultQueue = new TaskQueue(this, 'default', {})
     this.#queues.add(this.defaultQueue)
     this.#sliceNs = checked.sliceNs
-    if (checked.stalls !== null) this.#stalls = this.#startStallDetector(checked.stalls)
+    try {
+      if (checked.stalls !== null) this.#stalls = this.#createStallDetector(checked.stalls)
+    } catch (error) {
+      reactor.close()
+      throw error
+    }
     this.#leaveThread = claimThread(checked.kernel, this.name)
   }
 
@@ -241,10 +246,7 @@ export class Executor implements AsyncDisposable {
   /**
    * @internal Takes one piece of the turn's budget for answers that need no waiting.
    *
-   * When it is used up, by count or by the clock, what is ready has to wait for a later turn all the
-   * same: else a loop over ready data would be a chain of microtasks that never lets anybody else run.
-   *
-   * Source: tokio's cooperative budget.
+   * When it is used up what is ready waits for a later turn. Source: tokio's cooperative budget.
    */
   takeReadyBudget(): boolean {
     if (this.#readyBudget === 0) return false
@@ -334,15 +336,6 @@ export class Executor implements AsyncDisposable {
     return closing
   }
 
-  #startStallDetector(options: CheckedStallOptions): StallDetector {
-    try {
-      return this.#createStallDetector(options)
-    } catch (error) {
-      this.#reactor.close()
-      throw error
-    }
-  }
-
   #createStallDetector(options: CheckedStallOptions): StallDetector {
     return new StallDetector(this, { ...options, reactor: this.#reactor })
   }
@@ -351,6 +344,11 @@ export class Executor implements AsyncDisposable {
   forgetQueue(queue: TaskQueue): void {
     this.#queues.delete(queue)
     this.#stalls?.removeQueue(queue)
+  }
+
+  /** @internal Whether anything is to be settled, also in a queue that was removed. */
+  get hasRunnable(): boolean {
+    return this.#words[WORD_RUNNABLE]! > 0
   }
 
   /** @internal The queue whose turn has not been charged yet, or null. */
@@ -379,7 +377,7 @@ export class Executor implements AsyncDisposable {
     this.#words[WORD_RUNNABLE]!--
   }
 
-  /** @internal Once the loop is left: a queue with something to settle, all of which is to be settled, or null. */
+  /** @internal Once the loop is left: a queue all of which is to be settled, or null. */
   takeRunnable(): TaskQueue | null {
     if ((this.#running?.length ?? 0) === 0) this.#running = this.#scheduler.takeQueue()
     return this.#running

@@ -234,8 +234,7 @@ export class SimulationRun {
 }
 
 function isQuiet(executor: Executor): boolean {
-  if (executor.stats().inFlightCount > 0) return false
-  return executor.taskQueues().every((queue) => queue.length === 0)
+  return executor.stats().inFlightCount === 0 && !executor.hasRunnable
 }
 
 function nextRound(): Promise<void> {
