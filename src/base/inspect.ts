@@ -1,4 +1,6 @@
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
+/** What objects of these classes know the name of their class by: the same in all copies of the package. */
+const CLASS_NAME = Symbol.for('percore.class')
 
 /** A class, abstract ones included. */
 interface Inspected<T> {
@@ -16,6 +18,7 @@ export function showAs<T extends object>(
   type: Inspected<T>,
   describe: (object: T) => string,
 ): void {
+  Object.defineProperty(type.prototype, CLASS_NAME, { value: type.name })
   Object.defineProperty(type.prototype, INSPECT, {
     configurable: true,
     writable: true,
@@ -27,6 +30,12 @@ export function showAs<T extends object>(
       }
     },
   })
+}
+
+/** Which of these classes an object is of, be it that of another copy of the package; null if of none. */
+export function classNameOf(object: object): string | null {
+  const name = (object as { readonly [CLASS_NAME]?: unknown })[CLASS_NAME]
+  return typeof name === 'string' ? name : null
 }
 
 /** `1 task`, `2 tasks`. */

@@ -1,3 +1,4 @@
+import { classNameOf } from './inspect.ts'
 /**
  * Checks of what users pass in: `TypeError` for a wrong type, `RangeError` for a wrong range,
  * both naming the action, the requirement and the value.
@@ -140,10 +141,11 @@ function describe(value: unknown, expected: string): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'object') {
-    const kind = value.constructor?.name ?? 'Object'
-    // Both copies of a class have its name: without a word on that the message contradicts itself.
-    const isTwin = expected.split(/\W+/).includes(kind)
-    return `an instance of ${isTwin ? `another ${kind}, as a second copy of percore has` : kind}`
+    const name = classNameOf(value)
+    // It is refused though it is one: without a word on that the message contradicts itself.
+    const isTwin = name !== null && expected.split(/\W+/).includes(name)
+    if (isTwin) return `an instance of another ${name}, that of a second copy of percore`
+    return `an instance of ${value.constructor?.name ?? 'Object'}`
   }
   return `${String(value)} (a ${typeof value})`
 }

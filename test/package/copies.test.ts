@@ -55,11 +55,16 @@ test('what another copy of the package has made is refused as such', async () =>
 
   assert.throws(() => percore.spawnInto(queue, () => {}), {
     name: 'TypeError',
-    message: /queue must be a TaskQueue: .* another TaskQueue, as a second copy of percore has$/,
+    message: /queue must be a TaskQueue: .* another TaskQueue, that of a second copy of percore$/,
   })
   assert.throws(
     () => PoolPlacement.maxSpread(1, CpuSet.parse('0')),
-    /another CpuSet, as a second copy/,
+    /another CpuSet, that of a second copy/,
+  )
+  class TaskQueue {}
+  assert.throws(
+    () => percore.spawnInto(new TaskQueue() as never, () => {}),
+    /current value is an instance of TaskQueue$/,
   )
   assert.throws(
     () => percore.spawnInto({} as never, () => {}),
