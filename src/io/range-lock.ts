@@ -1,6 +1,6 @@
 import { assert } from '../base/index.ts'
 import { type Executor, Waiter, type WaitOptions } from '../executor/index.ts'
-import { Cohort } from './cohort.ts'
+import { type Cohort, Cohorts } from './cohort.ts'
 import { join, Obstacle, settle } from './obstacle.ts'
 import { add, clip, replace, Segment } from './segments.ts'
 
@@ -99,12 +99,8 @@ export class RangeLock {
   #sharedTree: Segment = emptyTree()
   /** The first shared claim that is not in the tree, all behind it being outside as well. */
   #firstOutside: Claim | null = null
-  /** Those outside that have come since somebody has waited for all that were. */
-  #cohort = new Cohort()
-  /** Those outside before them, and from where to where they reach. */
-  #cohortsBefore: Obstacle | null = null
-  #startBefore = Infinity
-  #endBefore = 0
+  /** That one and those behind it, for a claim that waits for all of them. */
+  #cohorts = new Cohorts()
   #insertedExclusives = 0
   #insertedShared = 0
 
@@ -177,28 +173,15 @@ export class RangeLock {
       this.#insertedShared = 0
       this.#firstOutside = this.#shared.first
     }
-    const outsideFrom = Math.min(this.#cohort.startBytes, this.#startBefore)
-    const outsideTo = Math.max(this.#cohort.endBytes, this.#endBefore)
-    const hasAll = startBytes <= outsideFrom && outsideTo <= endBytes
-    const hasNone = outsideTo <= startBytes || endBytes <= outsideFrom
+    const outside = this.#cohorts
+    const hasAll = startBytes <= outside.startBytes && outside.endBytes <= endBytes
+    const hasNone = outside.endBytes <= startBytes || endBytes <= outside.startBytes
     if (isStale || !(hasAll || hasNone)) this.#insertOutside()
     const inTree = this.#insertedShared === 0 ? null : clip(this.#sharedTree, startBytes, endBytes)
-    return hasAll ? join(inTree, this.#sealOutside()) : inTree
+    return hasAll ? join(inTree, this.#cohorts.seal()) : inTree
   }
 
-  /** All that are outside now, as one obstacle. */
-  #sealOutside(): Obstacle | null {
-    const cohort = this.#cohort
-    if (cohort.isEmpty) return this.#cohortsBefore
-    this.#startBefore = Math.min(this.#startBefore, cohort.startBytes)
-    this.#endBefore = Math.max(this.#endBefore, cohort.endBytes)
-    cohort.seal()
-    this.#cohortsBefore = join(this.#cohortsBefore, cohort)
-    this.#cohort = new Cohort()
-    return this.#cohortsBefore
-  }
-
-  /** Who has waited for a cohort goes on doing so: later ones find its claims in the tree. */
+  /** A claim that waits for a cohort goes on doing so: later claims find its members in the tree. */
   #insertOutside(): void {
     for (let claim = this.#firstOutside; claim !== null; claim = claim.next) {
       if (claim.startBytes === claim.endBytes) continue
@@ -206,14 +189,7 @@ export class RangeLock {
       this.#insertedShared++
     }
     this.#firstOutside = null
-    this.#cohort = new Cohort()
-    this.#forgetCohorts()
-  }
-
-  #forgetCohorts(): void {
-    this.#cohortsBefore = null
-    this.#startBefore = Infinity
-    this.#endBefore = 0
+    this.#cohorts = new Cohorts()
   }
 
   #enter(claim: Claim): void {
@@ -221,7 +197,7 @@ export class RangeLock {
       this.#shared.push(claim)
       this.#firstOutside ??= claim
       if (claim.startBytes === claim.endBytes) return
-      claim.cohort = this.#cohort
+      claim.cohort = this.#cohorts.open
       claim.cohort.add(claim.startBytes, claim.endBytes)
       return
     }
@@ -252,7 +228,7 @@ export class RangeLock {
       if (this.#firstOutside === claim) this.#firstOutside = claim.next
       this.#shared.remove(claim)
       if (this.#shared.length > 0) return
-      this.#forgetCohorts()
+      this.#cohorts.forgetSealed()
       if (this.#insertedShared === 0) return
       this.#sharedTree = emptyTree()
       this.#insertedShared = 0
