@@ -4,18 +4,13 @@ import { type Capabilities, type Kernel, probeKernel, UringKernel } from '../src
 
 const known = new WeakMap<Kernel, Capabilities>()
 
-/** What {@link needsOperations} says of a kernel at hand, as `contract()` asks: null where it has them all. */
+/** Which of these operations, `BIND` say, a kernel at hand lacks, as `contract()` asks: null where it has them all. */
 export function lacksOperations(...opcodes: string[]): (kernel: Kernel) => string | null {
   return (kernel) => {
     const { opcodes: present } = capabilitiesOf(kernel)
     const missing = opcodes.filter((name) => !present.includes(name))
     return missing.length === 0 ? null : `${describe(kernel)} has no ${missing.join(', ')}`
   }
-}
-
-/** The options of a test that is run on the real kernel alone, and needs these operations: `BIND`. */
-export function needsOperations(...opcodes: string[]): { skip: string | false } {
-  return { skip: lacksOperations(...opcodes)(new UringKernel()) ?? false }
 }
 
 /** The options of a test of what only a file table that lets files go at once has: registered files. */

@@ -2,17 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import {
-  closeSync,
-  fstatSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { mkdtempSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -23,25 +13,20 @@ import { AT_FDCWD, AT_REMOVEDIR } from '../../src/kernel/index.ts'
 import type { Lease } from '../../src/memory/index.ts'
 import {
   encodeAdvise,
-  encodeClose,
-  encodeFilesUpdate,
   encodeLink,
   encodeMakeDirectory,
   encodeRead,
   encodeReadVectored,
   encodeSplice,
   encodeSymbolicLink,
-  encodeSyncFileRange,
   encodeUnlink,
   encodeWriteVectored,
   type NameRef,
   type SqeWords,
   writeVector,
 } from '../../src/ring/index.ts'
-import { needsRegisteredFiles } from '../needs.ts'
 
 const POSIX_FADV_SEQUENTIAL = 2
-const SYNC_FILE_RANGE_WRITE = 2
 
 /** One entry, whatever it is; resolves with its result. */
 class Entry extends AwaitedOperation<number> {
@@ -145,7 +130,7 @@ test('encodeLink() and encodeSymbolicLink() give a file other names', async (t) 
   )
 })
 
-test('encodeAdvise() and encodeSyncFileRange() are accepted, and refused on a pipe', async (t) => {
+test('encodeAdvise() is accepted, and refused on a pipe and for what is no advice', async (t) => {
   await using file = await BufferedFile.create(join(makeFolder(t), 'file'))
   await file.write(new Uint8Array(8192), 0)
   const range = { file: { fd: file.fd, registered: false }, offsetBytes: 4096, lengthBytes: 4096 }
@@ -154,24 +139,16 @@ test('encodeAdvise() and encodeSyncFileRange() are accepted, and refused on a pi
   await using pipe = await BufferedFile.open(path, { read: true, write: true })
   const none = { ...range, file: { fd: pipe.fd, registered: false } }
 
-  const results = [
-    await submit((sqe, base) =>
-      encodeAdvise(sqe, base, { ...range, advice: POSIX_FADV_SEQUENTIAL }),
-    ),
-    await submit((sqe, base) =>
-      encodeSyncFileRange(sqe, base, { ...range, flags: SYNC_FILE_RANGE_WRITE }),
-    ),
-  ]
+  const advice = POSIX_FADV_SEQUENTIAL
+  const result = await submit((sqe, base) => encodeAdvise(sqe, base, { ...range, advice }))
 
-  assert.deepEqual(results, [0, 0])
+  assert.equal(result, 0)
   await assert.rejects(
     submit((sqe, base) => encodeAdvise(sqe, base, { ...range, advice: 99 })),
     { code: 'EINVAL' },
   )
   await assert.rejects(
-    submit((sqe, base) =>
-      encodeSyncFileRange(sqe, base, { ...none, flags: SYNC_FILE_RANGE_WRITE }),
-    ),
+    submit((sqe, base) => encodeAdvise(sqe, base, { ...none, advice })),
     { code: 'ESPIPE' },
   )
 })
@@ -211,36 +188,6 @@ test('encodeSplice() moves bytes from a file through a pipe to another', async (
   assert.deepEqual([into, out], [4, 4])
   assert.equal(readFileSync(target!, 'utf8'), '\0\0text')
 })
-
-test(
-  'encodeFilesUpdate() fills a slot, and encodeClose() empties it',
-  needsRegisteredFiles(),
-  async (t) => {
-    const path = join(makeFolder(t), 'file')
-    writeFileSync(path, 'text')
-    // Makes the table, whose last slot nobody has.
-    await using file = await BufferedFile.open(path)
-    const index = executor().io.files.stats().capacity - 1
-    const fd = openSync(path, 'r')
-    const fds = allocate(t, 4)
-    wordsOf(fds)[0] = fd
-    const memory = allocate(t, 4)
-    const slot = { fd: index, registered: true }
-    const read = (): Promise<number> =>
-      submit((sqe, base) => encodeRead(sqe, base, { file: slot, memory, offsetBytes: 0 }))
-
-    const changed = await submit((sqe, base) =>
-      encodeFilesUpdate(sqe, base, { fdsAddress: fds.address, count: 1, index }),
-    )
-    closeSync(fd)
-    const count = await read()
-    await submit((sqe, base) => encodeClose(sqe, base, slot))
-
-    assert.deepEqual([changed, count, Buffer.from(memory.bytes).toString()], [1, 4, 'text'])
-    await assert.rejects(read(), { code: 'EBADF' })
-    assert.ok(fstatSync(file.fd).isFile())
-  },
-)
 
 test('encodeRead() at -1 reads at, and advances, the file cursor', async (t) => {
   const path = join(makeFolder(t), 'file')

@@ -15,9 +15,7 @@ import type { Lease } from '../../src/memory/index.ts'
 import { decodeAddress, encodeAddress } from '../../src/net/address.ts'
 import {
   encodeAccept,
-  encodeBind,
   encodeConnect,
-  encodeListen,
   encodeMessageRing,
   encodeReceive,
   encodeReceiveMessage,
@@ -30,7 +28,6 @@ import {
   type SqeWords,
   type Target,
 } from '../../src/ring/index.ts'
-import { needsOperations } from '../needs.ts'
 import { reactorOf } from '../reactor-of.ts'
 import { pattern } from './support.ts'
 
@@ -72,39 +69,16 @@ function openSocket(): Promise<number> {
   return run((sqe, base) => encodeSocket(sqe, base, args))
 }
 
-/** Binds a socket to the first so many bytes of a buffer, and makes it listen. */
-type Listen = (listener: Target, buffer: Lease, addressBytes: number) => void | Promise<void>
-
-async function listenByEntries(
-  target: Target,
-  { address }: Lease,
-  addressBytes: number,
-): Promise<void> {
-  assert.equal(
-    await run((sqe, base) => encodeBind(sqe, base, { target, address, addressBytes })),
-    0,
-  )
-  assert.equal(await run((sqe, base) => encodeListen(sqe, base, { target, backlog: 5 })), 0)
-}
-
-function listenByCalls({ fd }: Target, { bytes }: Lease, addressBytes: number): void {
-  const { kernel } = executor()
-  assert.equal(kernel.bindSocket(fd, bytes.subarray(0, addressBytes)), 0)
-  assert.equal(kernel.listenSocket(fd, 5), 0)
-}
-
 /** A connection made by entries, but maybe for its listener. */
-async function connectBoth(
-  listen: Listen = listenByCalls,
-): Promise<{ client: Target; server: Target; close: () => void }> {
+async function connectBoth(): Promise<{ client: Target; server: Target; close: () => void }> {
   const { kernel, memory } = executor()
   using buffer = memory.allocate(64)
   const { address } = buffer
   const raw = encodeAddress({ host: '127.0.0.1', port: 0, family: 'ipv4' })
-  buffer.bytes.set(raw)
   const addressBytes = raw.length
   const listener = targetOf(await openSocket())
-  await listen(listener, buffer, addressBytes)
+  assert.equal(kernel.bindSocket(listener.fd, raw), 0)
+  assert.equal(kernel.listenSocket(listener.fd, 5), 0)
   kernel.socketName(listener.fd, false, raw)
   assert.equal(decodeAddress(raw).host, '127.0.0.1')
   buffer.bytes.set(raw)
@@ -137,38 +111,34 @@ function writeMessageHeader(buffer: Lease, lengthBytes: number): void {
   put(34, lengthBytes)
 }
 
-test(
-  'SOCKET, BIND, LISTEN, ACCEPT and CONNECT make a connection; SEND and RECV use it',
-  needsOperations('BIND', 'LISTEN'),
-  async () => {
-    const { client, server, close } = await connectBoth(listenByEntries)
-    using out = executor().memory.allocate(1000)
-    using into = executor().memory.allocate(1000)
-    out.bytes.set(pattern(0, 1000))
-    const messageFlags = MSG_WAITALL | MSG_NOSIGNAL
+test('SOCKET, ACCEPT and CONNECT make a connection; SEND and RECV use it', async () => {
+  const { client, server, close } = await connectBoth()
+  using out = executor().memory.allocate(1000)
+  using into = executor().memory.allocate(1000)
+  out.bytes.set(pattern(0, 1000))
+  const messageFlags = MSG_WAITALL | MSG_NOSIGNAL
 
-    const sent = await run((sqe, base) =>
-      encodeSend(sqe, base, {
-        target: client,
-        address: out.address,
-        lengthBytes: 1000,
-        messageFlags,
-      }),
-    )
-    const received = await run((sqe, base) =>
-      encodeReceive(sqe, base, {
-        target: server,
-        address: into.address,
-        lengthBytes: 1000,
-        messageFlags: MSG_WAITALL,
-      }),
-    )
+  const sent = await run((sqe, base) =>
+    encodeSend(sqe, base, {
+      target: client,
+      address: out.address,
+      lengthBytes: 1000,
+      messageFlags,
+    }),
+  )
+  const received = await run((sqe, base) =>
+    encodeReceive(sqe, base, {
+      target: server,
+      address: into.address,
+      lengthBytes: 1000,
+      messageFlags: MSG_WAITALL,
+    }),
+  )
 
-    assert.deepEqual([sent, received], [1000, 1000])
-    assert.deepEqual(into.bytes, out.bytes)
-    close()
-  },
-)
+  assert.deepEqual([sent, received], [1000, 1000])
+  assert.deepEqual(into.bytes, out.bytes)
+  close()
+})
 
 test('SEND_ZC completes twice: with the result, and when the memory is free', async () => {
   const { client, close } = await connectBoth()

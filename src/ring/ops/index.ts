@@ -10,7 +10,6 @@ export {
 export { encodeCancel, encodeCancelFd } from './cancel.ts'
 export { encodeClose } from './close.ts'
 export { type ConnectArgs, encodeConnect } from './connect.ts'
-export { encodeFilesUpdate, type FilesUpdateArgs } from './files-update.ts'
 export { encodeReceiveMessage, encodeSendMessage, type MessageArgs } from './message.ts'
 export { encodeMessageRing, type MessageRingArgs } from './message-ring.ts'
 export {
@@ -37,28 +36,10 @@ export {
 } from './receive.ts'
 export { encodeSend, encodeSendZeroCopy, type SendArgs } from './send.ts'
 export { encodeShutdown, type ShutdownArgs } from './shutdown.ts'
-export {
-  type BindArgs,
-  encodeBind,
-  encodeListen,
-  encodeSocket,
-  type ListenArgs,
-  type SocketArgs,
-} from './socket.ts'
+export { encodeSocket, type SocketArgs } from './socket.ts'
 export { encodeSplice, type SpliceArgs } from './splice.ts'
 export { encodeStatx, type StatxArgs } from './statx.ts'
-export {
-  encodeFsync,
-  encodeSyncFileRange,
-  type FsyncArgs,
-  type SyncFileRangeArgs,
-} from './sync.ts'
-export {
-  encodeLinkTimeout,
-  encodeTimeout,
-  encodeTimeoutRemove,
-  type TimeoutArgs,
-  writeTimespec,
-} from './timeout.ts'
+export { encodeFsync, type FsyncArgs } from './sync.ts'
+export { encodeTimeout, type TimeoutArgs, writeTimespec } from './timeout.ts'
 export { type TransferArgs, type VectoredArgs, writeVector } from './transfer.ts'
 export { encodeWrite, encodeWriteVectored } from './write.ts'

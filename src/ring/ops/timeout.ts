@@ -1,12 +1,7 @@
-import {
-  IORING_OP_LINK_TIMEOUT,
-  IORING_OP_TIMEOUT,
-  IORING_OP_TIMEOUT_REMOVE,
-  IORING_TIMEOUT_ABS,
-} from '../../kernel/index.ts'
-import { encodeEntry, type OperationName, SQE_ADDRESS, type SqeWords } from '../sqe.ts'
+import { IORING_OP_TIMEOUT, IORING_TIMEOUT_ABS } from '../../kernel/index.ts'
+import { encodeEntry, type SqeWords } from '../sqe.ts'
 
-/** Arguments of {@link encodeTimeout} and {@link encodeLinkTimeout}. */
+/** Arguments of {@link encodeTimeout}. */
 export interface TimeoutArgs {
   /** Address of a `struct __kernel_timespec`; it must stay until the entry is submitted. */
   readonly timespecAddress: number
@@ -33,29 +28,4 @@ export function writeTimespec(words: Uint32Array, index: number, ns: number): vo
 export function encodeTimeout(sqe: SqeWords, base: number, args: TimeoutArgs): void {
   const flags = args.absolute ? IORING_TIMEOUT_ABS : 0
   encodeEntry(sqe, base, IORING_OP_TIMEOUT, -1, 0, args.timespecAddress, 1, flags)
-}
-
-/**
- * Bounds the entry before it, which must carry IOSQE_IO_LINK. Linux 5.5.
- *
- * CQE result: -ETIME when it expired and the other was cancelled, -ECANCELED when the other came first.
- *
- * @see io_uring_prep_link_timeout(3)
- */
-export function encodeLinkTimeout(sqe: SqeWords, base: number, args: TimeoutArgs): void {
-  const flags = args.absolute ? IORING_TIMEOUT_ABS : 0
-  encodeEntry(sqe, base, IORING_OP_LINK_TIMEOUT, -1, 0, args.timespecAddress, 1, flags)
-}
-
-/**
- * Removes a timeout of the same ring. Linux 5.5.
- *
- * CQE result: 0, or -ENOENT if it has expired.
- *
- * @see io_uring_prep_timeout_remove(3)
- */
-export function encodeTimeoutRemove(sqe: SqeWords, base: number, name: OperationName): void {
-  encodeEntry(sqe, base, IORING_OP_TIMEOUT_REMOVE, -1, 0, 0, 0, 0)
-  sqe[base + SQE_ADDRESS] = name.slot
-  sqe[base + SQE_ADDRESS + 1] = name.generation
 }
