@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -44,6 +45,12 @@ struct ring_update {
   uint32_t reserved;
   uint64_t data;
 };
+
+/* ABI: struct __kernel_timespec, io_uring_getevents_arg and io_uring_rsrc_update. */
+_Static_assert(sizeof(struct enter_timespec) == 16, "a time is two numbers of 64 bits");
+_Static_assert(sizeof(struct enter_argument) == 24, "the kernel takes an argument of this size alone");
+_Static_assert(offsetof(struct enter_argument, timespec) == 16, "where the kernel looks for the time limit");
+_Static_assert(sizeof(struct ring_update) == 16, "what registers a ring is of this size");
 
 /* io_uring_enter(2); a timeout below zero waits for ever. Returns the count consumed or -errno. */
 static inline long uring_enter(int fd, uint32_t submit_count, uint32_t wait_count, uint32_t flags,

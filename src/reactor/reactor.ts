@@ -201,11 +201,12 @@ export class Reactor implements IoPort {
     if (this.#latency !== null) registered.registerMore(this.#latency)
   }
 
-  /** Checks rings and timers, and what the hook knows of them. O(slots and timers): for audits. */
+  /** Checks rings, timers and files, and what the hook knows of them. O(slots and timers): for audits. */
   audit(): void {
     this.main.audit()
     this.#latency?.audit()
     this.timers.audit()
+    this.files.audit()
   }
 
   /** Cancels and forgets everything in flight, and leaves the event loop. */

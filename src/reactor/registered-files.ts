@@ -119,7 +119,23 @@ export class RegisteredFiles implements FileTable {
     return { capacity, usedCount, refusedCount: this.#refusedCount }
   }
 
+  /** Checks that each place is free or has a file. O(places): for audits. */
+  audit(): void {
+    const fds = this.#fds
+    if (fds === null) {
+      assert(this.#free.length === 0, 'there is no place without a table')
+      return
+    }
+    assert(!this.#isRefused, 'a table that was refused is not there')
+    assert(new Set(this.#free).size === this.#free.length, 'a place is free once')
+    for (const index of this.#free) assert(fds[index] === -1, 'a free place holds no file')
+    const files = fds.filter((fd) => fd !== -1)
+    assert(new Set(files).size === files.length, 'a file has one place')
+    assert(files.length + this.#free.length <= fds.length, 'a place is free or has a file')
+  }
+
   #update(ring: Ring, index: number, fd: number): boolean {
+    assert(index >= 0 && index < this.#fds!.length, 'a place is one of the table')
     this.#descriptor[0] = fd
     const address = this.#descriptorAddress
     // ABI: struct io_uring_files_update: offset, resv, fds.

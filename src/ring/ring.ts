@@ -380,6 +380,11 @@ export class Ring {
     const { unsubmittedCount, readyCount } = this
     assert(unsubmittedCount >= 0 && unsubmittedCount <= sqEntryCount, 'entries fit their queue')
     assert(readyCount >= 0 && readyCount <= cqEntryCount, 'completions fit their queue')
+    assert(this.#words[this.#sqTailIndex] === this.#sqTail, 'the kernel is told of every entry')
+    assert(this.#words[this.#layout.cqHead] === this.#cqHead, 'what was reaped is given back')
+    assert(this.#countedHead === this.#cqHead, 'what was reaped is counted')
+    const roomCount = (this.#roomTail - this.#sqTail) | 0
+    assert(roomCount >= 0 && roomCount + unsubmittedCount <= sqEntryCount, 'room is free entries')
     assert(table.size <= this.hookedCount, 'the hook counts what is in flight')
     const backgroundCount = this.#control[WORD_BACKGROUND + this.index]!
     assert(table.countUse(SLOT_BACKGROUND) <= backgroundCount, 'the hook counts the background')

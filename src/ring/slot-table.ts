@@ -85,11 +85,15 @@ export class SlotTable {
       assert(this.operations[slot] === null, 'a free slot has no operation')
       assert(this.isIdle(slot), 'a free slot has no request in flight')
     }
+    assert(this.names.length === this.operations.length, 'each slot has a name')
+    const opensAndCloses = SLOT_DESCRIPTOR | SLOT_CLOSE
     let usedCount = 0
     for (const [slot, operation] of this.operations.entries()) {
       if (operation === null) continue
       assert(!this.isIdle(slot), 'a slot in use has a request in flight')
       assert(operation.slot === slot, 'an operation knows its slot')
+      const use = this.names[slot]! & opensAndCloses
+      assert(use !== opensAndCloses, 'what closes a descriptor delivers none')
       usedCount++
     }
     assert(usedCount === this.size, 'a slot that is not free has an operation')
