@@ -45,19 +45,19 @@ function kernelOfCurrent(): Kernel | null {
 }
 
 /**
- * The executor of this thread; the first call attaches one with default options.
+ * The executor of this thread; the first call attaches one with default options. In a task that the close of its
+ * executor has left behind it is that one, which is closed.
  *
  * @throws {RuntimeError} `ERR_URING_UNAVAILABLE`, `ERR_MEMLOCK_LIMIT`, `ERR_ADDON_MISSING`, each naming
  * cause and cure; `ERR_EXECUTOR_EXISTS` if another copy of the package has the thread;
- * `ERR_EXECUTOR_CLOSED` in a simulated program whose simulation has ended, and in a task that the close of its
- * executor has left behind.
+ * `ERR_EXECUTOR_CLOSED` in a simulated program whose simulation has ended.
  */
 export function executor(): Executor {
   const found = currentOrNull()
   if (found === null) {
-    // It is to end, and not to take the thread again; unless the program has attached another for it.
-    if (isLeftBehind()) throw taskInContext()!.queue.owner.waits.closedError('go on')
-    return attachExecutor()
+    // It is to end, and not to take the thread again; unless the program has attached another for it. All that it
+    // begins is refused, and thereby ends it; an error thrown here would have it try again for ever.
+    return isLeftBehind() ? (taskInContext()!.queue.owner as Executor) : attachExecutor()
   }
   // Nobody else's is ambient once it is closed.
   if (hasConfined && found.isClosed) found.assertOpen('go on')

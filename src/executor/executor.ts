@@ -39,7 +39,7 @@ import { Scheduler } from './scheduler.ts'
 import { type CheckedStallOptions, StallDetector, validateStallOptions } from './stall-detector.ts'
 import type { StallOptions } from './stall-report.ts'
 import { type ExecutorStats, readStats } from './stats.ts'
-import { Task, type TaskBody, TaskStart } from './task.ts'
+import { abandonLater, Task, type TaskBody, TaskStart } from './task.ts'
 import { queueNotFound, TaskQueue, type TaskQueueOptions } from './task-queue.ts'
 import { assertThreadFree, claimThread } from './thread-claim.ts'
 import { isBudgetTimed, READY_BUDGET, TURN_TARGET_NS } from './turn-policy.ts'
@@ -187,13 +187,14 @@ export class Executor implements AsyncDisposable {
     return [...this.#queues]
   }
 
-  /** @internal */
+  /** @internal Once it closes the task fails, not the call: a loop that tries again is to wait. */
   spawnInto<T>(queue: TaskQueue, body: TaskBody<T>, name?: string): Task<T> {
-    this.assertOpen('spawn a task')
     if (queue.isRemoved || queue.owner !== this) throw queueNotFound('spawn a task', queue)
     const task = new Task<T>(queue, name ?? (body.name || 'anonymous'))
     this.#reactor.control.counters[COUNTER_TASKS]!++
-    queue.push(new TaskStart(queue, task, body))
+    if (this.isClosing) task.requestCancel(this.waits.closedError('spawn a task'))
+    if (this.#isClosed) abandonLater(task)
+    else queue.push(new TaskStart(queue, task, body))
     return task
   }
 
@@ -276,7 +277,8 @@ export class Executor implements AsyncDisposable {
    * streams, release locks and await other tasks. What the kernel had done regardless is undone or
    * delivered, as with any cancellation. After that second whatever has not ended is left: its task
    * fails, its descriptors are closed, and what its code waits for next never settles; until then each refusal costs
-   * a turn, so that a loop which tries again whatever comes holds nobody up. Outside of tasks refusals go on.
+   * a turn, so that a loop which tries again whatever comes holds nobody up. Outside of tasks refusals go on, each
+   * for an iteration of Node's loop. So it is with all that returns a promise; `createTaskQueue()` can only throw.
    *
    * A close that is under way (of a file, a stream, a gate) is not cancelled. A task that calls this is
    * told like all others, but not waited for. A promise of percore's that nobody awaits is not reported

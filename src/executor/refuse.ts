@@ -1,21 +1,18 @@
-import { RuntimeError } from '../base/index.ts'
+import { checkCancellation } from './cancellation.ts'
 import { isLeftBehind, taskInContext } from './context.ts'
 import { currentOrNull, executor } from './current.ts'
 import type { Executor } from './executor.ts'
 import { Waiter } from './waiter.ts'
 
 /**
- * Rejects with `reason`: at once but where a loop that tries again and again would then never let go of the
- * thread, as nothing that it waits for can be had any more.
+ * Rejects with `reason`, in a later turn: a loop that tries again and again would else never let go of the
+ * thread.
  *
- * That is so in a task that was cancelled, and once the executor closes. Then each refusal costs a turn and,
- * once the executor has left the loop, an iteration of Node's. What a task that was left then still waits for
- * never settles: its code ends there.
+ * Once the executor has left the loop it takes an iteration of Node's. What a task that the close has left behind
+ * still waits for never settles: its code ends there.
  */
 export function refuse(reason: unknown): Promise<never> {
   const task = taskInContext() ?? null
-  const isHopeless = task !== null && task.cancelReason !== null
-  if (!isHopeless && !isClosed(reason)) return Promise.reject(reason)
   const home = task === null ? currentOrNull() : (task.queue.owner as Executor)
   if (home !== null && !home.isClosed) {
     const waiter = new Waiter<never>(home)
@@ -26,18 +23,27 @@ export function refuse(reason: unknown): Promise<never> {
   return new Promise((_, reject) => setImmediate(reject, reason))
 }
 
-/** What an async function returns that needs an executor to begin `action` on, null if there is one that is open. */
-export function refusalOf(action: string): Promise<never> | null {
+/** What async functions are called on. */
+interface Openable {
+  readonly executor: Executor
+  /** @throws {RuntimeError} unless it, and its executor, are open. */
+  assertOpen(action: string): void
+}
+
+/**
+ * What an async function returns that can't begin `action` on `handle`, or on the thread's executor; null if it
+ * can. A cancelled task can't: an error that such a function throws by itself costs it no turn.
+ */
+export function refusalOf(action: string, handle?: Openable): Promise<never> | null {
   try {
-    executor().assertOpen(action)
+    const home = handle === undefined ? executor() : handle.executor
+    const target = handle ?? home
+    target.assertOpen(action)
+    checkCancellation(home, undefined, action)
     return null
   } catch (error) {
     return refuse(error)
   }
-}
-
-function isClosed(reason: unknown): boolean {
-  return reason instanceof RuntimeError && reason.code === 'ERR_EXECUTOR_CLOSED'
 }
 
 function nothing(): void {}

@@ -64,10 +64,10 @@ export class Scope {
   /**
    * Starts a task of the scope in the current task queue, in a later turn.
    *
-   * Its failure is the scope's, whether or not the task is awaited as well.
+   * Its failure is the scope's, whether or not the task is awaited as well. If the scope's tasks have been
+   * cancelled, so is this one before it starts.
    *
    * @throws {RuntimeError} `ERR_SCOPE_ENDED` once everything in the scope has ended.
-   * @throws Why the scope's tasks were cancelled, if they were.
    * @throws {TypeError} if `body` is no function.
    */
   spawn<T>(body: TaskBody<T>, options?: SpawnOptions): Task<T> {
@@ -90,9 +90,10 @@ export class Scope {
         'Cannot spawn a task as its scope must not have ended: everything in it has',
       )
     }
-    if (this.#isStopped) throw this.#first
     const task = this.#executor.spawnInto(queue, body, taskName(options))
     this.#add(task as Task<unknown>)
+    // Rather than to throw: a loop that tries again and again is let go of by a wait only.
+    if (this.#isStopped) task.requestCancel()
     return task
   }
 

@@ -5,7 +5,8 @@ import {
   validateString,
   wrongType,
 } from '../base/index.ts'
-import { executor } from './current.ts'
+import { currentOrNull, executor } from './current.ts'
+import type { Executor } from './executor.ts'
 import type { Task, TaskBody } from './task.ts'
 import { TaskQueue, type TaskQueueOptions } from './task-queue.ts'
 
@@ -41,7 +42,8 @@ export function currentTaskQueue(): TaskQueue {
 }
 
 /**
- * Starts a task in the current task queue, in a later turn.
+ * Starts a task in the current task queue, in a later turn. One that is spawned while the executor closes never
+ * starts, and rejects with `ERR_EXECUTOR_CLOSED`.
  *
  * @throws {TypeError} if `body` is no function.
  *
@@ -55,12 +57,14 @@ export function currentTaskQueue(): TaskQueue {
  */
 export function spawn<T>(body: TaskBody<T>, options?: SpawnOptions): Task<T> {
   validateFunction('spawn a task', 'body', body)
-  const current = executor()
-  return current.spawnInto(current.currentQueue(), body, taskName(options))
+  // Also a closed one of a simulation, where executor() throws: the task fails instead.
+  const home = currentOrNull() ?? executor()
+  return home.spawnInto(home.currentQueue(), body, taskName(options))
 }
 
 /**
- * Starts a task in `queue`, in a later turn, even if that is the current one.
+ * Starts a task in `queue`, in a later turn, even if that is the current one. It rejects with
+ * `ERR_EXECUTOR_CLOSED` if the executor of the queue closes, or has been closed.
  *
  * @throws {RuntimeError} `ERR_QUEUE_NOT_FOUND` if the queue was removed, or is of another executor.
  * @throws {TypeError} if `body` is no function or `queue` no task queue.
@@ -68,7 +72,8 @@ export function spawn<T>(body: TaskBody<T>, options?: SpawnOptions): Task<T> {
 export function spawnInto<T>(queue: TaskQueue, body: TaskBody<T>, options?: SpawnOptions): Task<T> {
   if (!(queue instanceof TaskQueue)) throw wrongType('spawn a task', 'queue', 'a TaskQueue', queue)
   validateFunction('spawn a task', 'body', body)
-  return executor().spawnInto(queue, body, taskName(options))
+  const home = queue.owner.isClosing ? (queue.owner as Executor) : executor()
+  return home.spawnInto(queue, body, taskName(options))
 }
 
 /**

@@ -69,6 +69,8 @@ export interface QueueOwner {
   readonly queueRecords: QueueRecords
   /** The waits of the executor, which its close looks through. */
   readonly waits: Waits
+  /** Whether nothing more can be begun on it. */
+  readonly isClosing: boolean
   /** The queue has got its first waiter. */
   wakeQueue(queue: TaskQueue): void
   /** The queue has lost its last waiter; only a turn takes any. */

@@ -10,7 +10,7 @@ import {
 } from '../base/index.ts'
 import type { Cancellable } from './cancellable.ts'
 import { isCausedBy } from './causes.ts'
-import { captureContext, type TaskInContext, taskInContext } from './context.ts'
+import { captureContext, isLeftBehind, type TaskInContext, taskInContext } from './context.ts'
 import { captureEnds, takeReject, takeResolve } from './deferred.ts'
 import type { TaskQueue } from './task-queue.ts'
 import { waitLog } from './wait-log.ts'
@@ -244,6 +244,16 @@ export class TaskStart<T> extends Runnable {
   override run(): void {
     this.#task.start(this.#resource, this.#body)
   }
+}
+
+/**
+ * Fails a cancelled task whose executor has left the loop, in an iteration of Node's. Not where the close has
+ * left the code behind that spawned it: that ends by waiting for what never comes.
+ */
+export function abandonLater<T>(task: Task<T>): void {
+  const { cancelReason } = task
+  assert(cancelReason !== null, 'a task is abandoned for a reason')
+  if (!isLeftBehind()) setImmediate(() => task.abandon(cancelReason))
 }
 
 function ignore(): void {}

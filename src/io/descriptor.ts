@@ -1,5 +1,5 @@
 import { assert, KernelError, type KernelErrorContext, RuntimeError } from '../base/index.ts'
-import { AwaitedOperation, ClosingWaiter, type Executor, refuse } from '../executor/index.ts'
+import { AwaitedOperation, ClosingWaiter, type Executor, refusalOf } from '../executor/index.ts'
 import { encodeClose, type Ring, type Target } from '../ring/index.ts'
 import { Bursts } from './bursts.ts'
 
@@ -84,12 +84,7 @@ export class Descriptor {
 
   /** The same for async functions: what they return if it is refused, else null. */
   refusal(action: string): Promise<never> | null {
-    try {
-      this.assertOpen(action)
-      return null
-    } catch (error) {
-      return refuse(error)
-    }
+    return refusalOf(action, this)
   }
 
   /** Keeps it open until as many calls of {@link leave}. */

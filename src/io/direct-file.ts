@@ -9,7 +9,7 @@ import {
   wrongBytes,
   wrongType,
 } from '../base/index.ts'
-import { executor, refuse, type WaitOptions } from '../executor/index.ts'
+import { executor, refusalOf, refuse, type WaitOptions } from '../executor/index.ts'
 import { Lease } from '../memory/index.ts'
 import type { MemoryRef } from '../ring/index.ts'
 import { BaseFile, FILE_BYTES_MAX, validateOffset } from './base-file.ts'
@@ -94,6 +94,8 @@ export class DirectFile extends BaseFile {
       throw wrongType('open a file', 'fallback', "'buffered'", fallback)
     }
     refuseAppend(request)
+    const refusal = refusalOf('open a file')
+    if (refusal !== null) return refusal
     executor().io.registerMemory()
     const mode = { direct: true, fallback: fallback === 'buffered' }
     return new DirectFile(await openFile(checkedPath, request, mode))

@@ -110,7 +110,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
   /** Reads what `want` says; `target` for {@link READ_INTO} and {@link READ_LEASE_STEP} alone. */
   read(want: number, options: WaitOptions | undefined, target: ReadTarget): Promise<unknown> {
     const { executor } = this.#socket.net
-    if (this.#isTaken) return Promise.reject(this.#takenError('read'))
+    if (this.#isTaken) return refuse(this.#takenError('read'))
     try {
       executor.assertOpen('read')
     } catch (error) {

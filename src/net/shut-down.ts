@@ -14,13 +14,17 @@ export function isShuttingDown(socket: Socket): boolean {
 /** Refuses further writes and, when those before are sent, tells the peer that no more is coming. */
 export async function shutDown(socket: Socket, options: WaitOptions | undefined): Promise<void> {
   const action = 'shut down'
-  if (socket.isClosing) throw socket.closedError(action)
   const current = socket.net.executor
-  if (current.isClosing) return refuse(current.waits.closedError(action))
-  socket.receiver?.assertNotHalted(action)
+  try {
+    if (socket.isClosing) throw socket.closedError(action)
+    current.assertOpen(action)
+    checkCancellation(current, options, action)
+    socket.receiver?.assertNotHalted(action)
+  } catch (error) {
+    return refuse(error)
+  }
   const startNs = current.nowNs()
   const sender = socket.sending()
-  checkCancellation(current, options, action)
   const drained = sender.drained(options, action)
   sender.refuse(handleClosed('write'))
   underWay.add(socket)

@@ -140,12 +140,13 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     const net = netRingFor(current, current.currentQueue())
     const [address] = await resolveHost(current, { host, port, family }, wait)
     assert(address !== undefined, 'a host that was found has an address')
-    const fd = openTcpSocket(current, address)
+    let fd = -1
     try {
+      fd = openTcpSocket(current, address)
       return new TcpListener(net, fd, listen(current, fd, address, configuration))
     } catch (error) {
-      current.descriptors.closeFd(fd)
-      throw error
+      if (fd >= 0) current.descriptors.closeFd(fd)
+      return refuse(error)
     }
   }
 

@@ -7,7 +7,13 @@ import {
   validateOptions,
   wrongBytes,
 } from '../base/index.ts'
-import { checkCancellation, executor, refusalOf, type WaitOptions } from '../executor/index.ts'
+import {
+  checkCancellation,
+  executor,
+  refusalOf,
+  refuse,
+  type WaitOptions,
+} from '../executor/index.ts'
 import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET, type SocketCalls } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { formatAddress, type SocketAddress, validateEndpoint, validateFamily } from './address.ts'
@@ -307,7 +313,7 @@ export class TcpStream implements AsyncIterable<Uint8Array>, AsyncDisposable {
    * memory of `data` is gone when it is its turn.
    */
   write(data: Uint8Array | Lease, options?: WaitOptions): Promise<void> {
-    if (this.#socket.isClosing) return Promise.reject(this.#socket.closedError('write'))
+    if (this.#socket.isClosing) return refuse(this.#socket.closedError('write'))
     return this.#socket.sending().write(data, options)
   }
 
@@ -471,7 +477,7 @@ function readFrom(
   options: WaitOptions | undefined,
   into: Uint8Array | null,
 ): Promise<unknown> {
-  if (socket.isClosing) return Promise.reject(socket.closedError('read'))
+  if (socket.isClosing) return refuse(socket.closedError('read'))
   return socket.receiving().read(want, options, into)
 }
 

@@ -90,7 +90,12 @@ export class Gate implements AsyncDisposable {
    */
   async run<T>(body: () => T | PromiseLike<T>): Promise<T> {
     validateFunction('enter a gate', 'body', body)
-    const pass = this.enter()
+    let pass: Pass
+    try {
+      pass = this.enter()
+    } catch (error) {
+      return refuse(error)
+    }
     try {
       return await body()
     } finally {

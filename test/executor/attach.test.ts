@@ -110,7 +110,10 @@ test('what is asked of a closed executor is ERR_EXECUTOR_CLOSED', LIMIT, async (
 
   assert.ok(closed.isClosed && closed.isClosing)
   assert.throws(() => closed.createTaskQueue('late'), { code: 'ERR_EXECUTOR_CLOSED' })
-  assert.throws(() => closed.spawnInto(defaultQueue, () => {}), { code: 'ERR_EXECUTOR_CLOSED' })
+  await assert.rejects(
+    closed.spawnInto(defaultQueue, () => {}),
+    { code: 'ERR_EXECUTOR_CLOSED' },
+  )
   assert.throws(() => closed.assertOpen('act'), { code: 'ERR_EXECUTOR_CLOSED' })
   assert.throws(() => new Nop(closed).start(), { code: 'ERR_EXECUTOR_CLOSED' })
 })
@@ -152,7 +155,10 @@ test('after close() the thread may have another, whose rings are its own', LIMIT
 
   assert.notEqual(executor(), first)
   assert.equal(await nop(), 0)
-  assert.throws(() => spawnInto(queue, () => {}), { code: 'ERR_QUEUE_NOT_FOUND' })
+  await assert.rejects(
+    spawnInto(queue, () => {}),
+    { code: 'ERR_EXECUTOR_CLOSED' },
+  )
   // An operation of the first would be another's business now: it is refused.
   assert.throws(() => new Nop(first).start(), { code: 'ERR_EXECUTOR_CLOSED' })
   assert.equal(second.stats().inFlightCount, 0)

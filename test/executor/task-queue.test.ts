@@ -81,13 +81,18 @@ test('the default queue cannot be removed', () => {
   assert.throws(() => executor().defaultQueue.remove(), { code: 'ERR_UNSUPPORTED' })
 })
 
-test('a queue of another executor is ERR_QUEUE_NOT_FOUND', async () => {
+test('a queue of another executor is ERR_QUEUE_NOT_FOUND, and ERR_EXECUTOR_CLOSED later', async () => {
   let foreign: TaskQueue | undefined
-  await simulate({ seed: 1 }, async () => {
+  const own = executor().defaultQueue
+  await simulate({ seed: 1 }, async ({ executor: simulated }) => {
     foreign = createTaskQueue('foreign')
+    assert.throws(() => simulated.spawnInto(own, () => {}), { code: 'ERR_QUEUE_NOT_FOUND' })
   })
 
-  assert.throws(() => spawnInto(foreign!, () => {}), { code: 'ERR_QUEUE_NOT_FOUND' })
+  await assert.rejects(
+    spawnInto(foreign!, () => {}),
+    { code: 'ERR_EXECUTOR_CLOSED' },
+  )
 })
 
 test('the least latency class counts while its queue is there', () => {

@@ -24,7 +24,10 @@ test('what a hung program does late fails, and does not touch the simulation tha
   let late: Promise<void> | null = null
   const hung = simulate(1, async () => {
     late = pressed.then(async () => {
-      assert.throws(() => spawn(() => {}), CLOSED)
+      await assert.rejects(
+        spawn(() => {}),
+        CLOSED,
+      )
       assert.throws(() => attachExecutor(), CLOSED)
       await assert.rejects(sleep(1), CLOSED)
       await assert.rejects(BufferedFile.create('/tmp/late'), CLOSED)
