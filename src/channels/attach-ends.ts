@@ -88,8 +88,8 @@ export function openReader<T>(
     : new FrameReader<T>(SpscFrameConsumer.attach(channel.ring), codec)
 }
 
-/** The codec of its frames; null for numbers. */
-function checkAttach<T>(
+/** The codec of its frames; null for numbers. @throws {TypeError} for what is no channel, or for wrong options. */
+export function checkAttach<T>(
   action: string,
   channel: SharedChannel<T>,
   options: AttachOptions<T>,

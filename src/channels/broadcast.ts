@@ -6,7 +6,12 @@ import {
   refuse,
   type WaitOptions,
 } from '../executor/index.ts'
-import { type AttachOptions, attachReceiver, attachSenderState } from './attach-ends.ts'
+import {
+  type AttachOptions,
+  attachReceiver,
+  attachSenderState,
+  checkAttach,
+} from './attach-ends.ts'
 import { ChannelError } from './channel-error.ts'
 import {
   CHANNEL_NAMES,
@@ -82,6 +87,8 @@ export function attachBroadcastReceiver<T>(
   const action = 'attach a receiver'
   assertChannel(action, channel)
   executor().assertOpen(action)
+  // Before a place is taken, which nobody could give back.
+  checkAttach(action, channelOf<T>(channel, 0), options)
   const index = takeNextIndex(channel)
   if (index >= channel.ringCount) {
     throw new RuntimeError(

@@ -1,6 +1,6 @@
 import { RuntimeError, wrongType } from '../base/index.ts'
 import { executor } from '../executor/index.ts'
-import { type AttachOptions, attachSender, openReader } from './attach-ends.ts'
+import { type AttachOptions, attachSender, checkAttach, openReader } from './attach-ends.ts'
 import { MergedReceiverState } from './merged-receiver-state.ts'
 import {
   CHANNEL_NAMES,
@@ -78,6 +78,8 @@ export function attachMpscSender<T>(
 ): SharedSender<T> {
   assertChannel('attach a sender', channel)
   executor().assertOpen('attach a sender')
+  // Before a place is taken, which nobody could give back.
+  checkAttach('attach a sender', channelOf<T>(channel, 0), options)
   const index = takeNextIndex(channel)
   if (index >= channel.ringCount) {
     throw new RuntimeError(
