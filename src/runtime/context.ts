@@ -60,11 +60,12 @@ export class Context {
    * @throws as {@link pick} and {@link Driver.run} do.
    */
   async run<Result = unknown>(work: Work, options: PickOptions = {}): Promise<Result> {
+    const driver = this.pick(options)
     const { priority, signal } = options
     const plain: WorkOptions = {
       ...(priority !== undefined && { priority }),
       ...(signal !== undefined && { signal }),
     }
-    return await this.pick(options).run<Result>(work, plain)
+    return await driver.run<Result>(work, plain)
   }
 }

@@ -6,6 +6,7 @@ import {
   validateDurationMs,
   validateOptions,
 } from '../base/index.ts'
+import { refuse } from '../executor/index.ts'
 import { currentKernel, type Kernel } from '../kernel/index.ts'
 import { type CpuSet, PoolPlacement, Topology } from '../topology/index.ts'
 import { makeHelpers, moveHelpers } from './helper-threads.ts'
@@ -160,12 +161,17 @@ export class ExecutorPool<Result = unknown> {
    * Stops all shards, and resolves to how they ended: their signals are aborted, then their executors are closed, and at
    * the deadline what is left is terminated, endless loops included. Again with an earlier deadline: that holds.
    *
-   * @throws {TypeError | RangeError} for options of the wrong kind.
+   * Rejects with a `TypeError` or `RangeError` for options of the wrong kind, and stops nothing then.
    */
   stop(options: StopOptions = {}): Promise<readonly ShardExit<Result>[]> {
-    validateOptions('stop a pool', options, STOP_NAMES)
-    const { deadlineMs = DEADLINE_MS } = options
-    validateDurationMs('stop a pool', 'deadlineMs', deadlineMs)
+    try {
+      return this.#stop(checkStop(options))
+    } catch (error) {
+      return refuse(error)
+    }
+  }
+
+  #stop(deadlineMs: number): Promise<readonly ShardExit<Result>[]> {
     const isFirst = this.#stopping === null
     this.#stopping ??= this.join().finally(() => {
       for (const cancel of this.#deadlines) cancel()
@@ -301,6 +307,15 @@ function placeShards(
   throw new RangeError(
     `Cannot start a pool as shards must be what its placement has: ${shardCount} are asked for, the placement has ${sets.length}`,
   )
+}
+
+/** The deadline of a stop. @throws {TypeError | RangeError} for options of the wrong kind. */
+function checkStop(options: StopOptions): number {
+  const action = 'stop a pool'
+  validateOptions(action, options, STOP_NAMES)
+  const { deadlineMs = DEADLINE_MS } = options
+  validateDurationMs(action, 'deadlineMs', deadlineMs)
+  return deadlineMs
 }
 
 /** A module that starts a pool of itself as it is loaded would do so in each shard, and so on. */
