@@ -3,10 +3,32 @@ import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { createChannel } from '../../src/channels/index.ts'
+import { BlockingPool, blocking, spawnBlocking } from '../../src/blocking/index.ts'
+import {
+  attachBroadcastReceiver,
+  attachBroadcastSender,
+  attachMpscReceiver,
+  attachMpscSender,
+  attachOneshotReceiver,
+  attachOneshotSender,
+  attachReceiver,
+  attachSender,
+  attachWatchReader,
+  attachWatchWriter,
+  createBroadcast,
+  createChannel,
+  createMesh,
+  createMpscChannel,
+  createSharedChannel,
+  createSharedOneshot,
+  createSharedWatch,
+  joinMesh,
+} from '../../src/channels/index.ts'
+import { BacklogController, DeadlineQueue } from '../../src/controllers/index.ts'
 import { createTaskQueue, executor, scope, spawn, spawnInto } from '../../src/index.ts'
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
-import { TcpListener, TcpStream } from '../../src/net/index.ts'
+import { assertSameListeners, TcpListener, TcpStream } from '../../src/net/index.ts'
+import { ExecutorPool, Runtime } from '../../src/runtime/index.ts'
 import {
   Barrier,
   Condition,
@@ -19,6 +41,7 @@ import {
 } from '../../src/sync/index.ts'
 import { SimKernel, simTopology, simulate } from '../../src/testing/index.ts'
 import { Interval, once, onceAt, repeat, sleep, sleepUntil, timeout } from '../../src/time/index.ts'
+import { CpuSet, PoolPlacement } from '../../src/topology/index.ts'
 
 /** Options that nothing knows. */
 const nonsense = { nonsense: 1 } as never
@@ -38,8 +61,39 @@ const block = direct.allocateBuffer(512)
 const buffered = await BufferedFile.open(path, { append: true, read: true })
 const replaced = await BufferedFile.open(path, { write: true })
 
+const shared = createSharedChannel<number>({ capacity: 1 })
+const sharedSender = attachSender(shared)
+const sharedReceiver = attachReceiver(shared)
+const broadcast = createBroadcast<number>({ capacity: 1, receivers: 1 })
+const broadcastSender = attachBroadcastSender(broadcast)
+const broadcastReceiver = attachBroadcastReceiver(broadcast)
+const mesh = joinMesh(createMesh<number>({ capacity: 1, shards: 1 }), 0)
+const oneshotReceiver = attachOneshotReceiver(createSharedOneshot<number>())
+const watchReader = attachWatchReader(createSharedWatch<number>())
+
+const work = new URL('../runtime/work.js', import.meta.url)
+const program = `data:text/javascript,${encodeURIComponent('export default () => 1')}`
+const [cpu] = CpuSet.allowed()
+const [runtime, pool] = await Promise.all([
+  Runtime.start({
+    cpus: CpuSet.allowed().filter(({ id }) => id === cpu!.id),
+    executor: { ioMemoryBytes: 64 * 1024 },
+  }),
+  ExecutorPool.start({
+    module: program,
+    placement: PoolPlacement.unbound(1),
+    executor: { ioMemoryBytes: 64 * 1024 },
+  }),
+])
+const [context] = runtime.contexts
+const [driver] = runtime.drivers
+
 after(async () => {
   interval.close()
+  await Promise.all([runtime.stop(), pool.stop()])
+  const ends = [sharedSender, sharedReceiver, broadcastSender, broadcastReceiver, watchReader]
+  for (const end of [...ends, oneshotReceiver]) end.close()
+  mesh[Symbol.dispose]()
   block.release()
   await direct.remove()
   for (const closable of [direct, buffered, replaced, stream, accepted, listener]) {
@@ -51,6 +105,10 @@ after(async () => {
 const ASYNCHRONOUS: Readonly<Record<string, () => Promise<unknown>>> = {
   'Barrier.arrive': () => new Barrier(2).arrive(nonsense),
   'Barrier.arrive as the last': () => new Barrier(1).arrive(nonsense),
+  'BlockingModule.call': () =>
+    blocking<typeof import('../runtime/work.ts')>(work).call('double', [1], nonsense),
+  'BlockingPool.call': () => new BlockingPool().call(work, 'double', [1], nonsense),
+  'BroadcastSender.send': () => broadcastSender.send(1, nonsense),
   'BufferedFile.append': () => buffered.append(new Uint8Array(1), nonsense),
   'BufferedFile.create': () => BufferedFile.create(path, nonsense),
   'BufferedFile.open': () => BufferedFile.open(path, nonsense),
@@ -63,6 +121,9 @@ const ASYNCHRONOUS: Readonly<Record<string, () => Promise<unknown>>> = {
   'ChannelSender.send': () => channel.sender.send(1, nonsense),
   'Condition.wait': () => new Condition().wait(() => false, nonsense),
   'Condition.wait for what holds': () => new Condition().wait(() => true, nonsense),
+  'Context.run': () => context!.run({ module: work, name: 'whereAmI' }, nonsense),
+  'Context.run with work': () =>
+    context!.run({ module: work, name: 'whereAmI', nonsense: 1 } as never),
   'DirectFile.allocate': () => direct.allocate(1, nonsense),
   'DirectFile.create': () => DirectFile.create(path, nonsense),
   'DirectFile.datasync': () => direct.datasync(nonsense),
@@ -78,19 +139,42 @@ const ASYNCHRONOUS: Readonly<Record<string, () => Promise<unknown>>> = {
   'DirectFile.truncate': () => direct.truncate(0, nonsense),
   'DirectFile.write': () => direct.write(block, 0, nonsense),
   'DirectFile.writeBytes': () => direct.writeBytes(new Uint8Array(1), 0, nonsense),
+  'Driver.run': () => driver!.run({ module: work, name: 'whereAmI' }, nonsense),
+  'Driver.run with work': () =>
+    driver!.run({ module: work, name: 'whereAmI', nonsense: 1 } as never),
   'Event.wait': () => new Event().wait(nonsense),
+  'ExecutorPool.start': () =>
+    ExecutorPool.start({ module: program, shards: 1, nonsense: 1 } as never),
+  'ExecutorPool.start with an executor': () =>
+    ExecutorPool.start({ module: program, executor: nonsense }),
+  'ExecutorPool.start with a heap': () => ExecutorPool.start({ module: program, heap: nonsense }),
+  'ExecutorPool.start with restarts': () =>
+    ExecutorPool.start({ module: program, restart: nonsense }),
+  'ExecutorPool.stop': () => pool.stop(nonsense),
   'Gate.close': () => new Gate().close(nonsense),
   'Latch.arriveAndWait': () => new Latch(2).arriveAndWait(nonsense),
   'Latch.wait': () => new Latch(1).wait(nonsense),
+  'Mesh.send': () => mesh.send(0, 1, nonsense),
   'Mutex.lock': () => new Mutex(0).lock(nonsense),
   'Mutex.runExclusive': () => new Mutex(0).runExclusive(nothing, nonsense),
   'RwLock.read': () => new RwLock(0).read(nonsense),
   'RwLock.write': () => new RwLock(0).write(nonsense),
+  'Runtime.start': () => Runtime.start(nonsense),
+  'Runtime.start with an executor': () => Runtime.start({ executor: nonsense }),
+  'Runtime.stop': () => runtime.stop(nonsense),
   'Semaphore.acquire': () => new Semaphore(1).acquire(1, nonsense),
   'Semaphore.acquire of what is not free': () => new Semaphore(0).acquire(1, nonsense),
+  'SharedOneshotReceiver.receive': () => oneshotReceiver.receive(nonsense),
+  'SharedReceiver.receive': () => sharedReceiver.receive(nonsense),
+  'SharedReceiver.receive of many senders': () => mesh.receiver.receive(nonsense),
+  'SharedReceiver.receiveBatch': () => sharedReceiver.receiveBatch(1, nonsense),
+  'SharedSender.send': () => sharedSender.send(1, nonsense),
+  'SharedSender.sendBatch': () => sharedSender.sendBatch([1], nonsense),
+  'SharedWatchReader.changed': () => watchReader.changed(nonsense),
   'TcpListener.accept': () => listener.accept(nonsense),
   'TcpListener.bind': () => TcpListener.bind({ port: 0, hots: '127.0.0.1' } as never),
   'TcpStream.connect': () => TcpStream.connect({ port: 1, hots: '127.0.0.1' } as never),
+  'TcpStream.detach': () => stream.detach(nonsense),
   'TcpStream.read': () => stream.read(nonsense),
   'TcpStream.readLease': () => stream.readLease(nonsense),
   'TcpStream.readInto': () => stream.readInto(new Uint8Array(1), nonsense),
@@ -103,20 +187,57 @@ const ASYNCHRONOUS: Readonly<Record<string, () => Promise<unknown>>> = {
   'simulate with errors': () => simulate({ faults: { errors: { EOI: 0.5 } as never } }, nothing),
   sleep: () => sleep(0, nonsense),
   sleepUntil: () => sleepUntil(0, nonsense),
+  spawnBlocking: () => spawnBlocking(work, 'double', [1], nonsense),
   timeout: () => timeout(1000, Promise.resolve(), nonsense),
 }
 
 /** What answers at once: it throws. */
 const SYNCHRONOUS: Readonly<Record<string, () => unknown>> = {
+  'Context.pick': () => context!.pick(nonsense),
   'Executor.createTaskQueue': () => executor().createTaskQueue('other', nonsense),
   'Executor.detectStalls': () => executor().detectStalls(nonsense),
   'Gate.spawn': () => new Gate().spawn(nothing, nonsense),
   'Gate.spawnInto': () => new Gate().spawnInto(queue, nothing, nonsense),
   'TcpStream.consume': () => stream.consume({ onChunk: nothing, onEnd: nothing }, nonsense),
+  'TcpListener.adopt': () => TcpListener.adopt({ ...listener.share(), nonsense: 1 } as never),
+  'TcpStream.adopt': () => TcpStream.adopt(nonsense),
+  assertSameListeners: () =>
+    assertSameListeners({ name: 'a', options: { port: 1 } }, { name: 'b', options: nonsense }),
+  attachBroadcastReceiver: () =>
+    attachBroadcastReceiver(createBroadcast({ capacity: 1, receivers: 1 }), nonsense),
+  attachBroadcastSender: () =>
+    attachBroadcastSender(createBroadcast({ capacity: 1, receivers: 1 }), nonsense),
+  attachMpscReceiver: () =>
+    attachMpscReceiver(createMpscChannel({ capacity: 1, senders: 1 }), nonsense),
+  attachMpscSender: () =>
+    attachMpscSender(createMpscChannel({ capacity: 1, senders: 1 }), nonsense),
+  attachOneshotReceiver: () => attachOneshotReceiver(createSharedOneshot(), nonsense),
+  attachOneshotSender: () => attachOneshotSender(createSharedOneshot(), nonsense),
+  attachReceiver: () => attachReceiver(createSharedChannel({ capacity: 1 }), nonsense),
+  'attachReceiver with a codec': () =>
+    attachReceiver(createSharedChannel({ capacity: 1, codec: 'custom' }), {
+      codec: { encode: nothing, decode: nothing, nonsense: 1 } as never,
+    }),
+  attachSender: () => attachSender(createSharedChannel({ capacity: 1 }), nonsense),
+  attachWatchReader: () => attachWatchReader(createSharedWatch(), nonsense),
+  attachWatchWriter: () => attachWatchWriter(createSharedWatch(), nonsense),
+  createBroadcast: () => createBroadcast({ capacity: 1, receivers: 1, nonsense: 1 } as never),
   createChannel: () => createChannel({ capacity: 1, nonsense: 1 } as never),
+  createMesh: () => createMesh({ capacity: 1, shards: 1, nonsense: 1 } as never),
+  createMpscChannel: () => createMpscChannel({ capacity: 1, senders: 1, nonsense: 1 } as never),
+  createSharedChannel: () => createSharedChannel({ capacity: 1, nonsense: 1 } as never),
+  createSharedOneshot: () => createSharedOneshot(nonsense),
+  createSharedWatch: () => createSharedWatch(nonsense),
   createTaskQueue: () => createTaskQueue('other', { share: 1 } as never),
   'createTaskQueue of a latency class': () =>
     createTaskQueue('other', { latency: { maxMs: 1, nonsense: 1 } as never }),
+  joinMesh: () => joinMesh(createMesh({ capacity: 1, shards: 1 }), 0, nonsense),
+  'new BacklogController': () =>
+    new BacklogController(() => 0, { points: [[0, 1]], nonsense: 1 } as never),
+  'new BlockingPool': () => new BlockingPool(nonsense),
+  'new DeadlineQueue': () => new DeadlineQueue('deadline', nonsense),
+  'new DeadlineQueue with a latency class': () =>
+    new DeadlineQueue('deadline', { latency: { maxMs: 1, nonsense: 1 } as never }),
   'new Interval': () => new Interval(1, nonsense),
   'new SimKernel': () => new SimKernel(nonsense),
   once: () => once(1, nothing, nonsense),
@@ -128,7 +249,13 @@ const SYNCHRONOUS: Readonly<Record<string, () => unknown>> = {
 }
 
 /** Asked in a test of their own; or an error's, which are given to `Error`. */
-const ELSEWHERE = new Set(['attachExecutor', 'Scope.spawn', 'Scope.spawnInto', 'new RuntimeError'])
+const ELSEWHERE = new Set([
+  'attachExecutor',
+  'Scope.spawn',
+  'Scope.spawnInto',
+  'new ChannelError',
+  'new RuntimeError',
+])
 
 /** As `Class.method` or `function`: what docs/api.txt says to take options. */
 function listFunctionsWithOptions(): string[] {
@@ -141,7 +268,9 @@ function listFunctionsWithOptions(): string[] {
       if (!/\b(?:options|seedOrOptions)\??:/.test(line)) return []
       const free = /^function (\w+)/.exec(line)?.[1]
       if (free !== undefined) return [free]
-      const method = /^ {2}(?:static )?(\w+)/.exec(line)?.[1]
+      const method = /^ {2}(?:static )?(\w+)[(<]/.exec(line)?.[1]
+      // A property that is named so takes nothing.
+      if (method === undefined) return []
       return method === 'constructor' ? [`new ${owner}`] : [`${owner}.${method}`]
     })
 }
@@ -179,6 +308,24 @@ test('Scope.spawn() and spawnInto() throw when an option is unknown', async () =
     assert.throws(() => inner.spawn(nothing, nonsense), TypeError)
     assert.throws(() => inner.spawnInto(queue, nothing, nonsense), TypeError)
   })
+})
+
+test('an attach that is refused takes no place of the channel', () => {
+  const channel = createMpscChannel<number>({ capacity: 1, senders: 1 })
+  const broadcast = createBroadcast<number>({ capacity: 1, receivers: 1 })
+
+  assert.throws(() => attachMpscSender(channel, nonsense), TypeError)
+  assert.throws(() => attachBroadcastReceiver(broadcast, nonsense), TypeError)
+
+  attachMpscSender(channel).close()
+  attachBroadcastReceiver(broadcast).close()
+})
+
+test('a stop that is refused stops nothing', async () => {
+  await assert.rejects(pool.stop({ deadlineMs: -1 }), RangeError)
+  await assert.rejects(runtime.stop(nonsense), TypeError)
+
+  assert.deepEqual(await runtime.contexts[0]!.run({ module: work, name: 'double', argument: 2 }), 4)
 })
 
 test('an unknown option is refused with the known one that it is a slip of', async () => {
