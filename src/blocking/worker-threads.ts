@@ -159,7 +159,7 @@ function flagsOfThreads(): { execArgv?: string[] } {
 }
 
 function check(result: number, syscall: string): number {
-  if (result < 0) throw kernelError(-result, { syscall })
+  if (result < 0) throw kernelError(result, { syscall })
   return result
 }
 
