@@ -3,6 +3,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { assert } from '../base/index.ts'
 import { attachExecutor, type Executor, type ExecutorOptions } from '../executor/index.ts'
 import { markLoading } from './loading.ts'
+import { setLongTimer } from './long-timer.ts'
 import { runShard } from './run-shard.ts'
 import type { FromShard, ShardHost, ShardProgram, ToShard } from './shard-thread.ts'
 
@@ -40,9 +41,7 @@ class WorkerHost implements ShardHost {
   }
 
   setTimer(delayMs: number, callback: () => void): () => void {
-    const timer = setTimeout(callback, delayMs)
-    timer.unref()
-    return () => clearTimeout(timer)
+    return setLongTimer(delayMs, callback, false)
   }
 
   exit(code: number): void {

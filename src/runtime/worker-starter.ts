@@ -1,5 +1,6 @@
 import { type ResourceLimits, Worker } from 'node:worker_threads'
 import { assert } from '../base/index.ts'
+import { setLongTimer } from './long-timer.ts'
 import type { HeapOptions } from './shard-options.ts'
 import type {
   FromShard,
@@ -28,8 +29,7 @@ export class WorkerStarter implements ThreadStarter {
   }
 
   setTimer(delayMs: number, callback: () => void): () => void {
-    const timer = setTimeout(callback, delayMs)
-    return () => clearTimeout(timer)
+    return setLongTimer(delayMs, callback, true)
   }
 }
 

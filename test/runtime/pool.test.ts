@@ -261,6 +261,19 @@ for (const [program, deadlineMs, expected] of stops) {
   })
 }
 
+test('times that are longer than a timer of Node waits are not over at once', LIMIT, async () => {
+  const words = newCounter()
+  const pool = await start({ do: 'graceful', words }, { startTimeoutMs: 2 ** 43 })
+  await begun(words, 2)
+
+  const exits = await pool.stop({ deadlineMs: 2 ** 43 })
+
+  assert.deepEqual(
+    exits.map(({ reason }) => reason),
+    ['returned', 'returned'],
+  )
+})
+
 test(
   'stop() ends an endless loop at its deadline, and an earlier deadline holds',
   LIMIT,
