@@ -177,6 +177,8 @@ export class ExecutorPool<Result = unknown> {
       for (const cancel of this.#deadlines) cancel()
     })
     if (isFirst) for (const slot of this.#slots) slot.stop(deadlineMs / 2)
+    // A deadline for nobody would keep the program alive until then.
+    if (this.#slots.every(({ state }) => state === 'ended')) return this.#stopping
     const cancel = this.#starter.setTimer(deadlineMs, () => {
       for (const slot of this.#slots) slot.terminate()
     })

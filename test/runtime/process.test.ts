@@ -32,6 +32,16 @@ test('unref() lets a program end while shards run', LIMIT, async () => {
   assert.deepEqual([code, output], [0, 'main is done\n'])
 })
 
+test('stopping a pool that has ended does not keep a program alive', LIMIT, async () => {
+  const { code, output } = await runChild(`${PREFIX}
+    const pool = await start('describe')
+    await pool.stop()
+    await pool.stop({ deadlineMs: 2 ** 43 })
+    console.log(process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length)`)
+
+  assert.deepEqual([code, output], [0, '0\n'])
+})
+
 test('process.exit() ends a program whose shards are busy', LIMIT, async () => {
   const { code } = await runChild(`${PREFIX}
     await start('waitForEver')
