@@ -1,6 +1,6 @@
 import { assert, RuntimeError } from '../base/index.ts'
 import type { Executor } from '../executor/index.ts'
-import type { Inbox } from '../reactor/index.ts'
+import type { DoorbellAddress, Inbox } from '../reactor/index.ts'
 import {
   type SharedWords,
   WORD_CONSUMER_EXECUTOR,
@@ -62,13 +62,15 @@ export class PeerLink implements Inbox {
   /** Takes back what listens for the peer's end; null before the peer is known. */
   #unwatch: (() => void) | null = null
   #isDetached = false
+  /** Who may still ring here once this end has detached. */
+  #ringerId: DoorbellAddress = NOBODY
 
   constructor(home: Executor, parts: LinkParts, listener: PeerListener) {
     this.#home = home
     this.#parts = parts
     this.#listener = listener
-    this.#inbox = Lingering.of(home).addInbox(this)
     const { words, self } = parts
+    this.#inbox = Lingering.of(home).addInbox(this, this.#peerId)
     words.store(self.inbox, this.#inbox)
     // ORDER: the inbox first. Whoever sees the number rings there.
     words.store(self.executor, home.doorbell.address)
@@ -114,13 +116,19 @@ export class PeerLink implements Inbox {
     const { words, self } = this.#parts
     // ORDER: before the look at the peer. One that attaches now sees it, and never rings.
     words.store(self.executor, DETACHED)
+    this.#ringerId = this.#peerId
     Lingering.of(this.#home).add(this)
   }
 
   /** @internal Whether nobody rings here any more, so that the inbox can be another's. */
   get isFree(): boolean {
-    const peerId = this.#peerId
-    return peerId <= NOBODY || this.#home.doorbell.isEnded(peerId)
+    if (this.#ringerId <= NOBODY || this.#peerId <= NOBODY) return true
+    return this.#home.doorbell.isEnded(this.#ringerId)
+  }
+
+  /** @internal The executor that may still ring here, which had attached as this end detached; 0 or less for none. */
+  get ringerId(): DoorbellAddress {
+    return this.#ringerId
   }
 
   /** @internal */
@@ -154,6 +162,8 @@ class Lingering {
   readonly #home: Executor
   /** The oldest first. */
   readonly #links = new Set<PeerLink>()
+  /** The same, by the executors that may still ring them. */
+  readonly #byRinger = new Map<DoorbellAddress, Set<PeerLink>>()
 
   static of(home: Executor): Lingering {
     let lingering = LINGERING.get(home)
@@ -168,10 +178,18 @@ class Lingering {
     this.#home = home
   }
 
-  /** @throws {RuntimeError} `ERR_LIMIT_EXCEEDED` where all inboxes are in use. */
-  addInbox(link: PeerLink): number {
+  /**
+   * Gives a link its inbox: that of one which the same peer rings, if any has detached. One that outlives all that
+   * attaches to it, as the writer of a watch does, would use all of them up otherwise.
+   *
+   * @throws {RuntimeError} `ERR_LIMIT_EXCEEDED` where all inboxes are in use.
+   */
+  addInbox(link: PeerLink, peerId: DoorbellAddress): number {
     const { doorbell } = this.#home
     this.#sweep(SWEEP_COUNT)
+    // Should the peer be terminated in the middle of ringing, the link that has the inbox then learns of its end.
+    const [old] = this.#byRinger.get(peerId) ?? []
+    if (old !== undefined) this.#free(old)
     try {
       return doorbell.add(link)
     } catch (error) {
@@ -184,6 +202,12 @@ class Lingering {
   add(link: PeerLink): void {
     assert(!this.#links.has(link), 'an end detaches once')
     this.#links.add(link)
+    const { ringerId } = link
+    if (ringerId > NOBODY) {
+      const ofRinger = this.#byRinger.get(ringerId)
+      if (ofRinger === undefined) this.#byRinger.set(ringerId, new Set([link]))
+      else ofRinger.add(link)
+    }
     this.#sweep(SWEEP_COUNT)
   }
 
@@ -193,14 +217,22 @@ class Lingering {
     let looked = 0
     for (const link of this.#links) {
       if (looked++ >= countMax) break
-      this.#links.delete(link)
       if (link.isFree) {
-        this.#home.doorbell.remove(link.inbox)
+        this.#free(link)
         freed++
       } else {
+        this.#links.delete(link)
         this.#links.add(link)
       }
     }
     return freed
+  }
+
+  #free(link: PeerLink): void {
+    this.#links.delete(link)
+    const ofRinger = this.#byRinger.get(link.ringerId)
+    ofRinger?.delete(link)
+    if (ofRinger?.size === 0) this.#byRinger.delete(link.ringerId)
+    this.#home.doorbell.remove(link.inbox)
   }
 }

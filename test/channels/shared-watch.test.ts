@@ -92,6 +92,32 @@ test('a reader that closes leaves its place to others, and ends who waits', asyn
   assert.equal(await next.changed(), 'a')
 })
 
+test('readers that come and go use up no inboxes, however long the writer goes on', async () => {
+  const inboxCount = 4095
+  const watch = createSharedWatch<number>({ codec: 'numbers' })
+  const isReady = createSharedWatch<number>({ codec: 'numbers' })
+  await runThreads(1, [
+    async () => {
+      const writer = attachWatchWriter(watch)
+      writer.write(1)
+      assert.equal(await attachWatchReader(isReady).changed(), 1)
+      writer.write(2)
+      writer.close()
+    },
+    async () => {
+      const lasting = attachWatchReader(watch)
+      assert.equal(await lasting.changed(), 1)
+      for (let count = 0; count < inboxCount; count++) attachWatchReader(watch).close()
+
+      const last = attachWatchReader(watch)
+      assert.equal(await last.changed(), 1)
+      const both = Promise.all([lasting.changed(), last.changed()])
+      attachWatchWriter(isReady).write(1)
+      assert.deepEqual(await both, [2, 2])
+    },
+  ])
+})
+
 test('a reader whose thread ends leaves its place to others', async () => {
   const watch: SharedWatch<string> = createSharedWatch<string>({ readers: 1 })
   await runThreads(1, [
