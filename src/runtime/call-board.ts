@@ -1,5 +1,5 @@
 import { assert, RuntimeError } from '../base/index.ts'
-import { createDeferred, type Deferred } from '../executor/index.ts'
+import { abortHub, createDeferred, type Deferred } from '../executor/index.ts'
 import { reviveError } from './error-record.ts'
 import type { WorkPriority } from './shard-options.ts'
 import type { FromShard, ToShard } from './shard-thread.ts'
@@ -46,12 +46,7 @@ export class CallBoard {
       })
     }
     const deferred = createDeferred<unknown>()
-    const onAbort = (): void => {
-      this.#post({ kind: 'cancelCall', id })
-      deferred.reject(signal!.reason)
-    }
-    signal?.addEventListener('abort', onAbort, { once: true })
-    const forget = (): void => signal?.removeEventListener('abort', onAbort)
+    const forget = signal === undefined ? nothing : this.#cancelOn(signal, id, deferred)
     this.#pending.set(id, { priority, deferred, forget })
     this.#counts[priority]++
     return deferred.promise
@@ -75,6 +70,18 @@ export class CallBoard {
     }
   }
 
+  #cancelOn(signal: AbortSignal, id: number, deferred: Deferred<unknown>): () => void {
+    const hub = abortHub(signal)
+    const target = {
+      cancel: (reason: unknown): void => {
+        this.#post({ kind: 'cancelCall', id })
+        deferred.reject(reason)
+      },
+    }
+    hub.add(target)
+    return () => hub.remove(target)
+  }
+
   #take(id: number): Pending {
     const pending = this.#pending.get(id)
     assert(pending !== undefined, 'a call is answered once')
@@ -84,3 +91,5 @@ export class CallBoard {
     return pending
   }
 }
+
+function nothing(): void {}

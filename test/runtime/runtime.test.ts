@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { test } from 'node:test'
 import { Runtime, type RuntimeOptions } from '../../src/runtime/index.ts'
 import { CpuSet } from '../../src/topology/index.ts'
@@ -100,6 +101,24 @@ test('an aborted signal ends the work and its wait', LIMIT, async () => {
   await assert.rejects(running, /enough/)
   while (driver.pendingCount() > 0) await new Promise(setImmediate)
   await assert.rejects(driver.run({ module }, { signal: controller.signal }), /enough/)
+})
+
+test('one signal serves any number of calls by one listener', LIMIT, async () => {
+  await using runtime = await startPair()
+  const driver = runtime.driver('compute')
+  const controller = new AbortController()
+  const { signal } = controller
+  const call = (): Promise<unknown> => driver.run({ module, name: 'waitForEver' }, { signal })
+  const running = Array.from({ length: 12 }, call)
+  const listenerCount = getEventListeners(signal, 'abort').length
+
+  controller.abort(new Error('enough'))
+
+  const ends = await Promise.allSettled(running)
+  assert.deepEqual([...new Set(ends.map(({ status }) => status))], ['rejected'])
+  assert.equal(listenerCount, 1)
+  while (driver.pendingCount() > 0) await new Promise(setImmediate)
+  assert.equal(getEventListeners(signal, 'abort').length, 0)
 })
 
 test(
