@@ -194,7 +194,12 @@ export class SharedWatchReader<T> implements AsyncIterable<T, undefined>, Dispos
     this.#place = this.#places.take(home)
     const { words } = this.#places
     const parts = { words, self: this.#places.endWords(this.#place), peer: WRITER_WORDS }
-    this.#link = new PeerLink(home, parts, this)
+    try {
+      this.#link = new PeerLink(home, parts, this)
+    } catch (error) {
+      this.#places.leave(this.#place)
+      throw error
+    }
     this.#link.listen()
   }
 

@@ -6,6 +6,7 @@ import {
   attachWatchWriter,
   createSharedWatch,
   type SharedWatch,
+  type SharedWatchReader,
 } from '../../src/channels/index.ts'
 import { spawn, yieldNow } from '../../src/index.ts'
 import { seedCount } from '../limits.ts'
@@ -116,6 +117,24 @@ test('readers that come and go use up no inboxes, however long the writer goes o
       assert.deepEqual(await both, [2, 2])
     },
   ])
+})
+
+test('a reader that gets no inbox leaves its place to others', () => {
+  const watch = createSharedWatch<number>({ codec: 'numbers', readers: 1 })
+  const others = Array.from({ length: 5 }, () => createSharedWatch<number>({ readers: 1024 }))
+  const readers: SharedWatchReader<number>[] = []
+  assert.throws(
+    () => {
+      for (const other of others) {
+        for (let count = 0; count < 1024; count++) readers.push(attachWatchReader(other))
+      }
+    },
+    { message: /inboxes/ },
+  )
+  assert.throws(() => attachWatchReader(watch), { message: /inboxes/ })
+  for (const reader of readers) reader.close()
+
+  attachWatchReader(watch).close()
 })
 
 test('a reader whose thread ends leaves its place to others', async () => {
