@@ -101,7 +101,7 @@ export class PeerLink implements Inbox {
     doorbell.ring(doorbell.address, this.#inbox)
   }
 
-  /** @internal */
+  /** The doorbell rang for this end. */
   collect(): void {
     if (this.#isDetached) return
     this.#meet()
