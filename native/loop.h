@@ -13,6 +13,8 @@
 
 enum { RINGS_MAX = 3 };
 
+struct link;
+
 struct loop {
   napi_env env;
   uv_loop_t *uv;
@@ -31,6 +33,8 @@ struct loop {
   int left_as;
   struct descriptors tracked; /* to close with the environment */
   struct arena *memory;       /* that requests may touch */
+  /* Under the lock of places.h: what this loop has passed on, joined and lent, and what has come back of that. */
+  struct link *passed, *joined, *lent, *returned;
 };
 
 /* The loop of a handle, or NULL: of a worker being terminated that got none, or one shut down. */

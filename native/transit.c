@@ -1,117 +1,75 @@
-/*
- * Descriptors on their way from one thread to another, and descriptors of one socket that several threads have.
- *
- * One table for the process, behind one lock that is held for a few instructions or one system call. Its places
- * have names: a place, and a generation that no use of the table repeats, so that who comes late with a name finds
- * nothing, whatever the place holds by then. Generations begin anywhere, so that the names of another process, or
- * of another copy of this library in the process, are not taken for ours.
- */
+/* Descriptors on their way from one thread to another, and descriptors of one socket that several threads have. */
 #include "transit.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <unistd.h>
 
-enum { PLACE_BITS = 21, PLACES_MAX = 1 << PLACE_BITS, GENERATION_MASK = 0x7fffffff };
+#include "places.h"
 
-/* A descriptor of a shared socket, and the loop that closes it. */
+/* A descriptor that was let go of. */
+struct passed {
+  struct link of_loop; /* of the loop whose end closes it, unless that is the process's */
+  double name;
+  int fd;
+};
+
+/* A socket of several loops. */
+struct shared {
+  double name;
+  struct member *members; /* never none */
+};
+
+/* A descriptor of it, and the loop that closes that. */
 struct member {
+  struct link of_loop;
   struct member *next;
+  struct shared *shared;
   struct loop *loop;
   int fd;
 };
 
-struct place {
-  enum { FREE, PASSED, SHARED } use;
-  uint32_t generation;
-  uint32_t next_free;
-  int fd;                 /* passed: the descriptor */
-  struct loop *loop;      /* passed: the loop whose end closes it, or NULL for that of the process */
-  struct member *members; /* shared: never none */
-};
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct place *places;
-static uint32_t place_count;
-static uint32_t free_place = PLACES_MAX; /* the first, or none */
-static uint32_t generation;
-
-static double name_of(const struct place *place) {
-  return (double)place->generation * PLACES_MAX + (double)(place - places);
+static void *allocate(size_t length) {
+  void *memory = calloc(1, length);
+  if (!memory) abort();
+  return memory;
 }
 
-/* The place of that name, or NULL. The lock is held. */
-static struct place *find(double name, int use) {
-  if (!(name >= 0 && name < 9007199254740992.0)) return NULL;
-  uint64_t bits = (uint64_t)name;
-  uint32_t index = (uint32_t)(bits & (PLACES_MAX - 1));
-  if (index >= place_count) return NULL;
-  struct place *place = &places[index];
-  return place->use == (unsigned)use && place->generation == bits >> PLACE_BITS ? place : NULL;
+static void add_member(struct shared *shared, struct loop *loop, int fd) {
+  struct member *member = allocate(sizeof *member);
+  member->next = shared->members;
+  member->shared = shared;
+  member->loop = loop;
+  member->fd = fd;
+  shared->members = member;
+  link_add(&loop->joined, &member->of_loop);
 }
 
-/* A free place, or NULL if there are too many. The lock is held. */
-static struct place *take_place(int use) {
-  if (free_place == PLACES_MAX) {
-    if (place_count == PLACES_MAX) return NULL;
-    if (!places && getrandom(&generation, sizeof generation, GRND_NONBLOCK) < 0) generation = (uint32_t)getpid();
-    uint32_t count = place_count ? place_count * 2 : 16;
-    places = realloc(places, count * sizeof *places);
-    if (!places) abort();
-    for (uint32_t i = place_count; i < count; i++)
-      places[i] = (struct place){.use = FREE, .next_free = i + 1 < count ? i + 1 : PLACES_MAX};
-    free_place = place_count;
-    place_count = count;
-  }
-  struct place *place = &places[free_place];
-  free_place = place->next_free;
-  place->use = (unsigned)use;
-  place->generation = generation++ & GENERATION_MASK;
-  return place;
+/* O(members of that socket), of which a loop has one as a rule. The lock is held. */
+static void remove_member(struct member *member) {
+  struct shared *shared = member->shared;
+  struct member **at = &shared->members;
+  while (*at != member) at = &(*at)->next;
+  *at = member->next;
+  link_remove(&member->of_loop);
+  free(member);
+  if (shared->members) return;
+  place_free(shared->name);
+  free(shared);
 }
 
-static void free_up(struct place *place) {
-  place->use = FREE;
-  place->next_free = free_place;
-  free_place = (uint32_t)(place - places);
-}
-
-static void add_member(struct place *place, struct loop *loop, int fd) {
-  struct member *member = malloc(sizeof *member);
-  if (!member) abort();
-  *member = (struct member){.next = place->members, .loop = loop, .fd = fd};
-  place->members = member;
-}
-
-/* Takes those members off that are of `loop`, and have `fd` unless that is -1. The lock is held. */
-static void remove_members(struct place *place, const struct loop *loop, int fd) {
-  struct member **at = &place->members;
-  while (*at) {
-    struct member *member = *at;
-    if (member->loop != loop || (fd >= 0 && member->fd != fd)) {
-      at = &member->next;
-      continue;
-    }
-    *at = member->next;
-    free(member);
-  }
-  if (!place->members) free_up(place);
-}
-
+/* O(what this loop has passed on or joined), however much others have. */
 void transit_end(struct loop *loop) {
-  pthread_mutex_lock(&lock);
-  for (uint32_t i = 0; i < place_count; i++) {
-    struct place *place = &places[i];
-    if (place->use == SHARED) {
-      remove_members(place, loop, -1);
-    } else if (place->use == PASSED && place->loop == loop) {
-      descriptors_set(&loop->tracked, (uint32_t)place->fd, true); /* closed with the others, without the lock */
-      free_up(place);
-    }
+  places_lock();
+  while (loop->joined) remove_member((struct member *)loop->joined);
+  while (loop->passed) {
+    struct passed *passed = (struct passed *)loop->passed;
+    descriptors_set(&loop->tracked, (uint32_t)passed->fd, true); /* closed with the others, without the lock */
+    link_remove(&passed->of_loop);
+    place_free(passed->name);
+    free(passed);
   }
-  pthread_mutex_unlock(&lock);
+  places_unlock();
 }
 
 /**
@@ -125,29 +83,31 @@ static napi_value loop_pass_fd(napi_env env, napi_callback_info info) {
   struct loop *loop = arg_loop(env, argv[0]);
   if (!loop) return result_i32(env, -ECANCELED);
   int fd = arg_i32(env, argv[1]);
-  pthread_mutex_lock(&lock);
-  struct place *place = take_place(PASSED);
-  double name = -ENOSPC;
-  if (place) {
-    place->fd = fd;
-    place->loop = arg_i32(env, argv[2]) ? NULL : loop;
-    name = name_of(place);
+  struct passed *passed = allocate(sizeof *passed);
+  passed->fd = fd;
+  places_lock();
+  double name = passed->name = place_take(PLACE_PASSED, passed);
+  if (name >= 0) {
+    if (!arg_i32(env, argv[2])) link_add(&loop->passed, &passed->of_loop);
     descriptors_set(&loop->tracked, (uint32_t)fd, false);
   }
-  pthread_mutex_unlock(&lock);
+  places_unlock();
+  if (name < 0) free(passed);
   return result_f64(env, name);
 }
 
 /* The descriptor of that name, which is nobody's then; or -ENOENT. */
 static int take_passed(double name) {
-  pthread_mutex_lock(&lock);
-  struct place *place = find(name, PASSED);
+  places_lock();
+  struct passed *passed = place_find(name, PLACE_PASSED);
   int fd = -ENOENT;
-  if (place) {
-    fd = place->fd;
-    free_up(place);
+  if (passed) {
+    fd = passed->fd;
+    link_remove(&passed->of_loop);
+    place_free(name);
+    free(passed);
   }
-  pthread_mutex_unlock(&lock);
+  places_unlock();
   return fd;
 }
 
@@ -179,15 +139,12 @@ static napi_value loop_share_fd(napi_env env, napi_callback_info info) {
   struct loop *loop = arg_loop(env, argv[0]);
   if (!loop) return result_i32(env, -ECANCELED);
   int fd = arg_i32(env, argv[1]);
-  pthread_mutex_lock(&lock);
-  struct place *place = take_place(SHARED);
-  double name = -ENOSPC;
-  if (place) {
-    place->members = NULL;
-    add_member(place, loop, fd);
-    name = name_of(place);
-  }
-  pthread_mutex_unlock(&lock);
+  struct shared *shared = allocate(sizeof *shared);
+  places_lock();
+  double name = shared->name = place_take(PLACE_SHARED, shared);
+  if (name >= 0) add_member(shared, loop, fd);
+  places_unlock();
+  if (name < 0) free(shared);
   return result_f64(env, name);
 }
 
@@ -197,16 +154,16 @@ static napi_value loop_join_fd(napi_env env, napi_callback_info info) {
   struct loop *loop = arg_loop(env, argv[0]);
   if (!loop) return result_i32(env, -ECANCELED);
   double name = arg_f64(env, argv[1]);
-  pthread_mutex_lock(&lock);
-  struct place *place = find(name, SHARED);
+  places_lock();
+  struct shared *shared = place_find(name, PLACE_SHARED);
   int fd = -ENOENT;
-  if (place) {
+  if (shared) {
     /* Under the lock no member closes its own. */
-    fd = fcntl(place->members->fd, F_DUPFD_CLOEXEC, 0);
+    fd = fcntl(shared->members->fd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0) fd = -errno;
-    else add_member(place, loop, fd);
+    else add_member(shared, loop, fd);
   }
-  pthread_mutex_unlock(&lock);
+  places_unlock();
   if (fd >= 0) descriptors_set(&loop->tracked, (uint32_t)fd, true);
   return result_i32(env, fd);
 }
@@ -216,10 +173,13 @@ static napi_value loop_leave_fd(napi_env env, napi_callback_info info) {
   ARGS(3);
   struct loop *loop = arg_loop(env, argv[0]);
   if (!loop) return NULL;
-  pthread_mutex_lock(&lock);
-  struct place *place = find(arg_f64(env, argv[1]), SHARED);
-  if (place) remove_members(place, loop, arg_i32(env, argv[2]));
-  pthread_mutex_unlock(&lock);
+  int fd = arg_i32(env, argv[2]);
+  places_lock();
+  struct shared *shared = place_find(arg_f64(env, argv[1]), PLACE_SHARED);
+  struct member *member = shared ? shared->members : NULL;
+  while (member && (member->loop != loop || member->fd != fd)) member = member->next;
+  if (member) remove_member(member);
+  places_unlock();
   return NULL;
 }
 
