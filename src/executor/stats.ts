@@ -62,7 +62,6 @@ export interface StatsSources {
 export function readStats(sources: StatsSources): ExecutorStats {
   const { name, reactor } = sources
   const { doubles, counters } = reactor.control
-  const { primary } = reactor.memory
   const queues = Array.from(sources.queues, (queue) => queue.stats())
   const latency = reactor.hasLatencyRing ? reactor.latency : null
   return {
@@ -83,8 +82,8 @@ export function readStats(sources: StatsSources): ExecutorStats {
       sizeBytes: reactor.memory.sizeBytes,
       usedBytes: reactor.memory.usedBytes,
       leasedCount: reactor.memory.leasedCount,
-      registeredBytes: primary.registeredBytes,
-      isRegistered: primary.registeredBytes === primary.allocator.sizeBytes,
+      registeredBytes: reactor.memory.registeredBytes,
+      isRegistered: reactor.memory.isRegistered,
       leftBytes: reactor.kernel.leftBytes(),
     },
     queues: [...queues, sources.host.stats()],

@@ -30,8 +30,8 @@ export interface IoMemoryOptions {
 /**
  * The memory of one executor that the kernel may touch: aligned, at stable addresses, reused.
  *
- * The first arena is to be registered with the rings; when it is exhausted more are added, which
- * are not, up to a limit. Beside them is a reserve of 1 MiB that neither users nor buffers of sockets get
+ * Nothing is mapped before it is asked for. The first arena is to be registered with the rings; when it is exhausted more are added,
+ * which are not, up to a limit. Beside them is a reserve of 1 MiB that neither users nor buffers of sockets get
  * any of: paths, addresses, what is copied for a file and some of what is sent find room there, however
  * much others hold.
  * Memory is committed as it is touched. O(log n) per lease. Belongs to one thread.
@@ -39,38 +39,50 @@ export interface IoMemoryOptions {
 export class IoMemory {
   readonly checks: MemoryChecks
   readonly #kernel: Kernel
+  readonly #sizeBytes: number
   readonly #sizeBytesMax: number
   readonly #onMemory: (memory: KernelMemory) => void
   readonly #arenas: Arena[] = []
-  readonly #reserve: Arena
+  #reserve: Arena | null = null
   /** What sockets have to receive into. */
   #segmentBytes = 0
   /** Why there was no other arena, when that was tried last. */
   #growthFailure: unknown = null
 
-  /** @throws {RuntimeError} `ERR_OUT_OF_MEMORY`, `ERR_UNSUPPORTED` */
   constructor(options: IoMemoryOptions) {
     this.checks = options.checks
     this.#kernel = options.kernel
+    this.#sizeBytes = options.sizeBytes
     this.#sizeBytesMax = options.sizeBytesMax
     this.#onMemory = options.onMemory ?? ((): void => {})
-    this.#arenas.push(this.#createArena(options.sizeBytes))
-    this.#reserve = this.#createArena(RESERVE_BYTES)
   }
 
-  /** The arena to register. */
+  /** The arena to register. @throws {RuntimeError} `ERR_OUT_OF_MEMORY`, `ERR_UNSUPPORTED` */
   get primary(): Arena {
+    if (this.#arenas.length === 0) this.#arenas.push(this.#createArena(this.#sizeBytes))
     return this.#arenas[0]!
   }
 
-  /** What only percore itself takes from; its pages are small ones. */
+  /** What only percore itself takes from; its pages are small ones. @throws as {@link primary}. */
   get reserve(): Arena {
+    this.#reserve ??= this.#createArena(RESERVE_BYTES)
     return this.#reserve
+  }
+
+  /** How many bytes of the first arena the rings know as registered buffers. */
+  get registeredBytes(): number {
+    return this.#arenas[0]?.registeredBytes ?? 0
+  }
+
+  /** Whether that is all of it. */
+  get isRegistered(): boolean {
+    const [first] = this.#arenas
+    return first !== undefined && first.registeredBytes === first.allocator.sizeBytes
   }
 
   /** Bytes in use, rounded up to blocks; the reserve's included. */
   get usedBytes(): number {
-    let bytes = this.#reserve.allocator.usedBytes
+    let bytes = this.#reserve?.allocator.usedBytes ?? 0
     for (const arena of this.#arenas) bytes += arena.allocator.usedBytes
     return bytes
   }
@@ -89,7 +101,7 @@ export class IoMemory {
 
   /** Leases not yet released, or still with the kernel. */
   get leasedCount(): number {
-    let count = this.#reserve.leasedCount
+    let count = this.#reserve?.leasedCount ?? 0
     for (const arena of this.#arenas) count += arena.leasedCount
     return count
   }
@@ -145,14 +157,19 @@ export class IoMemory {
     lease ??= this.#refuse(lengthBytes)
     this.#segmentBytes += lengthBytes
     const { address } = lease
-    const arena = this.#arenas.find((candidate) => candidate.contains(address)) ?? this.#reserve
+    const arena = this.#arenas.find((candidate) => candidate.contains(address)) ?? this.reserve
     return new Segment(arena.memory, lease, () => {
       this.#segmentBytes -= lengthBytes
     })
   }
 
   #tryReserve(lengthBytes: number): Lease | null {
-    return this.#reserve.tryLease(lengthBytes, this.#reserve.inside)
+    try {
+      const { reserve } = this
+      return reserve.tryLease(lengthBytes, reserve.inside)
+    } catch (error) {
+      return this.#noteFailure(error)
+    }
   }
 
   /** A lease of the arenas that there are, or of another one; null if the limit is reached. */
@@ -171,8 +188,14 @@ export class IoMemory {
 
   /** As much more as usual, or as the limit leaves; null if that does not hold what is asked for. */
   #tryGrow(lengthBytes: number): Arena | null {
-    const leftBytes = this.#sizeBytesMax - this.sizeBytes
     const neededBytes = Math.max(BLOCK_BYTES_MIN, nextPowerOfTwo(lengthBytes))
+    try {
+      if (this.#arenas.length === 0 && this.primary.allocator.sizeBytes >= neededBytes)
+        return this.primary
+    } catch (error) {
+      return this.#noteFailure(error)
+    }
+    const leftBytes = this.#sizeBytesMax - this.sizeBytes
     if (neededBytes > leftBytes) return null
     const usualBytes = Math.min(GROWTH_BYTES, 2 ** Math.floor(Math.log2(leftBytes)))
     try {
@@ -180,10 +203,14 @@ export class IoMemory {
       this.#arenas.push(arena)
       return arena
     } catch (error) {
-      if (!(error instanceof RuntimeError) || error.code !== 'ERR_OUT_OF_MEMORY') throw error
-      this.#growthFailure = error.cause
-      return null
+      return this.#noteFailure(error)
     }
+  }
+
+  #noteFailure(error: unknown): null {
+    if (!(error instanceof RuntimeError) || error.code !== 'ERR_OUT_OF_MEMORY') throw error
+    this.#growthFailure = error.cause
+    return null
   }
 
   #createArena(sizeBytes: number): Arena {

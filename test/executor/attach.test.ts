@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { afterEach, test } from 'node:test'
 import { setImmediate as nextImmediate } from 'node:timers/promises'
+import { MessageChannel } from 'node:worker_threads'
 import { AwaitedOperation, currentOrNull } from '../../src/executor/index.ts'
 import {
+  allocateBuffer,
   attachExecutor,
   createTaskQueue,
   currentTaskQueue,
@@ -12,6 +14,7 @@ import {
   spawnInto,
   yieldIfNeeded,
 } from '../../src/index.ts'
+import { UringKernel } from '../../src/kernel/index.ts'
 import { encodeNop } from '../../src/ring/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { limited } from '../limits.ts'
@@ -100,7 +103,30 @@ test('sizes are rounded up to powers of two', () => {
   const { io, memory } = attachExecutor({ ringDepth: 9, ioMemoryBytes: 100_000 })
 
   assert.equal(io.main.memory.layout.sqEntryCount, 16)
-  assert.equal(memory.sizeBytes, 131_072)
+  assert.equal(memory.primary.allocator.sizeBytes, 131_072)
+})
+
+test('an executor that does no I/O maps no memory for it', LIMIT, async () => {
+  const kernel = new UringKernel()
+  let mappingCount = 0
+  const allocate = kernel.allocate.bind(kernel)
+  kernel.allocate = (lengthBytes) => {
+    mappingCount++
+    return allocate(lengthBytes)
+  }
+  const current = attachExecutor({ kernel })
+  const { port1, port2 } = new MessageChannel()
+  const heard = new Promise((resolve) => port1.once('message', resolve))
+  port2.postMessage('from elsewhere')
+
+  await Promise.all([spawn(() => sleep(1)), heard])
+
+  const { ioMemory } = current.stats()
+  assert.deepEqual([mappingCount, ioMemory.sizeBytes, ioMemory.isRegistered], [0, 0, false])
+  using lease = allocateBuffer(4096)
+  assert.equal(lease.lengthBytes, 4096)
+  assert.equal(mappingCount, 1)
+  port1.close()
 })
 
 test('what is asked of a closed executor is ERR_EXECUTOR_CLOSED', LIMIT, async () => {
