@@ -23,5 +23,6 @@ __attribute__((visibility("default"))) NAPI_MODULE_INIT() {
   define(env, exports, loop_exports);
   define(env, exports, loop_descriptor_exports);
   define(env, exports, transit_exports);
+  define(env, exports, loan_exports);
   return exports;
 }

@@ -20,6 +20,8 @@ struct arena {
   size_t length;
   struct share **shares; /* by unit: what users see that begins there */
   bool is_taken;         /* some of these are left, as others have their memory for good */
+  struct arena *lender;  /* whose part this is, of which it stands for what was borrowed by the name `loan`; NULL for a mapping */
+  double loan;
 };
 
 /* The arena of a handle, or NULL: of a worker being terminated that got none. */

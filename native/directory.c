@@ -133,6 +133,13 @@ static bool wake(struct ring *ring, volatile const int32_t *words) {
   return false;
 }
 
+/* Rings inbox 0. Many do: each looks for a sleeper. */
+static void ring_peers(volatile int32_t *words) {
+  /* The order of ringDoorbell() in src/reactor/doorbell.ts. */
+  __atomic_fetch_or(&words[CONTROL_BYTES / 4], 1, __ATOMIC_SEQ_CST);
+  __atomic_fetch_or(&words[WORD_DOORBELL], 1, __ATOMIC_SEQ_CST);
+}
+
 void directory_tell(volatile const int32_t *own, struct ring *ring) {
   struct ring sender;
   bool is_open = false;
@@ -140,9 +147,7 @@ void directory_tell(volatile const int32_t *own, struct ring *ring) {
   for (int32_t index = 1; index < used; index++) {
     volatile int32_t *words = directory_slot((uint32_t)index);
     if (words == own || load(&words[WORD_HOLDER]) <= 0) continue;
-    /* The order of ringDoorbell() in src/reactor/doorbell.ts. Many ring this inbox, so that each looks for a sleeper. */
-    __atomic_fetch_or(&words[CONTROL_BYTES / 4], 1, __ATOMIC_SEQ_CST);
-    __atomic_fetch_or(&words[WORD_DOORBELL], 1, __ATOMIC_SEQ_CST);
+    ring_peers(words);
     if (load(&words[WORD_SLEEPING]) != SLEEP_PARKED) continue;
     if (ring && wake(ring, words)) continue;
     /* There is none, or it is broken. */
@@ -150,6 +155,16 @@ void directory_tell(volatile const int32_t *own, struct ring *ring) {
     if (is_open) wake(&sender, words);
   }
   if (is_open) close_ring(&sender);
+}
+
+void directory_ring(int32_t id) {
+  volatile int32_t *words = directory_slot((uint32_t)id % SLOT_COUNT);
+  if (!words || load(&words[WORD_HOLDER]) != id) return;
+  ring_peers(words);
+  struct ring sender;
+  if (load(&words[WORD_SLEEPING]) != SLEEP_PARKED || !open_sender(&sender)) return;
+  wake(&sender, words);
+  close_ring(&sender);
 }
 
 static void drop_nothing(napi_env env, void *data, void *hint) { (void)env, (void)data, (void)hint; }

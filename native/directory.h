@@ -44,6 +44,9 @@ void directory_end(volatile int32_t *words);
  */
 void directory_tell(volatile const int32_t *words, struct ring *ring);
 
+/* Rings inbox 0 of an executor, and wakes it if it is parked, by a ring made for it: for what is rare. */
+void directory_ring(int32_t id);
+
 /* Lets others take the slot. */
 void directory_free(volatile int32_t *words);
 

@@ -14,6 +14,7 @@
 
 #include "directory.h"
 #include "loop.h"
+#include "loans.h"
 #include "transit.h"
 
 static const double NS_PER_MS = 1e6;
@@ -246,6 +247,7 @@ static void shut_down(struct loop *loop) {
   /* A request that is left may write at any time: its memory is never given back, whoever else lets go. */
   if (!is_left) arena_release_all(&loop->memory);
   transit_end(loop);
+  loans_end(loop);
   descriptors_close(&loop->tracked);
   directory_tell(slot, loop->ring_count > 0 ? &loop->rings[0] : NULL);
   for (int i = 0; i < loop->ring_count; i++) close_ring(&loop->rings[i]);

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "loans.h"
 #include "share.h"
 
 /* What is mapped until this process ends, as threads have left it to others. */
@@ -34,10 +35,23 @@ static void unmap(struct arena *arena) {
   if (from < arena->length) munmap(arena->base + from, arena->length - from);
 }
 
+/* Gives a borrowed part back, unless others have it for good. */
+static void end_part(struct arena *part) {
+  if (part->is_taken) {
+    /* ORDER: relaxed, since it is a number to look at. */
+    __atomic_fetch_add(&left_bytes, part->length, __ATOMIC_RELAXED);
+    free(part->shares[0]);
+    return; /* and so the lender's mapping is never given up */
+  }
+  loan_over(part);
+  arena_release(part->lender);
+}
+
 void arena_release(struct arena *arena) {
   /* ORDER: the last release comes after all uses of the others, whatever threads they were on. */
   if (__atomic_sub_fetch(&arena->references, 1, __ATOMIC_ACQ_REL) > 0) return;
-  unmap(arena);
+  if (arena->lender) end_part(arena);
+  else unmap(arena);
   free(arena->shares);
   free(arena);
 }

@@ -94,5 +94,6 @@ extern const struct export directory_exports[];
 extern const struct export loop_exports[];
 extern const struct export loop_descriptor_exports[];
 extern const struct export transit_exports[];
+extern const struct export loan_exports[];
 
 #endif

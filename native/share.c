@@ -62,21 +62,12 @@ static void drop_half_made(void *data) {
   free(share);
 }
 
-/**
- * memoryShare(memory: External, offset: number, lengthBytes: number): ArrayBuffer | number
- *
- * An ArrayBuffer on a part of it, which begins at a multiple of UNIT_BYTES; or -errno. Cloning it
- * copies that part alone.
- */
-static napi_value memory_share(napi_env env, napi_callback_info info) {
-  ARGS(3);
-  struct arena *arena = arg_arena(env, argv[0]);
-  if (!arena) return NULL;
+napi_value share_part(napi_env env, struct arena *arena, size_t offset, size_t length) {
   struct share *share = calloc(1, sizeof *share);
   if (!share) abort();
   share->arena = arena;
-  share->offset = (size_t)arg_f64(env, argv[1]);
-  share->length = (size_t)arg_f64(env, argv[2]);
+  share->offset = offset;
+  share->length = length;
   struct share **place = first_at(arena, share->offset);
   share->next = *place;
   *place = share;
@@ -100,6 +91,19 @@ static napi_value memory_share(napi_env env, napi_callback_info info) {
   OK(napi_create_reference(env, buffer, 0, &share->buffer));
   OK(napi_create_reference(env, sentinel, 1, &share->sentinel));
   return buffer;
+}
+
+/**
+ * memoryShare(memory: External, offset: number, lengthBytes: number): ArrayBuffer | number
+ *
+ * An ArrayBuffer on a part of it, which begins at a multiple of UNIT_BYTES; or -errno. Cloning it
+ * copies that part alone.
+ */
+static napi_value memory_share(napi_env env, napi_callback_info info) {
+  ARGS(3);
+  struct arena *arena = arg_arena(env, argv[0]);
+  if (!arena) return NULL;
+  return share_part(env, arena, (size_t)arg_f64(env, argv[1]), (size_t)arg_f64(env, argv[2]));
 }
 
 /**

@@ -19,4 +19,7 @@ struct share {
   bool is_sentinel_freed;
 };
 
+/* An ArrayBuffer on a part of it, which begins at a multiple of UNIT_BYTES; or -errno, as a number; NULL while being terminated. */
+napi_value share_part(napi_env env, struct arena *arena, size_t offset, size_t length);
+
 #endif

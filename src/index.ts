@@ -1,9 +1,13 @@
 export { AssertionError, KernelError, RuntimeError, type RuntimeErrorCode } from './base/index.ts'
 export {
+  adoptBuffer,
   allocateBuffer,
   attachExecutor,
+  type BufferTicket,
   createTaskQueue,
   currentTaskQueue,
+  detachBuffer,
+  discardBuffer,
   type Executor,
   type ExecutorOptions,
   type ExecutorStats,

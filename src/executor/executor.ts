@@ -21,6 +21,7 @@ import {
   type DoorbellPort,
   type IoPort,
   type LivenessPort,
+  type LoansPort,
   Reactor,
   type TimerPort,
 } from '../reactor/index.ts'
@@ -73,6 +74,8 @@ export class Executor implements AsyncDisposable {
   readonly liveness: LivenessPort
   /** @internal How other threads reach it. */
   readonly doorbell: DoorbellPort
+  /** @internal */
+  readonly loans: LoansPort
   /** @internal Descriptors that are closed with the loop at the latest. */
   readonly descriptors: DescriptorTable
   /** @internal Waits for neither the kernel nor a time, which {@link close} looks through. */
@@ -82,10 +85,8 @@ export class Executor implements AsyncDisposable {
   readonly preemption: Preemption
   /** @internal How the turn goes on behind the continuations of its first batch. */
   readonly followUps: FollowUps
-
   /** @internal Called as it leaves the event loop. */
   onLeave: (() => void) | null = null
-
   readonly #reactor: Reactor
   readonly #scheduler = new Scheduler<TaskQueue | HostQueue>()
   readonly #host: HostQueue
@@ -118,6 +119,7 @@ export class Executor implements AsyncDisposable {
     this.timers = reactor.timers
     this.liveness = reactor.liveness
     this.doorbell = reactor.doorbell
+    this.loans = reactor.loans
     this.descriptors = reactor.host
     this.waits = new Waits(checked.name)
     ;({ words: this.#words, doubles: this.#doubles } = reactor.control)

@@ -24,6 +24,7 @@ export {
 } from './deferred.ts'
 export { Executor } from './executor.ts'
 export type { ExecutorOptions } from './executor-options.ts'
+export { adoptBuffer, type BufferTicket, detachBuffer, discardBuffer } from './hand-over-buffer.ts'
 export type { HostOptions } from './host-queue.ts'
 export { metricsText } from './metrics.ts'
 export { needPreempt } from './preempt.ts'

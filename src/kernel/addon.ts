@@ -23,6 +23,9 @@ export interface Addon {
   memoryShare(memory: NativeMemory, offset: number, lengthBytes: number): ArrayBuffer | number
   memoryShareCount(memory: NativeMemory, offset: number): number
   memoryDetach(buffer: ArrayBuffer): void
+  memoryBorrow(name: number): Uint8Array | number
+  memoryReturn(name: number, buffer: ArrayBufferLike): number
+  memoryDropLoan(name: number): number
   memoryLeftBytes(): number
   memoryAddress(view: Words): number
   memoryAdvise(view: Words, advice: number): number
@@ -66,6 +69,14 @@ export interface Addon {
   loopJoinFd(loop: NativeLoop, name: number): number
   loopLeaveFd(loop: NativeLoop, name: number, fd: number): void
   fdDropPassed(name: number): number
+  loopLendMemory(
+    loop: NativeLoop,
+    memory: NativeMemory,
+    offset: number,
+    lengthBytes: number,
+    inbox: number,
+  ): number
+  loopTakeReturned(loop: NativeLoop): number
 }
 
 let loaded: Addon | undefined

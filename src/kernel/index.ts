@@ -25,8 +25,10 @@ export type {
   Kernel,
   KernelMemory,
   KernelName,
+  LoanTable,
   LoopHost,
   MachinePort,
+  MemoryCalls,
   RingEntry,
   RingLayout,
   RingMemory,
@@ -34,6 +36,7 @@ export type {
   SocketCalls,
   SubmitRing,
 } from './kernel.ts'
+export { LOAN_INBOXES } from './kernel.ts'
 export {
   DOUBLE_DEADLINE_NS,
   DOUBLE_ENTERS,

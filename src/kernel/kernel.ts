@@ -112,8 +112,20 @@ export interface DescriptorTable {
   leaveFd(name: number, fd: number): void
 }
 
+/** Memory that an executor lends to others. */
+export interface LoanTable {
+  /**
+   * Offers a part of that memory to others: the name that {@link MemoryCalls.borrowMemory} takes it by, once; or `-errno`. The part is
+   * to be left alone until {@link takeReturned} names it, for which that inbox is rung. It stays mapped while it is borrowed, also
+   * when this loop is left.
+   */
+  lendMemory(memory: KernelMemory, offsetBytes: number, lengthBytes: number, inbox: number): number
+  /** The name of a part that has come back, or was never borrowed and was dropped, each once; or a negative number. */
+  takeReturned(): number
+}
+
 /** An executor's place in the event loop of its thread. */
-export interface LoopHost extends DescriptorTable {
+export interface LoopHost extends DescriptorTable, LoanTable {
   /** Names the executor in the directory, for as long as the loop is not left. */
   readonly id: ExecutorId
   /** What the executor and the loop hook tell each other: in the executor's slot of the directory. */
@@ -174,6 +186,23 @@ export interface FileCalls {
   truncateFd(fd: number, sizeBytes: number, done: (result: number) => void): void
 }
 
+/** What is done with memory that another thread of the process lends. */
+export interface MemoryCalls {
+  /** Takes what {@link LoanTable.lendMemory} has offered by that name, with an ArrayBuffer of its own; -ENOENT if it is no more. */
+  borrowMemory(name: number): Uint8Array | number
+  /**
+   * Gives back what was borrowed; its ArrayBuffer is detached. Returns whom to ring, as {@link LOAN_INBOXES} × an executor's id, and the
+   * inbox; 0 for nobody: the lender has ended, or somebody has detached the ArrayBuffer before, and then has the memory until it is
+   * collected.
+   */
+  returnMemory(name: number, bytes: Uint8Array): number
+  /** Takes back what nobody has borrowed: whom to ring, as above; -ENOENT if it is borrowed, or is no more. */
+  dropLoan(name: number): number
+}
+
+/** ABI: with native/loans.c: more than any inbox's number. */
+export const LOAN_INBOXES = 4096
+
 /** System calls on sockets for which rings have no opcode, or not in all kernels. */
 export interface SocketCalls {
   openSocket(domain: number, type: number, protocol: number): number
@@ -194,7 +223,7 @@ export interface SocketCalls {
  * above runs unmodified on each. Calls return what the system call returns, or `-errno`; none
  * blocks but {@link enter} with a wait count.
  */
-export interface Kernel extends MachinePort, FileCalls, SocketCalls {
+export interface Kernel extends MachinePort, FileCalls, MemoryCalls, SocketCalls {
   readonly name: KernelName
 
   /** io_uring_setup(2) and the mappings. Returns the ring, or `-errno`. */

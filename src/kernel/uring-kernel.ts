@@ -144,6 +144,18 @@ export class UringKernel implements Kernel {
     return this.#addon.fdDropPassed(name)
   }
 
+  borrowMemory(name: number): Uint8Array | number {
+    return this.#addon.memoryBorrow(name)
+  }
+
+  returnMemory(name: number, bytes: Uint8Array): number {
+    return this.#addon.memoryReturn(name, bytes.buffer)
+  }
+
+  dropLoan(name: number): number {
+    return this.#addon.memoryDropLoan(name)
+  }
+
   controlFd(fd: number, command: number, argument: number): number {
     return this.#addon.fdControl(fd, command, argument)
   }
@@ -327,6 +339,16 @@ class UringLoopHost implements LoopHost {
 
   leaveFd(name: number, fd: number): void {
     if (!this.#detached) this.#addon.loopLeaveFd(this.#loop, name, fd)
+  }
+
+  lendMemory(memory: KernelMemory, offset: number, lengthBytes: number, inbox: number): number {
+    assert(!this.#detached, 'a loop that was left lends nothing')
+    assert(memory instanceof UringMemory, 'a loop lends memory of its own kernel')
+    return this.#addon.loopLendMemory(this.#loop, memory.handle, offset, lengthBytes, inbox)
+  }
+
+  takeReturned(): number {
+    return this.#detached ? -ENOENT : this.#addon.loopTakeReturned(this.#loop)
   }
 
   detach(): void {

@@ -1,7 +1,7 @@
 import { assert } from '../base/index.ts'
 import type { KernelMemory } from '../kernel/index.ts'
 import type { BuddyAllocator } from './buddy.ts'
-import { Lease, type LeaseOwner } from './lease.ts'
+import { Lease, type LeaseOwner, type MemoryPlace } from './lease.ts'
 import { markLent } from './lent.ts'
 import type { MemoryChecks } from './memory-checks.ts'
 
@@ -106,6 +106,10 @@ export class Arena implements LeaseOwner {
     return whole.subarray(startBytes, startBytes + lengthBytes)
   }
 
+  placeOf(offset: number): MemoryPlace {
+    return { memory: this.memory, offsetBytes: offset }
+  }
+
   free(offset: number, lease: Lease): void {
     this.#leasedCount--
     this.#checks.noteFreed(lease)
@@ -182,6 +186,10 @@ class Inside implements LeaseOwner {
   viewOf(offset: number, startBytes: number, lengthBytes: number): Uint8Array {
     const { bytes } = this.#arena.memory
     return bytes.subarray(offset + startBytes, offset + startBytes + lengthBytes)
+  }
+
+  placeOf(offset: number): MemoryPlace {
+    return this.#arena.placeOf(offset)
   }
 
   free(offset: number, lease: Lease): void {

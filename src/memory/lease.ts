@@ -1,4 +1,11 @@
 import { assert, RuntimeError, showAs } from '../base/index.ts'
+import type { KernelMemory } from '../kernel/index.ts'
+
+/** Where a piece is in memory that other threads can be shown. */
+export interface MemoryPlace {
+  readonly memory: KernelMemory
+  readonly offsetBytes: number
+}
 
 /**
  * Whose memory leases are on: an arena, a ring of buffers, or nobody in particular.
@@ -12,6 +19,8 @@ export interface LeaseOwner {
   bufferIndexOf(token: number): number
   /** Some of its bytes; asked for once for each length that is looked at. */
   viewOf(token: number, startBytes: number, lengthBytes: number): Uint8Array
+  /** Where the piece begins, for other threads; null where they cannot be shown it. */
+  placeOf(token: number): MemoryPlace | null
   /** Takes the piece back: the holder has released it, and no operation uses it any more. */
   free(token: number, lease: Lease): void
 }
@@ -158,6 +167,34 @@ export class Lease implements Disposable {
     if (this.#pinCount === 0 && this.#isReleased) this.#owner.free(this.#token, this)
   }
 
+  /**
+   * @internal Ends it here for another thread to have the memory, which stays taken until {@link comeBack}: where it is; null, and the
+   * lease goes on, where other threads cannot be shown it.
+   *
+   * @throws {RuntimeError} `ERR_BUFFER_RELEASED`, also where others have taken its memory; `ERR_STILL_HELD` while an operation uses it.
+   */
+  handOver(): MemoryPlace | null {
+    if (this.#isReleased || (this.#lengthBytes > 0 && this.#view?.length === 0))
+      throw alreadyReleased()
+    if (this.#pinCount > 0) {
+      throw new RuntimeError(
+        'ERR_STILL_HELD',
+        'Cannot hand a lease over as no operation must use it: one does',
+      )
+    }
+    const place = this.#owner.placeOf(this.#token)
+    if (place === null) return null
+    this.#isReleased = true
+    this.#view = null
+    return { ...place, offsetBytes: place.offsetBytes + this.#startBytes }
+  }
+
+  /** @internal Nobody else has it any more. */
+  comeBack(): void {
+    assert(this.#isReleased && this.#pinCount === 0, 'what comes back was handed over')
+    this.#owner.free(this.#token, this)
+  }
+
   /** Gives the memory back; again is nothing. */
   release(): void {
     if (this.#isReleased) return
@@ -193,6 +230,10 @@ class HeapMemory implements LeaseOwner {
     // Its holder may have transferred it.
     if (this.#bytes.length < startBytes + lengthBytes) return NO_BYTES
     return this.#bytes.subarray(startBytes, startBytes + lengthBytes)
+  }
+
+  placeOf(): null {
+    return null
   }
 
   free(): void {}

@@ -1,6 +1,6 @@
 import { assert } from '../base/index.ts'
 import type { KernelMemory } from '../kernel/index.ts'
-import type { Lease } from './lease.ts'
+import type { Lease, MemoryPlace } from './lease.ts'
 import { markLent } from './lent.ts'
 
 /**
@@ -28,6 +28,11 @@ export class Segment {
   /** All of it, for percore's own use: its ArrayBuffer is the whole arena's. */
   get bytes(): Uint8Array {
     return this.#lease.bytes
+  }
+
+  /** Where a piece is, for other threads. */
+  placeOf(startBytes: number): MemoryPlace {
+    return { memory: this.#memory, offsetBytes: this.#offsetBytes + startBytes }
   }
 
   /** A piece for users, from a multiple of 512 on, with an ArrayBuffer of its own. */

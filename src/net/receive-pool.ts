@@ -6,6 +6,7 @@ import {
   type LeaseOwner,
   leaseHeap,
   type MemoryChecks,
+  type MemoryPlace,
 } from '../memory/index.ts'
 import { BufferRing, type Ring } from '../ring/index.ts'
 import { Inbox, type InboxPool } from './inbox.ts'
@@ -163,6 +164,10 @@ export class ReceivePool implements InboxPool, LeaseOwner {
 
   viewOf(buffer: number, startBytes: number, lengthBytes: number): Uint8Array {
     return this.bytesOf(buffer, startBytes, startBytes + lengthBytes)
+  }
+
+  placeOf(buffer: number): MemoryPlace {
+    return this.buffers.placeOf(buffer)
   }
 
   free(buffer: number, lease: Lease): void {

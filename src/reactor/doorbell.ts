@@ -51,6 +51,13 @@ export interface DoorbellPort {
    */
   remove(number: number): void
   /**
+   * Gives an inbox its number, for any number of senders; it stays. One that finds the inbox rung already leaves the waking to the one
+   * that rang it: should that be terminated before it does so, the end of its thread is what is heard.
+   *
+   * @throws as {@link add}.
+   */
+  addForMany(inbox: Inbox): number
+  /**
    * Tells another executor that something was left in one of its inboxes, and wakes its thread if that sleeps. One that
    * has ended is not told, nor who has its slot now.
    */
@@ -103,6 +110,7 @@ export class Doorbell implements DoorbellPort {
   /** By their numbers, counted from the first. */
   readonly #listeners: (Inbox | undefined)[] = []
   readonly #free: number[] = []
+  readonly #ofMany: { readonly number: number; readonly inbox: Inbox }[] = []
 
   constructor({ kernel, host, main, timers }: DoorbellParts) {
     const { words } = host.control
@@ -129,6 +137,12 @@ export class Doorbell implements DoorbellPort {
     // bit, and whoever finds it set rings no more.
     Atomics.and(this.#control.inboxes, number >> 5, ~(1 << (number & 31)))
     this.#listeners[this.#indexOf(number)] = inbox
+    return number
+  }
+
+  addForMany(inbox: Inbox): number {
+    const number = this.add(inbox)
+    this.#ofMany.push({ number, inbox })
     return number
   }
 
@@ -160,9 +174,18 @@ export class Doorbell implements DoorbellPort {
   /** Has every inbox that was rung look at what was left. */
   answer(): void {
     takeRung(this.#control, (number) => {
-      if (number === INBOX_PEERS) this.#peers.collect()
+      if (number === INBOX_PEERS) this.#collectEnds()
       else this.#listeners[this.#indexOf(number)]?.collect()
     })
+  }
+
+  #collectEnds(): void {
+    this.#peers.collect()
+    for (const { number, inbox } of this.#ofMany) {
+      // ORDER: before it is looked into. Who set it may have ended before it rang, and others that find it set do not ring.
+      Atomics.and(this.#control.inboxes, number >> 5, ~(1 << (number & 31)))
+      inbox.collect()
+    }
   }
 
   #nextNumber(): number {

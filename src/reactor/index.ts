@@ -12,6 +12,7 @@ export {
 } from './doorbell.ts'
 export type { IoPort } from './io-port.ts'
 export type { LivenessPort } from './liveness.ts'
+export type { LoansPort } from './loans.ts'
 export { Reactor, type ReactorOptions } from './reactor.ts'
 export { type FileTable, RegisteredFiles, type RegisteredFilesStats } from './registered-files.ts'
 export { RetryTimer } from './retry-timer.ts'

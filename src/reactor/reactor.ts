@@ -17,6 +17,7 @@ import { encodeCancel, encodePoll, Operation, type OperationName, Ring } from '.
 import { Doorbell } from './doorbell.ts'
 import type { IoPort } from './io-port.ts'
 import { Liveness } from './liveness.ts'
+import { Loans } from './loans.ts'
 import { RegisteredFiles } from './registered-files.ts'
 import { RegisteredMemory } from './registered-memory.ts'
 import { RetryTimer } from './retry-timer.ts'
@@ -54,6 +55,8 @@ export class Reactor implements IoPort {
   readonly main: Ring
   /** By which other threads tell that they have left something. */
   readonly doorbell: Doorbell
+  /** Memory that it lends to other threads, or has borrowed. */
+  readonly loans: Loans
   #latency: Ring | null = null
   readonly #ringEntryCount: number
   readonly #hostPoll: ReadinessPoll
@@ -79,6 +82,7 @@ export class Reactor implements IoPort {
       throw error
     }
     this.doorbell = new Doorbell({ kernel, host: this.host, main: this.main, timers: this.timers })
+    this.loans = new Loans({ kernel, host: this.host, doorbell: this.doorbell })
     this.registered = new RegisteredMemory(kernel, this.memory)
     this.files = new RegisteredFiles(kernel, this.host, this.main)
     this.#hostPoll = new ReadinessPoll(this.host.hostFd, this.control, true)
@@ -213,6 +217,7 @@ export class Reactor implements IoPort {
   close(): void {
     this.main.close()
     this.#latency?.close()
+    this.loans.leave()
     this.host.detach()
   }
 

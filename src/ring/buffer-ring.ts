@@ -6,7 +6,7 @@ import {
   type Kernel,
   kernelError,
 } from '../kernel/index.ts'
-import type { IoMemory, Lease, Segment } from '../memory/index.ts'
+import type { IoMemory, Lease, MemoryPlace, Segment } from '../memory/index.ts'
 import type { Ring } from './ring.ts'
 
 export interface BufferRingOptions {
@@ -194,6 +194,12 @@ export class BufferRing {
       Math.max(1, SEGMENT_BYTES_MAX / this.bufferBytes),
     )
     return count > 0 && this.#tryAdd(count, false) === null
+  }
+
+  /** Where a buffer is, for other threads. */
+  placeOf(buffer: number): MemoryPlace {
+    const segment = this.#segmentOf(buffer)
+    return segment.placeOf(this.#addresses[buffer]! - segment.address)
   }
 
   /** Takes the buffers from the kernel, which must have no operation left that may use them. */

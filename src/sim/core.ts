@@ -23,6 +23,7 @@ import { type Description, DescriptorTable } from './descriptors.ts'
 import { SimDirectory } from './directory.ts'
 import { type CheckedFaults, ERRNO_OF, type SimErrorName } from './faults.ts'
 import { FileSystem } from './file-system.ts'
+import { SimLoans } from './loans.ts'
 import { SimMachine } from './machine.ts'
 import { Network } from './network.ts'
 import type { CheckedSimOptions } from './options.ts'
@@ -79,6 +80,7 @@ export class SimCore {
   /** The executors of the one process that there is. */
   readonly directory: SimDirectory = new SimDirectory()
   readonly transit: Transit
+  readonly loans: SimLoans = new SimLoans()
   readonly files: FileSystem
   readonly network: Network
   readonly rings: Set<RequestRing> = new Set()

@@ -279,6 +279,18 @@ export class SimKernel implements Kernel {
     return this.#core.transit.drop(name)
   }
 
+  borrowMemory(name: number): Uint8Array | number {
+    return this.#core.loans.borrow(name)
+  }
+
+  returnMemory(name: number): number {
+    return this.#core.loans.giveBack(name)
+  }
+
+  dropLoan(name: number): number {
+    return this.#core.loans.drop(name)
+  }
+
   controlFd(fd: number, command: number, argument: number): number {
     const description = this.#core.descriptors.get(fd)
     if (description === null) return -EBADF

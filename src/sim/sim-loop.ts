@@ -16,6 +16,7 @@ import {
   IORING_SQ_CQ_OVERFLOW,
   IORING_SQ_TASKRUN,
   type Kernel,
+  type KernelMemory,
   LEAVE_CONTESTED,
   type LoopHost,
   OwnSlot,
@@ -189,6 +190,14 @@ export class SimLoop implements LoopHost, SimThread {
     this.#core.transit.leave(name, fd, this)
   }
 
+  lendMemory(memory: KernelMemory, offset: number, lengthBytes: number, inbox: number): number {
+    return this.#core.loans.lend(this, { memory, offset, lengthBytes, inbox })
+  }
+
+  takeReturned(): number {
+    return this.#core.loans.takeReturned(this)
+  }
+
   detach(): void {
     if (this.#isClosed) return
     this.#isClosed = true
@@ -198,6 +207,7 @@ export class SimLoop implements LoopHost, SimThread {
     this.#core.threads.remove(this)
     for (const ring of this.#rings) quiesce(this.#kernel, ring, this.#trackedFds)
     this.#core.transit.end(this)
+    this.#core.loans.end(this)
     for (const fd of this.#trackedFds) {
       assert(this.#kernel.closeFd(fd) === 0, 'a descriptor that is tracked is open')
     }

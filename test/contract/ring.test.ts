@@ -48,6 +48,8 @@ function nowhere(kernel: Kernel): LoopHost {
     shareFd: () => -1,
     joinFd: () => -1,
     leaveFd() {},
+    lendMemory: () => -1,
+    takeReturned: () => -1,
     detach() {},
   }
 }

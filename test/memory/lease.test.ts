@@ -21,6 +21,10 @@ class TestOwner implements LeaseOwner {
     return this.memory.subarray(token + startBytes, token + startBytes + lengthBytes)
   }
 
+  placeOf(): null {
+    return null
+  }
+
   free(token: number, lease: Lease): void {
     assert.ok(lease.isReleased)
     this.freed.push(token)
