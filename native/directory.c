@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
 
 #include "directory.h"
 #include "napi.h"
@@ -20,12 +22,22 @@ static const double MESSAGE_NS = 10e6;
 
 static char *directory;
 
+/* Of the directory's own slot: the generation that all others begin with. */
+enum { HEADER_FIRST_GENERATION = 1 };
+
 static char *map_directory(void) {
   size_t length = (size_t)SLOT_COUNT * SLOT_BYTES;
   char *mapping = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) return NULL;
   /* A slot that is touched would take 2 MiB otherwise. */
   madvise(mapping, length, MADV_NOHUGEPAGE);
+  /*
+   * Anywhere, so that the ids of another copy of this library in the process, which has a directory of its own, are nobody's here,
+   * and count as ended.
+   */
+  uint32_t first = 0;
+  if (getrandom(&first, sizeof first, GRND_NONBLOCK) < 0) first = (uint32_t)getpid();
+  ((int32_t *)mapping)[HEADER_FIRST_GENERATION] = (int32_t)(first % (GENERATION_MAX / 2));
   char *none = NULL;
   /* ORDER: release what the kernel has done to the mapping; paired with the loads of other threads. */
   if (__atomic_compare_exchange_n(&directory, &none, mapping, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
@@ -63,6 +75,7 @@ int32_t directory_claim(void) {
       continue;
     /* An id never names two executors: a slot that has had all of its ids is left as it is. */
     if (words[WORD_GENERATION] == GENERATION_MAX) continue;
+    if (words[WORD_GENERATION] == 0) words[WORD_GENERATION] = header[HEADER_FIRST_GENERATION];
     int32_t generation = ++words[WORD_GENERATION];
     clear(words);
     int32_t used = load(&header[HEADER_USED_COUNT]);

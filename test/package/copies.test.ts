@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { currentOrNull } from '../../src/executor/index.ts'
+import { currentOrNull, type Executor } from '../../src/executor/index.ts'
 import * as percore from '../../src/index.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
@@ -72,6 +72,19 @@ test('what another copy of the package has made is refused as such', async () =>
   )
 
   await currentOrNull()?.close()
+})
+
+test('an executor of another copy of the package counts as ended, and is not taken for one of ours', async () => {
+  const theirs = other.attachExecutor()
+  const theirId = (theirs as Executor).doorbell.address
+  await theirs.close()
+  const ours = percore.executor()
+
+  assert.equal(ours.doorbell.isEnded(ours.doorbell.address), false)
+  assert.equal(ours.doorbell.isEnded(theirId), true)
+  // The lowest free slot in both: only that they begin elsewhere tells them apart.
+  assert.notEqual(theirId, ours.doorbell.address)
+  await ours.close()
 })
 
 test('simulate() runs though another copy of the package has the thread', async () => {
