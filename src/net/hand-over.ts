@@ -1,5 +1,11 @@
-import { RuntimeError, validateBoolean, validateOptions } from '../base/index.ts'
-import { checkCancellation, executor, refuse } from '../executor/index.ts'
+import {
+  NS_PER_MS,
+  RuntimeError,
+  validateBoolean,
+  validateDurationMs,
+  validateOptions,
+} from '../base/index.ts'
+import { checkCancellation, type Executor, executor, refuse } from '../executor/index.ts'
 import { currentKernel, ENOENT, kernelError } from '../kernel/index.ts'
 import { RetryTimer } from '../reactor/index.ts'
 import { netRingFor } from './net-ring.ts'
@@ -19,8 +25,9 @@ export async function detachSocket(
 ): Promise<TcpStreamTicket> {
   const action = 'detach a stream'
   validateOptions(action, options, DETACH_NAMES)
-  const { outlivesThread = false, signal, timeoutMs } = options
+  const { outlivesThread = false, adoptWithinMs, signal, timeoutMs } = options
   validateBoolean(action, 'outlivesThread', outlivesThread)
+  if (adoptWithinMs !== undefined) validateDurationMs(action, 'adoptWithinMs', adoptWithinMs)
   if (socket.isClosing) throw socket.closedError(action)
   const current = socket.net.executor
   if (current.isClosing) return refuse(current.waits.closedError(action))
@@ -41,7 +48,9 @@ export async function detachSocket(
     await endReceive(socket, action)
     if (socket.isClosing) throw handleClosed(action)
     if (current.isClosed) throw current.waits.closedError(action)
-    return pass(socket, outlivesThread, refusal)
+    const ticket = pass(socket, outlivesThread, refusal)
+    if (adoptWithinMs !== undefined) limitTicket(current, ticket.name, adoptWithinMs)
+    return ticket
   } catch (error) {
     receiver.resume()
     sender.takeBack(refusal)
@@ -91,6 +100,12 @@ function pass(socket: Socket, outlivesThread: boolean, refusal: RuntimeError): T
   }
   socket.letGo()
   return ticket
+}
+
+/** Closes the connection if nobody has adopted it by then; that nobody waits for. */
+function limitTicket({ kernel, timers }: Executor, name: number, delayMs: number): void {
+  const limit = new RetryTimer(() => kernel.dropPassedFd(name), { keepsAlive: false })
+  timers.arm(limit, timers.nowNs() + delayMs * NS_PER_MS)
 }
 
 /** Takes over the descriptor of a ticket, and what had come. */

@@ -18,6 +18,11 @@ export interface DetachOptions extends WaitOptions {
    * then. Nobody but who has the ticket can close it otherwise, before the process ends.
    */
   readonly outlivesThread?: boolean
+  /**
+   * After how many milliseconds the connection is closed if nobody has adopted it; it waits for as long as this thread runs if not
+   * given. The limit is this thread's to keep: it ends with it.
+   */
+  readonly adoptWithinMs?: number
 }
 
 /**
@@ -47,6 +52,7 @@ export interface TcpStreamTicket {
 /** The names of {@link DetachOptions}. */
 export const DETACH_NAMES: OptionNames = optionNames<DetachOptions>({
   outlivesThread: true,
+  adoptWithinMs: true,
   signal: true,
   timeoutMs: true,
 })

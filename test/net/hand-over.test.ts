@@ -343,3 +343,21 @@ test('detach() of an executor that closes is refused, and the connection closed 
     assert.deepEqual(kernel.leftovers().descriptors, [])
   })
 })
+
+testOnBoth(
+  'a connection that nobody adopts in time is closed; one that was adopted is not',
+  async () => {
+    await using pair = await Pair.open()
+    await using other = await Pair.open()
+    const ticket = await pair.server.detach({ adoptWithinMs: 0 })
+    await using adopted = TcpStream.adopt(post(await other.server.detach({ adoptWithinMs: 1000 })))
+
+    assert.equal(await pair.client.read(), null)
+
+    assert.throws(() => TcpStream.adopt(post(ticket)), { code: 'ERR_TICKET_SPENT' })
+    assert.equal(TcpStream.discard(ticket), false)
+    await other.client.write(pattern(0, 10))
+    await readPattern(adopted, 10)
+    await assert.rejects(adopted.detach({ adoptWithinMs: -1 }), RangeError)
+  },
+)
