@@ -6,27 +6,27 @@
  * the process by a control group. Both need root, and change the machine: they are for virtual ones, see scripts/machines.mjs.
  */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { capture, Refusal, runAsProgram } from './project.mjs'
+import { capture, runAsProgram } from './project.mjs'
+import {
+  listHas,
+  nodesOfNewMemory,
+  prepare,
+  processorNow,
+  runChecks,
+  runSituations,
+  showList,
+} from './situation.mjs'
 
 const CPUS = '/sys/devices/system/cpu'
-const CGROUP = '/sys/fs/cgroup'
 const MPOL_DEFAULT = 0
 const MPOL_PREFERRED = 1
 const PAGE_BYTES = 4096
-const PAGE_COUNT = 64
 
 async function main([argument = '[{ "name": "as it is" }]', isOne]) {
   if (isOne === 'one') return await checkSituation(JSON.parse(argument))
-  const program = fileURLToPath(import.meta.url)
-  let exitCode = 0
-  for (const situation of JSON.parse(argument)) {
-    const args = [program, JSON.stringify(situation), 'one']
-    exitCode = spawnSync(process.execPath, args, { stdio: 'inherit' }).status || exitCode
-  }
-  return exitCode
+  return runSituations(fileURLToPath(import.meta.url), argument)
 }
 
 async function checkSituation(situation) {
@@ -54,31 +54,8 @@ async function checkSituation(situation) {
     ['memory of a bound thread is on the node that is named as its own', checkLocal],
     ['max-spread and max-pack are as expected', checkPlacements],
   ]
-  let failures = 0
-  for (const [name, check] of checks) {
-    try {
-      const reason = check({ topology, kernel, situation, order })
-      console.log(reason === undefined ? `✔ ${name}` : `﹣ ${name}: ${reason}`)
-    } catch (error) {
-      failures++
-      console.log(`✖ ${name}\n${error.message}`)
-    }
-  }
-  return failures === 0 ? 0 : 1
-}
-
-function prepare({ offline = [], cpuset, memory }) {
-  for (const cpu of offline) writeFileSync(`${CPUS}/cpu${cpu}/online`, '0')
-  if (cpuset === undefined && memory === undefined) return
-  if (!existsSync(`${CGROUP}/cgroup.controllers`)) {
-    throw new Refusal(`Cannot restrict the process as ${CGROUP} must be of version 2`)
-  }
-  writeFileSync(`${CGROUP}/cgroup.subtree_control`, '+cpuset')
-  const group = `${CGROUP}/percore-${process.pid}`
-  mkdirSync(group)
-  if (cpuset !== undefined) writeFileSync(`${group}/cpuset.cpus`, cpuset)
-  if (memory !== undefined) writeFileSync(`${group}/cpuset.mems`, memory)
-  writeFileSync(`${group}/cgroup.procs`, `${process.pid}`)
+  const failureCount = await runChecks(checks, { topology, kernel, situation, order })
+  return failureCount === 0 ? 0 : 1
 }
 
 /** Numbers of groups differ between programs: who is together does not. */
@@ -177,22 +154,6 @@ function checkPlacements({ situation, order }) {
   assert.equal(order('maxPack'), situation.pack)
 }
 
-/** The nodes of memory that is touched now. */
-function nodesOfNewMemory(kernel) {
-  const { bytes, address } = kernel.allocate(PAGE_COUNT * PAGE_BYTES)
-  bytes.fill(1)
-  const nodes = new Int32Array(PAGE_COUNT)
-  const addresses = Float64Array.from(nodes, (_, page) => address + page * PAGE_BYTES)
-  const result = kernel.nodesOfPages(addresses, nodes)
-  return result < 0 ? [result] : [...new Set(nodes)]
-}
-
-/** ABI: proc_pid_stat(5): the 39th word, counted behind the name, which may have blanks. */
-function processorNow() {
-  const text = readFileSync('/proc/thread-self/stat', 'utf8')
-  return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[36])
-}
-
 function partsOf(topology, level) {
   return topology.online.groupBy(level).map(String)
 }
@@ -205,23 +166,6 @@ function partsBy(rows, keyOf) {
     groups.set(key, [...(groups.get(key) ?? []), Number(row[0])])
   }
   return [...groups.values()].map(showList)
-}
-
-function showList(numbers) {
-  const ranges = []
-  for (const number of numbers) {
-    const last = ranges.at(-1)
-    if (last !== undefined && last[1] === number - 1) last[1] = number
-    else ranges.push([number, number])
-  }
-  return ranges.map(([first, last]) => (first === last ? first : `${first}-${last}`)).join(',')
-}
-
-function listHas(list, number) {
-  return list.split(',').some((range) => {
-    const [first, last = first] = range.split('-').map(Number)
-    return first <= number && number <= last
-  })
 }
 
 function maskOf(numbers) {

@@ -7,58 +7,32 @@
  * the current folder of a guest which sees this host's files, Node among them, at the same paths, passes its output on, and exits with its code.
  */
 import { build, isBuildNeeded } from './build.mjs'
+import { MACHINES } from './machine-table.mjs'
 import { Refusal, run, runAsProgram } from './project.mjs'
 
-const USAGE =
-  'Usage: node scripts/machines.mjs [--runner <program> [--only <word>] [option of the runner ...]]'
-
-const MACHINES = [
-  {
-    name: 'two sockets of two cores of two threads, a node each',
-    options: ['--cpus', '8,sockets=2,cores=2,threads=2', '--numa', '0-3:1024;4-7:1024'],
-    situations: [
-      { name: 'as it is', spread: '0 4 2 6 1 5 3 7', pack: '0 1 2 3 4 5 6 7' },
-      { name: 'restricted', cpuset: '1-5', memory: '1', spread: '1 4 2 5 3', pack: '2 3 1 4 5' },
-      { name: 'two offline', offline: [3, 4], spread: '0 5 2 6 1 7', pack: '0 1 2 6 7 5' },
-    ],
-  },
-  {
-    name: 'two sockets of two nodes',
-    options: [
-      '--cpus',
-      '8,sockets=2,cores=4,threads=1',
-      '--numa',
-      '0-1:512;2-3:512;4-5:512;6-7:512',
-      '--dist',
-      '0,1,12;2,3,12;0,2,32;0,3,32;1,2,32;1,3,32',
-    ],
-    situations: [{ name: 'as it is', spread: '0 4 2 6 1 5 3 7', pack: '0 1 2 3 4 5 6 7' }],
-  },
-  {
-    name: 'a node without memory, and one without processors',
-    options: [
-      '--cpus',
-      '6,sockets=3,cores=2,threads=1',
-      '--numa',
-      '0-1:1024;2-3:0;4-5:1024;:512',
-      '--dist',
-      '0,1,30;0,2,20;1,2,14;0,3,40;1,3,40;2,3,40',
-    ],
-    situations: [{ name: 'as it is', spread: '0 2 4 1 3 5', pack: '0 1 4 5 2 3' }],
-  },
-]
+/** How the programs that check machines are called. */
+const USAGE = '[--runner <program> [--only <word>] [option of the runner ...]]'
 
 function main(args) {
-  const { runner, only, options } = readPlan(args)
+  const plan = readPlan(args)
+  return checkMachines(plan, 'scripts/machine-check.mjs', (command) => command)
+}
+
+/**
+ * Has `script` check the machines of a plan; its last argument are the situations of a machine.
+ *
+ * @param wrap - What to run in a guest for a command, arguments being added at its end.
+ */
+export function checkMachines({ runner, only, options }, script, wrap) {
   if (isBuildNeeded()) {
     const exitCode = build()
     if (exitCode !== 0) return exitCode
   }
-  const command = [process.execPath, 'scripts/machine-check.mjs']
+  const command = [process.execPath, script]
   if (runner === undefined) return run(command[0], command.slice(1))
   const results = MACHINES.filter(({ name }) => name.includes(only)).map((machine) => {
     console.log(`\n── ${machine.name} ${'─'.repeat(40)}`)
-    const words = [...machine.options, ...options, '--', ...command]
+    const words = [...machine.options, ...options, '--', ...wrap(command)]
     return { ...machine, exitCode: run(runner, [...words, JSON.stringify(machine.situations)]) }
   })
   for (const { name, exitCode } of results) console.log(`── ${name}: exit code ${exitCode}`)
@@ -67,6 +41,7 @@ function main(args) {
 
 /** What is not ours is the runner's. */
 export function readPlan(args) {
+  const usage = `Usage: node ${process.argv[1]} ${USAGE}`
   const plan = { runner: undefined, only: '', options: [] }
   for (let index = 0; index < args.length; index++) {
     const word = args[index]
@@ -74,12 +49,12 @@ export function readPlan(args) {
     else {
       const value = args[++index]
       if (value === undefined || value.startsWith('-')) {
-        throw new Refusal(`${word} needs a value\n${USAGE}`)
+        throw new Refusal(`${word} needs a value\n${usage}`)
       }
       plan[word.slice(2)] = value
     }
   }
-  if (plan.runner === undefined && args.length > 0) throw new Refusal(USAGE)
+  if (plan.runner === undefined && args.length > 0) throw new Refusal(usage)
   return plan
 }
 
