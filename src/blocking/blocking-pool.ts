@@ -194,6 +194,14 @@ export class BlockingPool implements AsyncDisposable {
     }
   }
 
+  /**
+   * What the kernel refused as a thread was bound last, which many containers do: it runs all the same, wherever the calling thread
+   * may.
+   */
+  get refusals(): readonly Error[] {
+    return this.#threads.refusals
+  }
+
   /** Counts of its threads and calls. */
   stats(): BlockingPoolStats {
     return {

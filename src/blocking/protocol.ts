@@ -68,6 +68,8 @@ export interface BlockingThread {
 export interface BlockingThreads {
   /** How many there may be. */
   readonly countMax: number
+  /** What was refused as a thread was made last, which runs all the same. */
+  readonly refusals: readonly Error[]
   /** @throws {Error} a `DataCloneError` for what cannot be cloned. */
   pack(values: readonly unknown[], transfer: readonly Transferable[]): PackedArguments
   /** @throws whatever refused it; then there is no thread. */

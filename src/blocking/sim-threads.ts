@@ -21,6 +21,7 @@ const RUN_NS_MAX: number = 2 * NS_PER_MS
  */
 export class SimulatedThreads implements BlockingThreads {
   readonly countMax: number
+  readonly refusals: readonly Error[] = []
   readonly #executor: Executor
 
   constructor(executor: Executor, countMax: number) {

@@ -1,7 +1,7 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
-import { assert, maskOfNumbers, recordError } from '../base/index.ts'
-import { type Kernel, kernelError } from '../kernel/index.ts'
-import type { CpuSet } from '../topology/index.ts'
+import { assert, numbersOfMask, recordError } from '../base/index.ts'
+import type { Kernel } from '../kernel/index.ts'
+import { type CpuSet, createBound, readAffinityOf } from '../topology/index.ts'
 import type {
   BlockingRequest,
   BlockingThread,
@@ -11,8 +11,6 @@ import type {
   ToBlockingThread,
   Transferable,
 } from './protocol.ts'
-
-const MASK_BYTES = 8192
 
 /** How the threads of a pool are made. */
 export interface WorkerThreadsOptions {
@@ -28,6 +26,7 @@ export interface WorkerThreadsOptions {
 export class WorkerThreads implements BlockingThreads {
   readonly countMax: number
   readonly #options: WorkerThreadsOptions
+  #refusals: readonly Error[] = []
 
   constructor(options: WorkerThreadsOptions) {
     const { cpus } = options
@@ -41,7 +40,9 @@ export class WorkerThreads implements BlockingThreads {
 
   start(index: number, events: BlockingThreadEvents): BlockingThread {
     const { name, heapMiB } = this.#options
-    return this.#withAffinity(this.#maskOf(index), () => {
+    const { kernel } = this.#options
+    const cpus = this.#cpusOf(index)
+    const create = (): BlockingThread => {
       // `.js`, since what runs in it is compiled.
       const worker = new Worker(new URL('./worker-main.js', import.meta.url), {
         name: `${name}-${index}`,
@@ -49,35 +50,30 @@ export class WorkerThreads implements BlockingThreads {
         resourceLimits: heapMiB === undefined ? {} : { maxOldGenerationSizeMb: heapMiB },
       })
       return new WorkerThread(worker, events)
-    })
+    }
+    // Where the kernel does not say what a thread may run on it is left where it is.
+    if (cpus.length === 0) return create()
+    const { result, refusals } = createBound(kernel, { cpus, memoryNodes: [] }, create)
+    this.#refusals = refusals
+    return result
   }
 
-  #maskOf(index: number): Uint8Array {
+  /** What the kernel refused as a thread was bound last: it runs all the same. */
+  get refusals(): readonly Error[] {
+    return this.#refusals
+  }
+
+  #cpusOf(index: number): readonly number[] {
     const { kernel, cpus } = this.#options
     // A thread that is bound makes threads that are: these are free to run where the process may.
-    if (typeof cpus === 'number') return readAffinity(kernel, kernel.processId)
+    if (typeof cpus === 'number') {
+      const mask = readAffinityOf(kernel, kernel.processId)
+      return mask === null ? [] : numbersOfMask(mask)
+    }
     const set = cpus[index]
     assert(set !== undefined, 'a pool has no more threads than places for them')
-    return maskOfNumbers(set.ids)
+    return set.ids
   }
-
-  /** Runs `start` with the affinity of a thread to come, which inherits it, and puts that of the caller back. */
-  #withAffinity<T>(mask: Uint8Array, start: () => T): T {
-    const { kernel } = this.#options
-    const own = readAffinity(kernel, 0)
-    if (isSameMask(own, mask)) return start()
-    check(kernel.setAffinity(0, mask), 'sched_setaffinity')
-    try {
-      return start()
-    } finally {
-      check(kernel.setAffinity(0, own), 'sched_setaffinity')
-    }
-  }
-}
-
-function readAffinity(kernel: Kernel, threadId: number): Uint8Array {
-  const mask = new Uint8Array(MASK_BYTES)
-  return mask.subarray(0, check(kernel.getAffinity(threadId, mask), 'sched_getaffinity'))
 }
 
 /** The arguments are copied, or moved, as they are packed: they wait in a port of their own. */
@@ -156,15 +152,4 @@ class WorkerThread implements BlockingThread {
 function flagsOfThreads(): { execArgv?: string[] } {
   const isText = process.execArgv.some((flag) => flag.startsWith('--input-type'))
   return isText ? { execArgv: [] } : {}
-}
-
-function check(result: number, syscall: string): number {
-  if (result < 0) throw kernelError(result, { syscall })
-  return result
-}
-
-function isSameMask(a: Uint8Array, b: Uint8Array): boolean {
-  const lengthBytes = Math.max(a.length, b.length)
-  for (let i = 0; i < lengthBytes; i++) if ((a[i] ?? 0) !== (b[i] ?? 0)) return false
-  return true
 }

@@ -1,6 +1,5 @@
-import { assert, RuntimeError } from '../base/index.ts'
+import { assert, RuntimeError, reviveError } from '../base/index.ts'
 import { abortHub, createDeferred, type Deferred } from '../executor/index.ts'
-import { reviveError } from './error-record.ts'
 import type { WorkPriority } from './shard-options.ts'
 import type { FromShard, ToShard } from './shard-thread.ts'
 import { type CheckedWork, PRIORITIES, type WorkOptions } from './work.ts'

@@ -8,9 +8,10 @@ import {
 } from '../base/index.ts'
 import { refuse } from '../executor/index.ts'
 import { currentKernel, type Kernel } from '../kernel/index.ts'
-import { type CpuSet, PoolPlacement, Topology } from '../topology/index.ts'
+import { type Bound, type CpuSet, createBound, PoolPlacement, Topology } from '../topology/index.ts'
 import { makeHelpers, moveHelpers } from './helper-threads.ts'
 import { loadingModule } from './loading.ts'
+import type { PoolTimer } from './long-timer.ts'
 import {
   type CheckedPoolOptions,
   checkPoolOptions,
@@ -27,8 +28,7 @@ import {
 } from './shard-exit.ts'
 import { ShardHandle } from './shard-handle.ts'
 import { ShardSlot, type SlotPort } from './shard-slot.ts'
-import type { ShardThread, ThreadEvents, ThreadStarter } from './shard-thread.ts'
-import { type Bound, createBound } from './thread-binding.ts'
+import type { ShardProgram, ShardThread, ThreadEvents, ThreadStarter } from './shard-thread.ts'
 import { currentThreadStarter } from './thread-starter.ts'
 
 /** How a pool is stopped. */
@@ -78,11 +78,11 @@ export class ExecutorPool<Result = unknown> {
   readonly #options: CheckedPoolOptions<Result>
   readonly #kernel: Kernel
   readonly #starter: ThreadStarter
-  readonly #asksForNodes: boolean
+  readonly #hasNodes: boolean
   #helperCount = 0
   #isObserved = false
   #stopping: Promise<readonly ShardExit<Result>[]> | null = null
-  #deadlines: (() => void)[] = []
+  readonly #deadlines: PoolTimer[] = []
 
   /** @internal Use {@link start}. */
   constructor(options: CheckedPoolOptions<Result>) {
@@ -91,11 +91,11 @@ export class ExecutorPool<Result = unknown> {
     this.#kernel = currentKernel()
     this.#starter = currentThreadStarter()
     const topology = Topology.read(this.#kernel)
-    this.#asksForNodes = topology.nodes.length > 1
+    this.#hasNodes = topology.nodes.length > 1
     const sets = placeShards(options, topology)
     const port = this.#createPort()
     this.#slots = sets.map((cpus, id) => {
-      const memoryNodes = this.#asksForNodes ? topology.memoryNodesOf(cpus) : []
+      const memoryNodes = this.#hasNodes ? topology.memoryNodesOf(cpus) : []
       const name = options.ofShard?.(id).name ?? `${options.name}-${id}`
       return new ShardSlot(port, { id, name, cpus, memoryNodes })
     })
@@ -165,7 +165,7 @@ export class ExecutorPool<Result = unknown> {
    */
   stop(options: StopOptions = {}): Promise<readonly ShardExit<Result>[]> {
     try {
-      return this.#stop(checkStop(options))
+      return this.#stop(checkStop('stop a pool', options))
     } catch (error) {
       return refuse(error)
     }
@@ -174,15 +174,15 @@ export class ExecutorPool<Result = unknown> {
   #stop(deadlineMs: number): Promise<readonly ShardExit<Result>[]> {
     const isFirst = this.#stopping === null
     this.#stopping ??= this.join().finally(() => {
-      for (const cancel of this.#deadlines) cancel()
+      for (const deadline of this.#deadlines) deadline.cancel()
     })
     if (isFirst) for (const slot of this.#slots) slot.stop(deadlineMs / 2)
     // A deadline for nobody would keep the program alive until then.
     if (this.#slots.every(({ state }) => state === 'ended')) return this.#stopping
-    const cancel = this.#starter.setTimer(deadlineMs, () => {
+    const timer = this.#starter.setTimer(deadlineMs, () => {
       for (const slot of this.#slots) slot.terminate()
     })
-    this.#deadlines.push(cancel)
+    this.#deadlines.push(timer)
     return this.#stopping
   }
 
@@ -250,15 +250,18 @@ export class ExecutorPool<Result = unknown> {
         for (const other of this.#slots) {
           if (other !== slot) other.post({ kind: 'peer', peer: slot.peer })
         }
+        slot.ports.startAgain()
       },
     }
   }
 
   #startThread(slot: ShardSlot, events: ThreadEvents): Bound<ShardThread> {
     const { module, entry, argument, heap, env, execArgv, ofShard } = this.#options
-    const executor = ofShard?.(slot.id).executor ?? this.#options.executor
+    const own = ofShard?.(slot.id)
+    const executor = own?.executor ?? this.#options.executor
+    const asksForNodes = own?.hasIoMemory === false ? 'heap' : 'all'
     const { id, name, generation, cpus, memoryNodes } = slot
-    const program = {
+    const program: ShardProgram = {
       id,
       count: this.#slots.length,
       generation,
@@ -269,7 +272,7 @@ export class ExecutorPool<Result = unknown> {
       cpus: [...cpus],
       node: cpus.node,
       executor,
-      asksForNodes: this.#asksForNodes,
+      asksForNodes: this.#hasNodes ? asksForNodes : 'no',
     }
     return createBound(this.#kernel, { cpus: cpus.ids, memoryNodes }, () =>
       this.#starter.start({ program, heap, env, execArgv }, events),
@@ -312,8 +315,7 @@ function placeShards(
 }
 
 /** The deadline of a stop. @throws {TypeError | RangeError} for options of the wrong kind. */
-function checkStop(options: StopOptions): number {
-  const action = 'stop a pool'
+export function checkStop(action: string, options: StopOptions): number {
   validateOptions(action, options, STOP_NAMES)
   const { deadlineMs = DEADLINE_MS } = options
   validateDurationMs(action, 'deadlineMs', deadlineMs)

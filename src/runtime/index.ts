@@ -10,14 +10,17 @@ export {
   splitSiblings,
 } from './driver-layout.ts'
 export { type DriverLoad, type DriverPolicy, leastBusy } from './driver-policy.ts'
-/** @internal How a simulation starts threads of its own, and runs a shard on them. */
-export { recordError, reviveError } from './error-record.ts'
 export { ExecutorPool, type StopOptions } from './executor-pool.ts'
-export type { ExecutorPoolOptions, ShardEnded } from './pool-options.ts'
+/** @internal */
+export type { PoolTimer } from './long-timer.ts'
+export type { ExecutorPoolOptions, PoolThreadOptions, ShardEnded } from './pool-options.ts'
+export type { ConnectionFailure, PortOptions } from './port-options.ts'
 export type { RestartOptions } from './restart-policy.ts'
 /** @internal */
 export { runShard } from './run-shard.ts'
 export { Runtime, type RuntimeOptions } from './runtime.ts'
+export { RuntimeListener } from './runtime-listener.ts'
+export { type ConnectionMain, ServedPort } from './served-port.ts'
 export { Shard, type ShardMain } from './shard.ts'
 export type { ShardExit } from './shard-exit.ts'
 export { ShardHandle } from './shard-handle.ts'

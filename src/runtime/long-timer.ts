@@ -1,16 +1,21 @@
 /** A timer of Node waits so long at most, in milliseconds; anything longer it makes 1. */
 const STEP_MS_MAX = 2 ** 31 - 1
 
-/**
- * Calls back after a time, also one that is longer than a timer of Node can wait; what is returned calls it off.
- *
- * @param keepsAlive - Whether the thread lives until then.
- */
+/** A callback to come. */
+export interface PoolTimer {
+  /** Calls it off; again, or once it was called, is nothing. */
+  cancel(): void
+  /** Whether the thread lives until then. */
+  setReferenced(isReferenced: boolean): void
+}
+
+/** Calls back after a time, also one that is longer than a timer of Node can wait. */
 export function setLongTimer(
   delayMs: number,
   callback: () => void,
   keepsAlive: boolean,
-): () => void {
+): PoolTimer {
+  let isReferenced = keepsAlive
   let timer: NodeJS.Timeout
   const wait = (leftMs: number): void => {
     const stepMs = Math.min(leftMs, STEP_MS_MAX)
@@ -18,8 +23,15 @@ export function setLongTimer(
       if (leftMs > stepMs) wait(leftMs - stepMs)
       else callback()
     }, stepMs)
-    if (!keepsAlive) timer.unref()
+    if (!isReferenced) timer.unref()
   }
   wait(delayMs)
-  return () => clearTimeout(timer)
+  return {
+    cancel: () => clearTimeout(timer),
+    setReferenced: (mustKeep) => {
+      isReferenced = mustKeep
+      if (mustKeep) timer.ref()
+      else timer.unref()
+    },
+  }
 }

@@ -22,21 +22,8 @@ export interface ShardEnded<Result = unknown> {
   readonly restartMs: number | null
 }
 
-/** How a pool is started. */
-export interface ExecutorPoolOptions<Argument = unknown, Result = unknown> {
-  /**
-   * The module whose default export each shard runs: a URL, as `new URL('./shard.js', import.meta.url)` makes it, or an
-   * absolute path. `./shard.ts` where Node runs TypeScript itself, from 22.18 on.
-   */
-  readonly module: URL | string
-  /** What each shard gets a copy of, by structured clone; shared memory is shared. */
-  readonly argument?: Argument
-  /** How many shards: one for each core that this process may use if not given, or as many as {@link placement} says. */
-  readonly shards?: number
-  /** Where they run: each on a processor of its own, as far apart as can be, if not given. */
-  readonly placement?: PoolPlacement
-  /** Of its shards' threads and executors: `name-0`, `name-1`; `pool` if not given. */
-  readonly name?: string
+/** How the threads of a pool, or of a runtime, are started and followed. */
+export interface PoolThreadOptions<Result = unknown> {
   /** Of each shard's executor. */
   readonly executor?: ShardExecutorOptions
   /** Of each shard. */
@@ -58,12 +45,8 @@ export interface ExecutorPoolOptions<Argument = unknown, Result = unknown> {
   readonly onExit?: (ended: ShardEnded<Result>) => void
 }
 
-const NAMES = optionNames<ExecutorPoolOptions>({
-  module: true,
-  argument: true,
-  shards: true,
-  placement: true,
-  name: true,
+/** The names of {@link PoolThreadOptions}. */
+export const THREAD_OPTIONS = {
   executor: true,
   heap: true,
   restart: true,
@@ -72,6 +55,33 @@ const NAMES = optionNames<ExecutorPoolOptions>({
   startTimeoutMs: true,
   helperCpus: true,
   onExit: true,
+} as const
+
+/** How a pool is started. */
+export interface ExecutorPoolOptions<Argument = unknown, Result = unknown>
+  extends PoolThreadOptions<Result> {
+  /**
+   * The module whose default export each shard runs: a URL, as `new URL('./shard.js', import.meta.url)` makes it, or an
+   * absolute path. `./shard.ts` where Node runs TypeScript itself, from 22.18 on.
+   */
+  readonly module: URL | string
+  /** What each shard gets a copy of, by structured clone; shared memory is shared. */
+  readonly argument?: Argument
+  /** How many shards: one for each core that this process may use if not given, or as many as {@link placement} says. */
+  readonly shards?: number
+  /** Where they run: each on a processor of its own, as far apart as can be, if not given. */
+  readonly placement?: PoolPlacement
+  /** Of its shards' threads and executors: `name-0`, `name-1`; `pool` if not given. */
+  readonly name?: string
+}
+
+const NAMES = optionNames<ExecutorPoolOptions>({
+  module: true,
+  argument: true,
+  shards: true,
+  placement: true,
+  name: true,
+  ...THREAD_OPTIONS,
 })
 const EXECUTOR_NAMES = optionNames<ShardExecutorOptions>({
   ringDepth: true,
@@ -118,6 +128,8 @@ export interface CheckedPoolOptions<Result> {
   readonly ofShard?: (id: number) => {
     readonly name: string
     readonly executor: ShardExecutorOptions
+    /** Whether it is to have I/O memory of its own from the start, so that one can see where that is. */
+    readonly hasIoMemory: boolean
   }
 }
 
@@ -143,7 +155,7 @@ export function checkPoolOptions<Argument, Result>(
   if (onExit !== undefined) validateFunction(ACTION, 'onExit', onExit)
   return {
     module: checkModule(ACTION, options.module),
-    argument: checkArgument(options.argument),
+    argument: checkArgument(ACTION, options.argument),
     shardCount: shards,
     placement,
     name,
@@ -159,13 +171,13 @@ export function checkPoolOptions<Argument, Result>(
 }
 
 /** Each shard clones it again; here it is found before any of them has started. */
-function checkArgument(argument: unknown): unknown {
+export function checkArgument(action: string, argument: unknown): unknown {
   try {
     structuredClone(argument)
     return argument
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
-    throw new TypeError(`Cannot ${ACTION} as argument must be cloneable: ${message}`, {
+    throw new TypeError(`Cannot ${action} as argument must be cloneable: ${message}`, {
       cause: error,
     })
   }

@@ -1,13 +1,17 @@
-import { assert, numbersOfMask } from '../base/index.ts'
+import { assert, MIB, numbersOfMask, recordError } from '../base/index.ts'
 import type { Executor } from '../executor/index.ts'
 import type { Kernel } from '../kernel/index.ts'
-import { recordError } from './error-record.ts'
+import type { ToPort } from './port-messages.ts'
+import type { PortServers } from './port-server.ts'
 import { Shard, type ShardMain } from './shard.ts'
 import { ShardCalls } from './shard-calls.ts'
 import type { ShardHost, ShardProgram, ShardReport, ToShard } from './shard-thread.ts'
 
 const MASK_BYTES = 8192
-const HEAP_PROBE_BYTES = 1 << 20
+/** More than malloc ever takes from what another thread may have touched; but one page of it is not. */
+const HEAP_PROBE_BYTES = 40 * MIB
+/** Loaded as programs are, since most shards serve no port of a runtime, and do without all of `percore/net`. */
+const PORT_SERVER = new URL('./port-server.js', import.meta.url).href
 
 /**
  * @internal Runs a shard on the calling thread, from its executor to its end: the same on a real thread and a simulated one.
@@ -27,6 +31,7 @@ class ShardRun {
   readonly #shard: Shard
   #executor: Executor | null = null
   #calls: ShardCalls | null = null
+  #ports: Promise<PortServers> | null = null
   #main: ShardMain | null = null
   #state: 'starting' | 'ready' | 'running' | 'done' | 'ending' = 'starting'
   #cancelClose: (() => void) | null = null
@@ -102,6 +107,9 @@ class ShardRun {
         return
       case 'cancelCall':
         this.#calls!.cancel(message.id)
+        return
+      default:
+        this.#hearOfPort(message)
     }
   }
 
@@ -131,9 +139,13 @@ class ShardRun {
     }
     if (this.#state !== 'running') return
     this.#state = 'done'
-    // From now on the thread lives as long as what the program has left in its event loop.
-    this.#host.setReferenced(false)
-    if (this.#shard.stopReason !== null) void this.#calls!.whenIdle().then(() => this.#end(0))
+    if (this.#shard.stopReason === null) {
+      // From now on the thread lives as long as what the program has left in its event loop.
+      this.#host.setReferenced(false)
+    } else {
+      // As long as what others have it do, which may wait for what keeps no thread alive.
+      void this.#whenServed().then(() => this.#end(0))
+    }
   }
 
   #fail(error: unknown, isClosed: boolean): void {
@@ -151,6 +163,31 @@ class ShardRun {
     if (this.#shard.isSignalTaken || this.#calls!.count > 0)
       this.#cancelClose = this.#host.setTimer(closeAfterMs, end)
     else end()
+  }
+
+  #hearOfPort(message: ToPort): void {
+    this.#ports ??= this.#loadPorts()
+    // In the order in which they came, as the first one waits for that.
+    void this.#ports.then((ports) => ports.hear(message))
+  }
+
+  async #loadPorts(): Promise<PortServers> {
+    const { PortServers } = (await this.#host.load(
+      PORT_SERVER,
+    )) as typeof import('./port-server.ts')
+    const host = this.#host
+    return new PortServers({
+      executor: this.#executor!,
+      load: (module) => host.load(module),
+      post: (message) => host.post(message),
+      setTimer: (delayMs, callback) => host.setTimer(delayMs, callback),
+    })
+  }
+
+  /** Has no more connections come, and resolves once neither one nor a call goes on. */
+  async #whenServed(): Promise<void> {
+    const ports = this.#ports?.then((loaded) => loaded.closeAll())
+    await Promise.all([this.#calls!.whenIdle(), ports])
   }
 
   async #end(exitCode: number): Promise<void> {
@@ -174,25 +211,30 @@ function isAbort(error: unknown, reason: unknown): boolean {
   return error.name === 'AbortError' || error.cause === reason
 }
 
-function reportPlace(kernel: Kernel, executor: Executor, asksForNodes: boolean): ShardReport {
+function reportPlace(
+  kernel: Kernel,
+  executor: Executor,
+  asksForNodes: ShardProgram['asksForNodes'],
+): ShardReport {
   const mask = new Uint8Array(MASK_BYTES)
   const lengthBytes = kernel.getAffinity(0, mask)
   return {
     executorId: executor.doorbell.address,
     cpus: lengthBytes > 0 ? numbersOfMask(mask.subarray(0, lengthBytes)) : null,
-    memoryNodes: asksForNodes ? findNodes(kernel, executor) : null,
+    memoryNodes:
+      asksForNodes === 'no' ? null : findNodes(kernel, asksForNodes === 'all' ? executor : null),
   }
 }
 
-/** The nodes of one page of its I/O memory, and of one of memory that the heap has got just now. */
-function findNodes(kernel: Kernel, executor: Executor): readonly number[] | null {
-  const lease = executor.memory.allocate(4096)
-  const heap = new Uint8Array(HEAP_PROBE_BYTES).fill(1)
-  lease.bytes.fill(1)
-  const addresses = Float64Array.of(kernel.addressOf(lease.bytes), kernel.addressOf(heap))
+/** The nodes of one page of memory that the heap has got just now, and of one of the I/O memory of `executor`. */
+function findNodes(kernel: Kernel, executor: Executor | null): readonly number[] | null {
+  const lease = executor?.memory.allocate(4096) ?? null
+  const views = [new Uint8Array(HEAP_PROBE_BYTES), ...(lease === null ? [] : [lease.bytes])]
+  for (const view of views) view.fill(1, 0, 1)
+  const addresses = Float64Array.from(views, (view) => kernel.addressOf(view))
   const nodes = new Int32Array(addresses.length)
   const result = kernel.nodesOfPages(addresses, nodes)
-  lease.release()
+  lease?.release()
   if (result < 0 || nodes.some((node) => node < 0)) return null
   return [...new Set(nodes)].sort((a, b) => a - b)
 }

@@ -22,17 +22,16 @@ import {
 } from './driver-layout.ts'
 import { type DriverPolicy, leastBusy } from './driver-policy.ts'
 import { ExecutorPool, type StopOptions } from './executor-pool.ts'
-import { checkPoolOptions, type ExecutorPoolOptions } from './pool-options.ts'
+import { checkPoolOptions, type PoolThreadOptions, THREAD_OPTIONS } from './pool-options.ts'
+import { PortGroup } from './port-group.ts'
+import { checkPortOptions, type PortOptions } from './port-options.ts'
+import { RuntimeListener } from './runtime-listener.ts'
 import type { ShardExit } from './shard-exit.ts'
 import type { ShardExecutorOptions } from './shard-options.ts'
-
-type OfPool = Pick<
-  ExecutorPoolOptions,
-  'executor' | 'heap' | 'restart' | 'env' | 'execArgv' | 'startTimeoutMs' | 'helperCpus' | 'onExit'
->
+import { currentThreadStarter } from './thread-starter.ts'
 
 /** How a runtime is started. */
-export interface RuntimeOptions extends OfPool {
+export interface RuntimeOptions extends PoolThreadOptions {
   /** Which drivers each context has; {@link hybridPerCore} if not given. */
   readonly layout?: DriverLayout
   /** How contexts pick a driver; {@link leastBusy} if not given. */
@@ -45,14 +44,7 @@ const NAMES = optionNames<RuntimeOptions>({
   layout: true,
   policy: true,
   cpus: true,
-  executor: true,
-  heap: true,
-  restart: true,
-  env: true,
-  execArgv: true,
-  startTimeoutMs: true,
-  helperCpus: true,
-  onExit: true,
+  ...THREAD_OPTIONS,
 })
 const ACTION = 'start a runtime'
 const MODULE = new URL('./driver-main.js', import.meta.url)
@@ -94,6 +86,10 @@ export class Runtime {
   /** Of all contexts. */
   readonly drivers: readonly Driver[]
   readonly #pool: ExecutorPool
+  readonly #starter = currentThreadStarter()
+  /** By their transport and number. */
+  readonly #ports = new Map<string, PortGroup>()
+  #portCount = 0
 
   /** @internal Use {@link start}. */
   constructor(contexts: readonly Context[], pool: ExecutorPool) {
@@ -130,6 +126,7 @@ export class Runtime {
       ofShard: (id) => ({
         name: plans[id]!.name,
         executor: { ...executorOf(plans[id]!.kind), ...checked.executor },
+        hasIoMemory: plans[id]!.kind !== 'task',
       }),
     })
     const drivers = plans.map(({ kind, node }, id) => new Driver(pool.shards[id]!, kind, node))
@@ -153,6 +150,94 @@ export class Runtime {
     throw new RangeError(
       `Cannot find a driver as name must be one of ${names}: current value is ${JSON.stringify(name)}`,
     )
+  }
+
+  /**
+   * Serves a port: has drivers listen on it, and call a function of a module for each connection that they accept.
+   *
+   * All of them do so, or none: accepting begins when all have loaded the function and opened the port. They do it by one
+   * configuration, which is what is given here. Called again for other drivers and the same port, the configuration must be the
+   * same, or a client would be treated by the chance that it comes to one or the other; ports can be on drivers of their own.
+   * A driver that has ended and is restarted listens again; if it cannot, it has failed once more.
+   *
+   * The stream is closed when the promise of the function has settled: to {@link TcpStream.consume}, return one that `onEnd`
+   * resolves. What the function throws ends that connection alone. Each connection is a task of its driver.
+   *
+   * @throws {KernelError} such as `EADDRINUSE`, `EACCES`; what the look-up of a name throws.
+   * @throws {RuntimeError} `ERR_LISTENERS_DIFFER`, naming what differs and where; `ERR_UNSUPPORTED` for a driver of the kind
+   * `task`, and where no other is; `ERR_SHARD_FAILED` if one does not run, or ends meanwhile.
+   * @throws {TypeError | RangeError} for options of the wrong kind, a module without that function, and drivers of another runtime.
+   *
+   * @example Echo on all cores
+   * ```ts run
+   * import { TcpStream } from 'percore/net'
+   * import { Runtime } from 'percore/runtime'
+   *
+   * // In a file of its own: new URL('./echo.js', import.meta.url)
+   * const text = 'export default async (stream) => { for await (const chunk of stream) await stream.write(chunk) }'
+   * await using runtime = await Runtime.start()
+   * const listener = await runtime.listen({ port: 0, module: new URL(`data:text/javascript,${text}`) })
+   *
+   * await using client = await TcpStream.connect({ port: listener.address.port })
+   * await client.write(new Uint8Array([1, 2, 3]))
+   * console.log(await client.read())
+   * ```
+   */
+  async listen<Argument = unknown>(options: PortOptions<Argument>): Promise<RuntimeListener> {
+    const checked = checkPortOptions(options)
+    const drivers = this.#driversFor(options.drivers)
+    const { transport, listen } = checked
+    const known = this.#ports.get(`${transport}:${listen.port}`)
+    // One that is just being closed has nobody left.
+    const isServed = known !== undefined && !known.isEmpty
+    const group = isServed ? known : new PortGroup(++this.#portCount, checked)
+    group.assertJoinable(drivers, checked)
+    if (listen.port !== 0) this.#ports.set(`${transport}:${listen.port}`, group)
+    const onLeft = (): void => this.#forget(group)
+    const listener = new RuntimeListener(group, drivers, { starter: this.#starter, onLeft })
+    try {
+      await group.join(drivers, (driver, error) => listener.noteFailure(driver, error))
+    } catch (error) {
+      this.#forget(group)
+      throw error
+    }
+    this.#ports.set(`${transport}:${listener.address.port}`, group)
+    return listener
+  }
+
+  #driversFor(given: readonly Driver[] | undefined): readonly Driver[] {
+    const drivers = given ?? this.drivers.filter(({ kind }) => kind !== 'task')
+    const action = 'serve a port'
+    for (const driver of drivers) {
+      if (!(driver instanceof Driver)) throw wrongType(action, 'one of drivers', 'a Driver', driver)
+      if (!this.drivers.includes(driver)) {
+        throw new RangeError(
+          `Cannot ${action} as drivers must be of this runtime: '${driver.name}' is not`,
+        )
+      }
+      if (driver.kind === 'task') {
+        throw new RuntimeError(
+          'ERR_UNSUPPORTED',
+          `Cannot ${action} as a driver must do I/O: '${driver.name}' is for tasks`,
+        )
+      }
+      driver.shard.assertRunning(action)
+    }
+    if (new Set(drivers).size < drivers.length) {
+      throw new RangeError(
+        `Cannot ${action} as each of its drivers must be named once: one is twice`,
+      )
+    }
+    if (drivers.length > 0) return drivers
+    throw new RuntimeError(
+      'ERR_UNSUPPORTED',
+      `Cannot ${action} as one driver at least must do I/O: there is none`,
+    )
+  }
+
+  #forget(group: PortGroup): void {
+    if (!group.isEmpty) return
+    for (const [key, each] of this.#ports) if (each === group) this.#ports.delete(key)
   }
 
   /** Stops all drivers, as {@link ExecutorPool.stop} does; work that has begun has half of the deadline to end. */

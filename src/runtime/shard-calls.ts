@@ -1,6 +1,5 @@
-import { assert } from '../base/index.ts'
+import { assert, RuntimeError, recordError } from '../base/index.ts'
 import type { Executor, Task, TaskQueue } from '../executor/index.ts'
-import { recordError } from './error-record.ts'
 import type { WorkPriority } from './shard-options.ts'
 import type { ShardHost, ToShard } from './shard-thread.ts'
 
@@ -27,7 +26,12 @@ export class ShardCalls {
   begin(call: Call): void {
     assert(!this.#tasks.has(call.id), 'a call has a number of its own')
     if (this.#executor.isClosing) {
-      this.#answer(call.id, { error: new Error('Cannot run work as its driver was stopped') })
+      this.#answer(call.id, {
+        error: new RuntimeError(
+          'ERR_SHARD_STOPPED',
+          'Cannot run work as its driver must go on: it was stopped',
+        ),
+      })
       return
     }
     const queue = this.#queueOf(call.priority)

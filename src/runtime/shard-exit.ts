@@ -1,5 +1,4 @@
-import { RuntimeError } from '../base/index.ts'
-import { reviveError } from './error-record.ts'
+import { RuntimeError, reviveError } from '../base/index.ts'
 import type { FromShard, ThreadEnd } from './shard-thread.ts'
 
 /** Which thread of which shard ended. */
@@ -84,7 +83,9 @@ export function failureOf(exit: ShardExit, name: string): RuntimeError {
 
 /** What to throw for a shard that ended before its function was called. */
 export function errorOf(exit: ShardExit): unknown {
-  return 'error' in exit ? exit.error : new Error(`it ${describeExit(exit)} before it was ready`)
+  return 'error' in exit
+    ? exit.error
+    : new RuntimeError('ERR_SHARD_FAILED', `it ${describeExit(exit)} before it was ready`)
 }
 
 /** How it ended, in words: `threw Error: no`. */

@@ -1,6 +1,7 @@
 import { RuntimeError, showAs } from '../base/index.ts'
 import type { CpuSet } from '../topology/index.ts'
 import type { CallBoard } from './call-board.ts'
+import type { PortBoard } from './port-board.ts'
 import type { ShardExit } from './shard-exit.ts'
 import type { ShardSlot, ShardState } from './shard-slot.ts'
 
@@ -79,6 +80,11 @@ export class ShardHandle<Result = unknown> {
   /** @internal */
   get calls(): CallBoard {
     return this.#slot.calls
+  }
+
+  /** @internal */
+  get ports(): PortBoard {
+    return this.#slot.ports
   }
 
   /** @internal @throws {RuntimeError} `ERR_SHARD_FAILED` */

@@ -1,8 +1,9 @@
-import { assert } from '../base/index.ts'
+import { assert, RuntimeError, reviveError } from '../base/index.ts'
 import { createDeferred, type Deferred } from '../executor/index.ts'
-import type { CpuSet } from '../topology/index.ts'
+import type { Bound, CpuSet } from '../topology/index.ts'
 import { CallBoard } from './call-board.ts'
-import { reviveError } from './error-record.ts'
+import type { PoolTimer } from './long-timer.ts'
+import { PortBoard } from './port-board.ts'
 import { describeExit, errorOf, explainEnd, type ShardExit } from './shard-exit.ts'
 import type { ShardPeer } from './shard-options.ts'
 import type {
@@ -13,7 +14,6 @@ import type {
   ThreadEvents,
   ToShard,
 } from './shard-thread.ts'
-import type { Bound } from './thread-binding.ts'
 
 /**
  * | state | thread | left by |
@@ -39,7 +39,7 @@ export type ShardState =
 export interface SlotPort {
   /** Starts a thread for that place, bound to its processors. */
   startThread(slot: ShardSlot, events: ThreadEvents): Bound<ShardThread>
-  setTimer(delayMs: number, callback: () => void): () => void
+  setTimer(delayMs: number, callback: () => void): PoolTimer
   readonly startTimeoutMs: number
   /** A thread has ended: milliseconds until another is to take its place, or null. */
   decide(slot: ShardSlot, exit: ShardExit): number | null
@@ -65,6 +65,8 @@ export class ShardSlot {
   readonly ended: Deferred<ShardExit> = createDeferred()
   /** What its present thread has been asked to do. */
   readonly calls: CallBoard = new CallBoard((message) => this.post(message))
+  /** What it listens on, if it is a driver. */
+  readonly ports: PortBoard = new PortBoard((message) => this.post(message))
   readonly #port: SlotPort
   #thread: ShardThread | null = null
   #starting: Deferred<void> | null = null
@@ -74,7 +76,8 @@ export class ShardSlot {
   #isReferenced = true
   /** Why it did not start, where that is more than how it ended. */
   #startError: { readonly error: unknown } | null = null
-  #cancelTimer: (() => void) | null = null
+  /** Until which it has to have started, or after which it is started again. */
+  #timer: PoolTimer | null = null
   /** Told of the end of the present thread. */
   #whenThreadEnds: ((exit: ShardExit) => void)[] = []
 
@@ -116,8 +119,9 @@ export class ShardSlot {
       return promise
     }
     const { startTimeoutMs } = this.#port
-    this.#cancelTimer = this.#port.setTimer(startTimeoutMs, () => {
-      this.#failStart(new Error(`it must be ready within ${startTimeoutMs} ms: it was not`))
+    this.#setTimer(startTimeoutMs, () => {
+      const late = `it must be ready within ${startTimeoutMs} ms: it was not`
+      this.#failStart(new RuntimeError('ERR_TASK_TIMEOUT', late))
     })
     return promise
   }
@@ -166,6 +170,7 @@ export class ShardSlot {
   setReferenced(isReferenced: boolean): void {
     this.#isReferenced = isReferenced
     this.#thread?.setReferenced(isReferenced)
+    this.#timer?.setReferenced(isReferenced)
   }
 
   #onMessage(message: FromShard): void {
@@ -186,6 +191,9 @@ export class ShardSlot {
       case 'answered':
       case 'failed':
         this.calls.settle(message)
+        return
+      default:
+        this.ports.hear(message)
     }
   }
 
@@ -194,8 +202,8 @@ export class ShardSlot {
     // It was given up meanwhile.
     if (starting === null || this.#isTerminated) return
     assert(this.state === 'starting', 'a thread becomes ready once')
-    this.#cancelTimer?.()
-    this.#cancelTimer = null
+    this.#timer?.cancel()
+    this.#timer = null
     this.#starting = null
     this.report = report
     this.state = 'ready'
@@ -212,11 +220,12 @@ export class ShardSlot {
 
   #onEnd(end: ThreadEnd): void {
     this.#thread = null
-    this.#cancelTimer?.()
-    this.#cancelTimer = null
+    this.#timer?.cancel()
+    this.#timer = null
     const exit = this.#explain(end)
     this.lastExit = exit
     this.calls.failAll(this.name, describeExit(exit))
+    this.ports.endAll(this.name, describeExit(exit))
     const waiting = this.#whenThreadEnds
     this.#whenThreadEnds = []
     const starting = this.#starting
@@ -230,6 +239,12 @@ export class ShardSlot {
     else this.#await(delayMs)
     for (const callback of waiting) callback(exit)
     starting?.reject(startError?.error ?? errorOf(exit))
+  }
+
+  #setTimer(delayMs: number, callback: () => void): void {
+    this.#timer = this.#port.setTimer(delayMs, callback)
+    // A pool that lets its program end does so while a shard is coming, too.
+    if (!this.#isReferenced) this.#timer.setReferenced(false)
   }
 
   #explain(end: ThreadEnd): ShardExit {
@@ -248,8 +263,8 @@ export class ShardSlot {
 
   #await(delayMs: number): void {
     this.state = 'restarting'
-    this.#cancelTimer = this.#port.setTimer(delayMs, () => {
-      this.#cancelTimer = null
+    this.#setTimer(delayMs, () => {
+      this.#timer = null
       // Why it did not start is in its exit, which is decided upon like any.
       this.start().catch(ignore)
     })
@@ -257,8 +272,8 @@ export class ShardSlot {
 
   #finish(exit: ShardExit): void {
     assert(this.state !== 'ended', 'a place ends once')
-    this.#cancelTimer?.()
-    this.#cancelTimer = null
+    this.#timer?.cancel()
+    this.#timer = null
     this.state = 'ended'
     this.ended.resolve(exit)
   }

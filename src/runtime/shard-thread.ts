@@ -2,9 +2,11 @@
  * The port by which the thread of a shard is started, followed and ended. Two implement it: `Worker`, and the simulation
  * with a thread of its machine. Messages are plain data, which is copied on its way.
  */
+import type { ErrorRecord } from '../base/index.ts'
 import type { Executor, ExecutorOptions } from '../executor/index.ts'
 import type { Cpu } from '../topology/index.ts'
-import type { ErrorRecord } from './error-record.ts'
+import type { PoolTimer } from './long-timer.ts'
+import type { FromPort, ToPort } from './port-messages.ts'
 import type { HeapOptions, ShardExecutorOptions, ShardPeer, WorkPriority } from './shard-options.ts'
 
 /** What a shard is to be and to run: plain data. */
@@ -24,8 +26,8 @@ export interface ShardProgram {
   /** The NUMA node of all its processors, or null. */
   readonly node: number | null
   readonly executor: ShardExecutorOptions
-  /** Whether to ask the kernel where its memory is. */
-  readonly asksForNodes: boolean
+  /** Whether to ask the kernel where its memory is: that of its heap, and of I/O, which is mapped for it. */
+  readonly asksForNodes: 'no' | 'heap' | 'all'
 }
 
 /** Where a shard came to be, as the kernel said on its own thread. */
@@ -33,7 +35,7 @@ export interface ShardReport {
   readonly executorId: number
   /** Numbers of the processors it may run on; null where the kernel does not say. */
   readonly cpus: readonly number[] | null
-  /** Nodes of the pages of its I/O memory and of its heap; null where the kernel does not say, or nobody asked. */
+  /** Nodes of the pages of its heap and, unless it is a driver for tasks, of its I/O memory; null where the kernel does not say, or nobody asked. */
   readonly memoryNodes: readonly number[] | null
 }
 
@@ -56,6 +58,7 @@ export type ToShard =
     }
   /** Its answer is not wanted any more; it is answered all the same. */
   | { readonly kind: 'cancelCall'; readonly id: number }
+  | ToPort
 
 /** From a shard to its pool. */
 export type FromShard =
@@ -69,6 +72,7 @@ export type FromShard =
   /** What a call came to. */
   | { readonly kind: 'answered'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'failed'; readonly id: number; readonly error: ErrorRecord }
+  | FromPort
 
 /** How a thread is started. */
 export interface ThreadOptions {
@@ -116,8 +120,8 @@ export interface ThreadStarter {
    * @throws whatever refused it; then there is no thread.
    */
   start(options: ThreadOptions, events: ThreadEvents): ShardThread
-  /** Calls back after a time, which keeps the program alive; what is returned calls it off. */
-  setTimer(delayMs: number, callback: () => void): () => void
+  /** Calls back after a time, which keeps the program alive unless what is returned says otherwise. */
+  setTimer(delayMs: number, callback: () => void): PoolTimer
 }
 
 /** A thread, seen from the shard that runs on it. */

@@ -19,12 +19,7 @@ class WorkerHost implements ShardHost {
   }
 
   async load(module: string): Promise<unknown> {
-    markLoading(module)
-    try {
-      return await import(module)
-    } finally {
-      markLoading(null)
-    }
+    return await markLoading(module, () => import(module))
   }
 
   post(message: FromShard): void {
@@ -33,6 +28,10 @@ class WorkerHost implements ShardHost {
 
   listen(onMessage: (message: ToShard) => void): void {
     this.#port.on('message', onMessage)
+    // Whoever sent it waits for an answer, and would for ever: the end of the thread is one.
+    this.#port.on('messageerror', (error: unknown) => {
+      throw error
+    })
   }
 
   setReferenced(isReferenced: boolean): void {
@@ -41,7 +40,8 @@ class WorkerHost implements ShardHost {
   }
 
   setTimer(delayMs: number, callback: () => void): () => void {
-    return setLongTimer(delayMs, callback, false)
+    const timer = setLongTimer(delayMs, callback, false)
+    return () => timer.cancel()
   }
 
   exit(code: number): void {

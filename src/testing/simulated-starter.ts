@@ -1,11 +1,10 @@
 import { AsyncResource } from 'node:async_hooks'
-import { assert, NS_PER_MS } from '../base/index.ts'
+import { assert, NS_PER_MS, recordError, reviveError } from '../base/index.ts'
 import { currentOrNull, type Executor, type ExecutorOptions } from '../executor/index.ts'
 import {
   type FromShard,
+  type PoolTimer,
   provideThreadStarter,
-  recordError,
-  reviveError,
   runShard,
   type ShardHost,
   type ShardMain,
@@ -73,10 +72,12 @@ class SimulatedStarter implements ThreadStarter {
     return new SimulatedShard(this.#parent, program, events).createThread()
   }
 
-  setTimer(delayMs: number, callback: () => void): () => void {
+  setTimer(delayMs: number, callback: () => void): PoolTimer {
     const { kernel, executor } = this.#parent
     const context = new AsyncResource('PercoreSimulatedTimer')
-    return kernel.after(delayMs * NS_PER_MS, () => runOn(executor, context, callback))
+    const cancel = kernel.after(delayMs * NS_PER_MS, () => runOn(executor, context, callback))
+    // A simulated program ends as its main function does.
+    return { cancel, setReferenced: () => {} }
   }
 }
 

@@ -1,7 +1,13 @@
 /** What a pool decides, and says, without a thread. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { KernelError, numbersOfMask, RuntimeError } from '../../src/base/index.ts'
+import {
+  KernelError,
+  numbersOfMask,
+  RuntimeError,
+  recordError,
+  reviveError,
+} from '../../src/base/index.ts'
 import {
   EPERM,
   kernelError,
@@ -9,10 +15,9 @@ import {
   MPOL_DEFAULT,
   MPOL_PREFERRED,
 } from '../../src/kernel/index.ts'
-import { recordError, reviveError } from '../../src/runtime/error-record.ts'
 import { decideRestart } from '../../src/runtime/restart-policy.ts'
 import { type EndKnown, explainEnd } from '../../src/runtime/shard-exit.ts'
-import { type BindingPort, createBound } from '../../src/runtime/thread-binding.ts'
+import { type BindingPort, createBound } from '../../src/topology/index.ts'
 
 test('decideRestart() doubles the wait with each failure, up to the greatest, then gives up', () => {
   const policy = { limit: 4, withinMs: 1000, backoffMs: 10, backoffMsMax: 50 }

@@ -32,6 +32,51 @@ test('unref() lets a program end while shards run', LIMIT, async () => {
   assert.deepEqual([code, output], [0, 'main is done\n'])
 })
 
+test(
+  'unref() lets a program end while a shard waits for its restart, or is starting',
+  LIMIT,
+  async () => {
+    const { code, output } = await runChild(`${PREFIX}
+    const pool = await ExecutorPool.start({
+      module: ${MODULE},
+      argument: { do: 'throw' },
+      shards: 1,
+      restart: { backoffMs: 2 ** 40, backoffMsMax: 2 ** 40 },
+      onExit: () => {
+        pool.unref()
+        console.log('unreferenced')
+      },
+    })`)
+
+    assert.deepEqual([code, output], [0, 'unreferenced\n'])
+  },
+)
+
+test(
+  'a message of a shard that cannot be read ends that shard, rather than be waited for',
+  LIMIT,
+  async () => {
+    const { code, output, errors } = await runChild(`
+    const { Worker } = await import('node:worker_threads')
+    const { WorkerStarter } = await import(${JSON.stringify(new URL('../../src/runtime/worker-starter.js', import.meta.url).href)})
+    const program = {
+      id: 0, count: 1, generation: 1, name: 'lost', module: ${MODULE}, argument: { do: 'waitForEver' },
+      cpus: [], node: null, executor: {}, asksForNodes: 'no',
+    }
+    const emit = Worker.prototype.emit
+    // The kernel of Node makes such an event of what it cannot read.
+    Worker.prototype.emit = function (event, ...args) {
+      return event === 'message' ? emit.call(this, 'messageerror', new Error('unreadable')) : emit.call(this, event, ...args)
+    }
+    new WorkerStarter().start({ program, heap: {} }, {
+      onMessage: () => console.log('message'),
+      onEnd: ({ exitCode, failure }) => console.log(exitCode, failure.error.message),
+    })`)
+
+    assert.deepEqual([code, output, errors], [0, '1 unreadable\n', ''])
+  },
+)
+
 test('stopping a pool that has ended does not keep a program alive', LIMIT, async () => {
   const { code, output } = await runChild(`${PREFIX}
     const pool = await start('describe')

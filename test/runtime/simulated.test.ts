@@ -1,6 +1,8 @@
 /** Pools and drivers, unchanged, on the threads of a simulated machine. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { type BufferTicket, discardBuffer } from '../../src/index.ts'
+import { TcpStream } from '../../src/net/index.ts'
 import { ExecutorPool, Runtime, type Shard, splitSiblings } from '../../src/runtime/index.ts'
 import { simTopology } from '../../src/sim/index.ts'
 import { type SimulationOptions, simulate } from '../../src/testing/index.ts'
@@ -153,6 +155,85 @@ test('a runtime has contexts for the nodes, and drivers on sibling threads that 
         )
       }
       await runtime.stop()
+    })
+  }
+})
+
+test('a port is served while its drivers end and come again, in either way of accepting', async () => {
+  const connections = new URL('./connections.js', import.meta.url)
+  const work = new URL('./work.js', import.meta.url)
+  for (let seed = 0; seed < SEEDS; seed++) {
+    const accept = seed % 2 === 0 ? 'shared' : 'reusePort'
+    await simulate({ seed, topology }, async () => {
+      await using runtime = await Runtime.start({
+        layout: splitSiblings,
+        restart: { limit: 100, backoffMs: 1 },
+        onExit: () => {},
+      })
+      const { address } = await runtime.listen({ port: 0, module: connections, accept })
+      const waiting = runtime.driver('io-0.0').run({ module: work, name: 'waitForEver' })
+      const lost = assert.rejects(waiting, { code: 'ERR_SHARD_FAILED' })
+      const ended = runtime.driver('io-0.0').shard.terminate()
+      const served = new Set<string>()
+
+      while (served.size < 4) {
+        const name = await whoServes(address.port)
+        if (name !== null) served.add(name)
+        else await sleep(1)
+      }
+
+      await Promise.all([lost, ended])
+      while (runtime.driver('io-0.0').shard.generation < 2) await sleep(1)
+      while ((await whoServes(address.port)) !== 'io-0.0') await sleep(1)
+      await runtime.stop()
+      await assert.rejects(TcpStream.connect({ port: address.port }), { code: 'ECONNREFUSED' })
+    })
+  }
+})
+
+/** Which driver serves a connection of its own; null where it was lost with one. */
+async function whoServes(port: number): Promise<string | null> {
+  try {
+    await using stream = await TcpStream.connect({ port })
+    const chunk = await stream.read()
+    return chunk === null ? null : new TextDecoder().decode(chunk).trim()
+  } catch (error) {
+    assert.ok(['ECONNREFUSED', 'ECONNRESET'].includes((error as { code: string }).code))
+    return null
+  }
+}
+
+test('buffers go to drivers for tasks and come back, while these end at any moment', async () => {
+  const buffers = new URL('./buffers.js', import.meta.url)
+  for (let seed = 0; seed < SEEDS; seed++) {
+    await simulate({ seed, topology }, async () => {
+      await using runtime = await Runtime.start({
+        layout: splitSiblings,
+        executor: { ioMemoryBytes: 64 * 1024 },
+        restart: { limit: 100, backoffMs: 1 },
+        onExit: () => {},
+      })
+      const io = runtime.driver('io-0.0')
+      const task = runtime.driver('task-0.0')
+      const leased = async (): Promise<number> => {
+        const memory = await io.run<{ leasedCount: number }>({ module: buffers, name: 'memory' })
+        return memory.leasedCount
+      }
+      for (let count = 0; count < 6; count++) {
+        const argument = { value: 1, lengthBytes: 4096 }
+        const ticket = await io.run({ module: buffers, name: 'fill', argument })
+        const name = count % 2 === 0 ? 'sum' : 'keep'
+        const using = task.run({ module: buffers, name, argument: ticket }).catch(() => null)
+        if (count % 3 === 2) await task.shard.terminate()
+        // A ticket that nobody got to is still good.
+        const result = await using
+        if (result === null) discardBuffer(ticket as BufferTicket)
+        while (!task.isRunning) await sleep(1)
+      }
+
+      await task.shard.terminate()
+
+      while ((await leased()) > 0) await sleep(1)
     })
   }
 })

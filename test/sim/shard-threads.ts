@@ -4,6 +4,7 @@ import {
   currentThreadStarter,
   type FromShard,
   type ShardMain,
+  type ShardProgram,
   type ShardThread,
   type ThreadEnd,
 } from '../../src/runtime/index.ts'
@@ -23,7 +24,7 @@ export function startShard(main: ShardMain | URL, id = 0, argument: unknown = nu
   const ready = createDeferred<void>()
   const ended = createDeferred<ThreadEnd>()
   const module = main instanceof URL ? { url: main.href, forget() {} } : nameFunction(main)
-  const program = {
+  const program: ShardProgram = {
     id,
     count: 1,
     generation: 1,
@@ -33,7 +34,7 @@ export function startShard(main: ShardMain | URL, id = 0, argument: unknown = nu
     cpus: [],
     node: null,
     executor: {},
-    asksForNodes: false,
+    asksForNodes: 'no',
   }
   const thread = currentThreadStarter().start(
     { program, heap: {} },

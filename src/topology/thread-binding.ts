@@ -45,11 +45,14 @@ export function createBound<T>(kernel: BindingPort, place: ThreadPlace, create: 
   }
 }
 
-/** The processors that the calling thread may run on; null where the kernel does not say. */
-export function readOwnAffinity(kernel: BindingPort): Uint8Array | null {
+/** The processors that a thread may run on, the calling one for 0; null where the kernel does not say. */
+export function readAffinityOf(
+  kernel: Pick<BindingPort, 'getAffinity'>,
+  threadId: number,
+): Uint8Array | null {
   for (let bytes = CPU_MASK_BYTES_MIN; bytes <= CPU_MASK_BYTES_MAX; bytes *= 2) {
     const mask = new Uint8Array(bytes)
-    const result = kernel.getAffinity(0, mask)
+    const result = kernel.getAffinity(threadId, mask)
     if (result >= 0) return mask.subarray(0, result)
     if (result !== -EINVAL) return null
   }
@@ -57,7 +60,7 @@ export function readOwnAffinity(kernel: BindingPort): Uint8Array | null {
 }
 
 function bindCpus(kernel: BindingPort, cpus: readonly number[], refusals: Error[]): () => void {
-  const before = readOwnAffinity(kernel)
+  const before = readAffinityOf(kernel, 0)
   // What cannot be put back is not changed.
   if (before === null || isEqual(numbersOfMask(before), cpus)) return nothing
   const result = kernel.setAffinity(0, maskOfNumbers(cpus))

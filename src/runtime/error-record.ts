@@ -1,1 +1,0 @@
-export { type ErrorRecord, recordError, reviveError } from '../base/index.ts'

@@ -1,0 +1,45 @@
+/** What a runtime and its drivers tell each other about ports: plain data, a part of what a pool and its shards do. */
+import type { ErrorRecord } from '../base/index.ts'
+import type { ListenOptions, SocketAddress, TcpListenerShare } from '../net/index.ts'
+
+/** A port that a driver is to serve. */
+export interface PortProgram {
+  /** The URL of the module with the function that serves a connection. */
+  readonly module: string
+  /** The name of that export. */
+  readonly name: string
+  readonly argument: unknown
+  /** How to listen. */
+  readonly listen: ListenOptions
+  /** The socket to accept from, where another driver has opened it; null to open one. */
+  readonly share: TcpListenerShare | null
+  /** Whether others are to get at this driver's socket. */
+  readonly isShared: boolean
+  /** Whether failures that a peer causes by going away are to be told as well. */
+  readonly tellsPeerErrors: boolean
+}
+
+/** A port that is open on a driver. */
+export interface OpenedPort {
+  readonly address: SocketAddress
+  /** How others get at the socket, if that is shared. */
+  readonly share: TcpListenerShare | null
+}
+
+/** To a driver; `port` is a number that its runtime gives. */
+export type ToPort =
+  /** Load the function and listen, but accept nothing yet. */
+  | { readonly kind: 'openPort'; readonly port: number; readonly program: PortProgram }
+  /** All have it open: accept. */
+  | { readonly kind: 'servePort'; readonly port: number }
+  /** Stop listening; connections that have not ended after that time are ended. */
+  | { readonly kind: 'closePort'; readonly port: number; readonly cutAfterMs: number }
+
+/** From a driver. */
+export type FromPort =
+  | { readonly kind: 'portOpened'; readonly port: number; readonly opened: OpenedPort }
+  | { readonly kind: 'portRefused'; readonly port: number; readonly error: ErrorRecord }
+  /** Neither the socket nor a connection of it is left. */
+  | { readonly kind: 'portClosed'; readonly port: number }
+  /** The function has thrown for one connection. */
+  | { readonly kind: 'connectionFailed'; readonly port: number; readonly error: ErrorRecord }

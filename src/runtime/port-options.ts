@@ -1,0 +1,134 @@
+import { isDeepStrictEqual } from 'node:util'
+import {
+  optionNames,
+  RuntimeError,
+  validateFunction,
+  validateOptions,
+  validateString,
+  wrongType,
+} from '../base/index.ts'
+import { assertSameListeners, type ListenOptions } from '../net/index.ts'
+import type { Driver } from './driver.ts'
+import { checkModule } from './module-url.ts'
+import { checkArgument } from './pool-options.ts'
+
+/** What a function threw that served a connection. */
+export interface ConnectionFailure {
+  readonly error: unknown
+  readonly driver: Driver
+}
+
+/** Which port is served, by whom, and how. */
+export interface PortOptions<Argument = unknown>
+  extends Omit<ListenOptions, 'reusePort' | 'signal' | 'timeoutMs'> {
+  /** The transport; `tcp` is the one there is. */
+  readonly transport?: 'tcp'
+  /** Whose export serves each connection: a URL, as `new URL('./serve.js', import.meta.url)` makes it, or an absolute path. */
+  readonly module: URL | string
+  /** The name of that export; `default` if not given. It is called as a {@link ConnectionMain}. */
+  readonly name?: string
+  /** What each driver gets a copy of, by structured clone; shared memory is shared. */
+  readonly argument?: Argument
+  /** Who serves the port; all drivers of the kinds `io` and `hybrid` if not given. */
+  readonly drivers?: readonly Driver[]
+  /**
+   * `shared`, the default: one socket, from which the driver takes a connection that waits for one, in turns; one that is busy
+   * takes none, and one that ends loses none. `reusePort`: a socket for each driver, among which the kernel spreads connections
+   * by a hash of addresses, for nothing; those that a driver had not accepted are reset as it ends.
+   */
+  readonly accept?: 'shared' | 'reusePort'
+  /**
+   * Called on this thread with what functions threw for connections. If it is not given the first failure is a warning of the
+   * process, and further ones are counted only; a connection that its peer has broken counts as none then.
+   */
+  readonly onError?: (failure: ConnectionFailure) => void
+}
+
+const NAMES = optionNames<PortOptions>({
+  transport: true,
+  module: true,
+  name: true,
+  argument: true,
+  drivers: true,
+  accept: true,
+  onError: true,
+  host: true,
+  port: true,
+  family: true,
+  backlog: true,
+  reuseAddress: true,
+  noDelay: true,
+})
+const ACTION = 'serve a port'
+
+/** {@link PortOptions}, checked. */
+export interface CheckedPortOptions {
+  readonly transport: 'tcp'
+  readonly module: string
+  readonly name: string
+  readonly argument: unknown
+  readonly accept: 'shared' | 'reusePort'
+  readonly listen: ListenOptions
+  readonly onError: ((failure: ConnectionFailure) => void) | undefined
+}
+
+/** @throws {TypeError | RangeError} for options of the wrong kind. */
+export function checkPortOptions(options: PortOptions): CheckedPortOptions {
+  validateOptions(ACTION, options, NAMES)
+  const { transport = 'tcp', module, name = 'default', argument, drivers, ...rest } = options
+  const { accept = 'shared', onError, ...listen } = rest
+  if (transport !== 'tcp') throw wrongType(ACTION, 'transport', "'tcp'", transport)
+  validateString(ACTION, 'name', name)
+  if (accept !== 'shared' && accept !== 'reusePort') {
+    throw wrongType(ACTION, 'accept', "'shared' or 'reusePort'", accept)
+  }
+  if (onError !== undefined) validateFunction(ACTION, 'onError', onError)
+  if (drivers !== undefined && !Array.isArray(drivers)) {
+    throw wrongType(ACTION, 'drivers', 'an array of drivers', drivers)
+  }
+  const checked = {
+    transport,
+    module: checkModule(ACTION, module),
+    name,
+    argument: checkArgument(ACTION, argument),
+    accept,
+    listen: { ...listen, reusePort: accept === 'reusePort' },
+    onError,
+  }
+  // What a driver would refuse is found here, before any of them has opened anything.
+  assertSameListeners({ name, options: checked.listen }, { name, options: checked.listen })
+  return checked
+}
+
+/** The options of a port, and a driver that serves it by them. */
+export interface PortOfDriver {
+  readonly driver: string
+  readonly options: CheckedPortOptions
+}
+
+/**
+ * Refuses drivers of one port that would not treat all clients alike: a client comes to one or the other by chance.
+ *
+ * @throws {RuntimeError} `ERR_LISTENERS_DIFFER`, naming what differs, and both values of it.
+ */
+export function assertSamePort(first: PortOfDriver, other: PortOfDriver): void {
+  const nameOf = ({ driver }: PortOfDriver): string => `driver '${driver}'`
+  assertSameListeners(
+    { name: nameOf(first), options: first.options.listen },
+    { name: nameOf(other), options: other.options.listen },
+  )
+  const differences = (['module', 'name', 'argument'] as const)
+    .filter((name) => !isDeepStrictEqual(first.options[name], other.options[name]))
+    .map((name) => {
+      const show = ({ options }: PortOfDriver): string =>
+        JSON.stringify(options[name]) ?? 'not given'
+      return name === 'argument'
+        ? `argument of ${nameOf(first)} is not equal to that of ${nameOf(other)}`
+        : `${name} is ${show(first)} on ${nameOf(first)}, and ${show(other)} on ${nameOf(other)}`
+    })
+  if (differences.length === 0) return
+  throw new RuntimeError(
+    'ERR_LISTENERS_DIFFER',
+    `Cannot ${ACTION} as all its drivers must be alike: ${differences.join('; ')}`,
+  )
+}

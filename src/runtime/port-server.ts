@@ -1,0 +1,217 @@
+/** How a driver serves ports; loaded by those drivers alone that are to serve one. */
+import { assert, RuntimeError, recordError } from '../base/index.ts'
+import type { Executor, Task } from '../executor/index.ts'
+import { TcpListener, type TcpStream } from '../net/index.ts'
+import type { FromPort, PortProgram, ToPort } from './port-messages.ts'
+import { type ConnectionMain, ServedPort } from './served-port.ts'
+
+/** What ports need of the driver that they are on. */
+export interface PortHost {
+  readonly executor: Executor
+  /** Loads the module of that URL: its exports. */
+  load(module: string): Promise<unknown>
+  post(message: FromPort): void
+  setTimer(delayMs: number, callback: () => void): () => void
+}
+
+/** How a connection ends whose peer is gone: nobody's mistake. */
+const PEER_CODES: readonly unknown[] = ['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT']
+
+/** The ports of one driver, by their numbers. */
+export class PortServers {
+  readonly #host: PortHost
+  readonly #servers = new Map<number, PortServer>()
+  #isClosing = false
+  #onClosed: (() => void) | null = null
+
+  constructor(host: PortHost) {
+    this.#host = host
+  }
+
+  hear(message: ToPort): void {
+    const { port } = message
+    if (message.kind === 'openPort') {
+      assert(!this.#servers.has(port), 'a port has a number of its own')
+      const server = new PortServer(this.#host, port, message.program)
+      this.#servers.set(port, server)
+      void server.open().then((isOpen) => {
+        if (!isOpen) this.#forget(port)
+        else if (this.#isClosing) this.#close(port, server)
+      })
+      return
+    }
+    const server = this.#servers.get(port)
+    // One that was refused, or that a stop has closed, is gone.
+    if (server === undefined) return
+    if (message.kind === 'servePort') server.serve()
+    else {
+      this.#host.setTimer(message.cutAfterMs, () => server.cut())
+      this.#close(port, server)
+    }
+  }
+
+  /** Stops listening everywhere; resolves once no connection is left. Nothing is cut: that is for the executor's close. */
+  async closeAll(): Promise<void> {
+    this.#isClosing = true
+    for (const [port, server] of this.#servers) this.#close(port, server)
+    if (this.#servers.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onClosed = resolve
+      })
+    }
+  }
+
+  #close(port: number, server: PortServer): void {
+    // One that is being opened is closed as soon as that is over.
+    if (!server.isOpen) return
+    void server.close().then(() => {
+      if (!this.#servers.has(port)) return
+      this.#host.post({ kind: 'portClosed', port })
+      this.#forget(port)
+    })
+  }
+
+  #forget(port: number): void {
+    this.#servers.delete(port)
+    if (this.#servers.size === 0) this.#onClosed?.()
+  }
+}
+
+class PortServer {
+  readonly #host: PortHost
+  readonly #port: number
+  readonly #program: PortProgram
+  readonly #controller = new AbortController()
+  readonly #connections = new Map<Task<void>, TcpStream>()
+  #main: ConnectionMain | null = null
+  #listener: TcpListener | null = null
+  #closed: Promise<void> | null = null
+  #onIdle: (() => void) | null = null
+
+  constructor(host: PortHost, port: number, program: PortProgram) {
+    this.#host = host
+    this.#port = port
+    this.#program = program
+  }
+
+  get isOpen(): boolean {
+    return this.#listener !== null
+  }
+
+  /** Whether it is open then; if not, its runtime has been told why. */
+  async open(): Promise<boolean> {
+    const { share, listen, isShared } = this.#program
+    try {
+      // First, as a port whose connections nobody could serve is not to be opened.
+      this.#main = await this.#load()
+      const listener = share === null ? await TcpListener.bind(listen) : TcpListener.adopt(share)
+      this.#listener = listener
+      const opened = { address: listener.address, share: isShared ? listener.share() : null }
+      this.#host.post({ kind: 'portOpened', port: this.#port, opened })
+      return true
+    } catch (error) {
+      this.#host.post({ kind: 'portRefused', port: this.#port, error: recordError(error) })
+      return false
+    }
+  }
+
+  serve(): void {
+    if (this.#closed === null) void this.#accept()
+  }
+
+  /** Stops listening; resolves once no connection is left. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  /** Ends the connections that have not ended, whatever their functions wait for. */
+  cut(): void {
+    for (const [task, stream] of this.#connections) {
+      void task.cancel()
+      void stream.close().then(() => this.#end(task))
+    }
+  }
+
+  async #load(): Promise<ConnectionMain> {
+    const { module, name } = this.#program
+    const exports = (await this.#host.load(module)) as Record<string, unknown>
+    const found = exports[name]
+    if (typeof found === 'function') return found as ConnectionMain
+    const what = found === undefined ? 'missing' : `of type ${typeof found}`
+    throw new TypeError(
+      `Cannot serve a port as export '${name}' of ${module} must be a function: it is ${what}`,
+    )
+  }
+
+  async #accept(): Promise<void> {
+    const { executor } = this.#host
+    const listener = this.#listener!
+    const { argument } = this.#program
+    const { signal } = this.#controller
+    const { address } = listener
+    const port = new ServedPort({ driver: executor.name, address, argument, signal })
+    const name = `port ${address.port}`
+    try {
+      for await (const stream of listener) {
+        const task = executor.spawnInto(
+          executor.defaultQueue,
+          () => this.#serveOne(stream, port),
+          name,
+        )
+        this.#connections.set(task, stream)
+        const end = (): void => this.#end(task)
+        task.then(end, end)
+      }
+    } catch (error) {
+      // A driver that cannot accept any more has failed as a whole.
+      if (this.#closed === null && !executor.isClosing) throw error
+    }
+  }
+
+  /** Never rejects but for a cancel. */
+  async #serveOne(stream: TcpStream, port: ServedPort): Promise<void> {
+    try {
+      await this.#main!(stream, port)
+    } catch (error) {
+      this.#tell(error)
+    } finally {
+      await stream.close()
+    }
+  }
+
+  #tell(error: unknown): void {
+    const { code } = (error ?? {}) as { code?: unknown }
+    const isPeer = PEER_CODES.includes(code)
+    const isEnd =
+      this.#closed !== null && error instanceof RuntimeError && code === 'ERR_TASK_CANCELLED'
+    if (isEnd || this.#host.executor.isClosing || (isPeer && !this.#program.tellsPeerErrors)) return
+    const { reason } = this.#controller.signal
+    // It let the reason of its signal through, as was asked of it.
+    if (reason !== undefined && (error === reason || (error as Error)?.cause === reason)) return
+    this.#host.post({ kind: 'connectionFailed', port: this.#port, error: recordError(error) })
+  }
+
+  #end(task: Task<void>): void {
+    this.#connections.delete(task)
+    if (this.#connections.size === 0) this.#onIdle?.()
+  }
+
+  async #close(): Promise<void> {
+    const listener = this.#listener
+    assert(listener !== null, 'what is closed was open')
+    const closing = listener.close()
+    this.#controller.abort(
+      new RuntimeError(
+        'ERR_HANDLE_CLOSED',
+        `Cannot go on as port ${listener.address.port} must be open: it is being closed`,
+      ),
+    )
+    await closing
+    if (this.#connections.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve
+      })
+    }
+  }
+}

@@ -1,0 +1,36 @@
+import { showAs } from '../base/index.ts'
+import type { SocketAddress, TcpStream } from '../net/index.ts'
+
+/** What serves a connection: an export of a module, called on a driver of the port for each connection that this accepts. */
+export type ConnectionMain<Argument = unknown> = (
+  stream: TcpStream,
+  port: ServedPort<Argument>,
+) => unknown
+
+/**
+ * A port, as the function that serves its connections sees it: the same object for all connections of one driver.
+ *
+ * Belongs to the driver's thread.
+ */
+export class ServedPort<Argument = unknown> {
+  static {
+    showAs(ServedPort, ({ driver, address }) => `ServedPort(${driver}) ${address.port}`)
+  }
+
+  /** The name of the driver that this is. */
+  readonly driver: string
+  /** What the driver listens on, with the port that the kernel chose if it had to. */
+  readonly address: SocketAddress
+  /** This driver's copy of the `argument` that {@link Runtime.listen} was given. */
+  readonly argument: Argument
+  /** Aborted when the port is closed, or the runtime stopped: connections have half of the deadline to come to an end. */
+  readonly signal: AbortSignal
+
+  /** @internal */
+  constructor(parts: Pick<ServedPort<Argument>, 'driver' | 'address' | 'argument' | 'signal'>) {
+    this.driver = parts.driver
+    this.address = parts.address
+    this.argument = parts.argument
+    this.signal = parts.signal
+  }
+}

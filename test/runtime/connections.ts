@@ -1,0 +1,50 @@
+/** What drivers do with connections in tests. */
+import type { TcpStream } from '../../src/net/index.ts'
+import type { ServedPort } from '../../src/runtime/index.ts'
+import { sleep } from '../../src/time/index.ts'
+
+const encoder = new TextEncoder()
+
+/** Says who it is, then sends back what comes. */
+export default async function echo(stream: TcpStream, port: ServedPort): Promise<void> {
+  await stream.write(encoder.encode(`${port.driver}\n`))
+  for await (const chunk of stream) await stream.write(chunk)
+}
+
+/** Says who it is, and ends as its port is closed. */
+export async function polite(stream: TcpStream, port: ServedPort): Promise<void> {
+  await stream.write(encoder.encode(`${port.driver}\n`))
+  await new Promise<void>((resolve) => port.signal.addEventListener('abort', () => resolve()))
+  await stream.write(encoder.encode('bye\n'))
+}
+
+/** Lets the reason of its port's signal through. */
+export async function waitBySignal(stream: TcpStream, { signal }: ServedPort): Promise<void> {
+  await stream.write(encoder.encode('here\n'))
+  await sleep(1e9, { signal })
+}
+
+/** Waits for what is not percore's, and never comes. */
+export async function stubborn(stream: TcpStream): Promise<void> {
+  await stream.write(encoder.encode('here\n'))
+  await new Promise(() => {})
+}
+
+/** Throws for the first byte that comes. */
+export async function fail(stream: TcpStream): Promise<void> {
+  await stream.read()
+  throw Object.assign(new RangeError('not today'), { code: 'ERR_MINE' })
+}
+
+/** Holds its thread up, until the first word says otherwise. */
+export async function block(
+  stream: TcpStream,
+  { argument }: ServedPort<Int32Array>,
+): Promise<void> {
+  await stream.write(encoder.encode('here\n'))
+  await stream.read()
+  Atomics.store(argument, 1, 1)
+  while (Atomics.load(argument, 0) === 0);
+}
+
+export const notAFunction = 3
