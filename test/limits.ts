@@ -38,3 +38,8 @@ export function repetitionCount(count: number, least: number): number {
 export function clientCount(count: number, least: number): number {
   return Math.max(least, Math.ceil(count / SLOWNESS))
 }
+
+/** How much of a processor's time something may take, of `limit`: an emulated one takes longer for everything. */
+export function slowLimit(limit: number): number {
+  return limit * SLOWNESS
+}

@@ -7,6 +7,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { slowLimit } from '../limits.ts'
 import { runChild, success } from './child.ts'
 
 /** What is there, but idle. */
@@ -32,7 +33,7 @@ const SCENES: Record<string, string> = {
 
 /**
  * Idles up to twenty times, since a busy machine charges others' work to us, and V8's own threads have
- * work of theirs; the best one counts.
+ * work of theirs; the best one counts. Never-ending turns would cost the whole second.
  */
 const MEASURE = `
   const windowMs = 250
@@ -50,13 +51,13 @@ const MEASURE = `
     best.turnCount = Math.min(best.turnCount, percore.executor().stats().turnCount - turnCount)
   }
   clearTimeout(hold)
-  const isIdle = best.cpuMs * (1000 / windowMs) < 5 && best.turnCount <= 4
+  const isIdle = best.cpuMs * (1000 / windowMs) < ${slowLimit(5)} && best.turnCount <= 4
   console.log(isIdle ? 'idle' : JSON.stringify(best))
   process.exit(0)
 `
 
 for (const [what, scene] of Object.entries(SCENES)) {
-  test(`an idle second costs less than 5 ms with ${what}`, async () => {
+  test(`an idle second costs next to nothing with ${what}`, async () => {
     const result = await runChild(`${scene}\n${MEASURE}`, { flags: ['--expose-gc'] })
 
     assert.deepEqual(result, success('idle\n'))

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { limited } from '../limits.ts'
+import { farLimitMs, limited } from '../limits.ts'
 import { runChild, success } from './child.ts'
 
 test('detectStalls() on and off leaves no descriptor', limited(60_000), async () => {
@@ -16,7 +16,7 @@ test('detectStalls() on and off leaves no descriptor', limited(60_000), async ()
       executor.detectStalls(null)
     }
     const settled = async (limit) => {
-      for (let i = 0; i < 200 && fdCount() > limit; i++) await time.sleep(20)
+      for (let i = 0; i < ${farLimitMs(4_000) / 20} && fdCount() > limit; i++) await time.sleep(20)
       return fdCount()
     }
     await toggle()

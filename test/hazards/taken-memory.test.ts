@@ -7,7 +7,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { limited } from '../limits.ts'
+import { clientCount, limited } from '../limits.ts'
 import { type ChildOptions, runChild, success } from './child.ts'
 import type { Taking } from './taken-worker.ts'
 
@@ -124,7 +124,7 @@ for (const take of takes) {
 }
 
 /** Many threads at a time, of which every second one takes memory. */
-const THREADS = 24
+const THREADS = clientCount(24, 8)
 const MANY = `
   const held = []
   const runMany = async (first) => {
