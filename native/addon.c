@@ -20,6 +20,7 @@ __attribute__((visibility("default"))) NAPI_MODULE_INIT() {
   define(env, exports, system_exports);
   define(env, exports, placement_exports);
   define(env, exports, directory_exports);
+  define(env, exports, waker_exports);
   define(env, exports, loop_exports);
   define(env, exports, loop_descriptor_exports);
   define(env, exports, transit_exports);

@@ -25,7 +25,8 @@
   FIELD(WORD_HOLDER, 144)     \
   FIELD(WORD_GENERATION, 145) \
   FIELD(WORD_RING_FD, 146)    \
-  FIELD(WORD_RING_TOKEN, 147)
+  FIELD(WORD_RING_TOKEN, 147) \
+  FIELD(WORD_KIND, 148)
 
 /* Fields of 64 bits, by index into the same block seen as doubles. */
 #define CONTROL_DOUBLES(FIELD)         \
@@ -54,10 +55,12 @@ _Static_assert(LINE_OF_WORD(WORD_TURN_SEQUENCE) == LINE_OF_WORD(DOUBLE_NOW_NS * 
 _Static_assert(LINE_OF_WORD(WORD_DOORBELL) != LINE_OF_WORD(WORD_SLEEPING), "a sender that rings spares the sleep word");
 _Static_assert(LINE_OF_WORD(WORD_SLEEPING) < LINE_OF_WORD(DOUBLE_TURN_END_NS * 2), "senders touch no line of the hook's");
 _Static_assert(LINE_OF_WORD(WORD_HOLDER) > LINE_OF_WORD(DOUBLE_HOST_VISITS * 2), "what hardly changes is read by all");
-_Static_assert((WORD_RING_TOKEN + 1) * 4 <= CONTROL_BYTES, "every field is within the block");
+_Static_assert((WORD_KIND + 1) * 4 <= CONTROL_BYTES, "every field is within the block");
 
 /* Values of WORD_SLEEPING. */
 enum { SLEEP_NO = 0, SLEEP_PARKED = 1 };
+/* Values of WORD_KIND. */
+enum { KIND_EXECUTOR = 0, KIND_OUTSIDER = 1 };
 /* Values of WORD_LEAVE. */
 enum { LEAVE_ALONE = 1, LEAVE_CONTESTED = 2 };
 

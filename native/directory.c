@@ -12,6 +12,7 @@
 
 #include "directory.h"
 #include "napi.h"
+#include "waker.h"
 
 /* Values of WORD_HOLDER beside the id of the executor that lives there, and minus that once it has ended. */
 enum { HOLDER_NONE = 0, HOLDER_COMING = INT32_MIN };
@@ -63,7 +64,7 @@ static void clear(volatile int32_t *words) {
   words[WORD_RING_FD] = -1;
 }
 
-int32_t directory_claim(void) {
+int32_t directory_claim(int32_t kind) {
   volatile int32_t *header = directory_slot(0);
   if (!header) return -ENOMEM;
   for (int32_t index = 1; index < SLOT_COUNT; index++) {
@@ -78,6 +79,7 @@ int32_t directory_claim(void) {
     if (words[WORD_GENERATION] == 0) words[WORD_GENERATION] = header[HEADER_FIRST_GENERATION];
     int32_t generation = ++words[WORD_GENERATION];
     clear(words);
+    words[WORD_KIND] = kind;
     int32_t used = load(&header[HEADER_USED_COUNT]);
     while (used <= index && !__atomic_compare_exchange_n(&header[HEADER_USED_COUNT], &used, index + 1, false,
                                                          __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
@@ -94,37 +96,6 @@ void directory_end(volatile int32_t *words) {
 
 void directory_free(volatile int32_t *words) {
   __atomic_store_n(&words[WORD_HOLDER], HOLDER_NONE, __ATOMIC_SEQ_CST);
-}
-
-/* Makes a ring to send from; false where that can't be had. */
-static bool open_sender(struct ring *ring) {
-  /* ABI: struct io_uring_params: sq_entries, cq_entries, flags, …; at words 10 and 20 the offsets of both queues. */
-  uint32_t params[30] = {0};
-  int fd = (int)syscall(__NR_io_uring_setup, 4, params);
-  if (fd < 0) return false;
-  const uint32_t *sq = params + 10, *cq = params + 20;
-  int32_t description[] = {fd,
-                           fd,
-                           0,
-                           0,
-                           (int32_t)sq[0] / 4,
-                           (int32_t)sq[1] / 4,
-                           (int32_t)sq[4] / 4,
-                           (int32_t)cq[0] / 4,
-                           (int32_t)cq[1] / 4,
-                           (int32_t)params[1] - 1,
-                           (int32_t)cq[5] / 4,
-                           (int32_t)(cq[5] + params[1] * 16),
-                           (int32_t)params[0]};
-  int32_t array_end = (int32_t)(sq[6] + params[0] * 4);
-  if (description[11] < array_end) description[11] = array_end;
-  if (open_ring(ring, description) < 0) {
-    close(fd);
-    return false;
-  }
-  uint32_t *array = (uint32_t *)ring->mapping + sq[6] / 4;
-  for (uint32_t index = 0; index < params[0]; index++) array[index] = index;
-  return true;
 }
 
 /*
@@ -154,30 +125,22 @@ static void ring_peers(volatile int32_t *words) {
 }
 
 void directory_tell(volatile const int32_t *own, struct ring *ring) {
-  struct ring sender;
-  bool is_open = false;
   int32_t used = load(&directory_slot(0)[HEADER_USED_COUNT]);
   for (int32_t index = 1; index < used; index++) {
     volatile int32_t *words = directory_slot((uint32_t)index);
     if (words == own || load(&words[WORD_HOLDER]) <= 0) continue;
     ring_peers(words);
     if (load(&words[WORD_SLEEPING]) != SLEEP_PARKED) continue;
-    if (ring && wake(ring, words)) continue;
     /* There is none, or it is broken. */
-    if (!is_open) is_open = open_sender(&sender);
-    if (is_open) wake(&sender, words);
+    if (!ring || !wake(ring, words)) waker_send((uint32_t)index);
   }
-  if (is_open) close_ring(&sender);
 }
 
 void directory_ring(int32_t id) {
   volatile int32_t *words = directory_slot((uint32_t)id % SLOT_COUNT);
   if (!words || load(&words[WORD_HOLDER]) != id) return;
   ring_peers(words);
-  struct ring sender;
-  if (load(&words[WORD_SLEEPING]) != SLEEP_PARKED || !open_sender(&sender)) return;
-  wake(&sender, words);
-  close_ring(&sender);
+  if (load(&words[WORD_SLEEPING]) == SLEEP_PARKED) waker_send((uint32_t)id % SLOT_COUNT);
 }
 
 static void drop_nothing(napi_env env, void *data, void *hint) { (void)env, (void)data, (void)hint; }

@@ -30,21 +30,21 @@ _Static_assert((int64_t)GENERATION_MAX * SLOT_COUNT + SLOT_COUNT - 1 == INT32_MA
 volatile int32_t *directory_slot(uint32_t index);
 
 /**
- * Takes a slot that nobody has, with a control block as it is at first. Returns the slot's index; -ENOSPC where
+ * Takes a slot that nobody has, with a control block as it is at first, for an executor or an outsider (KIND_…). Returns the slot's index; -ENOSPC where
  * there is none, -ENOMEM where there is no memory.
  */
-int32_t directory_claim(void);
+int32_t directory_claim(int32_t kind);
 
 /* From now on nobody finds the executor; its slot stays as it is. */
 void directory_end(volatile int32_t *words);
 
 /**
  * Rings inbox 0 of every other live executor, and wakes those that are parked: with `ring`, of which nothing is in
- * flight any more, or with one made for it where that is NULL.
+ * flight any more, or by their event loops where that is NULL.
  */
 void directory_tell(volatile const int32_t *words, struct ring *ring);
 
-/* Rings inbox 0 of an executor, and wakes it if it is parked, by a ring made for it: for what is rare. */
+/* Rings inbox 0 of an executor, and wakes it if it is parked, by its event loop: for what is rare. */
 void directory_ring(int32_t id);
 
 /* Lets others take the slot. */

@@ -16,6 +16,7 @@
 #include "loop.h"
 #include "loans.h"
 #include "transit.h"
+#include "waker.h"
 
 static const double NS_PER_MS = 1e6;
 
@@ -26,6 +27,11 @@ static double now_ns(void) {
 }
 
 static void on_idle(uv_handle_t *handle) { (void)handle; }
+
+/* The doorbell says what for. */
+static void on_wake(uv_handle_t *handle) { (void)handle; }
+
+static int init_waker(uv_loop_t *uv, uv_handle_t *handle) { return uv_async_init(uv, handle, on_wake); }
 
 static bool any_completions(const struct loop *loop) {
   for (int i = 0; i < loop->ring_count; i++)
@@ -237,6 +243,7 @@ static void shut_down(struct loop *loop) {
   if (loop->closing) return;
   loop->closing = true;
   volatile int32_t *slot = loop->words;
+  waker_set((uint32_t)slot[WORD_HOLDER] % SLOT_COUNT, NULL);
   directory_end(slot);
   bool is_left = false;
   for (int i = 0; i < loop->ring_count; i++) {
@@ -263,6 +270,7 @@ static void shut_down(struct loop *loop) {
   uv_close(loop->prepare, on_closed);
   uv_close(loop->check, on_closed);
   uv_close(loop->idle, on_closed);
+  uv_close(loop->waker, on_closed);
 }
 
 /* Without this every Node crashes at exit and at worker.terminate() with handles still open. */
@@ -297,7 +305,7 @@ static napi_value loop_attach(napi_env env, napi_callback_info info) {
     free(loop);
     return NULL;
   }
-  int32_t slot = directory_claim();
+  int32_t slot = directory_claim(KIND_EXECUTOR);
   if (slot < 0) {
     free(loop);
     return result_i32(env, slot);
@@ -313,6 +321,8 @@ static napi_value loop_attach(napi_env env, napi_callback_info info) {
   loop->prepare = new_handle(loop, UV_PREPARE, uv_prepare_init);
   loop->check = new_handle(loop, UV_CHECK, uv_check_init);
   loop->idle = new_handle(loop, UV_IDLE, uv_idle_init);
+  loop->waker = new_handle(loop, UV_ASYNC, init_waker);
+  waker_set((uint32_t)slot, loop->waker);
   uv_prepare_start(loop->prepare, on_prepare);
   uv_check_start(loop->check, on_check);
   OK(napi_add_async_cleanup_hook(env, on_cleanup, loop, &loop->cleanup));

@@ -18,7 +18,7 @@ struct link;
 struct loop {
   napi_env env;
   uv_loop_t *uv;
-  uv_handle_t *prepare, *check, *idle;
+  uv_handle_t *prepare, *check, *idle, *waker;
   napi_ref turn, receiver;
   napi_async_cleanup_hook_handle cleanup;
   volatile int32_t *words; /* the control block, in its slot of the directory */

@@ -91,6 +91,7 @@ extern const struct export socket_exports[];
 extern const struct export system_exports[];
 extern const struct export placement_exports[];
 extern const struct export directory_exports[];
+extern const struct export waker_exports[];
 extern const struct export loop_exports[];
 extern const struct export loop_descriptor_exports[];
 extern const struct export transit_exports[];

@@ -11,11 +11,13 @@ typedef struct uv_loop_s uv_loop_t;
 typedef struct uv_handle_s uv_handle_t;
 typedef void (*uv_callback)(uv_handle_t *handle);
 
-enum { UV_CHECK = 2, UV_IDLE = 6, UV_PREPARE = 9 };
+enum { UV_ASYNC = 1, UV_CHECK = 2, UV_IDLE = 6, UV_PREPARE = 9 };
 
 size_t uv_handle_size(int type);
 void uv_handle_set_data(uv_handle_t *handle, void *data);
 void *uv_handle_get_data(const uv_handle_t *handle);
+int uv_async_init(uv_loop_t *loop, uv_handle_t *handle, uv_callback callback);
+int uv_async_send(uv_handle_t *handle);
 int uv_prepare_init(uv_loop_t *loop, uv_handle_t *handle);
 int uv_prepare_start(uv_handle_t *handle, uv_callback callback);
 int uv_prepare_stop(uv_handle_t *handle);

@@ -10,7 +10,9 @@ import {
   DOUBLE_SPUN_NS,
   DOUBLE_TURNS,
   type ExecutorId,
+  KIND_EXECUTOR,
   WORD_HOLDER,
+  WORD_KIND,
 } from '../kernel/index.ts'
 import {
   COUNTERS,
@@ -96,7 +98,7 @@ function takeSamples(directory: Directory): Sample[] {
   for (let index = 1; index < usedCount; index++) {
     const slot = directory.slot(index)
     const id: ExecutorId = Atomics.load(slot.words, WORD_HOLDER)
-    if (id <= 0) continue
+    if (id <= 0 || slot.words[WORD_KIND] !== KIND_EXECUTOR) continue
     const doubles = slot.doubles.slice()
     const counters = slot.counters.slice()
     // ORDER: sequential: what was copied is of one executor if it was there before and after.

@@ -49,6 +49,8 @@ export interface Addon {
   memorySetPolicy(mode: number, nodes: Uint8Array): number
   memoryNodes(addresses: Float64Array, nodes: Int32Array): number
   directorySlot(index: number): ArrayBuffer | number
+  directoryJoin(): number
+  directoryWake(slot: number): void
   directoryLayout(): Readonly<Record<string, number>>
   controlLayout(): Readonly<Record<string, number>>
   loopAttach(turn: () => void): NativeLoop | number

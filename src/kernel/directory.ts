@@ -58,6 +58,16 @@ export interface Directory {
   readonly usedCount: number
   /** A slot, by its index. The view is made when it is first asked for, and kept. */
   slot(index: number): DirectorySlot
+  /**
+   * Wakes the thread whose executor has a slot, parked or not, if there is one: by its event loop, which needs neither
+   * a ring nor memory, and never fails. From any thread. A system call; a message of a ring costs the woken one less.
+   */
+  wake(index: number): void
+  /**
+   * Gives the calling thread an id though it has no executor, once, until it ends: so that executors learn of its end. It is
+   * rung by nobody. Or `-errno`: `-ENOSPC` where no slot is free, `-EOPNOTSUPP` in simulation.
+   */
+  join(): ExecutorId
 }
 
 /** The index of the slot that an executor has, or had. */

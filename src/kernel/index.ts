@@ -50,6 +50,7 @@ export {
   DOUBLE_SPUN_NS,
   DOUBLE_TURN_END_NS,
   DOUBLE_TURNS,
+  KIND_EXECUTOR,
   LEAVE_ALONE,
   LEAVE_CONTESTED,
   type LoopControl,
@@ -67,6 +68,7 @@ export {
   WORD_GENERATION,
   WORD_HOLDER,
   WORD_HOST_READY,
+  WORD_KIND,
   WORD_LEAVE,
   WORD_LIVE,
   WORD_MORE,
@@ -79,6 +81,7 @@ export {
   WORD_STALL_REPORTED,
   WORD_TURN_SEQUENCE,
 } from './loop-control.ts'
+export { loadOptional } from './optional-package.ts'
 export {
   type Capabilities,
   letsFilesGo,

@@ -70,6 +70,8 @@ export const WORD_GENERATION = 145
 export const WORD_RING_FD = 146
 /** and what tells it from a ring that gets its descriptor later. Both are those of one holder if it was the same before and after. */
 export const WORD_RING_TOKEN = 147
+/** {@link KIND_EXECUTOR}, or {@link KIND_OUTSIDER}: a thread without an executor, which only wants its end to be known. */
+export const WORD_KIND = 148
 
 // ABI: indexes of the same block seen as doubles.
 
@@ -119,6 +121,7 @@ const LAYOUT: Readonly<Record<string, number>> = {
   WORD_GENERATION,
   WORD_RING_FD,
   WORD_RING_TOKEN,
+  WORD_KIND,
   DOUBLE_NOW_NS,
   DOUBLE_TURN_END_NS,
   DOUBLE_DEADLINE_NS,
@@ -137,6 +140,10 @@ const LAYOUT: Readonly<Record<string, number>> = {
 // ABI: values of WORD_SLEEPING.
 export const SLEEP_NO = 0
 export const SLEEP_PARKED = 1
+
+// ABI: values of WORD_KIND.
+export const KIND_EXECUTOR = 0
+export const KIND_OUTSIDER = 1
 
 // ABI: values of WORD_LEAVE.
 /** Nobody but the host loop is runnable. */

@@ -1,7 +1,14 @@
 import { RuntimeError } from '../base/index.ts'
 import type { Addon } from './addon.ts'
-import { type Directory, type DirectorySlot, HEADER_USED_COUNT, viewSlot } from './directory.ts'
+import {
+  type Directory,
+  type DirectorySlot,
+  type ExecutorId,
+  HEADER_USED_COUNT,
+  viewSlot,
+} from './directory.ts'
 import { ENOMEM } from './errno.ts'
+import { WORD_HOLDER } from './loop-control.ts'
 
 /** The directory of the process, by views of one thread. */
 export class UringDirectory implements Directory {
@@ -14,6 +21,7 @@ export class UringDirectory implements Directory {
 
   readonly #addon: Addon
   readonly #slots: DirectorySlot[] = []
+  #outsiderId: ExecutorId = 0
 
   private constructor(addon: Addon) {
     this.#addon = addon
@@ -32,6 +40,18 @@ export class UringDirectory implements Directory {
       this.#slots[index] = slot
     }
     return slot
+  }
+
+  wake(index: number): void {
+    this.#addon.directoryWake(index)
+  }
+
+  join(): ExecutorId {
+    if (this.#outsiderId > 0) return this.#outsiderId
+    const index = this.#addon.directoryJoin()
+    if (index < 0) return index
+    this.#outsiderId = Atomics.load(this.slot(index).words, WORD_HOLDER)
+    return this.#outsiderId
   }
 
   #map(index: number): ArrayBuffer {

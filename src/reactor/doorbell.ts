@@ -18,8 +18,6 @@ import {
 } from '../kernel/index.ts'
 import { encodeMessageRing, encodeNop, type Ring } from '../ring/index.ts'
 import { Peers } from './peers.ts'
-import { RetryTimer } from './retry-timer.ts'
-import type { TimerPort } from './timers.ts'
 
 /** Bits of the doorbell word, each for a group of words of inboxes. */
 const GROUP_COUNT = 32
@@ -70,6 +68,11 @@ export interface DoorbellPort {
    * the listener back.
    */
   onPeerEnded(address: DoorbellAddress, listener: () => void): () => void
+  /**
+   * Calls `listener`, likewise, each time that some executor of the process may have ended, whichever: for who waits for one
+   * that it does not know. What is returned takes the listener back.
+   */
+  onAnyEnded(listener: () => void): () => void
 }
 
 /** A place where one other thread leaves something for an executor. */
@@ -100,7 +103,6 @@ export class Doorbell implements DoorbellPort {
   readonly #control: LoopControl
   readonly #directory: Directory
   readonly #main: Ring
-  readonly #timers: TimerPort
   readonly #peers: Peers
   /**
    * The number of the first inbox: another for each executor that has had the slot. Who rang the one before in vain
@@ -112,14 +114,14 @@ export class Doorbell implements DoorbellPort {
   readonly #free: number[] = []
   readonly #ofMany: { readonly number: number; readonly inbox: Inbox }[] = []
 
-  constructor({ kernel, host, main, timers }: DoorbellParts) {
+  constructor({ kernel, host, main }: DoorbellParts) {
     const { words } = host.control
     this.address = host.id
     this.#control = host.control
     this.#directory = kernel.directory
     this.#main = main
-    this.#timers = timers
     this.#peers = new Peers(kernel.directory)
+    main.onMessageRefused = (index) => this.#wakeOtherwise(index)
     this.#firstNumber = (words[WORD_GENERATION]! % GROUP_COUNT) * GROUP_INBOXES
     words[WORD_RING_TOKEN] = main.foreignToken
     // ORDER: last. The thread has not slept before, and is woken by what is there from now on.
@@ -157,7 +159,7 @@ export class Doorbell implements DoorbellPort {
     const slot = this.#directory.slot(slotOf(address))
     // ORDER: before anything is left there. It may end right after: then this rings its slot, where it is heard for nothing.
     if (Atomics.load(slot.words, WORD_HOLDER) !== address) return
-    if (ringDoorbell(slot, number)) this.#wake(slot)
+    if (ringDoorbell(slot, number)) this.#wake(slotOf(address))
   }
 
   isEnded(address: DoorbellAddress): boolean {
@@ -169,6 +171,10 @@ export class Doorbell implements DoorbellPort {
     // Its ringing may have been answered before; if it ends from now on it rings again.
     if (hasEnded(this.#directory, address)) ringDoorbell(this.#control, INBOX_PEERS)
     return takeBack
+  }
+
+  onAnyEnded(listener: () => void): () => void {
+    return this.#peers.addAny(listener)
   }
 
   /** Has every inbox that was rung look at what was left. */
@@ -206,25 +212,35 @@ export class Doorbell implements DoorbellPort {
     return (number - this.#firstNumber + INBOX_COUNT_MAX) % INBOX_COUNT_MAX
   }
 
-  /** Posts into the ring of a thread that sleeps: now, since this turn may be long; again where the kernel takes no more. */
-  #wake(slot: DoorbellWords): void {
+  /** Posts into the ring of a thread that sleeps: now, since this turn may be long. */
+  #wake(index: number): void {
     const ring = this.#main
     if (ring.isClosed) return
     const base = ring.tryBegin()
     if (base < 0) {
-      new RetryTimer(() => this.#wake(slot)).schedule(this.#timers)
+      this.#wakeOtherwise(index)
       return
     }
     // Looked up last: making room takes a while, in which a descriptor may become another's.
-    const sleeper = sleeperOf(slot)
+    const sleeper = sleeperOf(this.#directory.slot(index))
     if (sleeper === null) encodeNop(ring.sqes, base)
     else {
       const { ringFd, token } = sleeper
       const args = { ringFd, result: 0, userDataLow: SLOT_FOREIGN, userDataHigh: token }
       encodeMessageRing(ring.sqes, base, args)
     }
-    ring.commitUnwatched()
+    ring.commitMessage(index)
     ring.submit()
+  }
+
+  /**
+   * The kernel takes no message, or could not deliver one for want of memory. It must be woken all the same: its inbox's bit is
+   * set, so that nobody rings it again.
+   */
+  #wakeOtherwise(index: number): void {
+    const { words } = this.#directory.slot(index)
+    // Whoever is awake looks at its doorbell by itself.
+    if (Atomics.load(words, WORD_SLEEPING) === SLEEP_PARKED) this.#directory.wake(index)
   }
 }
 
@@ -234,7 +250,6 @@ export interface DoorbellParts {
   readonly host: Pick<LoopHost, 'id' | 'control'>
   /** The ring that the thread parks in. */
   readonly main: Ring
-  readonly timers: TimerPort
 }
 
 /** The ring by which a thread is woken, and what tells it from one that gets its descriptor later. */
@@ -261,6 +276,19 @@ export function sleeperOf(
     // Before it has a ring it does not sleep.
     return ringFd < 0 ? null : { ringFd, token }
   }
+}
+
+/** {@link Doorbell.ring} of a thread without an executor, and of whoever must not wait for his own: a system call where that sleeps. */
+export function ringFromAnywhere(
+  directory: Directory,
+  address: DoorbellAddress,
+  number: number,
+): void {
+  const index = slotOf(address)
+  const slot = directory.slot(index)
+  // ORDER: as in Doorbell.ring().
+  if (Atomics.load(slot.words, WORD_HOLDER) !== address) return
+  if (ringDoorbell(slot, number)) directory.wake(index)
 }
 
 /** What others write to: part of an executor's slot in the directory. */

@@ -7,6 +7,7 @@ export {
   INBOX_COUNT_MAX,
   type Inbox,
   ringDoorbell,
+  ringFromAnywhere,
   sleeperOf,
   takeRung,
 } from './doorbell.ts'

@@ -4,11 +4,13 @@ import { type Directory, type ExecutorId, hasEnded } from '../kernel/index.ts'
  * Who wants to know of which other executors' end.
  *
  * An executor that ends, however that comes, is marked as ended first and rings all others then. So this looks at each
- * executor that somebody here cares about, whenever one of the process has ended: O(those), however many there are.
+ * executor that somebody here cares about, whenever one of the process has ended: O(those), however many there are. Who does not
+ * know yet whom to care about is told of all.
  */
 export class Peers {
   readonly #directory: Directory
   readonly #listeners = new Map<ExecutorId, Set<() => void>>()
+  readonly #ofAny = new Set<() => void>()
 
   constructor(directory: Directory) {
     this.#directory = directory
@@ -30,6 +32,15 @@ export class Peers {
     }
   }
 
+  /** Has `listener` called whenever some executor may have ended; what it returns takes that back. */
+  addAny(listener: () => void): () => void {
+    const own = (): void => listener()
+    this.#ofAny.add(own)
+    return () => {
+      this.#ofAny.delete(own)
+    }
+  }
+
   /** Some executor of the process may have ended. */
   collect(): void {
     for (const [id, listeners] of this.#listeners) {
@@ -37,5 +48,6 @@ export class Peers {
       this.#listeners.delete(id)
       for (const listener of listeners) listener()
     }
+    for (const listener of this.#ofAny) listener()
   }
 }

@@ -81,7 +81,7 @@ export class Reactor implements IoPort {
       this.host.detach()
       throw error
     }
-    this.doorbell = new Doorbell({ kernel, host: this.host, main: this.main, timers: this.timers })
+    this.doorbell = new Doorbell({ kernel, host: this.host, main: this.main })
     this.loans = new Loans({ kernel, host: this.host, doorbell: this.doorbell })
     this.registered = new RegisteredMemory(kernel, this.memory)
     this.files = new RegisteredFiles(kernel, this.host, this.main)

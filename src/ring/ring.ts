@@ -48,6 +48,9 @@ export interface RingOptions {
 
 /** Marks completions that nobody waits for. */
 const NO_SLOT = -1
+/** Of a name, below what it names: what the entry is used for, which quiesce.c looks at as well. */
+const USE_BITS = 4
+const MESSAGE_BITS = 16
 /** How often the kernel is asked to make room before that is an error; */
 const SUBMIT_TRIES_MAX = 10_000
 /** and where somebody can wait, and asks again later. */
@@ -74,6 +77,9 @@ export class Ring {
   foreignCount = 0
   /** What another ring names its completions by, so that they are not taken for those of a ring that had the descriptor before. */
   readonly foreignToken: number
+
+  /** Called as completions are reaped: the entry that was committed for that number has failed, with `-errno`. */
+  onMessageRefused: ((number: number, result: number) => void) | null = null
 
   readonly #submit: SubmitRing
   readonly #control: Int32Array
@@ -260,6 +266,13 @@ export class Ring {
     if (this.#control[5] === 0) this.#host.reference() // WORD_REFERENCED
   }
 
+  /** Submits the entry begun for nobody, but has {@link onMessageRefused} called with that number if it fails. */
+  commitMessage(number: number): void {
+    assert(number > 0 && number < 2 ** MESSAGE_BITS, 'what is sent for is a small number')
+    this.#control[WORD_BACKGROUND + this.index]!++
+    this.#publish(NO_SLOT, number << USE_BITS)
+  }
+
   /** Submits the entry begun for nobody: its completion is dropped. */
   commitUnwatched(): void {
     this.#control[WORD_BACKGROUND + this.index]!++
@@ -331,7 +344,7 @@ export class Ring {
       const name = words[base + 1]!
       const { names } = table
       if (slot < 0 || slot >= names.length || names[slot] !== name) {
-        this.#drop(slot, name)
+        this.#drop(slot, name, words[base + 2]!)
         continue
       }
       const operation = table.operations[slot]!
@@ -440,9 +453,10 @@ export class Ring {
     this.#control[index]!--
   }
 
-  #drop(slot: number, name: number): void {
+  #drop(slot: number, name: number, result: number): void {
     if (slot === NO_SLOT) {
       this.#leaveBackground()
+      if (name !== 0 && result < 0) this.onMessageRefused?.(name >>> USE_BITS, result)
       return
     }
     if (slot === SLOT_FOREIGN) this.foreignCount++

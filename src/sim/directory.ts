@@ -3,6 +3,7 @@ import {
   createSlot,
   type Directory,
   type DirectorySlot,
+  EOPNOTSUPP,
   type ExecutorId,
   GENERATION_MAX,
   SLEEP_PARKED,
@@ -11,8 +12,6 @@ import {
   WORD_DOORBELL,
   WORD_GENERATION,
   WORD_HOLDER,
-  WORD_RING_FD,
-  WORD_RING_TOKEN,
   WORD_SLEEPING,
 } from '../kernel/index.ts'
 
@@ -23,6 +22,7 @@ import {
  */
 export class SimDirectory implements Directory {
   readonly #slots: DirectorySlot[] = []
+  readonly #wakers: ((() => void) | null)[] = []
   #usedCount = 1
 
   get usedCount(): number {
@@ -59,14 +59,28 @@ export class SimDirectory implements Directory {
     Atomics.store(this.slot(slotOf(id)).words, WORD_HOLDER, -id)
   }
 
-  /** Rings inbox 0 of every other live executor, and has those that are parked woken by their ring's descriptor. */
-  tell(id: ExecutorId, wake: (ringFd: number, token: number) => void): void {
+  wake(index: number): void {
+    this.#wakers[index]?.()
+  }
+
+  // Every simulated thread has an executor.
+  join(): number {
+    return -EOPNOTSUPP
+  }
+
+  /** By what to wake the thread whose executor has that slot; null for by nothing any more. */
+  setWaker(id: ExecutorId, wake: (() => void) | null): void {
+    this.#wakers[slotOf(id)] = wake
+  }
+
+  /** Rings inbox 0 of every other live executor, and wakes those that are parked. */
+  tell(id: ExecutorId): void {
     for (let index = 1; index < this.#usedCount; index++) {
       const { words, inboxes } = this.slot(index)
       if (index === slotOf(id) || words[WORD_HOLDER]! <= 0) continue
       Atomics.or(inboxes, 0, 1)
       Atomics.or(words, WORD_DOORBELL, 1)
-      if (words[WORD_SLEEPING] === SLEEP_PARKED) wake(words[WORD_RING_FD]!, words[WORD_RING_TOKEN]!)
+      if (words[WORD_SLEEPING] === SLEEP_PARKED) this.wake(index)
     }
   }
 

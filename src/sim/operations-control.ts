@@ -54,7 +54,7 @@ export const CONTROL_OPERATIONS: readonly OperationEntry[] = [
   [IORING_OP_ASYNC_CANCEL, inline('ASYNC_CANCEL', cancel)],
   [IORING_OP_POLL_ADD, { ...inline('POLL_ADD', poll), kind: 'socket', needsFile: true }],
   [IORING_OP_POLL_REMOVE, inline('POLL_REMOVE', removePoll)],
-  [IORING_OP_MSG_RING, { ...inline('MSG_RING', message), needsFile: true }],
+  [IORING_OP_MSG_RING, { ...inline('MSG_RING', message), needsFile: true, errors: ['ENOMEM'] }],
   [IORING_OP_FILES_UPDATE, inline('FILES_UPDATE', changeFiles)],
   [IORING_OP_FIXED_FD_INSTALL, { ...inline('FIXED_FD_INSTALL', installFd), needsFile: true }],
 ]

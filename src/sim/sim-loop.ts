@@ -38,6 +38,7 @@ import {
   WORD_LIVE,
   WORD_MORE,
   WORD_REFERENCED,
+  WORD_RING_TOKEN,
   WORD_RUNNABLE,
   WORD_SLEEPING,
   WORD_TURN_SEQUENCE,
@@ -111,6 +112,7 @@ export class SimLoop implements LoopHost, SimThread {
     this.#events = events
     this.#host = new SimHost(core, this.control, events.host)
     core.threads.add(this)
+    core.directory.setWaker(this.id, () => this.#beWoken())
   }
 
   get isAwake(): boolean {
@@ -202,6 +204,7 @@ export class SimLoop implements LoopHost, SimThread {
     if (this.#isClosed) return
     this.#isClosed = true
     const { directory } = this.#core
+    directory.setWaker(this.id, null)
     directory.end(this.id)
     if (this.#isInTurn) this.#core.isInTurn = false
     this.#core.threads.remove(this)
@@ -211,11 +214,7 @@ export class SimLoop implements LoopHost, SimThread {
     for (const fd of this.#trackedFds) {
       assert(this.#kernel.closeFd(fd) === 0, 'a descriptor that is tracked is open')
     }
-    directory.tell(this.id, (ringFd, token) => {
-      const ring = this.#core.descriptors.get(ringFd)
-      assert(ring instanceof SimRing, 'who is parked has a ring')
-      ring.post(SLOT_FOREIGN, token, 0, 0)
-    })
+    directory.tell(this.id)
     this.#core.threads.interruptIdleness()
     for (const { memory } of this.#rings) this.#kernel.closeRing(memory)
     this.control.leave()
@@ -287,6 +286,14 @@ export class SimLoop implements LoopHost, SimThread {
     }
     this.#syncReference()
     if (!this.isReferenced) this.#events.onUnreferenced?.()
+  }
+
+  /** Another thread wakes this one by its event loop. */
+  #beWoken(): void {
+    const main = this.#core.descriptors.get(this.#main.memory.fd)
+    assert(main instanceof SimRing, 'a loop that runs has a ring to park in')
+    main.post(SLOT_FOREIGN, this.control.words[WORD_RING_TOKEN]!, 0, 0)
+    this.#core.threads.interruptIdleness()
   }
 
   #hasWork(): boolean {

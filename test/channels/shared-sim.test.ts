@@ -14,6 +14,7 @@ import {
   type SharedSender,
 } from '../../src/channels/index.ts'
 import { yieldNow } from '../../src/index.ts'
+import type { SimFaults } from '../../src/sim/index.ts'
 import { seedCount } from '../limits.ts'
 import { runThreads } from './shared-world.ts'
 
@@ -86,22 +87,30 @@ async function takeAnswers(prng: Prng, receiver: SharedReceiver<readonly number[
   )
 }
 
-async function runSeed(seed: number, spoil?: (thread: number) => void): Promise<void> {
+async function runSeed(
+  seed: number,
+  spoil?: (thread: number) => void,
+  faults: SimFaults = {},
+): Promise<void> {
   const prng = new Prng(seed)
   const { there, back } = planOf(prng)
-  await runThreads(seed, [
-    async () => {
-      spoil?.(0)
-      await yieldSome(prng)
-      const receiver = attachReceiver(back)
-      await Promise.all([sendSome(prng, attachSender(there)), takeAnswers(prng, receiver)])
-    },
-    async () => {
-      spoil?.(1)
-      await yieldSome(prng)
-      await answer(prng, attachReceiver(there), attachSender(back))
-    },
-  ])
+  await runThreads(
+    seed,
+    [
+      async () => {
+        spoil?.(0)
+        await yieldSome(prng)
+        const receiver = attachReceiver(back)
+        await Promise.all([sendSome(prng, attachSender(there)), takeAnswers(prng, receiver)])
+      },
+      async () => {
+        spoil?.(1)
+        await yieldSome(prng)
+        await answer(prng, attachReceiver(there), attachSender(back))
+      },
+    ],
+    faults,
+  )
 }
 
 async function yieldSome(prng: Prng): Promise<void> {
@@ -114,6 +123,11 @@ test(`${SEEDS} seeds lose no message and no wake-up`, async () => {
       throw new Error(`seed ${seed} failed`, { cause })
     })
   }
+})
+
+test('a wake-up that the kernel refuses to deliver arrives all the same', async () => {
+  const faults = { errors: { ENOMEM: 0.3 }, enterBusy: 0.1, lateMessage: 0.2 }
+  for (let seed = 0; seed < Math.min(SEEDS, 100); seed++) await runSeed(seed, undefined, faults)
 })
 
 test('a wake-up that is lost is found: one ring of the doorbell in fifty', async () => {

@@ -1,6 +1,6 @@
 /** Several simulated threads, each with an executor, that run one program; which of them runs is decided by the seed. */
 import { confine, createDeferred, Executor } from '../../src/executor/index.ts'
-import { SimKernel } from '../../src/sim/index.ts'
+import { type SimFaults, SimKernel } from '../../src/sim/index.ts'
 
 export interface SimThreadOf {
   readonly executor: Executor
@@ -11,14 +11,18 @@ export interface SimThreadOf {
 type Main = (self: SimThreadOf) => Promise<unknown>
 
 /** Runs each main on a thread of its own; rejects if none can go on, or one fails. */
-export async function runThreads(seed: number, mains: readonly Main[]): Promise<void> {
+export async function runThreads(
+  seed: number,
+  mains: readonly Main[],
+  faults: SimFaults = {},
+): Promise<void> {
   const stuck = createDeferred<never>()
   let isOver = false
   const onStuck = (reason: string): void => {
     isOver = true
     stuck.reject(new Error(`seed ${seed} is stuck: ${reason}`))
   }
-  const kernel = new SimKernel({ seed }, { onStuck, turnCountMax: 200_000 })
+  const kernel = new SimKernel({ seed, faults }, { onStuck, turnCountMax: 200_000 })
   const executors = mains.map((_, index) => {
     const options = { name: `shard ${index}`, ringDepth: 8, ioMemoryBytes: 1 << 16 }
     const executor = new Executor({ ...options, kernel: index === 0 ? kernel : kernel.thread() })
