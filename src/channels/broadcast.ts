@@ -1,4 +1,4 @@
-import { RuntimeError, showAs, wrongType } from '../base/index.ts'
+import { showAs } from '../base/index.ts'
 import {
   answerDone,
   checkCancellation,
@@ -7,22 +7,24 @@ import {
   type WaitOptions,
 } from '../executor/index.ts'
 import {
+  type AttachManyOptions,
   type AttachOptions,
   attachReceiver,
-  attachSenderState,
   checkAttach,
+  checkManyOptions,
+  prepareSenders,
 } from './attach-ends.ts'
 import { ChannelError } from './channel-error.ts'
+import { ExpectedPeers } from './expected-peers.ts'
 import {
-  CHANNEL_NAMES,
+  assertTable,
   channelOf,
-  createRingTable,
-  pickChannelOptions,
+  createCountedTable,
+  placesOf,
   type RingTable,
-  takeNextIndex,
-  validateThreadCount,
+  takePlace,
 } from './ring-table.ts'
-import type { SharedChannelOptions } from './shared-channel.ts'
+import type { SharedChannel, SharedChannelOptions } from './shared-channel.ts'
 import type { SharedReceiver } from './shared-receiver.ts'
 import { SEND_ACTION, type SharedSenderState, ValueSendWaiter } from './shared-sender-state.ts'
 
@@ -31,10 +33,9 @@ export interface BroadcastOptions extends SharedChannelOptions {
   readonly receivers: number
 }
 
-const NAMES: ReadonlySet<string> = new Set([...CHANNEL_NAMES, 'receivers'])
-
 /** A channel from one thread to many, as plain data that can be posted. */
 export interface BroadcastChannel<T> extends RingTable {
+  readonly kind: 'broadcast'
   /** Never there: by it the compiler knows what crosses. */
   readonly value?: T
 }
@@ -69,9 +70,7 @@ export function createBroadcast(
 export function createBroadcast<T>(options: BroadcastOptions): BroadcastChannel<T>
 export function createBroadcast(options: BroadcastOptions): BroadcastChannel<unknown> {
   const action = 'create a broadcast'
-  const picked = pickChannelOptions(action, options, NAMES)
-  validateThreadCount(action, 'receivers', options.receivers)
-  return createRingTable(action, options.receivers, picked)
+  return { ...createCountedTable(action, 'broadcast', 'receivers', options), kind: 'broadcast' }
 }
 
 /**
@@ -85,36 +84,39 @@ export function attachBroadcastReceiver<T>(
   options: AttachOptions<T> = {},
 ): SharedReceiver<T> {
   const action = 'attach a receiver'
-  assertChannel(action, channel)
-  executor().assertOpen(action)
-  // Before a place is taken, which nobody could give back.
+  assertTable(action, 'broadcast', channel)
   checkAttach(action, channelOf<T>(channel, 0), options)
-  const index = takeNextIndex(channel)
-  if (index >= channel.ringCount) {
-    throw new RuntimeError(
-      'ERR_LIMIT_EXCEEDED',
-      `Cannot ${action} as the channel must have at most ${channel.ringCount}: it has had as many`,
-    )
-  }
-  return attachReceiver(channelOf<T>(channel, index), options)
+  return takePlace(action, channel, 'consumer', (place: SharedChannel<T>) => {
+    return attachReceiver(place, options)
+  })
 }
 
 /**
  * Attaches as the sender, once, on this thread.
  *
+ * It waits for no receiver whose thread has ended; by `peers` also where that was before it has attached.
+ *
  * @throws as {@link attachSender}.
  */
 export function attachBroadcastSender<T>(
   channel: BroadcastChannel<T>,
-  options: AttachOptions<T> = {},
+  options: AttachManyOptions<T> = {},
 ): BroadcastSender<T> {
   const action = 'attach a sender'
-  assertChannel(action, channel)
-  executor().assertOpen(action)
-  const states = Array.from({ length: channel.ringCount }, (_, index) => {
-    return attachSenderState(action, channelOf<T>(channel, index), options).state
+  assertTable(action, 'broadcast', channel)
+  const home = executor()
+  home.assertOpen(action)
+  checkManyOptions(action, options, channel.ringCount)
+  const { peers, ...rest } = options
+  const places = Array.from({ length: channel.ringCount }, (_, index) => {
+    return { channel: channelOf<T>(channel, index), options: rest }
   })
-  return new BroadcastSender(states)
+  const states = prepareSenders(action, places).map(({ state }) => state)
+  // First, so that the states find what it abandons.
+  const expected =
+    peers === undefined ? null : new ExpectedPeers(home, placesOf(channel, 'consumer'), peers)
+  for (const state of states) state.open()
+  return new BroadcastSender(states, expected)
 }
 
 /** The end of a broadcast that values go into. Made by {@link attachBroadcastSender}. */
@@ -127,10 +129,12 @@ export class BroadcastSender<T> implements Disposable {
   }
 
   readonly #states: readonly SharedSenderState<T>[]
+  readonly #expected: ExpectedPeers | null
 
   /** @internal Use {@link attachBroadcastSender}. */
-  constructor(states: readonly SharedSenderState<T>[]) {
+  constructor(states: readonly SharedSenderState<T>[], expected: ExpectedPeers | null) {
     this.#states = states
+    this.#expected = expected
   }
 
   /** Whether nothing more can be sent: this end is closed, or all receivers are, or have ended. */
@@ -168,6 +172,7 @@ export class BroadcastSender<T> implements Disposable {
   /** Ends the channel for all receivers, after what has been sent. Again is nothing. */
   close(): void {
     for (const state of this.#states) state.close()
+    this.#expected?.stop()
   }
 
   [Symbol.dispose](): void {
@@ -184,9 +189,4 @@ function ignore(): void {}
 function closedError<T>(value: T): ChannelError<T> {
   const why = 'it and a receiver must be open: it was closed, or all of them have'
   return new ChannelError('ERR_CHANNEL_CLOSED', `Cannot ${SEND_ACTION} as ${why}`, value)
-}
-
-function assertChannel(action: string, channel: unknown): asserts channel is RingTable {
-  if ((channel as RingTable | null)?.memory instanceof SharedArrayBuffer) return
-  throw wrongType(action, 'channel', 'a BroadcastChannel', channel)
 }

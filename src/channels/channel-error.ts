@@ -7,12 +7,14 @@ export type ChannelErrorCode =
   | 'ERR_PEER_ENDED'
   | 'ERR_TASK_CANCELLED'
   | 'ERR_LIMIT_EXCEEDED'
+  | 'ERR_VALUE_UNREADABLE'
 
 /**
  * A failed send, with the value that was not sent.
  *
  * Its code is `ERR_CHANNEL_CLOSED` or `ERR_CHANNEL_FULL`; between threads also `ERR_PEER_ENDED`, for what is left of a
- * batch whose wait was ended `ERR_TASK_CANCELLED`, and in a mesh whose shard does not receive `ERR_LIMIT_EXCEEDED`.
+ * batch whose wait was ended `ERR_TASK_CANCELLED`, and in a mesh whose shard does not receive `ERR_LIMIT_EXCEEDED`;
+ * `ERR_VALUE_UNREADABLE` has those that could be taken back beside some that could not.
  */
 export class ChannelError<T = unknown> extends RuntimeError {
   override readonly name: string = 'ChannelError'

@@ -69,6 +69,12 @@ export function frameCodec(
   return custom
 }
 
+/** @throws {TypeError} unless the name of a codec. */
+export function checkCodecName(action: string, name: unknown): asserts name is CodecName {
+  if (CODEC_NAMES.includes(name as CodecName)) return
+  throw wrongType(action, 'codec', `one of ${CODEC_NAMES.join(', ')}`, name)
+}
+
 /** @throws {TypeError} for a codec that nobody would use. */
 export function refuseCodec(action: string, name: CodecName, custom: unknown): void {
   if (custom === undefined) return

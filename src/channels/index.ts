@@ -1,4 +1,17 @@
-export { type AttachOptions, attachReceiver, attachSender } from './attach-ends.ts'
+export {
+  abandonReceiver,
+  abandonSender,
+  abandonShard,
+  type WithReceiver,
+  type WithSender,
+} from './abandon.ts'
+export {
+  type AttachManyOptions,
+  type AttachOptions,
+  attachReceiver,
+  attachSender,
+  type CodecOptions,
+} from './attach-ends.ts'
 export {
   attachBroadcastReceiver,
   attachBroadcastSender,
@@ -28,7 +41,7 @@ export {
   type MpscChannel,
   type MpscChannelOptions,
 } from './mpsc-channel.ts'
-export type { RingTable } from './ring-table.ts'
+export type { RingTable, TableKind } from './ring-table.ts'
 export { shardOf } from './shard-of.ts'
 export type { OneshotCell, RingKind, SpscRing, WatchCell } from './shared/index.ts'
 export {

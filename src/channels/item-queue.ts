@@ -12,6 +12,11 @@ export class ItemQueue<T> {
     return this.#length
   }
 
+  /** The first, or undefined. */
+  get first(): T | undefined {
+    return this.#slots[this.#head]
+  }
+
   push(item: T): void {
     if (this.#length === this.#slots.length) this.#grow()
     this.#slots[(this.#head + this.#length) & (this.#slots.length - 1)] = item

@@ -1,7 +1,7 @@
 import { assert, type RuntimeError } from '../base/index.ts'
 import type { Executor } from '../executor/index.ts'
 import { ItemQueue } from './item-queue.ts'
-import { peerEndedError, ReceiverState } from './receiver-state.ts'
+import { peerEndedError, ReceiverState, takeSource } from './receiver-state.ts'
 import { RingSource, type SourceOwner } from './ring-source.ts'
 import { NONE, type None, type ValueReader } from './value-reader.ts'
 
@@ -10,10 +10,12 @@ const QUANTUM = 16
 
 /** A sender as its receiver names it. */
 export interface MergedSource<T> {
-  readonly reader: ValueReader<T>
+  readonly openReader: () => ValueReader<T>
   /** By what errors name it: `shard 3`. */
   readonly name: string
   readonly index: number
+  /** The executor that is to attach as that sender, if it is known. */
+  readonly expectedId?: number | undefined
 }
 
 export interface MergedReceiverOptions<T, R> {
@@ -22,6 +24,7 @@ export interface MergedReceiverOptions<T, R> {
   readonly wrap: (value: T, index: number) => R
   /** How many values the ring of each has room for. */
   readonly capacity: number
+  readonly onClose?: () => void
 }
 
 /**
@@ -41,6 +44,7 @@ export class MergedReceiverState<T, R> extends ReceiverState<R> implements Sourc
   #quantumLeft = 0
   #openCount: number
   readonly #capacity: number
+  readonly #onClose: (() => void) | null
   /** What was taken out of the rings before anybody received it. */
   readonly #spilled = new ItemQueue<R | Failed>()
   /** How much of that there may be, while there may be any; and who is told that there is as much. */
@@ -49,20 +53,40 @@ export class MergedReceiverState<T, R> extends ReceiverState<R> implements Sourc
   /** Of senders that have ended, until somebody was told. */
   readonly #errors = new ItemQueue<RuntimeError>()
 
-  constructor(home: Executor, { sources, wrap, capacity }: MergedReceiverOptions<T, R>) {
+  constructor(home: Executor, options: MergedReceiverOptions<T, R>) {
     super(home)
+    const { sources, wrap, capacity, onClose = null } = options
+    this.#onClose = onClose
     this.#names = sources.map(({ name }) => name)
     this.#wrap = wrap
     this.#capacity = capacity
     this.#openCount = sources.length
-    for (const [position, { reader, index }] of sources.entries()) {
-      const source = new RingSource(home, reader, this, index)
+    try {
+      for (const { openReader, index, expectedId } of sources) {
+        const place = { index, expectedId }
+        const make = (reader: ValueReader<T>) => new RingSource(home, reader, this, place)
+        this.#sources.push(takeSource(openReader(), make))
+      }
+    } catch (error) {
+      this.cancel()
+      throw error
+    }
+    for (const [position, source] of this.#sources.entries()) {
       const standing = { source, position, isInLine: true, isDone: false }
-      this.#sources.push(source)
       this.#standings.set(source, standing)
       this.#ready.push(standing)
     }
+  }
+
+  /** Begins to listen for the senders; {@link cancel} instead leaves all ends to others. */
+  open(): void {
     for (const source of this.#sources) source.open()
+  }
+
+  /** Leaves all ends to others: no sender has heard of these. */
+  cancel(): void {
+    // The first at last: whoever finds it free finds all of them so.
+    for (const source of this.#sources.reverse()) source.cancel()
   }
 
   override countFilled(): number {
@@ -143,6 +167,7 @@ export class MergedReceiverState<T, R> extends ReceiverState<R> implements Sourc
   protected override closeSources(): void {
     for (const source of this.#sources) source.close()
     this.#spilled.clear()
+    this.#onClose?.()
   }
 
   #spill(): void {

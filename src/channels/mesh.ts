@@ -1,8 +1,15 @@
 import { assert, showAs, validateInteger, wrongType } from '../base/index.ts'
 import { executor, type WaitOptions } from '../executor/index.ts'
-import { type AttachOptions, attachSenderState, openReader } from './attach-ends.ts'
+import {
+  type AttachManyOptions,
+  checkManyOptions,
+  openReader,
+  type PreparedSender,
+  prepareSenders,
+} from './attach-ends.ts'
 import { MergedReceiverState } from './merged-receiver-state.ts'
 import {
+  assertTable,
   CHANNEL_NAMES,
   channelOf,
   createRingTable,
@@ -36,6 +43,7 @@ const NAMES: ReadonlySet<string> = new Set([...CHANNEL_NAMES, 'shards', 'roles',
 
 /** A mesh as plain data, to be posted to each of its shards. */
 export interface SharedMesh<T> extends RingTable {
+  readonly kind: 'mesh'
   readonly roles: readonly MeshRole[]
   readonly unreceivedMax: number
   /** Never there: by it the compiler knows what crosses. */
@@ -71,11 +79,15 @@ export function createMesh(options: MeshOptions): SharedMesh<unknown> {
   const roles = checkRoles(action, options.roles, shards)
   const senders = roles.filter(sends).length
   const receivers = roles.filter(receives).length
-  return { ...createRingTable(action, senders * receivers, picked), roles, unreceivedMax }
+  const table = createRingTable(action, 'mesh', senders * receivers, picked)
+  return { ...table, kind: 'mesh', roles, unreceivedMax }
 }
 
 /**
  * Joins a mesh as one of its shards, once, on this thread. Waits for nobody.
+ *
+ * With `peers` (of a pool: `shard.peers.map(({ executorId }) => executorId)`, in the order of the mesh) it fails with
+ * `ERR_PEER_ENDED` towards those that end before they have joined.
  *
  * @throws {RangeError} for a shard that the mesh has not.
  * @throws {RuntimeError} `ERR_STILL_HELD` if somebody has joined as that shard; else as {@link attachSender}.
@@ -83,13 +95,11 @@ export function createMesh(options: MeshOptions): SharedMesh<unknown> {
 export function joinMesh<T>(
   mesh: SharedMesh<T>,
   shard: number,
-  options: AttachOptions<T> = {},
+  options: AttachManyOptions<T> = {},
 ): Mesh<T> {
   const action = 'join a mesh'
-  if (!((mesh as SharedMesh<T> | null)?.memory instanceof SharedArrayBuffer) || !mesh.roles) {
-    throw wrongType(action, 'mesh', 'a SharedMesh', mesh)
-  }
-  validateInteger(action, 'shard', shard, { min: 0, max: mesh.roles.length - 1 })
+  checkShard(action, mesh, shard)
+  checkManyOptions(action, options, mesh.roles.length)
   executor().assertOpen(action)
   return new Mesh(mesh, shard, options)
 }
@@ -117,22 +127,38 @@ export class Mesh<T> implements Disposable {
   #blockedCount = 0
 
   /** @internal Use {@link joinMesh}. */
-  constructor(mesh: SharedMesh<T>, shard: number, options: AttachOptions<T>) {
+  constructor(mesh: SharedMesh<T>, shard: number, options: AttachManyOptions<T>) {
     const { roles, capacity, unreceivedMax } = mesh
     const home = executor()
     const layout = new MeshLayout(roles)
     this.shard = shard
     this.shardCount = roles.length
     this.#roles = roles
+    const action = 'join a mesh'
+    const { peers, ...rest } = options
+    const optionsOf = (peer: number) =>
+      peers === undefined ? rest : { ...rest, peer: peers[peer]! }
     const sources = layout.sourcesOf(shard).map((from) => ({
-      reader: openReader('join a mesh', channelOf<T>(mesh, layout.indexOf(from, shard)), options),
+      openReader: () => openReader(action, channelOf<T>(mesh, layout.indexOf(from, shard)), rest),
       name: `shard ${from}`,
       index: from,
+      expectedId: peers?.[from],
     }))
     const wrap = (value: T, from: number): MeshMessage<T> => ({ from, value })
     const state = new MergedReceiverState<T, MeshMessage<T>>(home, { sources, capacity, wrap })
     this.receiver = new SharedReceiver(state, capacity)
-    const states: { refuseWaiting(refusal: 'inbox'): void }[] = []
+    const targets = layout.targetsOf(shard)
+    let prepared: readonly PreparedSender<T>[]
+    try {
+      const places = targets.map((to) => ({
+        channel: channelOf<T>(mesh, layout.indexOf(shard, to)),
+        options: optionsOf(to),
+      }))
+      prepared = prepareSenders(action, places)
+    } catch (error) {
+      state.cancel()
+      throw error
+    }
     const block = (change: 1 | -1): void => {
       this.#blockedCount += change
       assert(this.#blockedCount >= 0, 'a sender that no longer waits has waited')
@@ -141,14 +167,13 @@ export class Mesh<T> implements Disposable {
       else if (change === 1 && state.isSpillFull) refuse()
     }
     const refuse = (): void => {
-      for (const sender of states) sender.refuseWaiting('inbox')
+      for (const { state: sending } of prepared) sending.refuseWaiting('inbox')
     }
-    for (const to of layout.targetsOf(shard)) {
-      const channel = channelOf<T>(mesh, layout.indexOf(shard, to))
-      const attached = attachSenderState('join a mesh', channel, options)
-      attached.state.onBlocked = block
-      states.push(attached.state)
-      this.#senders[to] = attached.sender
+    state.open()
+    for (const [position, { sender, state: sending }] of prepared.entries()) {
+      sending.onBlocked = block
+      sending.open()
+      this.#senders[targets[position]!] = sender
     }
   }
 
@@ -168,21 +193,30 @@ export class Mesh<T> implements Disposable {
 
   /**
    * Waits for room on the way to a shard, this one maybe, and sends: as {@link SharedSender.send}, whose errors have the
-   * value. Rejects with `ERR_LIMIT_EXCEEDED` where this shard has left too much unreceived; a `RangeError` for a
-   * shard that the mesh has not.
+   * value. Rejects with `ERR_LIMIT_EXCEEDED` where this shard has left too much unreceived; for a shard that the mesh has
+   * not, or to which this one does not send, with a `RangeError` that has the value as well.
    */
   async send(to: number, value: T, options?: WaitOptions): Promise<void> {
-    return this.sender(to).send(value, options)
+    return this.#senderFor(to, value).send(value, options)
   }
 
   /** Sends if there is room. @throws as {@link sender}, and as {@link SharedSender.trySend}. */
   trySend(to: number, value: T): void {
-    this.sender(to).trySend(value)
+    this.#senderFor(to, value).trySend(value)
   }
 
   /** Sends nothing more: once all shards have, and all was received, receivers end. Again is nothing. */
   close(): void {
     for (const sender of this.#senders) sender?.close()
+  }
+
+  /** {@link sender}, whose error gives the value back. */
+  #senderFor(to: number, value: T): SharedSender<T> {
+    try {
+      return this.sender(to)
+    } catch (error) {
+      throw Object.assign(error as Error, { value })
+    }
   }
 
   /** Closes the receiver as well: others' sends to this shard fail. */
@@ -192,8 +226,15 @@ export class Mesh<T> implements Disposable {
   }
 }
 
+/** @throws {TypeError | RangeError} for what is no mesh, and a shard that it has not. */
+export function checkShard(action: string, mesh: unknown, shard: number): void {
+  assertTable(action, 'mesh', mesh)
+  const { length } = (mesh as SharedMesh<unknown>).roles
+  validateInteger(action, 'shard', shard, { min: 0, max: length - 1 })
+}
+
 /** Which ring is whose, by the roles of all shards. */
-class MeshLayout {
+export class MeshLayout {
   readonly #senders: readonly number[]
   readonly #receivers: readonly number[]
   readonly #senderAt: readonly number[]

@@ -1,17 +1,23 @@
-import { RuntimeError, wrongType } from '../base/index.ts'
 import { executor } from '../executor/index.ts'
-import { type AttachOptions, attachSender, checkAttach, openReader } from './attach-ends.ts'
+import {
+  type AttachManyOptions,
+  type AttachOptions,
+  attachSender,
+  checkAttach,
+  checkManyOptions,
+  openReader,
+} from './attach-ends.ts'
+import { ExpectedPeers } from './expected-peers.ts'
 import { MergedReceiverState } from './merged-receiver-state.ts'
 import {
-  CHANNEL_NAMES,
+  assertTable,
   channelOf,
-  createRingTable,
-  pickChannelOptions,
+  createCountedTable,
+  placesOf,
   type RingTable,
-  takeNextIndex,
-  validateThreadCount,
+  takePlace,
 } from './ring-table.ts'
-import type { SharedChannelOptions } from './shared-channel.ts'
+import type { SharedChannel, SharedChannelOptions } from './shared-channel.ts'
 import { SharedReceiver } from './shared-receiver.ts'
 import type { SharedSender } from './shared-sender.ts'
 
@@ -20,10 +26,9 @@ export interface MpscChannelOptions extends SharedChannelOptions {
   readonly senders: number
 }
 
-const NAMES: ReadonlySet<string> = new Set([...CHANNEL_NAMES, 'senders'])
-
 /** A channel from many threads to one, as plain data that can be posted. */
 export interface MpscChannel<T> extends RingTable {
+  readonly kind: 'mpsc'
   /** Never there: by it the compiler knows what crosses. */
   readonly value?: T
 }
@@ -61,9 +66,7 @@ export function createMpscChannel(
 export function createMpscChannel<T>(options: MpscChannelOptions): MpscChannel<T>
 export function createMpscChannel(options: MpscChannelOptions): MpscChannel<unknown> {
   const action = 'create a channel of many senders'
-  const picked = pickChannelOptions(action, options, NAMES)
-  validateThreadCount(action, 'senders', options.senders)
-  return createRingTable(action, options.senders, picked)
+  return { ...createCountedTable(action, 'mpsc', 'senders', options), kind: 'mpsc' }
 }
 
 /**
@@ -76,47 +79,48 @@ export function attachMpscSender<T>(
   channel: MpscChannel<T>,
   options: AttachOptions<T> = {},
 ): SharedSender<T> {
-  assertChannel('attach a sender', channel)
-  executor().assertOpen('attach a sender')
-  // Before a place is taken, which nobody could give back.
-  checkAttach('attach a sender', channelOf<T>(channel, 0), options)
-  const index = takeNextIndex(channel)
-  if (index >= channel.ringCount) {
-    throw new RuntimeError(
-      'ERR_LIMIT_EXCEEDED',
-      `Cannot attach a sender as the channel must have at most ${channel.ringCount}: it has had as many`,
-    )
-  }
-  return attachSender(channelOf<T>(channel, index), options)
+  const action = 'attach a sender'
+  assertTable(action, 'mpsc', channel)
+  checkAttach(action, channelOf<T>(channel, 0), options)
+  return takePlace(action, channel, 'producer', (place: SharedChannel<T>) => {
+    return attachSender(place, options)
+  })
 }
 
 /**
  * Attaches as the receiver, once, on this thread.
  *
  * Where the thread of a sender has ended without a close, one `receive()` rejects with `ERR_PEER_ENDED`, once all that
- * it had published was received, and those after it go on with the others.
+ * it had published was received, and those after it go on with the others. By `peers` that holds for threads that end
+ * before they have attached, too.
  *
  * @throws as {@link attachReceiver}.
  */
 export function attachMpscReceiver<T>(
   channel: MpscChannel<T>,
-  options: AttachOptions<T> = {},
+  options: AttachManyOptions<T> = {},
 ): SharedReceiver<T> {
   const action = 'attach a receiver'
-  assertChannel(action, channel)
+  assertTable(action, 'mpsc', channel)
   const home = executor()
   home.assertOpen(action)
+  checkManyOptions(action, options, channel.ringCount)
+  const { peers, ...rest } = options
   const sources = Array.from({ length: channel.ringCount }, (_, index) => ({
-    reader: openReader(action, channelOf<T>(channel, index), options),
+    openReader: () => openReader(action, channelOf<T>(channel, index), rest),
     name: `sender ${index}`,
     index,
   }))
   const { capacity } = channel
-  const state = new MergedReceiverState<T, T>(home, { sources, capacity, wrap: (value) => value })
+  let expected: ExpectedPeers | null = null
+  const state = new MergedReceiverState<T, T>(home, {
+    sources,
+    capacity,
+    wrap: (value) => value,
+    onClose: () => expected?.stop(),
+  })
+  // First, so that the sources find what it abandons.
+  if (peers !== undefined) expected = new ExpectedPeers(home, placesOf(channel, 'producer'), peers)
+  state.open()
   return new SharedReceiver(state, capacity)
-}
-
-function assertChannel(action: string, channel: unknown): asserts channel is RingTable {
-  if ((channel as RingTable | null)?.memory instanceof SharedArrayBuffer) return
-  throw wrongType(action, 'channel', 'an MpscChannel', channel)
 }

@@ -2,31 +2,42 @@ import { assert, RuntimeError } from '../base/index.ts'
 import type { Executor } from '../executor/index.ts'
 import type { DoorbellAddress, Inbox } from '../reactor/index.ts'
 import {
+  abandonEnd,
+  END_ABANDONED,
+  OWNER_UNNAMED,
   type SharedWords,
+  WORD_CONSUMER_CLAIM,
   WORD_CONSUMER_EXECUTOR,
   WORD_CONSUMER_INBOX,
+  WORD_PRODUCER_CLAIM,
   WORD_PRODUCER_EXECUTOR,
   WORD_PRODUCER_INBOX,
+  WORD_ROOM_WANTED,
 } from './shared/index.ts'
 
 /** Nobody has attached to the end yet. */
 const NOBODY = 0
 /** Stands in a header in the place of an executor that has detached: it listens, and rings, no more. */
-const DETACHED = -1
+export const DETACHED = -1
+/** Stands in the place of an inbox where the sender is on a thread without an executor: it listens to the wish for room. */
+export const INBOX_NOTIFIED = -1
 /** How many ends that have detached are looked at for each that attaches or detaches. */
 const SWEEP_COUNT = 2
 
-/** Where the header of something shared tells of one end: its executor, and its inbox there. */
+/** Where the header of something shared tells of one end: whose it is, then its executor, and its inbox there. */
 export interface EndWords {
+  readonly claim: number
   readonly executor: number
   readonly inbox: number
 }
 
 export const PRODUCER_WORDS: EndWords = {
+  claim: WORD_PRODUCER_CLAIM,
   executor: WORD_PRODUCER_EXECUTOR,
   inbox: WORD_PRODUCER_INBOX,
 }
 export const CONSUMER_WORDS: EndWords = {
+  claim: WORD_CONSUMER_CLAIM,
   executor: WORD_CONSUMER_EXECUTOR,
   inbox: WORD_CONSUMER_INBOX,
 }
@@ -44,12 +55,14 @@ export interface LinkParts {
   readonly words: SharedWords
   readonly self: EndWords
   readonly peer: EndWords
+  /** The executor that is to attach to the other end, if that is known: it is waited for no longer than it lives. */
+  readonly expectedId?: DoorbellAddress | undefined
 }
 
 /**
  * One end of something shared, as the other one reaches it, and the other way round.
  *
- * Attaching needs no answer: each end writes its number and inbox into the header, looks there for the other's, and rings
+ * Making one takes all that may be refused; {@link open} follows, or {@link cancel}. Attaching needs no answer: each end writes its number and inbox into the header, looks there for the other's, and rings
  * it, so that it looks as well. Belongs to the executor that it was made on.
  */
 export class PeerLink implements Inbox {
@@ -61,30 +74,41 @@ export class PeerLink implements Inbox {
   readonly #inbox: number
   /** Takes back what listens for the peer's end; null before the peer is known. */
   #unwatch: (() => void) | null = null
+  /** Takes back what listens for everybody's, while the peer is not known. */
+  #unwatchAny: (() => void) | null = null
   #isDetached = false
-  /** Who may still ring here once this end has detached. */
-  #ringerId: DoorbellAddress = NOBODY
+  /** The peer as this end was made, or detached: who may still ring here after that. */
+  #ringerId: DoorbellAddress
 
   constructor(home: Executor, parts: LinkParts, listener: PeerListener) {
     this.#home = home
     this.#parts = parts
     this.#listener = listener
-    const { words, self } = parts
-    this.#inbox = Lingering.of(home).addInbox(this, this.#peerId)
+    this.#ringerId = this.#peerId
+    this.#inbox = Lingering.of(home).addInbox(this, this.#ringerId)
+  }
+
+  /** Tells the peer of this end, and has each listen for the other's. */
+  open(): void {
+    this.listen()
+    this.ring()
+  }
+
+  /** The same, for a peer that nobody rings; where it has not attached yet, it is listened for once it rings. */
+  listen(): void {
+    const { words, self } = this.#parts
     words.store(self.inbox, this.#inbox)
     // ORDER: the inbox first. Whoever sees the number rings there.
-    words.store(self.executor, home.doorbell.address)
-  }
-
-  /** Begins to listen for the peer's end, and has the peer listen for that of this one. */
-  open(): void {
-    this.ring()
-    this.listen()
-  }
-
-  /** Begins to listen for the peer's end; where it has not attached yet, once it rings. */
-  listen(): void {
+    words.store(self.executor, this.#home.doorbell.address)
     this.#meet()
+  }
+
+  /** Gives back what {@link open} needs, instead of it: the peer has not heard of this end. */
+  cancel(): void {
+    assert(!this.#isDetached, 'an end is given back once')
+    this.#isDetached = true
+    // The peer may be ringing an end that had the inbox before.
+    Lingering.of(this.#home).add(this)
   }
 
   /** Tells the peer to look, if it has attached and listens. */
@@ -92,7 +116,9 @@ export class PeerLink implements Inbox {
     const peerId = this.#peerId
     if (peerId <= NOBODY) return
     const { words, peer } = this.#parts
-    this.#home.doorbell.ring(peerId, words.load(peer.inbox))
+    const inbox = words.load(peer.inbox)
+    if (inbox === INBOX_NOTIFIED) words.notify?.(WORD_ROOM_WANTED)
+    else this.#home.doorbell.ring(peerId, inbox)
   }
 
   /** Has this end look, in a later turn: what it does in one would be too long. */
@@ -113,6 +139,7 @@ export class PeerLink implements Inbox {
     if (this.#isDetached) return
     this.#isDetached = true
     this.#unwatch?.()
+    this.#stopExpecting()
     const { words, self } = this.#parts
     // ORDER: before the look at the peer. One that attaches now sees it, and never rings.
     words.store(self.executor, DETACHED)
@@ -145,7 +172,12 @@ export class PeerLink implements Inbox {
   #meet(): void {
     if (this.#unwatch !== null) return
     const peerId = this.#peerId
-    if (peerId <= NOBODY) return
+    if (peerId === NOBODY) {
+      this.#expect()
+      return
+    }
+    this.#stopExpecting()
+    if (peerId < NOBODY) return
     this.#unwatch = this.#home.doorbell.onPeerEnded(peerId, () => {
       // One that has detached has closed before: it owes nothing.
       if (this.#isDetached || this.#peerId === DETACHED) return
@@ -153,6 +185,36 @@ export class PeerLink implements Inbox {
       this.#listener.peerEnded()
     })
   }
+
+  /** Nobody has attached to the other end yet: looks, now and whenever an executor ends, whether anybody still may. */
+  #expect(): void {
+    if (this.isPeerEnded) return
+    this.#unwatchAny ??= this.#home.doorbell.onAnyEnded(() => this.#meet())
+    const { doorbell } = this.#home
+    if (!isInVain(this.#parts, (id) => doorbell.isEnded(id))) return
+    this.isPeerEnded = true
+    this.#stopExpecting()
+    // In a later turn, as the end of one that has attached.
+    this.ringSelf()
+  }
+
+  #stopExpecting(): void {
+    this.#unwatchAny?.()
+    this.#unwatchAny = null
+  }
+}
+
+/** Whether nobody will attach to the other end, to which nobody had; abandons it where the thread that was to has ended. */
+export function isInVain(
+  { words, peer, expectedId = NOBODY }: Omit<LinkParts, 'self'>,
+  isEnded: (id: DoorbellAddress) => boolean,
+): boolean {
+  if (expectedId !== NOBODY && isEnded(expectedId)) abandonEnd(words, peer.claim)
+  const ownerId = words.load(peer.claim)
+  if (ownerId === END_ABANDONED) return true
+  // A thread may be terminated once it has the end, and before it tells of itself.
+  const hasOwnerEnded = ownerId > OWNER_UNNAMED && isEnded(ownerId)
+  return hasOwnerEnded && words.load(peer.executor) === NOBODY
 }
 
 const LINGERING = new WeakMap<Executor, Lingering>()

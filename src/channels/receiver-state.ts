@@ -113,9 +113,11 @@ export abstract class ReceiverState<T> implements WaitListOwner {
 export class SingleReceiverState<T> extends ReceiverState<T> implements SourceOwner<T> {
   readonly #source: RingSource<T>
 
-  constructor(home: Executor, reader: ValueReader<T>) {
+  /** Takes the end, or nothing: it is left to others where an executor has no inbox for it. */
+  constructor(home: Executor, openReader: () => ValueReader<T>, expectedId?: number) {
     super(home)
-    this.#source = new RingSource(home, reader, this)
+    const make = (reader: ValueReader<T>) => new RingSource(home, reader, this, { expectedId })
+    this.#source = takeSource(openReader(), make)
     this.#source.open()
   }
 
@@ -146,6 +148,19 @@ export class SingleReceiverState<T> extends ReceiverState<T> implements SourceOw
 
   protected override closeSources(): void {
     this.#source.close()
+  }
+}
+
+/** Makes the source of an end that was attached to; one that is refused what it needs leaves the end to others. */
+export function takeSource<T>(
+  reader: ValueReader<T>,
+  make: (reader: ValueReader<T>) => RingSource<T>,
+): RingSource<T> {
+  try {
+    return make(reader)
+  } catch (error) {
+    reader.consumer.unclaim()
+    throw error
   }
 }
 

@@ -12,6 +12,13 @@ export interface SourceOwner<T> {
   sourceHasNews(source: RingSource<T>): void
 }
 
+/** What else a source is made with. */
+export interface SourceOptions {
+  readonly index?: number
+  /** The executor that is to attach as its sender, if that is known. */
+  readonly expectedId?: number | undefined
+}
+
 /** The receiving end of one ring: takes values, gives their room back in lots, and tells the sender of it. */
 export class RingSource<T> implements PeerListener {
   /** Which of its owner's it is. */
@@ -22,20 +29,32 @@ export class RingSource<T> implements PeerListener {
   readonly #lot: Lot
   readonly #lotCells: number
 
-  constructor(home: Executor, reader: ValueReader<T>, owner: SourceOwner<T>, index = 0) {
+  constructor(
+    home: Executor,
+    reader: ValueReader<T>,
+    owner: SourceOwner<T>,
+    { index = 0, expectedId }: SourceOptions = {},
+  ) {
     const { consumer } = reader
     this.index = index
     this.#reader = reader
     this.#owner = owner
     this.#lot = new Lot(LOT_MAX, () => this.#flush())
     this.#lotCells = Math.max(1, consumer.capacity / LOT_PART)
-    const parts = { words: consumer.words, self: CONSUMER_WORDS, peer: PRODUCER_WORDS }
+    const { words } = consumer
+    const parts = { words, self: CONSUMER_WORDS, peer: PRODUCER_WORDS, expectedId }
     this.#link = new PeerLink(home, parts, this)
   }
 
-  /** Begins to listen for the sender. */
+  /** Begins to listen for the sender; {@link cancel} instead leaves the end to others. */
   open(): void {
     this.#link.open()
+  }
+
+  /** Leaves the end to others: nobody has heard of this one. */
+  cancel(): void {
+    this.#link.cancel()
+    this.#reader.consumer.unclaim()
   }
 
   get isClosed(): boolean {

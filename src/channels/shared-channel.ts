@@ -1,11 +1,5 @@
-import {
-  nextPowerOfTwo,
-  optionNames,
-  validateInteger,
-  validateOptions,
-  wrongType,
-} from '../base/index.ts'
-import { CODEC_NAMES, type CodecName } from './codec.ts'
+import { nextPowerOfTwo, optionNames, validateInteger, validateOptions } from '../base/index.ts'
+import { type CodecName, checkCodecName } from './codec.ts'
 import { createSpscRing, type RingKind, type SpscRing } from './shared/index.ts'
 
 const CAPACITY_MAX = 2 ** 26
@@ -96,9 +90,7 @@ export function checkShape(action: string, options: SharedChannelOptions): RingS
   validateOptions(action, options, NAMES)
   const { capacity, codec = 'clone', valueBytes } = options
   validateInteger(action, 'capacity', capacity, { min: 1, max: CAPACITY_MAX })
-  if (!CODEC_NAMES.includes(codec)) {
-    throw wrongType(action, 'codec', `one of ${CODEC_NAMES.join(', ')}`, codec)
-  }
+  checkCodecName(action, codec)
   if (codec === 'numbers') {
     if (valueBytes !== undefined) {
       throw new TypeError(

@@ -16,17 +16,19 @@ import {
   WaitList,
   type WaitOptions,
 } from '../executor/index.ts'
-import type { AttachOptions } from './attach-ends.ts'
+import { type AttachOptions, validatePeer } from './attach-ends.ts'
 import { ChannelError } from './channel-error.ts'
-import { type ChannelCodec, CODEC_NAMES, type CodecName, valueCodec } from './codec.ts'
-import { PeerLink } from './peers.ts'
+import { type ChannelCodec, type CodecName, checkCodecName, valueCodec } from './codec.ts'
+import { type EndWords, type LinkParts, PeerLink, type PeerListener } from './peers.ts'
 import {
   createOneshotCell,
   type OneshotCell,
   OneshotReceiver,
   OneshotSender,
+  WORD_ONESHOT_RECEIVER_CLAIM,
   WORD_ONESHOT_RECEIVER_EXECUTOR,
   WORD_ONESHOT_RECEIVER_INBOX,
+  WORD_ONESHOT_SENDER_CLAIM,
   WORD_ONESHOT_SENDER_EXECUTOR,
   WORD_ONESHOT_SENDER_INBOX,
 } from './shared/index.ts'
@@ -36,14 +38,16 @@ const VALUE_BYTES_DEFAULT = 1024
 const SEND_ACTION = 'send through a oneshot'
 const RECEIVE_ACTION = 'receive from a oneshot'
 
-const SENDER_WORDS = {
+export const ONESHOT_SENDER_WORDS: EndWords = {
+  claim: WORD_ONESHOT_SENDER_CLAIM,
   executor: WORD_ONESHOT_SENDER_EXECUTOR,
   inbox: WORD_ONESHOT_SENDER_INBOX,
-} as const
-const RECEIVER_WORDS = {
+}
+export const ONESHOT_RECEIVER_WORDS: EndWords = {
+  claim: WORD_ONESHOT_RECEIVER_CLAIM,
   executor: WORD_ONESHOT_RECEIVER_EXECUTOR,
   inbox: WORD_ONESHOT_RECEIVER_INBOX,
-} as const
+}
 
 export interface SharedOneshotOptions {
   /** What crosses it, and how; `clone` if not given. */
@@ -53,7 +57,7 @@ export interface SharedOneshotOptions {
 }
 
 const NAMES = optionNames<SharedOneshotOptions>({ codec: true, valueBytes: true })
-const ATTACH_NAMES = optionNames<AttachOptions<unknown>>({ codec: true })
+const ATTACH_NAMES = optionNames<AttachOptions<unknown>>({ codec: true, peer: true })
 
 /** One value from one thread to one other, once, as plain data that can be posted to both. */
 export interface SharedOneshot<T> {
@@ -88,9 +92,7 @@ export function createSharedOneshot<T>(options: SharedOneshotOptions = {}): Shar
   const action = 'create a oneshot'
   validateOptions(action, options, NAMES)
   const { codec = 'clone', valueBytes = VALUE_BYTES_DEFAULT } = options
-  if (!CODEC_NAMES.includes(codec)) {
-    throw wrongType(action, 'codec', `one of ${CODEC_NAMES.join(', ')}`, codec)
-  }
+  checkCodecName(action, codec)
   validateInteger(action, 'valueBytes', valueBytes, { min: 0, max: 2 ** 30 })
   return { codec, cell: createOneshotCell(codec === 'numbers' ? 8 : valueBytes) }
 }
@@ -108,7 +110,8 @@ export function attachOneshotSender<T>(
   const codec = checkAttach(action, oneshot, options)
   const home = executor()
   home.assertOpen(action)
-  return new SharedOneshotSender(home, OneshotSender.attach(oneshot.cell), codec)
+  const sender = OneshotSender.attach(oneshot.cell, home.doorbell.address)
+  return new SharedOneshotSender(home, sender, codec, options.peer)
 }
 
 /**
@@ -124,7 +127,8 @@ export function attachOneshotReceiver<T>(
   const codec = checkAttach(action, oneshot, options)
   const home = executor()
   home.assertOpen(action)
-  return new SharedOneshotReceiver(home, OneshotReceiver.attach(oneshot.cell), codec)
+  const receiver = OneshotReceiver.attach(oneshot.cell, home.doorbell.address)
+  return new SharedOneshotReceiver(home, receiver, codec, options.peer)
 }
 
 /** The end of a oneshot that the value goes into. Made by {@link attachOneshotSender}. */
@@ -141,12 +145,17 @@ export class SharedOneshotSender<T> implements Disposable {
   #isDone = false
 
   /** @internal Use {@link attachOneshotSender}. */
-  constructor(home: Executor, sender: OneshotSender, codec: ChannelCodec<T>) {
+  constructor(
+    home: Executor,
+    sender: OneshotSender,
+    codec: ChannelCodec<T>,
+    expectedId: number | undefined,
+  ) {
     this.#sender = sender
     this.#codec = codec
-    const parts = { words: sender.words, self: SENDER_WORDS, peer: RECEIVER_WORDS }
-    this.#link = new PeerLink(home, parts, this)
-    this.#link.open()
+    const { words } = sender
+    const parts = { words, self: ONESHOT_SENDER_WORDS, peer: ONESHOT_RECEIVER_WORDS, expectedId }
+    this.#link = openLink(home, parts, this, sender)
   }
 
   /**
@@ -212,13 +221,18 @@ export class SharedOneshotReceiver<T> implements Disposable {
   #isDone = false
 
   /** @internal Use {@link attachOneshotReceiver}. */
-  constructor(home: Executor, receiver: OneshotReceiver, codec: ChannelCodec<T>) {
+  constructor(
+    home: Executor,
+    receiver: OneshotReceiver,
+    codec: ChannelCodec<T>,
+    expectedId: number | undefined,
+  ) {
     this.#home = home
     this.#receiver = receiver
     this.#codec = codec
-    const parts = { words: receiver.words, self: RECEIVER_WORDS, peer: SENDER_WORDS }
-    this.#link = new PeerLink(home, parts, this)
-    this.#link.open()
+    const { words } = receiver
+    const parts = { words, self: ONESHOT_RECEIVER_WORDS, peer: ONESHOT_SENDER_WORDS, expectedId }
+    this.#link = openLink(home, parts, this, receiver)
   }
 
   /**
@@ -311,6 +325,23 @@ export class SharedOneshotReceiver<T> implements Disposable {
   }
 }
 
+/** Opens the link of an end that was attached to; where it is refused what it needs the end is left to others. */
+function openLink(
+  home: Executor,
+  parts: LinkParts,
+  listener: PeerListener,
+  end: { unclaim(): void },
+): PeerLink {
+  try {
+    const link = new PeerLink(home, parts, listener)
+    link.open()
+    return link
+  } catch (error) {
+    end.unclaim()
+    throw error
+  }
+}
+
 class OneshotWaiter<T> extends SharedWaiter<T> {}
 
 function closedError<T>(why: string, value: T): ChannelError<T> {
@@ -323,6 +354,7 @@ function checkAttach<T>(
   options: AttachOptions<T>,
 ): ChannelCodec<T> {
   validateOptions(action, options, ATTACH_NAMES)
+  validatePeer(action, 'peer', options.peer)
   if (!((oneshot as SharedOneshot<T> | null)?.cell?.memory instanceof SharedArrayBuffer)) {
     throw wrongType(action, 'oneshot', 'a SharedOneshot', oneshot)
   }

@@ -26,13 +26,24 @@ export class SharedSenderState<T> implements WaitListOwner, PeerListener {
   readonly #lot: Lot
   readonly #senders = new WaitList<SendWaiter<T, unknown>>(this)
 
-  constructor(home: Executor, writer: ValueWriter<T, unknown>) {
+  constructor(home: Executor, writer: ValueWriter<T, unknown>, expectedId?: number) {
     this.home = home
     this.writer = writer
     this.#lot = new Lot(LOT_MAX, () => this.flush())
-    const parts = { words: writer.producer.words, self: PRODUCER_WORDS, peer: CONSUMER_WORDS }
+    const { words } = writer.producer
+    const parts = { words, self: PRODUCER_WORDS, peer: CONSUMER_WORDS, expectedId }
     this.link = new PeerLink(home, parts, this)
+  }
+
+  /** Lets the receiver know of this end; {@link cancel} instead leaves it to others. */
+  open(): void {
     this.link.open()
+  }
+
+  /** Leaves the end to others: nobody has heard of this one. */
+  cancel(): void {
+    this.link.cancel()
+    this.writer.producer.unclaim()
   }
 
   /** Why nothing can be sent any more, or null. */

@@ -7,7 +7,8 @@ import {
   type SharedSenderState,
   ValueSendWaiter,
 } from './shared-sender-state.ts'
-import { NONE, type ValueReader } from './value-reader.ts'
+import { takeLeft } from './take-back.ts'
+import type { ValueReader } from './value-reader.ts'
 
 /**
  * The end of a shared channel that values go into; any number of tasks of its thread may use it.
@@ -149,15 +150,14 @@ export class SharedSender<T> implements Disposable {
   /**
    * Takes back what was sent and not received, once the receiver has closed or its thread has ended: the oldest
    * first. Of what a thread that crashed was busy with, some may be among them. Empty before; O(those).
+   *
+   * @throws {ChannelError} `ERR_VALUE_UNREADABLE` where the codec cannot decode some of them: all others are its value,
+   * and what the codec threw for each is in its cause, an `AggregateError`.
    */
   takeBack(): T[] {
     const { link, writer } = this.#state
     if (!link.isPeerEnded && !writer.producer.isConsumerClosed) return []
     this.#state.flush()
-    const reader = this.#openLeft()
-    const left: T[] = []
-    for (let value = reader.take(); value !== NONE; value = reader.take()) left.push(value)
-    reader.consumer.release()
-    return left
+    return takeLeft(this.#openLeft())
   }
 }

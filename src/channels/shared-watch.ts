@@ -15,10 +15,16 @@ import {
   WaitList,
   type WaitOptions,
 } from '../executor/index.ts'
-import type { AttachOptions } from './attach-ends.ts'
-import { type ChannelCodec, CODEC_NAMES, type CodecName, valueCodec } from './codec.ts'
+import { type AttachOptions, type CodecOptions, validatePeer } from './attach-ends.ts'
+import { type ChannelCodec, type CodecName, checkCodecName, valueCodec } from './codec.ts'
 import { PeerLink } from './peers.ts'
-import { createWatchCell, type WatchCell, WatchReader, WatchWriter } from './shared/index.ts'
+import {
+  claimEnd,
+  createWatchCell,
+  type WatchCell,
+  WatchReader,
+  WatchWriter,
+} from './shared/index.ts'
 import { SharedWaiter } from './shared-wait.ts'
 import { createReaderPlaces, ReaderPlaces, WRITER_WORDS } from './watch-readers.ts'
 
@@ -37,7 +43,8 @@ export interface SharedWatchOptions {
 }
 
 const NAMES = optionNames<SharedWatchOptions>({ codec: true, valueBytes: true, readers: true })
-const ATTACH_NAMES = optionNames<AttachOptions<unknown>>({ codec: true })
+const WRITER_NAMES = optionNames<CodecOptions<unknown>>({ codec: true })
+const READER_NAMES = optionNames<AttachOptions<unknown>>({ codec: true, peer: true })
 
 /** The latest value of one thread for all others, as plain data that can be posted. */
 export interface SharedWatch<T> {
@@ -72,9 +79,7 @@ export function createSharedWatch<T>(options: SharedWatchOptions = {}): SharedWa
   const action = 'create a watch'
   validateOptions(action, options, NAMES)
   const { codec = 'clone', valueBytes = VALUE_BYTES_DEFAULT, readers = READERS_DEFAULT } = options
-  if (!CODEC_NAMES.includes(codec)) {
-    throw wrongType(action, 'codec', `one of ${CODEC_NAMES.join(', ')}`, codec)
-  }
+  checkCodecName(action, codec)
   validateInteger(action, 'valueBytes', valueBytes, { min: 0, max: VALUE_BYTES_MAX })
   validateInteger(action, 'readers', readers, { min: 1, max: 1024 })
   const cell = createWatchCell(codec === 'numbers' ? 8 : valueBytes)
@@ -88,10 +93,11 @@ export function createSharedWatch<T>(options: SharedWatchOptions = {}): SharedWa
  */
 export function attachWatchWriter<T>(
   watch: SharedWatch<T>,
-  options: AttachOptions<T> = {},
+  options: CodecOptions<T> = {},
 ): SharedWatchWriter<T> {
   const action = 'attach a writer'
-  const codec = checkAttach(action, watch, options)
+  validateOptions(action, options, WRITER_NAMES)
+  const codec = codecOf(action, watch, options)
   executor().assertOpen(action)
   return new SharedWatchWriter(executor(), watch, codec)
 }
@@ -106,9 +112,11 @@ export function attachWatchReader<T>(
   options: AttachOptions<T> = {},
 ): SharedWatchReader<T> {
   const action = 'attach a reader'
-  const codec = checkAttach(action, watch, options)
+  validateOptions(action, options, READER_NAMES)
+  validatePeer(action, 'peer', options.peer)
+  const codec = codecOf(action, watch, options)
   executor().assertOpen(action)
-  return new SharedWatchReader(executor(), watch, codec)
+  return new SharedWatchReader(executor(), watch, codec, options.peer)
 }
 
 /** The end of a watch that values are written to. Made by {@link attachWatchWriter}. */
@@ -129,9 +137,11 @@ export class SharedWatchWriter<T> implements Disposable {
   constructor(home: Executor, watch: SharedWatch<T>, codec: ChannelCodec<T>) {
     this.#home = home
     this.#codec = codec
-    this.#writer = WatchWriter.attach(watch.cell)
     this.#places = new ReaderPlaces(watch.places, watch.readers)
     const { words } = this.#places
+    const { address: owner } = home.doorbell
+    claimEnd({ words, index: WRITER_WORDS.claim, subject: 'a watch', end: 'writer', owner })
+    this.#writer = WatchWriter.attach(watch.cell)
     // Nobody rings a writer: its number alone is for readers, which learn by it when it ends.
     words.store(WRITER_WORDS.executor, home.doorbell.address)
     this.#places.ringAll(home)
@@ -186,14 +196,20 @@ export class SharedWatchReader<T> implements AsyncIterable<T, undefined>, Dispos
   #isClosed = false
 
   /** @internal Use {@link attachWatchReader}. */
-  constructor(home: Executor, watch: SharedWatch<T>, codec: ChannelCodec<T>) {
+  constructor(
+    home: Executor,
+    watch: SharedWatch<T>,
+    codec: ChannelCodec<T>,
+    expectedId: number | undefined,
+  ) {
     this.#home = home
     this.#codec = codec
     this.#reader = WatchReader.attach(watch.cell)
     this.#places = new ReaderPlaces(watch.places, watch.readers)
     this.#place = this.#places.take(home)
     const { words } = this.#places
-    const parts = { words, self: this.#places.endWords(this.#place), peer: WRITER_WORDS }
+    const self = this.#places.endWords(this.#place)
+    const parts = { words, self, peer: WRITER_WORDS, expectedId }
     try {
       this.#link = new PeerLink(home, parts, this)
     } catch (error) {
@@ -316,12 +332,11 @@ function endedError(): RuntimeError {
   )
 }
 
-function checkAttach<T>(
+function codecOf<T>(
   action: string,
   watch: SharedWatch<T>,
-  options: AttachOptions<T>,
+  options: CodecOptions<T>,
 ): ChannelCodec<T> {
-  validateOptions(action, options, ATTACH_NAMES)
   if (!((watch as SharedWatch<T> | null)?.places instanceof SharedArrayBuffer)) {
     throw wrongType(action, 'watch', 'a SharedWatch', watch)
   }

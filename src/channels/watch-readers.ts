@@ -1,18 +1,25 @@
 import { RuntimeError } from '../base/index.ts'
 import type { Executor } from '../executor/index.ts'
+import type { Directory } from '../kernel/index.ts'
+import { ringFromAnywhere } from '../reactor/index.ts'
 import type { EndWords } from './peers.ts'
-import { AtomicWords, type SharedWords } from './shared/index.ts'
+import { AtomicWords, abandonEnd, type SharedWords } from './shared/index.ts'
 
 /*
- * ABI: the writer's executor and inbox, a bit for each reader that wants to be told, then of each reader whether its
- * place is taken, its executor, and its inbox.
+ * ABI: of the writer, then, behind a bit for each reader that wants to be told, of each reader: whose it is, the executor
+ * that has attached, and its inbox.
  */
-const WORD_WRITER_EXECUTOR = 0
-const WORD_WRITER_INBOX = 1
-const WORD_WANTED = 2
+const WORD_WRITER_CLAIM = 0
+const WORD_WRITER_EXECUTOR = 1
+const WORD_WRITER_INBOX = 2
+const WORD_WANTED = 3
 const PLACE_WORDS = 3
 
-export const WRITER_WORDS: EndWords = { executor: WORD_WRITER_EXECUTOR, inbox: WORD_WRITER_INBOX }
+export const WRITER_WORDS: EndWords = {
+  claim: WORD_WRITER_CLAIM,
+  executor: WORD_WRITER_EXECUTOR,
+  inbox: WORD_WRITER_INBOX,
+}
 
 /** Memory for the places of so many readers. */
 export function createReaderPlaces(readerCount: number): SharedArrayBuffer {
@@ -39,15 +46,19 @@ export class ReaderPlaces {
    */
   take(home: Executor): number {
     const { words } = this
+    const { doorbell } = home
+    const { address } = doorbell
     for (let place = 0; place < this.#count; place++) {
-      if (words.compareExchange(this.#base(place), 0, 1) === 0) return place
+      if (words.compareExchange(this.#base(place), 0, address) === 0) return place
     }
     for (let place = 0; place < this.#count; place++) {
-      const word = this.endWords(place).executor
-      const id = words.load(word)
-      if (id <= 0 || !home.doorbell.isEnded(id)) continue
-      // ORDER: of two threads that come at once, one finds the number of who has ended.
-      if (words.compareExchange(word, id, 0) === id) return place
+      const { claim, executor } = this.endWords(place)
+      const id = words.load(claim)
+      if (id === 0 || !doorbell.isEnded(id)) continue
+      // ORDER: of two threads that come at once, one finds the number of whoever has ended.
+      if (words.compareExchange(claim, id, address) !== id) continue
+      words.store(executor, 0)
+      return place
     }
     throw new RuntimeError(
       'ERR_LIMIT_EXCEEDED',
@@ -61,7 +72,8 @@ export class ReaderPlaces {
   }
 
   endWords(place: number): EndWords {
-    return { executor: this.#base(place) + 1, inbox: this.#base(place) + 2 }
+    const claim = this.#base(place)
+    return { claim, executor: claim + 1, inbox: claim + 2 }
   }
 
   /** Has the writer ring this place with the next value, or the end; the reader looks once more then. */
@@ -86,6 +98,19 @@ export class ReaderPlaces {
   /** Rings every reader there is. */
   ringAll(home: Executor): void {
     for (let place = 0; place < this.#count; place++) this.ring(home, place)
+  }
+
+  /** Has nobody attach as the writer any more, and tells every reader; whether nobody had. */
+  abandonWriter(directory: Directory): boolean {
+    const { words } = this
+    if (!abandonEnd(words, WORD_WRITER_CLAIM)) return false
+    for (let place = 0; place < this.#count; place++) {
+      const { executor, inbox } = this.endWords(place)
+      // ORDER: after the claim, which a reader looks at once it has told of itself.
+      const id = words.load(executor)
+      if (id > 0) ringFromAnywhere(directory, id, words.load(inbox))
+    }
+    return true
   }
 
   ring(home: Executor, place: number): void {

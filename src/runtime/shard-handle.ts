@@ -48,6 +48,14 @@ export class ShardHandle<Result = unknown> {
     return this.#slot.generation
   }
 
+  /**
+   * The number of its executor, as {@link ShardPeer} has it, by which an end of a channel may name it (`peer`); 0 while none is
+   * ready.
+   */
+  get executorId(): number {
+    return this.#slot.peer.executorId
+  }
+
   /** How its last thread ended; null while the first one runs. */
   get lastExit(): ShardExit<Result> | null {
     return this.#slot.lastExit as ShardExit<Result> | null

@@ -198,6 +198,37 @@ test('close() of the receiver fails who sends, and what was not received can be 
   await assert.rejects(sender.send('x'), { code: 'ERR_CHANNEL_CLOSED', value: 'x' })
 })
 
+test('takeBack() gives back all that can be decoded, and says what cannot', () => {
+  const channel = createSharedChannel<string>({ capacity: 8, codec: 'custom' })
+  const codec = {
+    encode: (value: string): Uint8Array => Buffer.from(value),
+    decode(bytes: Uint8Array): string {
+      const value = Buffer.from(bytes).toString()
+      if (value.startsWith('bad')) throw new Error(`cannot decode ${value}`)
+      return value
+    },
+  }
+  const sender = attachSender(channel, { codec })
+  for (const value of ['a', 'bad 1', 'b', 'bad 2', 'c']) sender.trySend(value)
+  attachReceiver(channel, { codec }).close()
+
+  assert.throws(
+    () => sender.takeBack(),
+    (error) => {
+      assert.ok(error instanceof ChannelError)
+      assert.equal(error.code, 'ERR_VALUE_UNREADABLE')
+      assert.deepEqual(error.value, ['a', 'b', 'c'])
+      const { errors } = error.cause as AggregateError
+      assert.deepEqual(
+        errors.map(({ message }) => message),
+        ['cannot decode bad 1', 'cannot decode bad 2'],
+      )
+      return true
+    },
+  )
+  assert.deepEqual(sender.takeBack(), [])
+})
+
 test('an abort of receive() loses nothing', async () => {
   const { sender, receiver } = attachBoth(createSharedChannel({ capacity: 4, codec: 'numbers' }))
   const controller = new AbortController()

@@ -2,6 +2,7 @@ import { assert } from '../../base/index.ts'
 import type { SharedWords } from './shared-words.ts'
 import {
   type OpenRing,
+  WORD_CONSUMER_CLAIM,
   WORD_CONSUMER_CLOSED,
   WORD_HEAD,
   WORD_ITEM_WANTED,
@@ -39,6 +40,12 @@ export abstract class ConsumerEnd<Cells> {
     this.head = ring.words.load(WORD_HEAD)
     this.tailSeen = this.head
     this.released = this.head
+  }
+
+  /** Leaves the end to others: called where it was attached to, and nobody knows of it yet. */
+  unclaim(): void {
+    assert(!this.#isClosed, 'an end that was used is not given back')
+    this.words.store(WORD_CONSUMER_CLAIM, 0)
   }
 
   /** Whether nothing will come any more: the producer has closed, and all was taken. */

@@ -4,8 +4,9 @@ import { AtomicWords, claimEnd, type SharedWords } from './shared-words.ts'
 /* ABI: a header, then the bytes of the value. */
 const WORD_STAMP = 0
 const WORD_CAPACITY = 1
-const WORD_SENDER_CLAIM = 2
-const WORD_RECEIVER_CLAIM = 3
+/** Whose an end is, by the number of its executor; 0 for nobody's yet. */
+export const WORD_ONESHOT_SENDER_CLAIM = 2
+export const WORD_ONESHOT_RECEIVER_CLAIM = 3
 const WORD_LENGTH = 4
 /** What has become of it: changes once, from {@link OPEN}, by a compare-exchange of either end. */
 const WORD_STATE = 5
@@ -69,15 +70,22 @@ export class OneshotSender {
     return this.#cell.words
   }
 
+  /** Leaves the end to others: called where it was attached to, and nobody knows of it yet. */
+  unclaim(): void {
+    this.#cell.words.store(WORD_ONESHOT_SENDER_CLAIM, 0)
+  }
+
   /** Whether the receiver has closed: what is sent is refused. */
   get isRefused(): boolean {
     return this.#cell.words.load(WORD_STATE) === REFUSED
   }
 
   /** @throws {RuntimeError} `ERR_STILL_HELD` if the cell has, or had, a sender. */
-  static attach(cell: OneshotCell): OneshotSender {
+  static attach(cell: OneshotCell, owner?: number): OneshotSender {
     const opened = openCell(cell)
-    claimEnd(opened.words, WORD_SENDER_CLAIM, 'a oneshot cell', 'sender')
+    const { words } = opened
+    const index = WORD_ONESHOT_SENDER_CLAIM
+    claimEnd({ words, index, subject: 'a oneshot cell', end: 'sender', owner })
     return new OneshotSender(opened)
   }
 
@@ -124,10 +132,17 @@ export class OneshotReceiver {
   }
 
   /** @throws {RuntimeError} `ERR_STILL_HELD` if the cell has, or had, a receiver. */
-  static attach(cell: OneshotCell): OneshotReceiver {
+  static attach(cell: OneshotCell, owner?: number): OneshotReceiver {
     const opened = openCell(cell)
-    claimEnd(opened.words, WORD_RECEIVER_CLAIM, 'a oneshot cell', 'receiver')
+    const { words } = opened
+    const index = WORD_ONESHOT_RECEIVER_CLAIM
+    claimEnd({ words, index, subject: 'a oneshot cell', end: 'receiver', owner })
     return new OneshotReceiver(opened)
+  }
+
+  /** Leaves the end to others: called where it was attached to, and nobody knows of it yet. */
+  unclaim(): void {
+    this.#cell.words.store(WORD_ONESHOT_RECEIVER_CLAIM, 0)
   }
 
   /** Whether nothing will come any more: it was taken, or either end has closed. */
@@ -155,10 +170,17 @@ export class OneshotReceiver {
   }
 }
 
-function openCell({ memory, capacityBytes }: OneshotCell): OpenOneshotCell {
+/** The header of a cell that was sent here. */
+export function openOneshotHeader({ memory, capacityBytes }: OneshotCell): SharedWords {
   const words = new Int32Array(memory, 0, HEADER_WORDS)
   assert(words[WORD_STAMP] === STAMP, 'a oneshot cell is attached to as what it was made')
   assert(words[WORD_CAPACITY] === capacityBytes, 'a description tells the capacity of its cell')
+  return new AtomicWords(words)
+}
+
+function openCell(cell: OneshotCell): OpenOneshotCell {
+  const words = openOneshotHeader(cell)
+  const { memory, capacityBytes } = cell
   const bytes = new Uint8Array(memory, HEADER_WORDS * 4, capacityBytes)
-  return { words: new AtomicWords(words), bytes, capacityBytes }
+  return { words, bytes, capacityBytes }
 }

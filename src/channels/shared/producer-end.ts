@@ -5,6 +5,7 @@ import {
   WORD_CONSUMER_CLOSED,
   WORD_HEAD,
   WORD_ITEM_WANTED,
+  WORD_PRODUCER_CLAIM,
   WORD_PRODUCER_CLOSED,
   WORD_ROOM_WANTED,
   WORD_TAIL,
@@ -37,6 +38,12 @@ export abstract class ProducerEnd<Cells> {
     this.mask = (ring.capacity - 1) | 0
     this.tail = ring.words.load(WORD_TAIL)
     this.headSeen = ring.words.load(WORD_HEAD)
+  }
+
+  /** Leaves the end to others: called where it was attached to, and nobody knows of it yet. */
+  unclaim(): void {
+    assert(!this.#isClosed, 'an end that was used is not given back')
+    this.words.store(WORD_PRODUCER_CLAIM, 0)
   }
 
   /** Whether nobody will take anything any more: whatever is pushed is refused. */

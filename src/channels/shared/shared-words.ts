@@ -21,20 +21,56 @@ export interface SharedWords {
    * another way (a message, say).
    */
   peek(index: number): number
+  /** Wakes threads that listen to a word; only real words can be listened to. */
+  notify?(index: number): void
+  /** What to listen to: there as {@link notify} is. */
+  readonly notified?: Int32Array
+}
+
+/** In the place of an owner: nobody has the end, and nobody will. */
+export const END_ABANDONED = -1
+/** An owner that is known by no number; the number of an executor is higher. */
+export const OWNER_UNNAMED = 1
+
+/** What is claimed, and for whom. */
+export interface EndClaim {
+  readonly words: SharedWords
+  /** Of the word that says whose it is. */
+  readonly index: number
+  /** What it is an end of, and which: `a ring`, `producer`. */
+  readonly subject: string
+  readonly end: string
+  /** The number of the executor that attaches, so that others see when it has ended. */
+  readonly owner?: number | undefined
 }
 
 /**
- * Takes one end of something shared for the one object that may use it, for ever: the word at `index` says so.
+ * Takes one end of something shared for the one object that may use it, for ever.
  *
- * @throws {RuntimeError} `ERR_STILL_HELD` if it was taken before, here or in another thread.
+ * @throws {RuntimeError} `ERR_STILL_HELD` if it was taken before, here or in another thread; `ERR_CHANNEL_CLOSED` if it was
+ * abandoned.
  */
-export function claimEnd(words: SharedWords, index: number, subject: string, end: string): void {
+export function claimEnd({ words, index, subject, end, owner = OWNER_UNNAMED }: EndClaim): void {
   // ORDER: of two threads that come at once, one finds the zero.
-  if (words.compareExchange(index, 0, 1) === 0) return
+  const found = words.compareExchange(index, 0, owner)
+  if (found === 0) return
+  if (found === END_ABANDONED) {
+    const why = `its ${end} must be waited for: it was abandoned, and the other end has been told`
+    throw new RuntimeError('ERR_CHANNEL_CLOSED', `Cannot attach to ${subject} as ${why}`)
+  }
   throw new RuntimeError(
     'ERR_STILL_HELD',
     `Cannot attach to ${subject} as its ${end} must be the only one: there is one already`,
   )
+}
+
+/**
+ * Has nobody attach to an end any more; whether that was to be had: it is too late where somebody has, or had, it.
+ * The caller tells the other end.
+ */
+export function abandonEnd(words: SharedWords, index: number): boolean {
+  // ORDER: of whoever abandons it and whoever attaches one finds the zero.
+  return words.compareExchange(index, 0, END_ABANDONED) === 0
 }
 
 /** Words of real shared memory. */
@@ -67,5 +103,13 @@ export class AtomicWords implements SharedWords {
 
   peek(index: number): number {
     return this.#words[index] as number
+  }
+
+  notify(index: number): void {
+    Atomics.notify(this.#words, index)
+  }
+
+  get notified(): Int32Array {
+    return this.#words
   }
 }

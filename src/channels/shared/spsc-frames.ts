@@ -1,15 +1,14 @@
 import { assert } from '../../base/index.ts'
 import { ConsumerEnd } from './consumer-end.ts'
 import { ProducerEnd } from './producer-end.ts'
-import { claimEnd } from './shared-words.ts'
 import {
   CELL_BYTES,
   cellsOffset,
+  claimConsumer,
+  claimProducer,
   type OpenRing,
   openHeader,
   type SpscRing,
-  WORD_CONSUMER_CLAIM,
-  WORD_PRODUCER_CLAIM,
 } from './spsc-ring.ts'
 
 /*
@@ -58,9 +57,9 @@ export class SpscFrameProducer extends ProducerEnd<FrameCells> {
   }
 
   /** @throws {RuntimeError} `ERR_STILL_HELD` if the ring has, or had, a producer. */
-  static attach(ring: SpscRing): SpscFrameProducer {
+  static attach(ring: SpscRing, owner?: number): SpscFrameProducer {
     const opened = openFrames(ring)
-    claimEnd(opened.words, WORD_PRODUCER_CLAIM, 'a ring', 'producer')
+    claimProducer(opened, owner)
     return new SpscFrameProducer(opened)
   }
 
@@ -138,9 +137,9 @@ export class SpscFrameConsumer extends ConsumerEnd<FrameCells> {
   }
 
   /** @throws {RuntimeError} `ERR_STILL_HELD` if the ring has, or had, a consumer. */
-  static attach(ring: SpscRing): SpscFrameConsumer {
+  static attach(ring: SpscRing, owner?: number): SpscFrameConsumer {
     const opened = openFrames(ring)
-    claimEnd(opened.words, WORD_CONSUMER_CLAIM, 'a ring', 'consumer')
+    claimConsumer(opened, owner)
     return new SpscFrameConsumer(opened)
   }
 

@@ -1,14 +1,13 @@
 import { assert } from '../../base/index.ts'
 import { ConsumerEnd } from './consumer-end.ts'
 import { ProducerEnd } from './producer-end.ts'
-import { claimEnd } from './shared-words.ts'
 import {
   cellsOffset,
+  claimConsumer,
+  claimProducer,
   type OpenRing,
   openHeader,
   type SpscRing,
-  WORD_CONSUMER_CLAIM,
-  WORD_PRODUCER_CLAIM,
 } from './spsc-ring.ts'
 
 /** A number in each cell: a Float64Array. */
@@ -19,9 +18,9 @@ export interface NumberCells {
 /** The end that numbers go into. Every number crosses as it is, -0 and NaN included. */
 export class SpscNumberProducer extends ProducerEnd<NumberCells> {
   /** @throws {RuntimeError} `ERR_STILL_HELD` if the ring has, or had, a producer. */
-  static attach(ring: SpscRing): SpscNumberProducer {
+  static attach(ring: SpscRing, owner?: number): SpscNumberProducer {
     const opened = openNumbers(ring)
-    claimEnd(opened.words, WORD_PRODUCER_CLAIM, 'a ring', 'producer')
+    claimProducer(opened, owner)
     return new SpscNumberProducer(opened)
   }
 
@@ -67,9 +66,9 @@ export class SpscNumberProducer extends ProducerEnd<NumberCells> {
 /** The end that numbers come out of. */
 export class SpscNumberConsumer extends ConsumerEnd<NumberCells> {
   /** @throws {RuntimeError} `ERR_STILL_HELD` if the ring has, or had, a consumer. */
-  static attach(ring: SpscRing): SpscNumberConsumer {
+  static attach(ring: SpscRing, owner?: number): SpscNumberConsumer {
     const opened = openNumbers(ring)
-    claimEnd(opened.words, WORD_CONSUMER_CLAIM, 'a ring', 'consumer')
+    claimConsumer(opened, owner)
     return new SpscNumberConsumer(opened)
   }
 

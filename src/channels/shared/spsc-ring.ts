@@ -1,5 +1,5 @@
 import { assert, isPowerOfTwo, validateInteger } from '../../base/index.ts'
-import { AtomicWords, type SharedWords } from './shared-words.ts'
+import { AtomicWords, claimEnd, type SharedWords } from './shared-words.ts'
 
 /*
  * ABI: the header of a ring, in words. What one side writes often has a pair of cache lines of its own
@@ -7,6 +7,7 @@ import { AtomicWords, type SharedWords } from './shared-words.ts'
  */
 const WORD_STAMP = 0
 const WORD_CAPACITY = 1
+/** Whose an end is, by the number of its executor; 0 for nobody's yet. */
 export const WORD_PRODUCER_CLAIM = 2
 export const WORD_CONSUMER_CLAIM = 3
 /** Set by the producer when nothing will follow. */
@@ -112,6 +113,23 @@ export function openHeader(ring: SpscRing, kind: RingKind): SharedWords {
   assert(words[WORD_STAMP] === STAMPS[kind], 'a ring is attached to as what it was made')
   assert(words[WORD_CAPACITY] === ring.capacity, 'a description tells the capacity of its ring')
   return new AtomicWords(words)
+}
+
+/** @throws {RuntimeError} as {@link claimEnd}. */
+export function claimProducer({ words }: OpenRing<unknown>, owner: number | undefined): void {
+  claimEnd({ words, index: WORD_PRODUCER_CLAIM, subject: 'a ring', end: 'producer', owner })
+}
+
+/** @throws {RuntimeError} as {@link claimEnd}. */
+export function claimConsumer({ words }: OpenRing<unknown>, owner: number | undefined): void {
+  claimEnd({ words, index: WORD_CONSUMER_CLAIM, subject: 'a ring', end: 'consumer', owner })
+}
+
+/** Whether somebody has, or had, that end of a ring. */
+export function isEndClaimed(ring: SpscRing, end: 'producer' | 'consumer'): boolean {
+  const words = new Int32Array(ring.memory, ring.offsetBytes, HEADER_WORDS)
+  const index = end === 'producer' ? WORD_PRODUCER_CLAIM : WORD_CONSUMER_CLAIM
+  return Atomics.load(words, index) !== 0
 }
 
 /** The byte at which the cells of a ring begin. */

@@ -69,7 +69,8 @@ export class WatchWriter {
   /** @throws {RuntimeError} `ERR_STILL_HELD` if the cell has, or had, a writer. */
   static attach(cell: WatchCell): WatchWriter {
     const opened = openCell(cell)
-    claimEnd(opened.words, WORD_CLAIM, 'a watch cell', 'writer')
+    const { words } = opened
+    claimEnd({ words, index: WORD_CLAIM, subject: 'a watch cell', end: 'writer' })
     return new WatchWriter(opened)
   }
 
