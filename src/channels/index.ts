@@ -69,3 +69,4 @@ export {
   SharedWatchReader,
   SharedWatchWriter,
 } from './shared-watch.ts'
+export { attachThreadSender, ThreadSender } from './thread-sender.ts'

@@ -1,0 +1,293 @@
+import { assert, RuntimeError } from '../base/index.ts'
+import type { WaitOptions } from '../executor/index.ts'
+import { type Directory, type ExecutorId, hasEnded } from '../kernel/index.ts'
+import { ringFromAnywhere } from '../reactor/index.ts'
+import { ItemQueue } from './item-queue.ts'
+import { Lot } from './lot.ts'
+import { CONSUMER_WORDS, DETACHED, INBOX_NOTIFIED, isInVain, PRODUCER_WORDS } from './peers.ts'
+import { WORD_ROOM_WANTED } from './shared/index.ts'
+import { interruptedError, type Refusal, refusalError, SEND_ACTION } from './shared-sender-state.ts'
+import type { ValueWriter } from './value-writer.ts'
+
+const LOT_MAX = 32
+/** How often a sender that waits looks whether the receiver's thread is still there. */
+const LOOK_MS = 100
+/** The longest that a timer of Node's can wait. */
+const TIMER_MS_MAX = 2 ** 31 - 1
+/** How often it looks for room where nobody can tell it of that. */
+const POLL_MS = 2
+
+/** What a thread without an executor sends from. */
+export interface ThreadSenderParts<T> {
+  readonly directory: Directory
+  /** Of the thread. */
+  readonly id: ExecutorId
+  readonly writer: ValueWriter<T, unknown>
+  /** The executor that is to attach as the receiver, if that is known. */
+  readonly expectedId: ExecutorId | undefined
+}
+
+/** The sending end of a ring on a thread without an executor: promises, timers and `Atomics.waitAsync()`. */
+export class ThreadSenderState<T> {
+  readonly writer: ValueWriter<T, unknown>
+  /** Whether the receiver's thread has ended, without a close. */
+  isPeerEnded = false
+  readonly #directory: Directory
+  readonly #expectedId: ExecutorId
+  readonly #lot: Lot
+  readonly #waiting = new ItemQueue<ThreadSend<T>>()
+  #isClosing = false
+  /** Looks now and then, and keeps the thread alive: there while somebody waits. */
+  #timer: NodeJS.Timeout | null = null
+  /** Whether this thread is told of room by the ring's memory: at most once at a time. */
+  #isListening = false
+
+  constructor({ directory, id, writer, expectedId = 0 }: ThreadSenderParts<T>) {
+    this.#directory = directory
+    this.#expectedId = expectedId
+    this.writer = writer
+    this.#lot = new Lot(LOT_MAX, () => this.flush())
+    const { words } = writer.producer
+    words.store(PRODUCER_WORDS.inbox, INBOX_NOTIFIED)
+    // ORDER: after how it is told. Whoever sees the number tells it so.
+    words.store(PRODUCER_WORDS.executor, id)
+    this.#ring()
+  }
+
+  /** Why nothing can be sent any more, or null. */
+  get refusal(): Refusal | null {
+    if (this.#isClosing) return 'sender'
+    this.#lookForPeer()
+    if (this.isPeerEnded) return 'peer'
+    return this.writer.producer.isConsumerClosed ? 'receiver' : null
+  }
+
+  get hasWaiters(): boolean {
+    return this.#waiting.length > 0
+  }
+
+  /** @throws {ChannelError} */
+  assertSendable(value: T): void {
+    const { refusal } = this
+    if (refusal !== null) throw refusalError(refusal, value)
+  }
+
+  /** Stages a value, if nobody is before it and there is room. */
+  tryStage(packed: unknown): boolean {
+    if (this.hasWaiters || !this.writer.stage(packed)) return false
+    this.#lot.add()
+    return true
+  }
+
+  /** Waits in line. */
+  wait(send: ThreadSend<T>, options: WaitOptions): Promise<void> {
+    const { promise } = send
+    send.bind(options, () => this.#pump())
+    this.#waiting.push(send)
+    if (this.#waiting.length === 1) this.#pump()
+    return promise
+  }
+
+  /** Publishes what is staged, and tells the receiver if it waits for that. */
+  flush(): void {
+    const { producer } = this.writer
+    if (producer.isClosed) return
+    producer.publish()
+    if (producer.takeItemRequest()) this.#ring()
+  }
+
+  close(): void {
+    if (this.#isClosing) return
+    this.#isClosing = true
+    this.#pump()
+  }
+
+  /** Sends for those who wait, as far as there is room, and sees to it that this goes on. */
+  #pump(): void {
+    const { producer } = this.writer
+    if (producer.isClosed) return
+    this.#lookForPeer()
+    for (let first = this.#waiting.first; first !== undefined; first = this.#waiting.first) {
+      if (first.isSettled) {
+        this.#waiting.shift()
+        continue
+      }
+      if (this.isPeerEnded || producer.isConsumerClosed) {
+        this.#waiting.shift()
+        first.refuse(this.isPeerEnded ? 'peer' : 'receiver')
+        continue
+      }
+      if (first.stageMore(this.writer)) {
+        this.#waiting.shift()
+        first.fulfil()
+        continue
+      }
+      this.flush()
+      if (producer.requestRoom(first.cellsWanted(this.writer))) continue
+      this.#listen()
+      return
+    }
+    this.flush()
+    this.#stopLooking()
+    if (this.#isClosing) this.#end()
+  }
+
+  #listen(): void {
+    const memory = this.writer.producer.words.notified
+    const canListen = memory !== undefined && typeof waitAsync === 'function'
+    this.#timer ??= setInterval(() => this.#pump(), canListen ? LOOK_MS : POLL_MS)
+    if (!canListen || this.#isListening) return
+    // ORDER: the wish is 1 until the receiver takes it, which tells of that after. Taken before: no wait.
+    const { async: isWaiting, value } = waitAsync(memory, WORD_ROOM_WANTED, 1)
+    if (!isWaiting) {
+      queueMicrotask(() => this.#pump())
+      return
+    }
+    this.#isListening = true
+    void (value as Promise<unknown>).then(() => {
+      this.#isListening = false
+      this.#pump()
+    })
+  }
+
+  #stopLooking(): void {
+    if (this.#timer !== null) clearInterval(this.#timer)
+    this.#timer = null
+    // What is left of listening would hold this sender for as long as the memory lives.
+    if (this.#isListening) this.writer.producer.words.notify?.(WORD_ROOM_WANTED)
+  }
+
+  #end(): void {
+    const { producer } = this.writer
+    assert(this.#waiting.length === 0, 'what waits is sent before the end')
+    producer.close()
+    if (producer.takeItemRequest()) this.#ring()
+    producer.words.store(PRODUCER_WORDS.executor, DETACHED)
+  }
+
+  #ring(): void {
+    const { words } = this.writer.producer
+    const id = words.load(CONSUMER_WORDS.executor)
+    if (id > 0) ringFromAnywhere(this.#directory, id, words.load(CONSUMER_WORDS.inbox))
+  }
+
+  #lookForPeer(): void {
+    if (this.isPeerEnded) return
+    const { words } = this.writer.producer
+    const isEnded = (id: ExecutorId): boolean => hasEnded(this.#directory, id)
+    const id = words.load(CONSUMER_WORDS.executor)
+    if (id === 0) {
+      this.isPeerEnded = isInVain(
+        { words, peer: CONSUMER_WORDS, expectedId: this.#expectedId },
+        isEnded,
+      )
+    } else if (id > 0 && isEnded(id)) {
+      // One that has detached before has closed.
+      this.isPeerEnded = words.load(CONSUMER_WORDS.executor) !== DETACHED
+    }
+  }
+}
+
+/** One send, or a batch, that waits for room. */
+export class ThreadSend<T> {
+  readonly promise: Promise<void>
+  isSettled = false
+  readonly #values: ArrayLike<T>
+  readonly #packed: ArrayLike<unknown>
+  readonly #isBatch: boolean
+  /** How many are in, and how much of the next one. */
+  #sentCount = 0
+  #done = 0
+  #resolve!: () => void
+  #reject!: (reason: unknown) => void
+  #unbind: () => void = () => {}
+
+  constructor(values: ArrayLike<T>, packed: ArrayLike<unknown>, isBatch: boolean) {
+    this.#values = values
+    this.#packed = packed
+    this.#isBatch = isBatch
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  /** Lets the wait be ended early, which is told of by `onLeave`. */
+  bind({ signal, timeoutMs }: WaitOptions, onLeave: () => void): void {
+    const leave = (reason: unknown): void => {
+      if (this.isSettled) return
+      this.#fail(this.#isBatch ? interruptedError(this.#rest(), reason) : reason)
+      onLeave()
+    }
+    const onAbort = (): void => leave(signal!.reason)
+    signal?.addEventListener('abort', onAbort, { once: true })
+    let timer: NodeJS.Timeout | null = null
+    const count = (leftMs: number): void => {
+      const next = () =>
+        leftMs > TIMER_MS_MAX ? count(leftMs - TIMER_MS_MAX) : leave(timeoutError(timeoutMs!))
+      timer = setTimeout(next, Math.min(leftMs, TIMER_MS_MAX))
+    }
+    if (timeoutMs !== undefined) count(timeoutMs)
+    this.#unbind = () => {
+      signal?.removeEventListener('abort', onAbort)
+      if (timer !== null) clearTimeout(timer)
+    }
+  }
+
+  /** Stages what there is room for; whether that was the last. */
+  stageMore(writer: ValueWriter<T, unknown>): boolean {
+    const packed = this.#packed
+    for (;;) {
+      if (this.#done === 0) this.#sentCount = writer.stageBatch(packed, this.#sentCount)
+      if (this.#sentCount === packed.length) return true
+      const next = packed[this.#sentCount]
+      if (writer.isWhole(next)) return false
+      this.#done = writer.stageFrom(next, this.#done)
+      if (this.#done < writer.sizeOf(next)) return false
+      this.#done = 0
+      this.#sentCount++
+    }
+  }
+
+  cellsWanted(writer: ValueWriter<T, unknown>): number {
+    return writer.cellsFor(this.#packed[this.#sentCount], this.#done)
+  }
+
+  fulfil(): void {
+    this.#settle()
+    this.#resolve()
+  }
+
+  refuse(refusal: Refusal): void {
+    this.#fail(refusalError<unknown>(refusal, this.#isBatch ? this.#rest() : this.#values[0]))
+  }
+
+  #fail(reason: unknown): void {
+    this.#settle()
+    this.#reject(reason)
+  }
+
+  #settle(): void {
+    assert(!this.isSettled, 'a send ends once')
+    this.isSettled = true
+    this.#unbind()
+  }
+
+  #rest(): T[] {
+    return Array.prototype.slice.call(this.#values, this.#sentCount)
+  }
+}
+
+function timeoutError(timeoutMs: number): RuntimeError {
+  const why = `it must be done within ${timeoutMs} ms: it was not`
+  return new RuntimeError('ERR_TASK_TIMEOUT', `Cannot ${SEND_ACTION} as ${why}`)
+}
+
+type WaitAsync = (
+  words: Int32Array,
+  index: number,
+  value: number,
+) => { readonly async: boolean; readonly value: unknown }
+
+/** Of V8 since Node 16; not in the library that this is compiled against. */
+const { waitAsync } = Atomics as unknown as { readonly waitAsync?: WaitAsync }
