@@ -7,6 +7,7 @@ import {
   wrongBytes,
   wrongType,
 } from '../base/index.ts'
+import { decodeMsgpack, encodeMsgpack, loadMsgpackr } from './msgpack-codec.ts'
 
 /**
  * How values become bytes, and bytes values again.
@@ -21,12 +22,19 @@ export interface ChannelCodec<T> {
 }
 
 /**
- * What crosses a shared channel: `numbers` as they are; `bytes`, copied in and out; by `clone` all that structured
- * clone takes (plain objects, Map, Set, Date, typed arrays, errors); by `custom` what a {@link ChannelCodec} makes of it.
+ * What crosses a shared channel, and how:
+ *
+ * - `numbers`, as they are;
+ * - `bytes`, copied in and out;
+ * - `clone`: all that structured clone takes (plain objects, Map, Set, Date, typed arrays, errors), as it takes it: of an
+ *   instance of a class only its fields arrive, and of an error of a class an `Error`;
+ * - `msgpack`: the same values, plain objects faster by MessagePack (the package msgpackr, installed beside percore). What would
+ *   arrive as something else is refused with a `TypeError` that names its place: functions, symbols, instances of classes;
+ * - `custom`: what a {@link ChannelCodec} makes of it, which both ends are given.
  */
-export type CodecName = 'numbers' | 'bytes' | 'clone' | 'custom'
+export type CodecName = 'numbers' | 'bytes' | 'clone' | 'msgpack' | 'custom'
 
-export const CODEC_NAMES: readonly CodecName[] = ['numbers', 'bytes', 'clone', 'custom']
+export const CODEC_NAMES: readonly CodecName[] = ['numbers', 'bytes', 'clone', 'msgpack', 'custom']
 
 const NAMES = optionNames<ChannelCodec<unknown>>({ encode: true, decode: true })
 
@@ -39,11 +47,13 @@ const BYTES: ChannelCodec<Uint8Array> = {
 }
 
 const CLONE: ChannelCodec<unknown> = { encode: serialize, decode: deserialize }
+const MSGPACK: ChannelCodec<unknown> = { encode: encodeMsgpack, decode: decodeMsgpack }
 
 /**
  * The codec of a channel of frames.
  *
  * @throws {TypeError} where `custom` comes without a codec, or another with one.
+ * @throws {RuntimeError} `ERR_PACKAGE_MISSING` where the package of a codec is not installed.
  */
 export function frameCodec(
   action: string,
@@ -52,6 +62,10 @@ export function frameCodec(
 ): ChannelCodec<unknown> {
   if (name !== 'custom') {
     refuseCodec(action, name, custom)
+    if (name === 'msgpack') {
+      loadMsgpackr(action)
+      return MSGPACK
+    }
     return name === 'bytes' ? (BYTES as ChannelCodec<unknown>) : CLONE
   }
   if (custom === undefined) {
