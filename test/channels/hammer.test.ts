@@ -5,14 +5,15 @@ import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { createSpscRing } from '../../src/channels/shared/index.ts'
 import { INBOX_COUNT_MAX } from '../../src/reactor/index.ts'
-import { limited } from '../limits.ts'
+import { limited, repetitionCount } from '../limits.ts'
 import type { HammerPart, HammerReport } from './hammer-worker.ts'
 
 const HAMMER_MS = Number(process.env.PERCORE_HAMMER_SECONDS ?? 2) * 1_000
 const INBOX_COUNT = 4
 /** Of a control block, at least. */
 const WORD_COUNT = 256
-const MESSAGE_COUNT = 20_000
+/** Fewer where each wake-up takes long. */
+const MESSAGE_COUNT = repetitionCount(20_000, 500)
 /** Numbers, and cells of frames: rings that are full, and empty, all the time, and some that are not. */
 const CAPACITIES = [
   [1, 8],
