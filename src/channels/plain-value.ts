@@ -131,10 +131,17 @@ function collect(value: object, path: string, pending: Found[]): void {
 
 /** Whether it is an object without a class, an array, or a view of numbers. */
 function isCloned(value: object, prototype: object | null): boolean {
-  if (prototype === null || prototype === Object.prototype || prototype === Array.prototype)
-    return true
-  if (!types.isTypedArray(value)) return false
-  return Object.getPrototypeOf(prototype) === Object.getPrototypeOf(Uint8Array.prototype)
+  if (prototype === null || isObjectPrototype(prototype)) return true
+  const parent: object | null = Object.getPrototypeOf(prototype)
+  // Of whatever realm: a class of users' would stand in between.
+  if (Array.isArray(value)) return parent !== null && isObjectPrototype(parent)
+  return types.isTypedArray(value) && parent === Object.getPrototypeOf(Uint8Array.prototype)
+}
+
+/** Whether it is `Object.prototype`, of this realm or another (a `vm` context, a test runner's). */
+function isObjectPrototype(prototype: object): boolean {
+  if (prototype === Object.prototype) return true
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf')
 }
 
 /** Whether what arrives would be a copy, in which nobody sees what is written here. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import {
   attachOneshotReceiver,
@@ -132,6 +133,12 @@ test('whatever msgpack carries arrives as it was', async () => {
     }),
     { numRuns: 2_000 },
   )
+})
+
+test('msgpack carries plain objects and arrays of another realm', async () => {
+  const foreign = runInNewContext('({ a: [1, { b: 2 }] })')
+
+  assert.deepStrictEqual(await carry(foreign), { a: [1, { b: 2 }] })
 })
 
 test('an object that is there twice comes out as two, as MessagePack has it, or as one', async () => {

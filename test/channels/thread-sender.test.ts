@@ -14,7 +14,9 @@ import {
   createSharedChannel,
   type SharedReceiver,
 } from '../../src/channels/index.ts'
-import { metricsText, yieldNow } from '../../src/index.ts'
+import { executor, metricsText, yieldNow } from '../../src/index.ts'
+import { WORD_HOLDER } from '../../src/kernel/index.ts'
+import { sleep } from '../../src/time/index.ts'
 import { limited } from '../limits.ts'
 import { settle, watch } from '../sync/watch.ts'
 import { runThreads } from './shared-world.ts'
@@ -122,6 +124,50 @@ test('a thread that is terminated fails the receiver that sleeps', LIMIT, async 
 
   await receiving
 })
+
+test(
+  'a thread that is terminated while it waits for room leaves what it had sent',
+  LIMIT,
+  async () => {
+    const channel = createSharedChannel({ capacity: 4, ...numbers })
+    const receiver = attachReceiver(channel)
+    const worker = start({ what: 'untilRefused', channel })
+    while (receiver.length < 4) await sleep(1)
+
+    await worker.terminate()
+
+    const received: (number | undefined)[] = []
+    for (let count = 0; count < 4; count++) received.push(await receiver.receive())
+    assert.deepEqual(received, [0, 1, 2, 3])
+    await assert.rejects(receiver.receive(), { code: 'ERR_PEER_ENDED' })
+  },
+)
+
+test(
+  'the place of such a thread in the process is free again when it has ended',
+  LIMIT,
+  async () => {
+    const { directory } = executor().kernel
+    const countHolders = (): number => {
+      let count = 0
+      for (let index = 1; index < directory.usedCount; index++) {
+        if (Atomics.load(directory.slot(index).words, WORD_HOLDER) > 0) count++
+      }
+      return count
+    }
+    const before = countHolders()
+
+    for (let round = 0; round < 3; round++) {
+      const channel = createSharedChannel({ capacity: 4, ...numbers })
+      const worker = start({ what: 'numbers', channel, from: 0, count: 10, lot: 5 })
+      const exited = once(worker, 'exit')
+      assert.equal((await receiveAll(attachReceiver(channel))).length, 10)
+      await exited
+    }
+
+    assert.equal(countHolders(), before)
+  },
+)
 
 test(
   'a receiver that closes fails a thread that waits for room, which needs no ring',
