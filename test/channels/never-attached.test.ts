@@ -27,6 +27,8 @@ import {
 } from '../../src/channels/index.ts'
 import { SpscNumberProducer } from '../../src/channels/shared/index.ts'
 import { yieldNow } from '../../src/index.ts'
+import { ExecutorPool } from '../../src/runtime/index.ts'
+import { PoolPlacement } from '../../src/topology/index.ts'
 import { limited, seedCount } from '../limits.ts'
 import { runThreads } from './shared-world.ts'
 
@@ -300,5 +302,25 @@ test(
 
     await once(worker, 'exit')
     await receiving
+  },
+)
+
+test(
+  'a shard of a pool that fails before it attaches fails who names it',
+  limited(60_000),
+  async () => {
+    const channel = createSharedChannel<string>({ capacity: 4 })
+    const module = new URL(
+      'data:text/javascript,export default () => { throw new Error("planted") }',
+    )
+    const placement = PoolPlacement.unbound(1)
+    const pool = await ExecutorPool.start({ module, argument: channel, placement })
+    const peer = pool.shards[0]!.executorId
+
+    const receiver = attachReceiver(channel, { peer })
+    await assert.rejects(receiver.receive(), PEER_ENDED)
+
+    const [exit] = await pool.join()
+    assert.equal(exit!.reason, 'threw')
   },
 )
