@@ -110,6 +110,8 @@ class PortServer {
       this.#host.post({ kind: 'portOpened', port: this.#port, opened })
       return true
     } catch (error) {
+      void this.#listener?.close()
+      this.#listener = null
       this.#host.post({ kind: 'portRefused', port: this.#port, error: recordError(error) })
       return false
     }
