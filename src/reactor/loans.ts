@@ -11,7 +11,7 @@ import type { DoorbellPort, Inbox } from './doorbell.ts'
 
 /** What an executor lends to other threads, and has borrowed from them. Belongs to its thread. */
 export interface LoansPort {
-  /** What a lease was on, offered under that name, once; null, and the lease goes on, where other threads cannot be shown it. */
+  /** What a lease was on, offered under that name, once; null, and the lease goes on, where there is nothing to show other threads. */
   offer(lease: Lease): number | null
   /** A lease on what is offered under that name; null if it is no more. */
   borrow(name: number): Lease | null
@@ -41,6 +41,7 @@ export class Loans implements LoansPort, Inbox {
   }
 
   offer(lease: Lease): number | null {
+    if (lease.lengthBytes === 0) return null
     if (this.#inbox < 0) this.#inbox = this.#doorbell.addForMany(this)
     const { lengthBytes } = lease
     const place = lease.handOver()

@@ -4,12 +4,14 @@ import { after, test } from 'node:test'
 import {
   adoptBuffer,
   allocateBuffer,
+  attachExecutor,
   type BufferTicket,
   detachBuffer,
   discardBuffer,
   executor,
   type Lease,
 } from '../../src/index.ts'
+import { TcpListener, TcpStream } from '../../src/net/index.ts'
 import { type Driver, Runtime } from '../../src/runtime/index.ts'
 import { CpuSet } from '../../src/topology/index.ts'
 import { limited } from '../limits.ts'
@@ -18,6 +20,9 @@ const LIMIT = limited(60_000)
 const module = new URL('./buffers.js', import.meta.url)
 const KIB = 1024
 
+const MEMORY_BYTES = 256 * KIB
+
+attachExecutor({ ioMemoryBytes: MEMORY_BYTES, ioMemoryBytesMax: MEMORY_BYTES })
 after(() => executor().close())
 
 interface Pair {
@@ -108,6 +113,34 @@ test('what a driver for tasks holds counts to the limit of its lender', LIMIT, a
   await fill(io, 1, 32)
   await runtime.stop()
 })
+
+test(
+  'what a stream has received is looked at by another thread, and received into again',
+  LIMIT,
+  async () => {
+    const { runtime, task } = await startPair()
+    await using _owned = runtime
+    await using listener = await TcpListener.bind({ port: 0 })
+    const accepting = listener.accept()
+    await using client = await TcpStream.connect({ port: listener.address.port })
+    await using server = await accepting
+    let lentCount = 0
+    let receivedBytes = 0
+
+    // Ten times what all receive buffers of this thread hold.
+    while (receivedBytes < 10 * MEMORY_BYTES) {
+      await client.write(new Uint8Array(8 * KIB).fill(1))
+      const lease = await server.readLease()
+      const { lengthBytes } = lease!
+      const ticket = detachBuffer(lease!)
+      if (ticket.bytes === null) lentCount++
+      assert.equal(await call(task, 'sum', ticket), lengthBytes)
+      receivedBytes += lengthBytes
+    }
+
+    assert.ok(lentCount > 0)
+  },
+)
 
 test(
   'a ticket is good once: not twice, not once it is spent, and not if it is made up',
@@ -242,6 +275,10 @@ test('detachBuffer() refuses what is no lease, is released, or is in use; and co
   assert.deepEqual([...further.bytes!], [3, 3, 3, 3, 3])
   assert.ok(adopted.isReleased)
   assert.deepEqual([...adoptBuffer(further).bytes], [3, 3, 3, 3, 3])
+  const empty = allocateBuffer(16)
+  empty.trim(0)
+  assert.equal(adoptBuffer(structuredClone(detachBuffer(empty))).bytes.length, 0)
+  assert.ok(empty.isReleased)
 })
 
 test('adoptBuffer() and discardBuffer() refuse what is no ticket', () => {
