@@ -13,7 +13,7 @@ import { listHas, prepare, runChecks, runSituations } from './situation.mjs'
 const MODULE = new URL('./placement-shard.mjs', import.meta.url)
 /** An emulated machine takes its time to load a module. */
 const OPTIONS = { startTimeoutMs: 900_000, executor: { ioMemoryBytes: 4 * 2 ** 20 } }
-const SHARD_COUNT_MAX = 4
+const SHARD_COUNT_MAX = 3
 const HELPER = /^(?:node-V8Worker|V8Worker|libuv-worker|DelayedTask|SignalInspector)/
 
 async function main([argument = '[{ "name": "as it is" }]', isOne]) {
