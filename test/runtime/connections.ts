@@ -14,7 +14,11 @@ export default async function echo(stream: TcpStream, port: ServedPort): Promise
 /** Says who it is, and ends as its port is closed. */
 export async function polite(stream: TcpStream, port: ServedPort): Promise<void> {
   await stream.write(encoder.encode(`${port.driver}\n`))
-  await new Promise<void>((resolve) => port.signal.addEventListener('abort', () => resolve()))
+  const { signal } = port
+  // What it is told may come before the write is known to have ended.
+  if (!signal.aborted) {
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+  }
   await stream.write(encoder.encode('bye\n'))
 }
 
