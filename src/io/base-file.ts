@@ -11,6 +11,16 @@ import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../kernel/index.ts'
 import { Deadline } from './deadline.ts'
 import type { Descriptor, TransferStats } from './descriptor.ts'
 import { Allocate, Statx, Sync } from './file-operations.ts'
+import {
+  checkDetach,
+  discardFile,
+  duplicateFile,
+  type FileDetachOptions,
+  type FileTicket,
+  type FileTicketOptions,
+  type FileTraits,
+  passFile,
+} from './file-ticket.ts'
 import { checkName } from './look-up.ts'
 import { Rename, Unlink } from './name-operations.ts'
 import type { OpenedFile } from './opened-file.ts'
@@ -65,13 +75,25 @@ export abstract class BaseFile implements AsyncDisposable {
   /** @internal */
   protected readonly ranges: RangeLock
   readonly #isTemporary: boolean
+  readonly #traits: FileTraits
 
   /** @internal */
-  constructor(opened: OpenedFile) {
+  constructor(kind: FileTicket['kind'], opened: OpenedFile) {
     this.descriptor = opened.descriptor
     this.identity = opened.identity
     this.ranges = rangesOf(opened)
-    this.#isTemporary = opened.request.isTemporary
+    const { isReadable, isAppending, isTemporary } = opened.request
+    this.#isTemporary = isTemporary
+    this.#traits = { kind, isDirect: opened.isDirect, isReadable, isAppending, isTemporary }
+  }
+
+  /**
+   * Closes the file of a ticket, if nobody has adopted or discarded it; whether it was so. On any thread.
+   *
+   * @throws {TypeError | RangeError} for what is no ticket.
+   */
+  static discard(ticket: FileTicket): boolean {
+    return discardFile(ticket)
   }
 
   /** The absolute path it was opened by, or renamed to; the directory of a temporary file. */
@@ -261,6 +283,47 @@ export abstract class BaseFile implements AsyncDisposable {
    */
   close(): Promise<void> {
     return this.descriptor.close()
+  }
+
+  /**
+   * Gives the file to another thread of the process: a ticket, to be posted, by which `DirectFile.adopt()` or
+   * `BufferedFile.adopt()` takes it over there, once. Here it is closed then, without its descriptor being so.
+   *
+   * New operations are refused at once; those under way come to their end first. If that is cancelled the file is here as
+   * before. Who has the ticket is responsible for it: see {@link discard}.
+   *
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`; {@link KernelError} `ENOSPC` where two million are on their way.
+   *
+   * Source: glommio's `DmaFile`, which is sent as an `OwnedDmaFile`.
+   */
+  async detach(options: FileDetachOptions = {}): Promise<FileTicket> {
+    const action = 'detach a file'
+    const { outlives, wait } = checkDetach(action, options)
+    return await this.descriptor.detach(action, wait, (fd) =>
+      passFile(this.descriptor, fd, this.#traits, outlives),
+    )
+  }
+
+  /**
+   * A ticket for a further descriptor of this file, which stays open here: for another thread, or for this one. Each is closed
+   * by itself, and operations on one do not wait for those on another of another thread: agree on who writes where.
+   *
+   * One system call, which does not block.
+   *
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`; {@link KernelError} `EMFILE`, `ENOSPC`.
+   *
+   * @example Read a file on this thread and another
+   * ```ts run
+   * import { BufferedFile } from 'percore/io'
+   *
+   * await using file = await BufferedFile.open('/proc/self/stat')
+   * const message = structuredClone({ ticket: file.duplicate() }) // as postMessage() does
+   * await using same = await BufferedFile.adopt(message.ticket)
+   * console.log(same.isSameFile(file)) // true
+   * ```
+   */
+  duplicate(options: FileTicketOptions = {}): FileTicket {
+    return duplicateFile(this.descriptor, this.#traits, options)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

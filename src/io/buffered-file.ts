@@ -5,6 +5,7 @@ import { BaseFile, validateOffset } from './base-file.ts'
 import { NO_POSITION, ReadCopy, WriteCopy } from './copies.ts'
 import { Deadline } from './deadline.ts'
 import { Statx } from './file-operations.ts'
+import { adoptFile, type FileTicket } from './file-ticket.ts'
 import { GrowingBytes } from './growing-bytes.ts'
 import { type OpenedFile, openFile } from './opened-file.ts'
 import { checkOpenOptions, type OpenOptions } from './options.ts'
@@ -46,7 +47,7 @@ export class BufferedFile extends BaseFile {
 
   /** @internal */
   constructor(opened: OpenedFile) {
-    super(opened)
+    super('BufferedFile', opened)
     this.#isAppending = opened.request.isAppending
     this.#isSeekable = opened.isSeekable
   }
@@ -73,6 +74,15 @@ export class BufferedFile extends BaseFile {
       truncate: true,
       ...options,
     })
+  }
+
+  /**
+   * Takes over the file of a ticket that {@link detach} or {@link duplicate} of a buffered file made, on this thread or another.
+   *
+   * @throws {RuntimeError} `ERR_TICKET_SPENT` if it was adopted or discarded before, or went with its thread.
+   */
+  static async adopt(ticket: FileTicket): Promise<BufferedFile> {
+    return new BufferedFile(await adoptFile('BufferedFile', ticket))
   }
 
   /**

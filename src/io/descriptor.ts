@@ -1,5 +1,13 @@
 import { assert, KernelError, type KernelErrorContext, RuntimeError } from '../base/index.ts'
-import { AwaitedOperation, ClosingWaiter, type Executor, refusalOf } from '../executor/index.ts'
+import {
+  AwaitedOperation,
+  ClosingWaiter,
+  checkCancellation,
+  type Executor,
+  refusalOf,
+  Waiter,
+  type WaitOptions,
+} from '../executor/index.ts'
 import { encodeClose, type Ring, type Target } from '../ring/index.ts'
 import { Bursts } from './bursts.ts'
 
@@ -32,7 +40,9 @@ export class Descriptor {
   #inFlightCount = 0
   #isClosed = false
   #closing: Promise<void> | null = null
-  #drained: ClosingWaiter | null = null
+  /** Leaving for another thread, unless that fails; null once it has come to either. */
+  #detaching: Promise<unknown> | null = null
+  #drained: Waiter<void> | null = null
   readonly #index: number
   readonly #mainTarget: Target
   #latencyTarget: Target | null = null
@@ -59,7 +69,11 @@ export class Descriptor {
 
   /** Whether closing has begun; an executor that was closed has closed its descriptors. */
   get isClosed(): boolean {
-    return this.#closing !== null || this.#isClosed || this.executor.isClosed
+    return this.#isLeaving || this.#isClosed || this.executor.isClosed
+  }
+
+  get #isLeaving(): boolean {
+    return this.#closing !== null || this.#detaching !== null
   }
 
   get inFlightCount(): number {
@@ -73,10 +87,10 @@ export class Descriptor {
 
   /** @throws {RuntimeError} `ERR_HANDLE_CLOSED`, `ERR_EXECUTOR_CLOSED` */
   assertOpen(action: string): void {
-    if (this.#closing !== null || this.#isClosed) {
+    if (this.#isLeaving || this.#isClosed) {
       throw new RuntimeError(
         'ERR_HANDLE_CLOSED',
-        `Cannot ${action} as the file must be open: '${this.path}' was closed`,
+        `Cannot ${action} as the file must be open: '${this.path}' was closed, or given away`,
       )
     }
     this.executor.assertOpen(action)
@@ -110,8 +124,52 @@ export class Descriptor {
     // What was begun before its executor was closed never ends, but the descriptor is gone.
     if (this.#isClosed || (this.#closing !== null && this.executor.isClosed))
       return Promise.resolve()
+    if (this.#detaching !== null) return this.#closeUnlessDetached(this.#detaching)
     this.#closing ??= this.#close()
     return this.#closing
+  }
+
+  async #closeUnlessDetached(detaching: Promise<unknown>): Promise<void> {
+    await detaching.then(undefined, () => {})
+    await this.close()
+  }
+
+  /**
+   * Gives the descriptor away by `pass`, once nothing is in flight, rather than close it; until then nothing more is
+   * begun. If the wait or `pass` fails it is open as before.
+   *
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`, `ERR_EXECUTOR_CLOSED`
+   */
+  detach<T>(action: string, wait: WaitOptions, pass: (fd: number) => T): Promise<T> {
+    const refusal = this.refusal(action)
+    if (refusal !== null) return refusal
+    const detaching = this.#detach(action, wait, pass).finally(() => {
+      this.#detaching = null
+    })
+    this.#detaching = detaching
+    return detaching
+  }
+
+  async #detach<T>(action: string, wait: WaitOptions, pass: (fd: number) => T): Promise<T> {
+    const { executor } = this
+    checkCancellation(executor, wait, action)
+    if (this.#inFlightCount > 0) {
+      const drained = new Waiter<void>(executor)
+      drained.bind(executor, wait, action, () => {
+        this.#drained = null
+      })
+      this.#drained = drained
+      await drained.promise
+      this.#drained = null
+      if (executor.isClosed) throw executor.waits.closedError(action)
+    }
+    assert(this.#inFlightCount === 0, 'what is given away has nothing in flight')
+    const passed = pass(this.#fd)
+    executor.io.files.remove(this.#index)
+    this.#isClosed = true
+    this.#fd = -1
+    this.onClosed?.()
+    return passed
   }
 
   async #close(): Promise<void> {

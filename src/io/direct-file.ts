@@ -14,6 +14,7 @@ import { Lease } from '../memory/index.ts'
 import type { MemoryRef } from '../ring/index.ts'
 import { BaseFile, FILE_BYTES_MAX, validateOffset } from './base-file.ts'
 import { Deadline } from './deadline.ts'
+import { adoptFile, type FileTicket } from './file-ticket.ts'
 import { type OpenedFile, openFile } from './opened-file.ts'
 import { checkOpenOptions, OPEN_OPTIONS, type OpenOptions, refuseAppend } from './options.ts'
 import { type FilePath, toPath } from './path.ts'
@@ -72,7 +73,7 @@ export class DirectFile extends BaseFile {
 
   /** @internal */
   constructor(opened: OpenedFile) {
-    super(opened)
+    super('DirectFile', opened)
     this.isDirect = opened.isDirect
     this.alignmentBytes = alignmentOf(opened)
     this.#mask = this.alignmentBytes - 1
@@ -110,6 +111,17 @@ export class DirectFile extends BaseFile {
       truncate: true,
       ...options,
     })
+  }
+
+  /**
+   * Takes over the file of a ticket that {@link detach} or {@link duplicate} of a direct file made, on this thread or another.
+   *
+   * @throws {RuntimeError} `ERR_TICKET_SPENT` if it was adopted or discarded before, or went with its thread.
+   */
+  static async adopt(ticket: FileTicket): Promise<DirectFile> {
+    const opened = await adoptFile('DirectFile', ticket)
+    executor().io.registerMemory()
+    return new DirectFile(opened)
   }
 
   /**

@@ -36,10 +36,13 @@ import {
   isSeekable,
 } from './status.ts'
 
+/** What a file was opened for, as far as it matters later. */
+export type FileAccess = Pick<OpenRequest, 'isReadable' | 'isAppending' | 'isTemporary'>
+
 /** What opening found out. */
 export interface OpenedFile {
   readonly descriptor: Descriptor
-  readonly request: OpenRequest
+  readonly request: FileAccess
   readonly identity: FileIdentity
   /** Whether it has positions, as pipes and terminals have not, and devices may have. */
   readonly isSeekable: boolean
@@ -103,17 +106,8 @@ async function examine(
   descriptor: Descriptor,
   isDirect: boolean,
 ): Promise<OpenedFile> {
-  const opened = await new Statx(descriptor, (words) => ({
-    descriptor,
-    request,
-    identity: decodeIdentity(words),
-    isDirectory: isDirectory(words),
-    isSeekable: isSeekable(words) || hasPositions(home, descriptor.fd, words),
-    isRegular: isRegular(words),
-    isPipe: isPipe(words),
-    alignment: isDirect ? decodeAlignment(words) : NO_DIRECT,
-    isDirect,
-  })).start(steps.next())
+  const decode = decoderOf(descriptor, request, isDirect)
+  const opened = await new Statx(descriptor, decode).start(steps.next())
   if (opened.isDirectory) throw kernelError(-EISDIR, { syscall: 'open', path })
   if (opened.isPipe && !request.isWritable) await waitForWriter(descriptor, steps)
   if (!isDirect || opened.alignment?.offsetBytes !== 0) return opened
@@ -122,6 +116,44 @@ async function examine(
   const result = setDirect(home, descriptor.fd, false)
   if (result < 0) throw kernelError(result, { syscall: 'fcntl', path })
   return { ...opened, isDirect: false }
+}
+
+/** The same for a file that is open already. Its ticket is spent, so it is not to be cancelled. */
+export async function examineAdopted(
+  descriptor: Descriptor,
+  access: FileAccess,
+  isDirect: boolean,
+): Promise<OpenedFile> {
+  try {
+    return await new Statx(descriptor, decoderOf(descriptor, access, isDirect)).startShielded()
+  } catch (error) {
+    await settled(descriptor.close())
+    throw error
+  }
+}
+
+/** What statx(2) says of an open file. */
+interface Examined extends OpenedFile {
+  readonly isDirectory: boolean
+  readonly isPipe: boolean
+}
+
+function decoderOf(
+  descriptor: Descriptor,
+  request: FileAccess,
+  isDirect: boolean,
+): (words: Uint32Array) => Examined {
+  return (words) => ({
+    descriptor,
+    request,
+    identity: decodeIdentity(words),
+    isDirectory: isDirectory(words),
+    isSeekable: isSeekable(words) || hasPositions(descriptor.executor, descriptor.fd, words),
+    isRegular: isRegular(words),
+    isPipe: isPipe(words),
+    alignment: isDirect ? decodeAlignment(words) : NO_DIRECT,
+    isDirect,
+  })
 }
 
 async function openDescriptor(opening: Opening): Promise<Opened> {

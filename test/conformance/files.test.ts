@@ -1,11 +1,14 @@
 /** Glommio's behaviours of files, by their numbers in its own tests' order. */
 
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, fstatSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { Worker } from 'node:worker_threads'
 import { spawn, yieldNow } from '../../src/index.ts'
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
+import type { FileOrder } from '../io/file-ticket-worker.ts'
 import { assertNoLeak, holdings, makeFolder, needsDirect, pattern } from '../io/support.ts'
 
 const direct = needsDirect()
@@ -201,6 +204,51 @@ test('59: one buffer is written to two files at once', direct, async (t) => {
   for (const name of ['a', 'b']) {
     assert.deepEqual(new Uint8Array(readFileSync(join(folder, name))), pattern(8192, 59))
   }
+})
+
+test('60: a file is sent to another thread, with its descriptor, and closed there', async (t) => {
+  const path = join(makeFolder(t), 'file')
+  writeFileSync(path, 'sent')
+  const worker = new Worker(new URL('../io/file-ticket-worker.js', import.meta.url))
+  const file = await BufferedFile.open(path)
+  const { fd } = file
+
+  const ticket = await file.detach()
+  assert.ok(fstatSync(fd).isFile())
+  worker.postMessage({ kind: 'read', ticket } satisfies FileOrder)
+  const [text] = await once(worker, 'message')
+  await worker.terminate()
+
+  assert.equal(text, 'sent')
+  assert.equal(file.isClosed, true)
+  assert.throws(() => fstatSync(fd), { code: 'EBADF' })
+})
+
+test('61: a duplicate outlives what it was made of', async (t) => {
+  const path = join(makeFolder(t), 'file')
+  writeFileSync(path, 'shared')
+  const file = await BufferedFile.open(path)
+  await using copy = await BufferedFile.adopt(file.duplicate())
+
+  await file.close()
+
+  assert.equal(Buffer.from(await copy.read(0, 100)).toString(), 'shared')
+})
+
+test('67: a file that threads share is closed by each for itself', async (t) => {
+  const path = join(makeFolder(t), 'file')
+  writeFileSync(path, 'shared')
+  await using file = await BufferedFile.open(path)
+  const worker = new Worker(new URL('../io/file-ticket-worker.js', import.meta.url))
+
+  for (let round = 0; round < 3; round++) {
+    worker.postMessage({ kind: 'read', ticket: file.duplicate() } satisfies FileOrder)
+    const [text] = await once(worker, 'message')
+    assert.equal(text, 'shared')
+  }
+  await worker.terminate()
+
+  assert.equal(Buffer.from(await file.read(0, 100)).toString(), 'shared')
 })
 
 test('63: stat() still answers for a file without a name', direct, async (t) => {

@@ -127,6 +127,7 @@ const ASYNCHRONOUS: Readonly<Record<string, () => Promise<unknown>>> = {
   'DirectFile.allocate': () => direct.allocate(1, nonsense),
   'DirectFile.create': () => DirectFile.create(path, nonsense),
   'DirectFile.datasync': () => direct.datasync(nonsense),
+  'DirectFile.detach': () => direct.detach(nonsense),
   'DirectFile.open': () => DirectFile.open(path, nonsense),
   'DirectFile.punch': () => direct.punch(0, 1, nonsense),
   'DirectFile.read': () => direct.read(0, 1, nonsense),
@@ -194,6 +195,7 @@ const ASYNCHRONOUS: Readonly<Record<string, () => Promise<unknown>>> = {
 /** What answers at once: it throws. */
 const SYNCHRONOUS: Readonly<Record<string, () => unknown>> = {
   'Context.pick': () => context!.pick(nonsense),
+  'DirectFile.duplicate': () => direct.duplicate(nonsense),
   'Executor.createTaskQueue': () => executor().createTaskQueue('other', nonsense),
   'Executor.detectStalls': () => executor().detectStalls(nonsense),
   'Gate.spawn': () => new Gate().spawn(nothing, nonsense),

@@ -1,0 +1,157 @@
+import {
+  optionNames,
+  RuntimeError,
+  validateBoolean,
+  validateInteger,
+  validateOptions,
+  validateString,
+  wrongType,
+} from '../base/index.ts'
+import { executor, type WaitOptions } from '../executor/index.ts'
+import { currentKernel, ENOENT, kernelError } from '../kernel/index.ts'
+import { Descriptor } from './descriptor.ts'
+import { examineAdopted, type FileAccess, type OpenedFile } from './opened-file.ts'
+
+/** How a file is given to another thread. */
+export interface FileTicketOptions {
+  /**
+   * Whether the file waits for its taker though this thread has ended; false, as it is if not given, closes it
+   * then. Nobody but who has the ticket can close it otherwise, before the process ends.
+   */
+  readonly outlivesThread?: boolean
+}
+
+/** How a file is detached. */
+export interface FileDetachOptions extends FileTicketOptions, WaitOptions {}
+
+/**
+ * An open file on its way from one thread of the process to another: plain data, to be posted. It is whoever's
+ * adopts it first.
+ */
+export interface FileTicket {
+  readonly kind: 'DirectFile' | 'BufferedFile'
+  /** Stands for the descriptor, once: no other ticket of the process has the same. */
+  readonly name: number
+  /** As {@link BaseFile.path} was. */
+  readonly path: string
+  /** Whether its I/O goes past the page cache. */
+  readonly isDirect: boolean
+  readonly isReadable: boolean
+  readonly isAppending: boolean
+  /** Whether it was opened without a name. */
+  readonly isTemporary: boolean
+}
+
+const TICKET_NAMES = optionNames<FileTicket>({
+  kind: true,
+  name: true,
+  path: true,
+  isDirect: true,
+  isReadable: true,
+  isAppending: true,
+  isTemporary: true,
+})
+const OPTION_NAMES = optionNames<FileTicketOptions>({ outlivesThread: true })
+const DETACH_NAMES = optionNames<FileDetachOptions>({
+  outlivesThread: true,
+  signal: true,
+  timeoutMs: true,
+})
+const FLAGS = ['isDirect', 'isReadable', 'isAppending', 'isTemporary'] as const
+
+/** What a ticket says of the file, apart from its descriptor. */
+export type FileTraits = Omit<FileTicket, 'name' | 'path'>
+
+/** Lets a descriptor go, without closing it: the ticket that it is taken over by. @throws {KernelError} `ENOSPC` */
+export function passFile(
+  descriptor: Descriptor,
+  fd: number,
+  traits: FileTraits,
+  outlives: boolean,
+): FileTicket {
+  const { path, executor: home } = descriptor
+  const name = home.descriptors.passFd(fd, outlives)
+  if (name < 0) throw kernelError(name, { syscall: 'detach', path, fd })
+  return { ...traits, name, path }
+}
+
+/** A ticket for a further descriptor of the same file. */
+export function duplicateFile(
+  descriptor: Descriptor,
+  traits: FileTraits,
+  options: FileTicketOptions,
+): FileTicket {
+  const action = 'duplicate a file'
+  validateOptions(action, options, OPTION_NAMES)
+  const { outlivesThread = false } = options
+  validateBoolean(action, 'outlivesThread', outlivesThread)
+  descriptor.assertOpen(action)
+  const { fd, path, executor: home } = descriptor
+  const { descriptors } = home
+  // By a name that nobody else learns, since that makes a descriptor and has it tracked in one call.
+  const name = descriptors.shareFd(fd)
+  if (name < 0) throw kernelError(name, { syscall: 'dup', path, fd })
+  const copy = descriptors.joinFd(name)
+  descriptors.leaveFd(name, fd)
+  if (copy < 0) throw kernelError(copy, { syscall: 'dup', path, fd })
+  descriptors.leaveFd(name, copy)
+  try {
+    return passFile(descriptor, copy, traits, outlivesThread)
+  } catch (error) {
+    descriptors.closeFd(copy)
+    throw error
+  }
+}
+
+/** @throws {TypeError | RangeError} */
+export function checkDetach(
+  action: string,
+  options: FileDetachOptions,
+): { readonly outlives: boolean; readonly wait: WaitOptions } {
+  validateOptions(action, options, DETACH_NAMES)
+  const { outlivesThread: outlives = false, signal, timeoutMs } = options
+  validateBoolean(action, 'outlivesThread', outlives)
+  return { outlives, wait: { signal, timeoutMs } }
+}
+
+/** Takes over the descriptor of a ticket. */
+export async function adoptFile(kind: FileTicket['kind'], ticket: FileTicket): Promise<OpenedFile> {
+  const action = 'adopt a file'
+  validateTicket(action, ticket)
+  if (ticket.kind !== kind) throw wrongType(action, 'ticket.kind', `'${kind}'`, ticket.kind)
+  const home = executor()
+  home.assertOpen(action)
+  const { name, path, isDirect, isReadable, isAppending, isTemporary } = ticket
+  const fd = home.descriptors.takeFd(name)
+  if (fd === -ENOENT) throw ticketSpent(action)
+  if (fd < 0) throw kernelError(fd, { syscall: 'adopt', path })
+  const access: FileAccess = { isReadable, isAppending, isTemporary }
+  return await examineAdopted(new Descriptor(home, fd, path), access, isDirect)
+}
+
+/** Closes the file of a ticket, if nobody has adopted or discarded it; whether it was so. */
+export function discardFile(ticket: FileTicket): boolean {
+  validateTicket('discard a file', ticket)
+  return currentKernel().dropPassedFd(ticket.name) !== -ENOENT
+}
+
+/** @throws {TypeError | RangeError} */
+function validateTicket(action: string, ticket: unknown): asserts ticket is FileTicket {
+  validateOptions(action, ticket, TICKET_NAMES, 'ticket')
+  const { kind, name, path } = ticket as Partial<FileTicket>
+  if (kind !== 'DirectFile' && kind !== 'BufferedFile') {
+    throw wrongType(action, 'ticket.kind', "'DirectFile' or 'BufferedFile'", kind)
+  }
+  validateInteger(action, 'ticket.name', name, { min: 0, max: Number.MAX_SAFE_INTEGER })
+  validateString(action, 'ticket.path', path)
+  for (const flag of FLAGS) {
+    validateBoolean(action, `ticket.${flag}`, (ticket as FileTicket)[flag])
+  }
+}
+
+function ticketSpent(action: string): RuntimeError {
+  return new RuntimeError(
+    'ERR_TICKET_SPENT',
+    `Cannot ${action} as its ticket must be good: it was adopted or discarded, or the thread that made it has ended`,
+  )
+}
