@@ -123,3 +123,31 @@ test('13: run time counts turns, neither sleep nor spin', LIMIT, async () => {
 
   assert.deepEqual(await runChild(program), success('true true\n'))
 })
+
+test(
+  'D33: a thread whose slices are over before their first turn does not park',
+  LIMIT,
+  async () => {
+    const program = `
+    const executor = percore.attachExecutor({ preemptTimerMs: 1e-6 })
+    const queues = [
+      executor.defaultQueue,
+      percore.createTaskQueue('background', { shares: 10 }),
+      percore.createTaskQueue('urgent', { latency: { maxMs: 1 } }),
+    ]
+    let overCount = 0
+    const body = async () => {
+      for (let i = 0; i < 1000; i++) {
+        // The tick that ends a slice is armed by asking; the slice is over by the time that its turn begins.
+        if (percore.needPreempt()) overCount++
+        await percore.yieldNow()
+      }
+    }
+    const before = executor.stats().parkCount
+    await Promise.all(queues.map((queue) => percore.spawnInto(queue, body)))
+    console.log(overCount > 0, executor.stats().parkCount - before)
+  `
+
+    assert.deepEqual(await runChild(program), success('true 0\n'))
+  },
+)

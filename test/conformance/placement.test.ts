@@ -163,7 +163,7 @@ test('a process that may use few processors is placed on these alone', () => {
   assert.equal(String(Placement.unbound().resolve(topology)), '2,5')
 })
 
-test('processors above 1,023 can be placed on', () => {
+test('3: processors above 1,023 can be placed on', () => {
   const topology = machineOf(Array.from({ length: 1100 }, (_, id) => [0, 0, id, id] as const))
 
   assert.equal(String(Placement.fixed(1099).resolve(topology)), '1099')
