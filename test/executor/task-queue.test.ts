@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { createChannel } from '../../src/channels/index.ts'
 import {
   createTaskQueue,
   executor,
@@ -9,8 +10,11 @@ import {
   type TaskQueue,
   yieldNow,
 } from '../../src/index.ts'
+import { Semaphore } from '../../src/sync/index.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
+import { createPipe } from '../hazards/pipe.ts'
+import { nop, poll } from './operations.ts'
 
 test('createTaskQueue() refuses options of the wrong kind', () => {
   const wrongTypes = [
@@ -196,4 +200,45 @@ test('a queue may be removed by the last turn of its own task', async () => {
 
   assert.ok(queue.isRemoved)
   assert.equal(await spawn(() => 2), 2)
+})
+
+test('what was begun in a queue and left behind is settled after its removal', async () => {
+  const queue = createTaskQueue('left')
+  const semaphore = new Semaphore(0)
+  const { sender, receiver } = createChannel<string>({ capacity: 1 })
+  const controller = new AbortController()
+  const pipe = createPipe()
+  // Neither of these is a task of the queue once its only task has ended.
+  const left = await spawnInto(queue, () => ({
+    permit: semaphore.acquire(),
+    value: receiver.receive(),
+    slept: sleep(1).then(() => 'slept'),
+    read: poll(pipe.readFd),
+    aborted: semaphore
+      .acquire(1, { signal: controller.signal })
+      .then(undefined, (error) => error.name),
+    continued: sleep(1)
+      .then(() => nop())
+      .then(() => yieldNow())
+      .then(() => 'continued'),
+  }))
+
+  queue.remove()
+  semaphore.signal(1)
+  sender.trySend('received')
+  controller.abort()
+  pipe.write()
+
+  const { permit, value, slept, read, aborted, continued } = left
+  assert.deepEqual(await Promise.all([value, slept, aborted, continued]), [
+    'received',
+    'slept',
+    'AbortError',
+    'continued',
+  ])
+  ;(await permit).release()
+  await read
+  assert.equal(queue.isRemoved, true)
+  assert.ok(!executor().taskQueues().includes(queue))
+  pipe.close()
 })
