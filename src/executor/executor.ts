@@ -346,6 +346,7 @@ export class Executor implements AsyncDisposable {
 
   /** @internal */
   forgetQueue(queue: TaskQueue): void {
+    assert(queue.isRemoved, 'a queue that is forgotten takes nothing more')
     this.#queues.delete(queue)
     this.#stalls?.removeQueue(queue)
   }

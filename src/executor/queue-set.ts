@@ -25,6 +25,8 @@ export class QueueSet {
   }
 
   add(queue: TaskQueue): void {
+    assert(!this.#queues.has(queue), 'a queue is added once')
+    assert(!queue.isRemoved, 'a queue that is added can be used')
     this.#queues.add(queue)
     this.adjustNs = Math.min(this.adjustNs, queue.currentShares.dueNs)
     const { latencyNs } = queue
@@ -33,7 +35,8 @@ export class QueueSet {
   }
 
   delete(queue: TaskQueue): void {
-    this.#queues.delete(queue)
+    const wasThere = this.#queues.delete(queue)
+    assert(wasThere, 'a queue that is deleted was added')
     const { latencyNs } = queue
     const leftCount = this.#countByLatency.get(latencyNs)! - 1
     assert(leftCount >= 0, 'a queue is deleted once')

@@ -1,4 +1,5 @@
 import {
+  assert,
   count,
   Runnable,
   type RunQueue,
@@ -109,6 +110,7 @@ export class Scope {
   }
 
   #add(task: Task<unknown>): void {
+    assert(!this.#isEnded, 'a scope that has ended takes no more tasks')
     this.#members.add(task)
     task.then(
       () => this.#remove(task),
@@ -125,8 +127,10 @@ export class Scope {
   }
 
   #remove(task: Task<unknown>): void {
-    this.#members.delete(task)
+    const wasMember = this.#members.delete(task)
+    assert(wasMember, 'a task leaves its scope once')
     if (this.#members.size > 0) return
+    assert(!this.#isEnded, 'a scope ends once')
     this.#isEnded = true
     this.#onEmpty([...this.#failures])
   }

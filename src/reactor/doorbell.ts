@@ -138,7 +138,9 @@ export class Doorbell implements DoorbellPort {
     // Who had the number may have been terminated between the inbox's bit and the doorbell's. Nobody takes such a
     // bit, and whoever finds it set rings no more.
     Atomics.and(this.#control.inboxes, number >> 5, ~(1 << (number & 31)))
-    this.#listeners[this.#indexOf(number)] = inbox
+    const index = this.#indexOf(number)
+    assert(this.#listeners[index] === undefined, "the number of a new inbox is nobody else's")
+    this.#listeners[index] = inbox
     return number
   }
 

@@ -1,4 +1,4 @@
-import { isDebugging, NO_QUEUE, RuntimeError } from '../base/index.ts'
+import { assert, isDebugging, NO_QUEUE, RuntimeError } from '../base/index.ts'
 import {
   DOUBLE_NOW_NS,
   DOUBLE_SPIN_NS,
@@ -117,7 +117,9 @@ export class Reactor implements IoPort {
     const isArmed = (poll: ReadinessPoll | null): boolean => poll !== null && this.main.holds(poll)
     const polls = (isArmed(this.#hostPoll) ? 1 : 0) + (isArmed(this.#latencyPoll) ? 1 : 0)
     const isWatching = this.#latency?.holds(this.#hostWatch) === true
-    return all - polls - (isWatching ? 1 : 0)
+    const count = all - polls - (isWatching ? 1 : 0)
+    assert(count >= 0, 'polls of our own are in flight like all others')
+    return count
   }
 
   ringFor(queue: { readonly isLatencySensitive: boolean }): Ring {
