@@ -4,12 +4,13 @@
  * Arguments that start with `-` go to `node --test`, say `--test-name-pattern=close`.
  * `PERCORE_TEST_SLOWNESS=10` gives every test ten times as long, for a machine that is emulated, say.
  */
-import { release } from 'node:os'
+import { availableParallelism, loadavg, release } from 'node:os'
 import { build, isBuildNeeded } from './build.mjs'
 import { listFiles, Refusal, runAsProgram, runNode } from './project.mjs'
 
-/** Only a hang takes as long; a machine that is busy leaves a file a quarter of a processor, as `test/limits.ts` has it. */
-const FILE_TIMEOUT_MS = 120_000 * Math.max(readSlowness(), 4)
+/** Only a hang takes as long: on a machine that is busy as the tests begin, too, as `test/limits.ts` has it. */
+const BUSYNESS = Math.min(4, Math.max(1.5, 1 + loadavg()[0] / availableParallelism()))
+const FILE_TIMEOUT_MS = 120_000 * Math.max(readSlowness(), BUSYNESS)
 
 async function main(args) {
   const flags = args.filter((word) => word.startsWith('-'))

@@ -1,15 +1,35 @@
 /** How long a test may take before it counts as hanging, and how much of it is worth its time. */
+import { availableParallelism, loadavg } from 'node:os'
+import { after, afterEach, type TestContext } from 'node:test'
 
 /** By how much this machine is slower than one with a processor of its own: `PERCORE_TEST_SLOWNESS`. */
 const SLOWNESS = Number(process.env.PERCORE_TEST_SLOWNESS ?? 1)
 
-/** Whatever else runs beside the tests may leave them this part of a processor. */
-const SHARE = 1 / 4
+/** How many times as long a busy machine is given, at least and at most: by how many compete for each processor as the tests begin. */
+const BUSYNESS = { min: 1.5, max: 4 }
 
-/** A limit that only a hang reaches, on a slow machine and on a busy one, too. */
+/** How long a file in which a test has failed may go on after its last test. */
+const AFTERMATH_MS = 5_000
+
+/** A limit that only a hang reaches, on a slow machine and on a busy one, too; sooner where nothing else goes on. */
 export function farLimitMs(limitMs: number): number {
-  return limitMs * Math.max(SLOWNESS, 1 / SHARE)
+  return limitMs * Math.max(SLOWNESS, busyness(loadavg()[0]!, availableParallelism()))
 }
+
+/** By how much longer everything takes where so many programs compete for so many processors: a pure function. */
+export function busyness(load: number, cpuCount: number): number {
+  return Math.min(BUSYNESS.max, Math.max(BUSYNESS.min, 1 + load / cpuCount))
+}
+
+// What a failed test has left open would else keep its file until the limit of that. One that has passed is to end by itself.
+let hasFailed = false
+afterEach((context) => {
+  // Node's types say that a suite has no such field.
+  if ((context as Partial<TestContext> & { passed?: boolean }).passed === false) hasFailed = true
+})
+after(() => {
+  if (hasFailed) setTimeout(() => process.exit(1), AFTERMATH_MS).unref()
+})
 
 /** The options of a test that ends a hang itself, with a message of its own. */
 export function limited(timeoutMs: number): { timeout: number } {
