@@ -45,18 +45,18 @@ export function missingScript(script: string): Side['missing'] {
 /**
  * Runs a program to its end and returns what it printed.
  *
- * @throws {Error} with its standard error if it fails, or takes more than two minutes.
+ * @throws {Error} with its standard error if it fails, or takes longer than it may: two minutes, unless told.
  */
-export async function runToEnd(command: Command): Promise<string> {
+export async function runToEnd(command: Command, limitMs: number = RUN_MS_MAX): Promise<string> {
   const child = new Child(command)
   child.process.stdin.end()
-  await child.waitForEnd(RUN_MS_MAX)
+  await child.waitForEnd(limitMs)
   return child.output
 }
 
 /** Like {@link runToEnd}, for a program whose last line is a JSON object. */
-export async function runForJson(command: Command): Promise<Answer> {
-  return parseLastLine(await runToEnd(command))
+export async function runForJson(command: Command, limitMs?: number): Promise<Answer> {
+  return parseLastLine(await runToEnd(command, limitMs))
 }
 
 /**

@@ -14,6 +14,7 @@ import { nopBenchmark } from './nop.bench.ts'
 import { queuesBenchmark } from './queues.bench.ts'
 import { read4kBenchmark } from './read4k.bench.ts'
 import { formatJsonRow, formatTable } from './report.ts'
+import { shardsBenchmark } from './shards.bench.ts'
 import { spawnBenchmark } from './spawn.bench.ts'
 import { taskBenchmark } from './task.bench.ts'
 
@@ -27,6 +28,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   queuesBenchmark,
   channelBenchmark,
   spawnBenchmark,
+  shardsBenchmark,
 ]
 
 const HELP = `Usage: npm run bench -- <name>... [options]

@@ -7,12 +7,17 @@ if (isMainThread) await runAll()
 else parentPort!.postMessage(workerData)
 
 async function runAll(): Promise<void> {
+  // Not for the workers, which are to be bare.
+  const { leftSince, readHolding } = await import('../left-behind.ts')
   const [threadCount, batch] = process.argv.slice(2).map(Number) as [number, number]
   await run(batch)
+  await run(batch)
+  const before = readHolding()
   const from = process.hrtime.bigint()
   for (let count = 0; count < threadCount; count += batch) await run(batch)
   const elapsedMs = Number(process.hrtime.bigint() - from) / 1e6
-  process.stdout.write(`${JSON.stringify({ msPerThread: elapsedMs / threadCount })}\n`)
+  const answer = { msPerThread: elapsedMs / threadCount, ...leftSince(before) }
+  process.stdout.write(`${JSON.stringify(answer)}\n`)
 }
 
 async function run(batch: number): Promise<void> {
