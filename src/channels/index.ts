@@ -25,6 +25,8 @@ export { ChannelReceiver } from './channel-receiver.ts'
 export { ChannelSender } from './channel-sender.ts'
 export type { ChannelCodec, CodecName } from './codec.ts'
 export { type Channel, type ChannelOptions, createChannel } from './create-channel.ts'
+/** @internal How a layer above receives by itself. */
+export { createFrameSource } from './frame-source.ts'
 export {
   createMesh,
   joinMesh,
@@ -41,6 +43,8 @@ export {
   type MpscChannel,
   type MpscChannelOptions,
 } from './mpsc-channel.ts'
+/** @internal */
+export type { RingSource, SourceOwner } from './ring-source.ts'
 export type { RingTable, TableKind } from './ring-table.ts'
 export { shardOf } from './shard-of.ts'
 export type { OneshotCell, RingKind, SpscRing, WatchCell } from './shared/index.ts'
@@ -70,3 +74,5 @@ export {
   SharedWatchWriter,
 } from './shared-watch.ts'
 export { attachThreadSender, ThreadSender } from './thread-sender.ts'
+/** @internal */
+export { NONE, type None } from './value-reader.ts'

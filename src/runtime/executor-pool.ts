@@ -18,6 +18,7 @@ import {
   type ExecutorPoolOptions,
 } from './pool-options.ts'
 import { decideRestart } from './restart-policy.ts'
+import { ServiceBoard } from './service-board.ts'
 import {
   describeError,
   describeExit,
@@ -79,6 +80,7 @@ export class ExecutorPool<Result = unknown> {
   readonly #kernel: Kernel
   readonly #starter: ThreadStarter
   readonly #hasNodes: boolean
+  readonly #services: ServiceBoard
   #helperCount = 0
   #isObserved = false
   #stopping: Promise<readonly ShardExit<Result>[]> | null = null
@@ -99,6 +101,7 @@ export class ExecutorPool<Result = unknown> {
       const name = options.ofShard?.(id).name ?? `${options.name}-${id}`
       return new ShardSlot(port, { id, name, cpus, memoryNodes })
     })
+    this.#services = new ServiceBoard(this.#slots)
     const observe = (): void => {
       this.#isObserved = true
     }
@@ -244,15 +247,29 @@ export class ExecutorPool<Result = unknown> {
       startThread: (slot, events) => this.#startThread(slot, events),
       setTimer: (delayMs, callback) => this.#starter.setTimer(delayMs, callback),
       decide: (slot, exit) => this.#decide(slot, exit),
-      onReady: (slot) => {
-        const peers = this.#slots.map(({ peer }) => peer)
-        slot.go(peers)
-        for (const other of this.#slots) {
-          if (other !== slot) other.post({ kind: 'peer', peer: slot.peer })
-        }
-        slot.ports.startAgain()
-      },
+      onReady: (slot) => void this.#resume(slot),
+      onServices: (slot, message) => this.#services.onMessage(slot, message),
+      onThreadEnd: (slot) => this.#services.onEnded(slot),
     }
+  }
+
+  /** Lets a thread begin that has taken the place of another, once the services run on it. */
+  async #resume(slot: ShardSlot): Promise<void> {
+    const { generation } = slot
+    const failure = await this.#services.restore(slot).then(
+      () => null,
+      (error: unknown) => ({ error }),
+    )
+    if (slot.generation !== generation || slot.state !== 'ready') return
+    if (failure !== null) {
+      slot.failReady(failure.error)
+      return
+    }
+    slot.go(this.#slots.map(({ peer }) => peer))
+    for (const other of this.#slots) {
+      if (other !== slot) other.post({ kind: 'peer', peer: slot.peer })
+    }
+    slot.ports.startAgain()
   }
 
   #startThread(slot: ShardSlot, events: ThreadEvents): Bound<ShardThread> {

@@ -1,3 +1,5 @@
+export { currentCall, type ServiceCall } from './call-context.ts'
+export { CallError, type CallErrorCode } from './call-error.ts'
 export { Context } from './context.ts'
 export { Driver } from './driver.ts'
 export {
@@ -21,6 +23,7 @@ export { runShard } from './run-shard.ts'
 export { Runtime, type RuntimeOptions } from './runtime.ts'
 export { RuntimeListener } from './runtime-listener.ts'
 export { type ConnectionMain, ServedPort } from './served-port.ts'
+export { defineService, Service, type ServiceMain, type ServiceOptions } from './service.ts'
 export { Shard, type ShardMain } from './shard.ts'
 export type { ShardExit } from './shard-exit.ts'
 export { ShardHandle } from './shard-handle.ts'
@@ -39,6 +42,13 @@ export type {
   ThreadStarter,
   ToShard,
 } from './shard-thread.ts'
+export {
+  type ArgsOf,
+  type MethodOf,
+  type RemoteService,
+  type ResultOf,
+  ShardedService,
+} from './sharded-service.ts'
 /** @internal */
 export { currentThreadStarter, provideThreadStarter } from './thread-starter.ts'
 export type { PickOptions, Work, WorkOptions } from './work.ts'

@@ -3,6 +3,7 @@ import type { Executor } from '../executor/index.ts'
 import type { Kernel } from '../kernel/index.ts'
 import type { ToPort } from './port-messages.ts'
 import type { PortServers } from './port-server.ts'
+import { ServiceHub } from './service-hub.ts'
 import { Shard, type ShardMain } from './shard.ts'
 import { ShardCalls } from './shard-calls.ts'
 import type { ShardHost, ShardProgram, ShardReport, ToShard } from './shard-thread.ts'
@@ -32,6 +33,7 @@ class ShardRun {
   #executor: Executor | null = null
   #calls: ShardCalls | null = null
   #ports: Promise<PortServers> | null = null
+  #services: ServiceHub | null = null
   #main: ShardMain | null = null
   #state: 'starting' | 'ready' | 'running' | 'done' | 'ending' = 'starting'
   #cancelClose: (() => void) | null = null
@@ -53,6 +55,7 @@ class ShardRun {
       return
     }
     this.#calls = new ShardCalls(this.#host, this.#executor)
+    this.#startServices(this.#executor)
     const { defaultQueue } = this.#executor
     this.#executor
       .spawnInto(defaultQueue, () => this.#load(), `${name}: load`)
@@ -60,6 +63,21 @@ class ShardRun {
         () => this.#beReady(),
         (error) => this.#refuse(error),
       )
+  }
+
+  #startServices(home: Executor): void {
+    const services = new ServiceHub({
+      home,
+      shard: this.#shard,
+      post: (message) => this.#host.post({ kind: 'services', message }),
+    })
+    this.#services = services
+    this.#shard.services = services
+    this.#host.onIdle(() => {
+      if (this.#state !== 'done' || !services.isInUse) return false
+      void services.end()
+      return true
+    })
   }
 
   async #load(): Promise<void> {
@@ -107,6 +125,9 @@ class ShardRun {
         return
       case 'cancelCall':
         this.#calls!.cancel(message.id)
+        return
+      case 'services':
+        this.#services!.onMessage(message.message)
         return
       default:
         this.#hearOfPort(message)
@@ -188,6 +209,8 @@ class ShardRun {
   async #whenServed(): Promise<void> {
     const ports = this.#ports?.then((loaded) => loaded.closeAll())
     await Promise.all([this.#calls!.whenIdle(), ports])
+    // Others may not have come to their end, and call what runs here.
+    await this.#services!.end()
   }
 
   async #end(exitCode: number): Promise<void> {

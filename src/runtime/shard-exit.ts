@@ -1,4 +1,4 @@
-import { RuntimeError, reviveError } from '../base/index.ts'
+import { type ErrorRecord, RuntimeError, reviveError } from '../base/index.ts'
 import type { FromShard, ThreadEnd } from './shard-thread.ts'
 
 /** Which thread of which shard ended. */
@@ -56,7 +56,9 @@ export function explainEnd<Result>(
   if (isTerminated && exitCode !== 0) return { ...of, reason: 'terminated' }
   if (failure !== null) return { ...of, reason: 'threw', error: failure.error }
   if (outcome?.kind === 'threw') {
-    return outcome.isStop
+    // It has called one that was stopped a moment before.
+    const isStop = outcome.isStop || (isStopping && isOfShard(outcome.error))
+    return isStop
       ? { ...of, reason: 'stopped' }
       : { ...of, reason: 'threw', error: reviveError(outcome.error) }
   }
@@ -108,6 +110,10 @@ export function describeExit(exit: ShardExit): string {
 
 export function describeError(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+}
+
+function isOfShard(error: ErrorRecord): boolean {
+  return error.kind === 'error' && error.details.code === 'ERR_SHARD_FAILED'
 }
 
 function isOutOfMemory(error: unknown): boolean {

@@ -4,6 +4,7 @@ import type { Bound, CpuSet } from '../topology/index.ts'
 import { CallBoard } from './call-board.ts'
 import type { PoolTimer } from './long-timer.ts'
 import { PortBoard } from './port-board.ts'
+import type { FromServices, ToServices } from './service-messages.ts'
 import { describeExit, errorOf, explainEnd, type ShardExit } from './shard-exit.ts'
 import type { ShardPeer } from './shard-options.ts'
 import type {
@@ -45,6 +46,9 @@ export interface SlotPort {
   decide(slot: ShardSlot, exit: ShardExit): number | null
   /** It has started again. */
   onReady(slot: ShardSlot): void
+  onServices(slot: ShardSlot, message: FromServices): void
+  /** Its thread has ended. */
+  onThreadEnd(slot: ShardSlot): void
 }
 
 /** One place of a pool, and the threads that are in it one after the other. Belongs to the pool's thread. */
@@ -94,6 +98,11 @@ export class ShardSlot {
     return { id, generation, name, executorId: this.report?.executorId ?? 0 }
   }
 
+  /** Whether it has a thread that has got ready. */
+  get isUp(): boolean {
+    return this.#thread !== null && this.state !== 'starting'
+  }
+
   /** Starts a thread; resolves once it is ready, and rejects if it does not get so far, when it has ended. */
   start(): Promise<void> {
     assert(this.#thread === null, 'a place has one thread at a time')
@@ -135,6 +144,17 @@ export class ShardSlot {
 
   post(message: ToShard): void {
     this.#thread?.post(message)
+  }
+
+  postToServices(message: ToServices): void {
+    this.post({ kind: 'services', message })
+  }
+
+  /** Ends it, before its program has begun, for an error that is told as that of its end. */
+  failReady(error: unknown): void {
+    if (this.state !== 'ready') return
+    this.#startError = { error }
+    this.terminate()
   }
 
   /** Asks it to come to an end; what never began is ended. */
@@ -192,6 +212,9 @@ export class ShardSlot {
       case 'failed':
         this.calls.settle(message)
         return
+      case 'services':
+        this.#port.onServices(this, message.message)
+        return
       default:
         this.ports.hear(message)
     }
@@ -226,6 +249,7 @@ export class ShardSlot {
     this.lastExit = exit
     this.calls.failAll(this.name, describeExit(exit))
     this.ports.endAll(this.name, describeExit(exit))
+    this.#port.onThreadEnd(this)
     const waiting = this.#whenThreadEnds
     this.#whenThreadEnds = []
     const starting = this.#starting

@@ -7,6 +7,7 @@ import type { Executor, ExecutorOptions } from '../executor/index.ts'
 import type { Cpu } from '../topology/index.ts'
 import type { PoolTimer } from './long-timer.ts'
 import type { FromPort, ToPort } from './port-messages.ts'
+import type { FromServices, ToServices } from './service-messages.ts'
 import type { HeapOptions, ShardExecutorOptions, ShardPeer, WorkPriority } from './shard-options.ts'
 
 /** What a shard is to be and to run: plain data. */
@@ -58,6 +59,7 @@ export type ToShard =
     }
   /** Its answer is not wanted any more; it is answered all the same. */
   | { readonly kind: 'cancelCall'; readonly id: number }
+  | { readonly kind: 'services'; readonly message: ToServices }
   | ToPort
 
 /** From a shard to its pool. */
@@ -72,6 +74,7 @@ export type FromShard =
   /** What a call came to. */
   | { readonly kind: 'answered'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'failed'; readonly id: number; readonly error: ErrorRecord }
+  | { readonly kind: 'services'; readonly message: FromServices }
   | FromPort
 
 /** How a thread is started. */
@@ -138,6 +141,8 @@ export interface ShardHost {
   setReferenced(isReferenced: boolean): void
   /** Calls back after a time, which does not keep the thread alive; what is returned calls it off. */
   setTimer(delayMs: number, callback: () => void): () => void
+  /** Calls back when nothing keeps the thread alive any more: it ends, unless that begins something, and says so. */
+  onIdle(callback: () => boolean): void
   /** Ends the thread at once, after what was posted. */
   exit(code: number): void
 }

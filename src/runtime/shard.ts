@@ -1,5 +1,6 @@
 import { RuntimeError, showAs } from '../base/index.ts'
 import { CpuSet } from '../topology/index.ts'
+import type { ServicePort } from './service-port.ts'
 import type { ShardPeer } from './shard-options.ts'
 import type { ShardProgram } from './shard-thread.ts'
 
@@ -31,6 +32,8 @@ export class Shard<Argument = unknown> {
   readonly node: number | null
   /** This shard's copy of the pool's `argument`. */
   readonly argument: Argument
+  /** @internal Null before it has an executor. */
+  services: ServicePort | null = null
   #peers: readonly ShardPeer[] = []
   #controller: AbortController | null = null
   #stopReason: RuntimeError | null = null

@@ -44,6 +44,10 @@ class WorkerHost implements ShardHost {
     return () => timer.cancel()
   }
 
+  onIdle(callback: () => boolean): void {
+    process.on('beforeExit', callback)
+  }
+
   exit(code: number): void {
     process.exit(code)
   }

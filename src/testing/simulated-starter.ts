@@ -95,6 +95,7 @@ class SimulatedShard implements StartedThread {
   readonly #unheard: ToShard[] = []
   #isReferenced = true
   #hasEnded = false
+  #onIdle: (() => boolean) | null = null
 
   constructor(parent: SimulatedThread, program: ShardProgram, events: ThreadEvents) {
     this.name = program.name
@@ -158,6 +159,9 @@ class SimulatedShard implements StartedThread {
         kernel.after(delayMs * NS_PER_MS, () => {
           if (!this.#hasEnded) this.#run(callback)
         }),
+      onIdle: (callback) => {
+        this.#onIdle = callback
+      },
       exit: (exitCode) => this.#endSoon({ exitCode, failure: null }),
     }
   }
@@ -201,7 +205,9 @@ class SimulatedShard implements StartedThread {
 
   /** Its event loop is empty: a real thread ends by itself, unless it waits for messages. */
   #onUnreferenced(): void {
-    if (!this.#isReferenced) this.#endSoon({ exitCode: 0, failure: null })
+    if (this.#isReferenced) return
+    if (this.#onIdle !== null && nobody.runInAsyncScope(this.#onIdle)) return
+    this.#endSoon({ exitCode: 0, failure: null })
   }
 
   /** Between this step and the next: code that has just said so does not run in vain. */
