@@ -48,7 +48,7 @@ const C_FLAGS = [
 /** Whether dist/ or the native addon is older than what they are made from. */
 export function isBuildNeeded() {
   const builtMs = changedMs(STAMP)
-  const folders = ['src', 'test', 'bench', 'native']
+  const folders = ['src', 'test', 'bench', 'examples', 'native']
   const files = folders.flatMap((folder) => listFiles(folder))
   // A removed file shows only in the time of its folder.
   const parents = new Set(files.map(dirname))
@@ -144,7 +144,8 @@ function explainMissingCompiler() {
 }
 
 function buildTypeScript(compiler) {
-  const sources = ['src', 'test', 'bench'].flatMap((folder) => listFiles(folder, '.ts'))
+  // Tests have examples compiled.
+  const sources = ['src', 'test', 'bench', 'examples'].flatMap((folder) => listFiles(folder, '.ts'))
   if (sources.length === 0) {
     console.log('Nothing to compile: src/, test/ and bench/ hold no TypeScript')
     return 0
