@@ -13,6 +13,7 @@ import {
   attachOneshotSender,
   attachReceiver,
   attachSender,
+  attachThreadSender,
   attachWatchReader,
   attachWatchWriter,
   createBroadcast,
@@ -63,6 +64,7 @@ const replaced = await BufferedFile.open(path, { write: true })
 
 const shared = createSharedChannel<number>({ capacity: 1 })
 const sharedSender = attachSender(shared)
+const threadSender = attachThreadSender(createSharedChannel<number>({ capacity: 1 }))
 const sharedReceiver = attachReceiver(shared)
 const broadcast = createBroadcast<number>({ capacity: 1, receivers: 1 })
 const broadcastSender = attachBroadcastSender(broadcast)
@@ -169,6 +171,8 @@ const ASYNCHRONOUS: Readonly<Record<string, () => Promise<unknown>>> = {
   'SharedReceiver.receive': () => sharedReceiver.receive(nonsense),
   'SharedReceiver.receive of many senders': () => mesh.receiver.receive(nonsense),
   'SharedReceiver.receiveBatch': () => sharedReceiver.receiveBatch(1, nonsense),
+  'ThreadSender.send': () => threadSender.send(1, nonsense),
+  'ThreadSender.sendBatch': () => threadSender.sendBatch([1], nonsense),
   'SharedSender.send': () => sharedSender.send(1, nonsense),
   'SharedSender.sendBatch': () => sharedSender.sendBatch([1], nonsense),
   'SharedWatchReader.changed': () => watchReader.changed(nonsense),
@@ -220,6 +224,7 @@ const SYNCHRONOUS: Readonly<Record<string, () => unknown>> = {
     attachReceiver(createSharedChannel({ capacity: 1, codec: 'custom' }), {
       codec: { encode: nothing, decode: nothing, nonsense: 1 } as never,
     }),
+  attachThreadSender: () => attachThreadSender(createSharedChannel({ capacity: 1 }), nonsense),
   attachSender: () => attachSender(createSharedChannel({ capacity: 1 }), nonsense),
   attachWatchReader: () => attachWatchReader(createSharedWatch(), nonsense),
   attachWatchWriter: () => attachWatchWriter(createSharedWatch(), nonsense),
