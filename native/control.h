@@ -41,7 +41,8 @@
   FIELD(DOUBLE_PARKS, 60)              \
   FIELD(DOUBLE_HOST_CONTESTED_NS, 61)  \
   FIELD(DOUBLE_HOST_ALONE_NS, 62)      \
-  FIELD(DOUBLE_HOST_VISITS, 63)
+  FIELD(DOUBLE_HOST_VISITS, 63)        \
+  FIELD(DOUBLE_CROWDED, 64)
 
 #define CONTROL_FIELD(name, index) name = index,
 enum { CONTROL_WORDS(CONTROL_FIELD) CONTROL_BYTES = 10 * 64 };
@@ -54,7 +55,7 @@ _Static_assert(LINE_OF_WORD(WORD_CLOSING + 2) < LINE_OF_WORD(WORD_TURN_SEQUENCE)
 _Static_assert(LINE_OF_WORD(WORD_TURN_SEQUENCE) == LINE_OF_WORD(DOUBLE_NOW_NS * 2), "and all it wants is there");
 _Static_assert(LINE_OF_WORD(WORD_DOORBELL) != LINE_OF_WORD(WORD_SLEEPING), "a sender that rings spares the sleep word");
 _Static_assert(LINE_OF_WORD(WORD_SLEEPING) < LINE_OF_WORD(DOUBLE_TURN_END_NS * 2), "senders touch no line of the hook's");
-_Static_assert(LINE_OF_WORD(WORD_HOLDER) > LINE_OF_WORD(DOUBLE_HOST_VISITS * 2), "what hardly changes is read by all");
+_Static_assert(LINE_OF_WORD(WORD_HOLDER) > LINE_OF_WORD(DOUBLE_CROWDED * 2), "what hardly changes is read by all");
 _Static_assert((WORD_KIND + 1) * 4 <= CONTROL_BYTES, "every field is within the block");
 
 /* Values of WORD_SLEEPING. */

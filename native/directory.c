@@ -4,10 +4,10 @@
  * Mapped once for all threads, and for good: a thread that ends has to reach its peers when nothing of its
  * JavaScript is left.
  */
-#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "directory.h"
@@ -96,6 +96,49 @@ void directory_end(volatile int32_t *words) {
 
 void directory_free(volatile int32_t *words) {
   __atomic_store_n(&words[WORD_HOLDER], HOLDER_NONE, __ATOMIC_SEQ_CST);
+}
+
+/* Adds the CPUs of a thread; returns the only one, or -1. */
+static int32_t add_cpus_of(pid_t thread) {
+  uint32_t mask[CPU_COUNT_MAX / 32] = {0};
+  volatile int32_t *header = directory_slot(0);
+  int32_t count = 0, cpu = -1;
+  /* On more CPUs than that it fails, and nobody is ever found to be too many. */
+  if (syscall(SYS_sched_getaffinity, thread, sizeof mask, mask) < 0) return -1;
+  for (int32_t index = 0; index < CPU_COUNT_MAX / 32; index++) {
+    if (mask[index] == 0) continue;
+    cpu = index * 32 + __builtin_ctz(mask[index]);
+    count += __builtin_popcount(mask[index]);
+    __atomic_fetch_or(&header[HEADER_CPU_MASK + index], (int32_t)mask[index], __ATOMIC_RELAXED);
+  }
+  return count == 1 ? cpu : -1;
+}
+
+int32_t directory_add_cpus(void) {
+  add_cpus_of(getpid());
+  int32_t cpu = add_cpus_of(0), count = 0;
+  volatile int32_t *header = directory_slot(0);
+  for (int32_t index = 0; index < CPU_COUNT_MAX / 32; index++)
+    count += __builtin_popcount((uint32_t)__atomic_load_n(&header[HEADER_CPU_MASK + index], __ATOMIC_RELAXED));
+  /* What another thread adds at the same time it counts as well. */
+  __atomic_store_n(&header[HEADER_CPU_COUNT], count, __ATOMIC_RELAXED);
+  return cpu;
+}
+
+void directory_count_awake(int32_t change, int32_t cpu) {
+  volatile int32_t *header = directory_slot(0);
+  /* ORDER: none. Who spins looks again and again, and nothing but speed depends on what it sees. */
+  __atomic_fetch_add(&header[HEADER_AWAKE_COUNT], change, __ATOMIC_RELAXED);
+  if (cpu >= 0) __atomic_fetch_add(&header[HEADER_CPU_AWAKE + cpu], change, __ATOMIC_RELAXED);
+}
+
+bool directory_is_crowded(int32_t cpu) {
+  volatile const int32_t *header = directory_slot(0);
+  int32_t limit = __atomic_load_n(&header[HEADER_CPU_COUNT], __ATOMIC_RELAXED);
+  int32_t quota = __atomic_load_n(&header[HEADER_CPU_QUOTA], __ATOMIC_RELAXED);
+  if (quota > 0 && quota < limit) limit = quota;
+  if (limit > 0 && __atomic_load_n(&header[HEADER_AWAKE_COUNT], __ATOMIC_RELAXED) > limit) return true;
+  return cpu >= 0 && __atomic_load_n(&header[HEADER_CPU_AWAKE + cpu], __ATOMIC_RELAXED) > 1;
 }
 
 /*

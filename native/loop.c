@@ -68,11 +68,25 @@ static bool enter_all(struct loop *loop) {
   return entered;
 }
 
-/* Busy-waits up to `limit_ns` for a completion or the doorbell; true if there is one. */
+/* Tells the directory that the thread sleeps, or does no more. */
+static void set_asleep(struct loop *loop, bool is_asleep) {
+  if (loop->is_asleep == is_asleep) return;
+  loop->is_asleep = is_asleep;
+  directory_count_awake(is_asleep ? -1 : 1, loop->cpu);
+}
+
+/*
+ * Busy-waits up to `limit_ns` for a completion or the doorbell, as long as it takes no other executor's CPU; true if
+ * there is one.
+ */
 static bool spin(struct loop *loop, double start_ns, double limit_ns) {
   double now = start_ns;
   bool found = false;
   while (!found && now - start_ns < limit_ns) {
+    if (directory_is_crowded(loop->cpu)) {
+      loop->doubles[DOUBLE_CROWDED] += 1;
+      break;
+    }
     for (int i = 0; i < 64 && !found; i++) {
 #if defined(__x86_64__)
       __builtin_ia32_pause();
@@ -97,11 +111,11 @@ static double park(struct loop *loop, int uv_timeout_ms, double now) {
   double spin_ns = loop->doubles[DOUBLE_SPIN_NS];
   if (spin_ns > 0) {
     enter_all(loop);
-    if (any_completions(loop) || spin(loop, now, spin_ns < limit_ns ? spin_ns : limit_ns) ||
-        limit_ns <= spin_ns)
-      return now_ns();
-    limit_ns -= spin_ns;
-    now = now_ns();
+    if (any_completions(loop) || spin(loop, now, spin_ns < limit_ns ? spin_ns : limit_ns)) return now_ns();
+    double end_ns = now_ns();
+    limit_ns -= end_ns - now;
+    if (limit_ns <= 0) return end_ns;
+    now = end_ns;
   }
   for (int i = 1; i < loop->ring_count; i++)
     if (unsubmitted(&loop->rings[i])) {
@@ -113,7 +127,9 @@ static double park(struct loop *loop, int uv_timeout_ms, double now) {
   __atomic_store_n(&loop->words[WORD_SLEEPING], SLEEP_PARKED, __ATOMIC_SEQ_CST);
   if (!doorbell_rang(loop)) {
     loop->doubles[DOUBLE_PARKS] += 1;
+    set_asleep(loop, true);
     enter(loop, &loop->rings[0], 1, limit_ns < 1e18 ? limit_ns : -1);
+    set_asleep(loop, false);
   }
   __atomic_store_n(&loop->words[WORD_SLEEPING], SLEEP_NO, __ATOMIC_RELEASE);
   double end_ns = now_ns();
@@ -245,6 +261,7 @@ static void shut_down(struct loop *loop) {
   volatile int32_t *slot = loop->words;
   waker_set((uint32_t)slot[WORD_HOLDER] % SLOT_COUNT, NULL);
   directory_end(slot);
+  set_asleep(loop, true);
   bool is_left = false;
   for (int i = 0; i < loop->ring_count; i++) {
     struct ring *ring = &loop->rings[i];
@@ -311,6 +328,8 @@ static napi_value loop_attach(napi_env env, napi_callback_info info) {
     return result_i32(env, slot);
   }
   loop->env = env;
+  loop->cpu = directory_add_cpus();
+  directory_count_awake(1, loop->cpu);
   OK(napi_get_uv_event_loop(env, (struct uv_loop_s **)&loop->uv));
   loop->words = directory_slot((uint32_t)slot);
   loop->doubles = (volatile double *)loop->words;

@@ -31,6 +31,8 @@ struct loop {
   double uv_updated_ns;
   double left_ns; /* when the hook was left, and as what; 0 before that */
   int left_as;
+  int32_t cpu;      /* the only one that the thread may run on, or -1 */
+  bool is_asleep;   /* as the directory counts it */
   struct descriptors tracked; /* to close with the environment */
   struct arena *memory;       /* that requests may touch */
   /* Under the lock of places.h: what this loop has passed on, joined and lent, and what has come back of that. */

@@ -1,6 +1,7 @@
 import {
   currentKernel,
   type Directory,
+  DOUBLE_CROWDED,
   DOUBLE_ENTERS,
   DOUBLE_HOST_ALONE_NS,
   DOUBLE_HOST_CONTESTED_NS,
@@ -53,6 +54,12 @@ const HOOK_COUNTERS: readonly CounterPlace[] = [
   ),
   describeCounter('counter', 'percore_turns_total', 'Rounds of the event loop.', DOUBLE_TURNS),
   describeCounter('counter', 'percore_parks_total', 'How often the thread slept.', DOUBLE_PARKS),
+  describeCounter(
+    'counter',
+    'percore_crowded_total',
+    'How often it polled no longer before it slept, for want of CPUs.',
+    DOUBLE_CROWDED,
+  ),
   describeCounter('counter', 'percore_enters_total', 'Calls of io_uring_enter.', DOUBLE_ENTERS),
 ]
 

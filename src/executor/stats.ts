@@ -1,4 +1,5 @@
 import {
+  DOUBLE_CROWDED,
   DOUBLE_ENTERS,
   DOUBLE_PARKED_NS,
   DOUBLE_PARKS,
@@ -19,6 +20,8 @@ export interface ExecutorStats {
   readonly runtimeNs: number
   readonly parkedNs: number
   readonly spunNs: number
+  /** How often it has not spun, or no longer, since more executors than there are CPUs for did not sleep. */
+  readonly crowdedCount: number
   /** Rounds of the event loop, and batches that followed another within one. */
   readonly turnCount: number
   readonly parkCount: number
@@ -70,6 +73,7 @@ export function readStats(sources: StatsSources): ExecutorStats {
     runtimeNs: queues.reduce((sum, queue) => sum + queue.runtimeNs, 0),
     parkedNs: doubles[DOUBLE_PARKED_NS]!,
     spunNs: doubles[DOUBLE_SPUN_NS]!,
+    crowdedCount: doubles[DOUBLE_CROWDED]!,
     turnCount: doubles[DOUBLE_TURNS]! + counters[COUNTER_FOLLOW_UPS]!,
     parkCount: doubles[DOUBLE_PARKS]!,
     enterCount: doubles[DOUBLE_ENTERS]!,

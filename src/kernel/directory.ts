@@ -27,6 +27,17 @@ export const COUNTERS_OFFSET_BYTES = 4096
 export const GENERATION_MAX = 0x1fffff
 /** Word of the first slot: how many slots have ever been used, itself included. */
 export const HEADER_USED_COUNT = 0
+/** Word of the first slot: how many executors do not sleep. Written by the hook. */
+export const HEADER_AWAKE_COUNT = 16
+/** Word of the first slot: how many CPUs the process has been seen to have; 0 where that is not known. Written by the hook. */
+export const HEADER_CPU_COUNT = 32
+/** Word of the first slot: how many whole CPUs' time its control group allows, or 0. Written by executors that spin. */
+export const HEADER_CPU_QUOTA = 33
+/** The first of as many words: a bit for each of those CPUs. Written by the hook. */
+const HEADER_CPU_MASK = 160
+/** The first of as many words: how many executors do not sleep of those that are bound to that CPU alone. Written by the hook. */
+const HEADER_CPU_AWAKE = 192
+const CPU_COUNT_MAX = 1024
 
 export const DIRECTORY_LAYOUT: Readonly<Record<string, number>> = {
   SLOT_COUNT,
@@ -35,6 +46,12 @@ export const DIRECTORY_LAYOUT: Readonly<Record<string, number>> = {
   COUNTERS_OFFSET_BYTES,
   GENERATION_MAX,
   HEADER_USED_COUNT,
+  HEADER_AWAKE_COUNT,
+  HEADER_CPU_COUNT,
+  HEADER_CPU_QUOTA,
+  HEADER_CPU_MASK,
+  HEADER_CPU_AWAKE,
+  CPU_COUNT_MAX,
 }
 
 /**

@@ -8,6 +8,9 @@ export {
   EXECUTOR_COUNT_MAX,
   type ExecutorId,
   GENERATION_MAX,
+  HEADER_AWAKE_COUNT,
+  HEADER_CPU_COUNT,
+  HEADER_CPU_QUOTA,
   HEADER_USED_COUNT,
   hasEnded,
   INBOX_BYTES,
@@ -38,6 +41,7 @@ export type {
 } from './kernel.ts'
 export { LOAN_INBOXES } from './kernel.ts'
 export {
+  DOUBLE_CROWDED,
   DOUBLE_DEADLINE_NS,
   DOUBLE_ENTERS,
   DOUBLE_HOST_ALONE_NS,

@@ -97,6 +97,8 @@ export const DOUBLE_HOST_CONTESTED_NS = 61
 export const DOUBLE_HOST_ALONE_NS = 62
 /** How often the hook was left. Written by the hook, as the two above. */
 export const DOUBLE_HOST_VISITS = 63
+/** How often it has not spun, or no longer, since more executors than there are CPUs for do not sleep. Written by the hook. */
+export const DOUBLE_CROWDED = 64
 
 /** The length of the block. */
 export const CONTROL_BYTES: number = 10 * 64
@@ -134,6 +136,7 @@ const LAYOUT: Readonly<Record<string, number>> = {
   DOUBLE_HOST_CONTESTED_NS,
   DOUBLE_HOST_ALONE_NS,
   DOUBLE_HOST_VISITS,
+  DOUBLE_CROWDED,
   CONTROL_BYTES,
 }
 

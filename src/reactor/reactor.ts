@@ -21,6 +21,7 @@ import { Loans } from './loans.ts'
 import { RegisteredFiles } from './registered-files.ts'
 import { RegisteredMemory } from './registered-memory.ts'
 import { RetryTimer } from './retry-timer.ts'
+import { noteCpuQuota } from './spin-quota.ts'
 import { Timers } from './timers.ts'
 
 export interface ReactorOptions {
@@ -30,7 +31,7 @@ export interface ReactorOptions {
   /** The arena to be registered: a power of two. */
   readonly memoryBytes: number
   readonly memoryBytesMax: number
-  /** How long to spin before parking. */
+  /** How long to spin before parking; Infinity for always. */
   readonly spinNs: number
 }
 
@@ -72,6 +73,7 @@ export class Reactor implements IoPort {
     this.host = attachLoop(kernel, turn)
     this.control = this.host.control
     this.control.doubles[DOUBLE_SPIN_NS] = options.spinNs
+    if (options.spinNs > 0) noteCpuQuota(kernel)
     this.liveness = new Liveness(this.control, this.host)
     this.timers = new Timers({ kernel, control: this.control, liveness: this.liveness })
     try {
