@@ -106,13 +106,13 @@ export function prepareSender<T>(
 
 /** The writing end of a channel, for the thread of that number. @throws as {@link attachSender}. */
 export function openWriter<T>(
-  { ring }: SharedChannel<T>,
+  { ring, capacity }: SharedChannel<T>,
   codec: ChannelCodec<T> | null,
   ownerId: number,
 ): ValueWriter<T, unknown> {
   if (codec !== null) {
     const producer = SpscFrameProducer.attach(ring, ownerId)
-    return new FrameWriter<T>(producer, codec) as ValueWriter<T, unknown>
+    return new FrameWriter<T>(producer, codec, ring.capacity / capacity) as ValueWriter<T, unknown>
   }
   // Of numbers T is a number, which only whoever has made the channel can tell the compiler.
   const producer = SpscNumberProducer.attach(ring, ownerId)

@@ -74,5 +74,6 @@ export {
   SharedWatchWriter,
 } from './shared-watch.ts'
 export { attachThreadSender, ThreadSender } from './thread-sender.ts'
+export type { ValueTarget } from './value-reader.ts'
 /** @internal */
 export { NONE, type None } from './value-reader.ts'

@@ -11,28 +11,44 @@ const SETTLED: Promise<void> = Promise.resolve()
  */
 export class Lot {
   readonly #countMax: number
-  readonly #send: () => void
+  readonly #send: (isLast: boolean) => boolean
   #count = 0
   #seen = 0
   #hopsLeft = 0
   #isScheduled = false
+  /** Whether some of what was sent is still to be told. */
+  #isOwing = false
 
-  constructor(countMax: number, send: () => void) {
+  /**
+   * `send` is called with whether this is the last for now; where it is not, it may leave the telling to a later call,
+   * by returning false.
+   */
+  constructor(countMax: number, send: (isLast: boolean) => boolean) {
     this.#countMax = countMax
     this.#send = send
   }
 
-  /** One more. */
-  add(): void {
-    if (++this.#count >= this.#countMax) this.send()
-    else if (!this.#isScheduled) this.#schedule()
+  /** Whether nothing waits to be told. */
+  get isEmpty(): boolean {
+    return this.#count === 0 && !this.#isOwing
   }
 
-  /** Sends what there is now. */
+  /** So many more. */
+  add(count = 1): void {
+    this.#count += count
+    if (this.#count >= this.#countMax) this.#go(false)
+    if (!this.#isScheduled && !this.isEmpty) this.#schedule()
+  }
+
+  /** Sends what there is now, and tells of it. */
   send(): void {
+    this.#go(true)
+  }
+
+  #go(isLast: boolean): void {
     this.#count = 0
     this.#seen = 0
-    this.#send()
+    this.#isOwing = !this.#send(isLast)
   }
 
   #schedule(): void {
@@ -49,6 +65,6 @@ export class Lot {
       return
     }
     this.#isScheduled = false
-    if (this.#count > 0) this.send()
+    if (!this.isEmpty) this.#go(true)
   }
 }

@@ -3,7 +3,7 @@ import type { Executor } from '../executor/index.ts'
 import { ItemQueue } from './item-queue.ts'
 import { peerEndedError, ReceiverState, takeSource } from './receiver-state.ts'
 import { RingSource, type SourceOwner } from './ring-source.ts'
-import { NONE, type None, type ValueReader } from './value-reader.ts'
+import { NONE, type None, type ValueReader, type ValueTarget } from './value-reader.ts'
 
 /** So many values of one sender before those of the next, where several have some. */
 const QUANTUM = 16
@@ -24,6 +24,8 @@ export interface MergedReceiverOptions<T, R> {
   readonly wrap: (value: T, index: number) => R
   /** How many values the ring of each has room for. */
   readonly capacity: number
+  /** Whether receivers get numbers. */
+  readonly isOfNumbers: boolean
   readonly onClose?: () => void
 }
 
@@ -34,6 +36,7 @@ export interface MergedReceiverOptions<T, R> {
  * however many senders there are.
  */
 export class MergedReceiverState<T, R> extends ReceiverState<R> implements SourceOwner<T> {
+  override readonly isOfNumbers: boolean
   readonly #sources: RingSource<T>[] = []
   readonly #names: readonly string[]
   readonly #wrap: (value: T, index: number) => R
@@ -56,6 +59,7 @@ export class MergedReceiverState<T, R> extends ReceiverState<R> implements Sourc
   constructor(home: Executor, options: MergedReceiverOptions<T, R>) {
     super(home)
     const { sources, wrap, capacity, onClose = null } = options
+    this.isOfNumbers = options.isOfNumbers
     this.#onClose = onClose
     this.#names = sources.map(({ name }) => name)
     this.#wrap = wrap
@@ -137,6 +141,14 @@ export class MergedReceiverState<T, R> extends ReceiverState<R> implements Sourc
     if (this.#onFull !== null) this.#spill()
     if (value instanceof Failed) throw value.error
     return value
+  }
+
+  protected override takeSome(target: ValueTarget<R>, from: number, to: number): number {
+    assert(from < to, 'there is a place')
+    const value = this.takeNext()
+    if (value === NONE) return 0
+    target[from] = value
+    return 1
   }
 
   #takeFromRings(): R | None {

@@ -145,7 +145,12 @@ export class Mesh<T> implements Disposable {
       expectedId: peers?.[from],
     }))
     const wrap = (value: T, from: number): MeshMessage<T> => ({ from, value })
-    const state = new MergedReceiverState<T, MeshMessage<T>>(home, { sources, capacity, wrap })
+    const state = new MergedReceiverState<T, MeshMessage<T>>(home, {
+      sources,
+      capacity,
+      isOfNumbers: false,
+      wrap,
+    })
     this.receiver = new SharedReceiver(state, capacity)
     const targets = layout.targetsOf(shard)
     let prepared: readonly PreparedSender<T>[]

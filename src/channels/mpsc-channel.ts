@@ -111,11 +111,12 @@ export function attachMpscReceiver<T>(
     name: `sender ${index}`,
     index,
   }))
-  const { capacity } = channel
+  const { capacity, codec } = channel
   let expected: ExpectedPeers | null = null
   const state = new MergedReceiverState<T, T>(home, {
     sources,
     capacity,
+    isOfNumbers: codec === 'numbers',
     wrap: (value) => value,
     onClose: () => expected?.stop(),
   })

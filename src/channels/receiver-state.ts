@@ -2,7 +2,7 @@ import { RuntimeError } from '../base/index.ts'
 import { type Executor, WaitList, type WaitListOwner, type WaitOptions } from '../executor/index.ts'
 import { RingSource, type SourceOwner } from './ring-source.ts'
 import { SharedWaiter } from './shared-wait.ts'
-import { NONE, type None, type ValueReader } from './value-reader.ts'
+import { NONE, type None, type ValueReader, type ValueTarget } from './value-reader.ts'
 
 export const RECEIVE_ACTION = 'receive from a shared channel'
 
@@ -34,9 +34,23 @@ export abstract class ReceiverState<T> implements WaitListOwner {
     return this.#take()
   }
 
-  /** Has the next take fail: what is wrong with a value that comes after some that are good. */
-  postpone(error: unknown): void {
-    this.#postponed = { error }
+  /**
+   * Takes as many values as there are, if nobody waits for them, into the places from `from` up to `to`; returns how
+   * many. Throws what a codec does of the first place's; of one that comes after others the next take does.
+   */
+  tryTakeInto(target: ValueTarget<T>, from: number, to: number): number {
+    if (this.#isClosed || this.#receivers.length > 0) return 0
+    let next = from
+    try {
+      this.#throwPostponed()
+      for (let count = 1; count > 0 && next < to; next += count) {
+        count = this.takeSome(target, next, to)
+      }
+    } catch (error) {
+      if (next === 0) throw error
+      this.#postponed = { error }
+    }
+    return next - from
   }
 
   /** @throws {RuntimeError} `ERR_PEER_ENDED` where a sender's thread has ended, and nobody was told. */
@@ -65,6 +79,8 @@ export abstract class ReceiverState<T> implements WaitListOwner {
   // Values are given as they come: what a waiter leaves behind nobody waits for.
   waiterLeft(): void {}
 
+  /** Whether a Float64Array can take what is received. */
+  abstract get isOfNumbers(): boolean
   /** About how full it is, in parts of a ring. */
   abstract countFilled(): number
 
@@ -72,6 +88,8 @@ export abstract class ReceiverState<T> implements WaitListOwner {
   protected abstract get hasEnded(): boolean
   /** Takes a value, from whichever sender. */
   protected abstract takeNext(): T | None
+  /** Takes some, one at least if there is one, into the places from `from` up to `to`; returns how many. */
+  protected abstract takeSome(target: ValueTarget<T>, from: number, to: number): number
   /** Has the senders tell of what comes next; true if there may be something already. */
   protected abstract requestNext(): boolean
   /** The error of a sender whose thread has ended, and whose values were all taken; or null. */
@@ -102,8 +120,13 @@ export abstract class ReceiverState<T> implements WaitListOwner {
   }
 
   #take(): T | None {
+    if (this.#postponed !== null) this.#throwPostponed()
+    return this.takeNext()
+  }
+
+  #throwPostponed(): void {
     const postponed = this.#postponed
-    if (postponed === null) return this.takeNext()
+    if (postponed === null) return
     this.#postponed = null
     throw postponed.error
   }
@@ -121,6 +144,10 @@ export class SingleReceiverState<T> extends ReceiverState<T> implements SourceOw
     this.#source.open()
   }
 
+  override get isOfNumbers(): boolean {
+    return this.#source.isOfNumbers
+  }
+
   override countFilled(): number {
     return this.#source.isClosed ? 0 : this.#source.filledPart
   }
@@ -135,6 +162,10 @@ export class SingleReceiverState<T> extends ReceiverState<T> implements SourceOw
 
   protected override takeNext(): T | None {
     return this.#source.take()
+  }
+
+  protected override takeSome(target: ValueTarget<T>, from: number, to: number): number {
+    return this.#source.takeInto(target, from, to)
   }
 
   protected override requestNext(): boolean {

@@ -1,11 +1,13 @@
 import type { Executor } from '../executor/index.ts'
 import { Lot } from './lot.ts'
 import { CONSUMER_WORDS, PeerLink, type PeerListener, PRODUCER_WORDS } from './peers.ts'
-import { NONE, type None, type ValueReader } from './value-reader.ts'
+import { NONE, type None, type ValueReader, type ValueTarget } from './value-reader.ts'
 
 /** Room is given back at once when there is so much of it: of the whole ring this part, or so many values. */
 const LOT_PART = 4
 const LOT_MAX = 32
+/** A sender that waits is told once this part of the ring is free, while a turn goes on taking: it has something to do then. */
+const FREE_PART = 4
 
 /** Who is told that something may have come out of a source, or never will. */
 export interface SourceOwner<T> {
@@ -39,11 +41,16 @@ export class RingSource<T> implements PeerListener {
     this.index = index
     this.#reader = reader
     this.#owner = owner
-    this.#lot = new Lot(LOT_MAX, () => this.#flush())
+    this.#lot = new Lot(LOT_MAX, (isLast) => this.#giveBack(isLast))
     this.#lotCells = Math.max(1, consumer.capacity / LOT_PART)
     const { words } = consumer
     const parts = { words, self: CONSUMER_WORDS, peer: PRODUCER_WORDS, expectedId }
     this.#link = new PeerLink(home, parts, this)
+  }
+
+  /** Whether a Float64Array can take what comes. */
+  get isOfNumbers(): boolean {
+    return this.#reader.isOfNumbers
   }
 
   /** Begins to listen for the sender; {@link cancel} instead leaves the end to others. */
@@ -95,6 +102,21 @@ export class RingSource<T> implements PeerListener {
     }
   }
 
+  /** Takes some into the places from `from` up to `to`, one at least if there is one; returns how many. Throws likewise. */
+  takeInto(target: ValueTarget<T>, from: number, to: number): number {
+    const { consumer } = this.#reader
+    if (consumer.isClosed) return 0
+    try {
+      const count = this.#reader.takeInto(target, from, to)
+      if (count > 0) this.#lot.add(count)
+      else if (consumer.unreleasedCount > 0) this.#lot.send()
+      return count
+    } catch (error) {
+      this.#lot.send()
+      throw error
+    }
+  }
+
   /** Has the sender tell of what comes next; true if there may be something, or the end, already. */
   requestItem(): boolean {
     return this.#reader.consumer.requestItem()
@@ -103,7 +125,7 @@ export class RingSource<T> implements PeerListener {
   close(): void {
     const { consumer } = this.#reader
     if (consumer.isClosed) return
-    this.#flush()
+    this.#giveBack(true)
     consumer.close()
     // It waits for room, or may in a moment: one that finds the flag before it waits needs no more.
     if (consumer.takeRoomRequest()) this.#link.ring()
@@ -118,10 +140,14 @@ export class RingSource<T> implements PeerListener {
     if (!this.isClosed) this.#owner.sourceHasNews(this)
   }
 
-  #flush(): void {
+  /** Gives room back; whether the sender knows of all that it wants to. */
+  #giveBack(isLast: boolean): boolean {
     const { consumer } = this.#reader
-    if (consumer.isClosed) return
+    if (consumer.isClosed) return true
     consumer.release()
+    if (!consumer.hasRoomRequest) return true
+    if (!isLast && consumer.knownFreeCount < consumer.capacity / FREE_PART) return false
     if (consumer.takeRoomRequest()) this.#link.ring()
+    return true
   }
 }

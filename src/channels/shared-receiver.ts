@@ -1,13 +1,14 @@
-import { showAs, validateInteger } from '../base/index.ts'
+import { showAs, validateInteger, wrongType } from '../base/index.ts'
 import { answerReady, checkCancellation, refuse, type WaitOptions } from '../executor/index.ts'
 import { RECEIVE_ACTION, type ReceiverState, ReceiveWaiter } from './receiver-state.ts'
-import { NONE } from './value-reader.ts'
+import { NONE, type ValueTarget } from './value-reader.ts'
 
 type Item<T> = IteratorResult<T, undefined>
 
 const END = { done: true, value: undefined } as const
 const BATCH_DEFAULT = 256
 const BATCH_MAX = 2 ** 20
+const TARGET_KIND = 'an array, or a Float64Array of a channel of numbers,'
 
 /**
  * The end of a shared channel that values come out of, each once; any number of tasks of its thread may use it.
@@ -79,17 +80,53 @@ export class SharedReceiver<T> implements AsyncIterable<T, undefined>, Disposabl
   receiveBatch(countMax: number = BATCH_DEFAULT, options?: WaitOptions): Promise<T[]> {
     const state = this.#state
     const { home } = state
+    const values: T[] = []
     try {
       validateInteger(RECEIVE_ACTION, 'countMax', countMax, { min: 1, max: BATCH_MAX })
       checkCancellation(home, options, RECEIVE_ACTION)
-      const first = state.tryTake()
-      if (first !== NONE) return answerReady(home, takeMore(state, first, countMax))
-      if (state.isEnded) return answerReady(home, [])
+      const count = state.tryTakeInto(values, 0, countMax)
+      if (count > 0 || state.isEnded) return answerReady(home, values)
       state.assertPeer()
-      return state.wait(new BatchWaiter<T>(state, countMax), options)
+      return state.wait(new BatchWaiter<T>(state, values, countMax), options)
     } catch (error) {
       return refuse(error)
     }
+  }
+
+  /** Takes as many values as there are, up to `countMax` (256 if not given): none tells nothing about the end. O(values). */
+  tryReceiveBatch(countMax: number = BATCH_DEFAULT): T[] {
+    validateInteger(RECEIVE_ACTION, 'countMax', countMax, { min: 1, max: BATCH_MAX })
+    const values: T[] = []
+    this.#state.tryTakeInto(values, 0, countMax)
+    return values
+  }
+
+  /**
+   * Waits for a value, and puts as many as there are then into `target`, which has places: an array, or of numbers a
+   * Float64Array, into which they are copied all at once. Resolves with how many; 0 at the end.
+   *
+   * What is behind those in `target` stays as it was, and all of it is the receiver's until then. Rejects as {@link receive}.
+   * O(values); allocates nothing for them.
+   */
+  receiveInto(target: ValueTarget<T>, options?: WaitOptions): Promise<number> {
+    const state = this.#state
+    const { home } = state
+    try {
+      this.#assertTarget(target)
+      checkCancellation(home, options, RECEIVE_ACTION)
+      const count = state.tryTakeInto(target, 0, target.length)
+      if (count > 0 || state.isEnded) return answerReady(home, count)
+      state.assertPeer()
+      return state.wait(new TargetWaiter<T>(state, target, target.length), options)
+    } catch (error) {
+      return refuse(error)
+    }
+  }
+
+  /** Puts as many values as there are into `target`, as {@link receiveInto}; returns how many: 0 tells nothing about the end. */
+  tryReceiveInto(target: ValueTarget<T>): number {
+    this.#assertTarget(target)
+    return this.#state.tryTakeInto(target, 0, target.length)
   }
 
   /**
@@ -110,6 +147,14 @@ export class SharedReceiver<T> implements AsyncIterable<T, undefined>, Disposabl
 
   [Symbol.dispose](): void {
     this.close()
+  }
+
+  #assertTarget(target: ValueTarget<T>): void {
+    const found: unknown = target
+    const isTarget =
+      Array.isArray(found) || (this.#state.isOfNumbers && found instanceof Float64Array)
+    if (!isTarget) throw wrongType(RECEIVE_ACTION, 'target', TARGET_KIND, found)
+    validateInteger(RECEIVE_ACTION, 'target.length', target.length, { min: 1, max: 2 ** 32 })
   }
 }
 
@@ -156,36 +201,39 @@ class ItemWaiter<T> extends ReceiveWaiter<T, Item<T>> {
   }
 }
 
-class BatchWaiter<T> extends ReceiveWaiter<T, T[]> {
+/** Takes the first value, and what there is beside it. */
+abstract class ManyWaiter<T, R> extends ReceiveWaiter<T, R> {
+  protected readonly target: ValueTarget<T>
   readonly #state: ReceiverState<T>
   readonly #countMax: number
 
-  constructor(state: ReceiverState<T>, countMax: number) {
+  constructor(state: ReceiverState<T>, target: ValueTarget<T>, countMax: number) {
     super(state.home)
     this.#state = state
+    this.target = target
     this.#countMax = countMax
   }
 
   override deliver(value: T): void {
-    this.fulfil(takeMore(this.#state, value, this.#countMax))
+    this.target[0] = value
+    this.answer(1 + this.#state.tryTakeInto(this.target, 1, this.#countMax))
   }
 
   override end(): void {
-    this.fulfil([])
+    this.answer(0)
+  }
+
+  protected abstract answer(count: number): void
+}
+
+class BatchWaiter<T> extends ManyWaiter<T, T[]> {
+  protected override answer(): void {
+    this.fulfil(this.target as T[])
   }
 }
 
-/** Takes what there is beside a first one, unless others wait for it. */
-function takeMore<T>(state: ReceiverState<T>, first: T, countMax: number): T[] {
-  const values = [first]
-  try {
-    while (values.length < countMax) {
-      const value = state.tryTake()
-      if (value === NONE) break
-      values.push(value)
-    }
-  } catch (error) {
-    state.postpone(error)
+class TargetWaiter<T> extends ManyWaiter<T, number> {
+  protected override answer(count: number): void {
+    this.fulfil(count)
   }
-  return values
 }

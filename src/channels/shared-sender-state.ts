@@ -8,8 +8,13 @@ import type { ValueWriter } from './value-writer.ts'
 
 export const SEND_ACTION = 'send to a shared channel'
 
-/** Told at once when so many wait to be told of: about what costs as much as telling. */
+/** Published at once when there are so many: about what costs as much as publishing. */
 const LOT_MAX = 32
+/**
+ * A receiver that waits again is not told more often than this while a turn goes on sending: it costs a microsecond and
+ * more, and what has been published meanwhile it finds all at once.
+ */
+const TELL_INTERVAL_NS = 10_000
 /** A long batch to a receiver that keeps up lets other tasks go on after so many times that room was found. */
 const ROUNDS_MAX = 32
 
@@ -24,12 +29,15 @@ export class SharedSenderState<T> implements WaitListOwner, PeerListener {
   onBlocked: ((change: 1 | -1) => void) | null = null
   #isBlocked = false
   readonly #lot: Lot
+  /** The turn in which the receiver was last told of the first of a lot; and when it was of a full one. */
+  #toldTurn = -1
+  #toldNs = Number.NEGATIVE_INFINITY
   readonly #senders = new WaitList<SendWaiter<T, unknown>>(this)
 
   constructor(home: Executor, writer: ValueWriter<T, unknown>, expectedId?: number) {
     this.home = home
     this.writer = writer
-    this.#lot = new Lot(LOT_MAX, () => this.flush())
+    this.#lot = new Lot(LOT_MAX, (isLast) => this.#sendLot(isLast))
     const { words } = writer.producer
     const parts = { words, self: PRODUCER_WORDS, peer: CONSUMER_WORDS, expectedId }
     this.link = new PeerLink(home, parts, this)
@@ -57,16 +65,22 @@ export class SharedSenderState<T> implements WaitListOwner, PeerListener {
     return this.#senders.length > 0
   }
 
+  /** Whether nothing can be sent any more, as far as this end knows without a fence: {@link refusal} says why. */
+  get isKnownRefusing(): boolean {
+    return this.isClosing || this.link.isPeerEnded || this.writer.producer.isConsumerKnownClosed
+  }
+
   /** @throws {ChannelError} */
   assertSendable(value: T): void {
-    const { refusal } = this
-    if (refusal !== null) throw refusalError(refusal, value)
+    if (this.isKnownRefusing) this.#throwRefusal(value)
   }
 
   /** Stages a value, if nobody is before it and there is room. */
   tryStage(packed: unknown): boolean {
-    if (this.#senders.length > 0 || !this.writer.stage(packed)) return false
-    this.#lot.add()
+    const { writer } = this
+    if (this.#senders.length > 0 || !writer.stage(packed)) return false
+    if (this.#lot.isEmpty && writer.producer.seesItemRequest && this.#isFirstOfTurn()) this.flush()
+    else this.#lot.add()
     return true
   }
 
@@ -94,10 +108,7 @@ export class SharedSenderState<T> implements WaitListOwner, PeerListener {
 
   /** Publishes what is staged, and tells the receiver if it waits for that. */
   flush(): void {
-    const { producer } = this.writer
-    if (producer.isClosed) return
-    producer.publish()
-    if (producer.takeItemRequest()) this.link.ring()
+    this.#sendLot(true)
   }
 
   close(): void {
@@ -118,6 +129,32 @@ export class SharedSenderState<T> implements WaitListOwner, PeerListener {
   // The next one may need less.
   waiterLeft(): void {
     this.#pump()
+  }
+
+  /** A receiver that waits is told of the first at once, so that it wakes up while more are sent: these go in lots. */
+  #isFirstOfTurn(): boolean {
+    const turn = this.home.turnSequence
+    if (turn === this.#toldTurn) return false
+    this.#toldTurn = turn
+    return true
+  }
+
+  /** Publishes; whether the receiver knows all that it wants to. */
+  #sendLot(isLast: boolean): boolean {
+    const { producer } = this.writer
+    if (producer.isClosed) return true
+    producer.publish()
+    if (!producer.hasItemRequest) return true
+    if (!isLast && !this.#isTellingDue()) return false
+    if (producer.takeItemRequest()) this.link.ring()
+    return true
+  }
+
+  #isTellingDue(): boolean {
+    const nowNs = this.home.nowNs()
+    if (nowNs - this.#toldNs < TELL_INTERVAL_NS) return false
+    this.#toldNs = nowNs
+    return true
   }
 
   #pump(): void {
@@ -156,6 +193,12 @@ export class SharedSenderState<T> implements WaitListOwner, PeerListener {
     }
     this.flush()
     if (this.isClosing) this.#end()
+  }
+
+  #throwRefusal(value: T): void {
+    const { refusal } = this
+    assert(refusal !== null, 'what is known to refuse does')
+    throw refusalError(refusal, value)
   }
 
   #refuseAll(refusal: Refusal): void {

@@ -44,9 +44,12 @@ export class SharedSender<T> implements Disposable {
     return Math.ceil((producer.capacity - producer.countFree()) / this.#unitCells)
   }
 
-  /** Whether {@link trySend} would fail with `ERR_CHANNEL_FULL` whatever the value; else it may, with a long one. O(1). */
+  /**
+   * Whether there is no room for a value of the channel's `valueBytes`, or others wait for room: where it is false,
+   * {@link trySend} of what is no longer than that does not fail with `ERR_CHANNEL_FULL`. O(1).
+   */
   get isFull(): boolean {
-    return this.#state.hasWaiters || this.#state.writer.producer.isFull
+    return this.#state.hasWaiters || this.#state.writer.isFull
   }
 
   /** Whether nothing more can be sent: either end is closed, or the receiver's thread has ended. */
@@ -88,6 +91,8 @@ export class SharedSender<T> implements Disposable {
     state.assertSendable(value)
     const packed = state.writer.pack(value)
     if (state.tryStage(packed)) return
+    // It may have closed since.
+    state.assertSendable(value)
     const why = state.writer.isWhole(packed)
       ? 'it must have room: it has too little'
       : 'the value must be at most half as long as its memory: await send() instead'

@@ -46,7 +46,10 @@ export class ThreadSenderState<T> {
     this.#directory = directory
     this.#expectedId = expectedId
     this.writer = writer
-    this.#lot = new Lot(LOT_MAX, () => this.flush())
+    this.#lot = new Lot(LOT_MAX, () => {
+      this.flush()
+      return true
+    })
     const { words } = writer.producer
     words.store(PRODUCER_WORDS.inbox, INBOX_NOTIFIED)
     // ORDER: after how it is told. Whoever sees the number tells it so.

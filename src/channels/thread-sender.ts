@@ -99,9 +99,9 @@ export class ThreadSender<T> implements Disposable {
     return Math.ceil((producer.capacity - producer.countFree()) / unitCells)
   }
 
-  /** Whether {@link trySend} would fail with `ERR_CHANNEL_FULL` whatever the value; else it may, with a long one. O(1). */
+  /** Whether there is no room for a value of the channel's `valueBytes`, or others wait for room; see {@link SharedSender.isFull}. O(1). */
   get isFull(): boolean {
-    return this.#state.hasWaiters || this.#state.writer.producer.isFull
+    return this.#state.hasWaiters || this.#state.writer.isFull
   }
 
   /** Whether nothing more can be sent: either end is closed, or the receiver's thread has ended. */

@@ -6,15 +6,26 @@ import { MARK_FIRST, MARK_LAST } from './value-writer.ts'
 export const NONE: unique symbol = Symbol('none')
 export type None = typeof NONE
 
+/** Where many values are put: an array, or of numbers a Float64Array. */
+export interface ValueTarget<T> {
+  [index: number]: T
+  readonly length: number
+}
+
 /** Reads values out of a ring: what a receiver knows of its codec. */
 export interface ValueReader<T> {
   readonly consumer: ConsumerEnd<unknown>
+  /** Whether a Float64Array can take them. */
+  readonly isOfNumbers: boolean
   /** Takes the oldest value, whose cells are given back later. What its codec throws, once that was taken. */
   take(): T | None
+  /** Takes some, one at least if there is one, into the places from `from` up to `to`; returns how many. Throws as {@link take}. */
+  takeInto(target: ValueTarget<T>, from: number, to: number): number
 }
 
 export class NumberReader implements ValueReader<number> {
   readonly consumer: SpscNumberConsumer
+  readonly isOfNumbers = true
 
   constructor(consumer: SpscNumberConsumer) {
     this.consumer = consumer
@@ -23,10 +34,15 @@ export class NumberReader implements ValueReader<number> {
   take(): number | None {
     return this.consumer.take() ?? NONE
   }
+
+  takeInto(target: ValueTarget<number>, from: number, to: number): number {
+    return this.consumer.takeInto(target, from, to)
+  }
 }
 
 export class FrameReader<T> implements ValueReader<T> {
   readonly consumer: SpscFrameConsumer
+  readonly isOfNumbers = false
   readonly #codec: ChannelCodec<T>
   /** Of a value that has not come whole yet. */
   #pieces: Uint8Array[] = []
@@ -52,6 +68,14 @@ export class FrameReader<T> implements ValueReader<T> {
       this.#pieces.push(piece)
       if ((mark & MARK_LAST) !== 0) return this.#codec.decode(this.#join())
     }
+  }
+
+  takeInto(target: ValueTarget<T>, from: number, to: number): number {
+    if (from === to) return 0
+    const value = this.take()
+    if (value === NONE) return 0
+    target[from] = value
+    return 1
   }
 
   #join(): Uint8Array {

@@ -14,6 +14,8 @@ export const MARK_LAST = 2
 /** Writes values into a ring: what a sender knows of its codec. */
 export interface ValueWriter<T, P> {
   readonly producer: ProducerEnd<unknown>
+  /** Whether there is no room for a value of the usual length. */
+  readonly isFull: boolean
   /** What a value is in the ring; throws what is wrong with it. */
   pack(value: T): P
   /** Stages all of it at once, or nothing: where there is no room, or can never be. */
@@ -37,6 +39,10 @@ export class NumberWriter implements ValueWriter<number, number> {
 
   constructor(producer: SpscNumberProducer) {
     this.producer = producer
+  }
+
+  get isFull(): boolean {
+    return this.producer.isFull
   }
 
   pack(value: number): number {
@@ -83,14 +89,22 @@ export class FrameWriter<T> implements ValueWriter<T, Uint8Array> {
   readonly #codec: ChannelCodec<T>
   readonly #wholeMax: number
   readonly #pieceMax: number
+  readonly #usualBytes: number
 
-  constructor(producer: SpscFrameProducer, codec: ChannelCodec<T>) {
+  /** `usualCells` is how many cells a value has as a rule, its header included. */
+  constructor(producer: SpscFrameProducer, codec: ChannelCodec<T>, usualCells: number) {
+    assert(usualCells >= 1, 'a frame has a header')
     this.producer = producer
     this.#codec = codec
+    this.#usualBytes = Math.min((Math.floor(usualCells) - 1) * 8, producer.frameBytesMax)
     this.#wholeMax = producer.frameBytesMax
     // Of a quarter of the ring, so that both ends have something to do.
     this.#pieceMax = Math.max(8, (producer.capacity / 4 - 1) * 8)
     assert(this.#pieceMax <= this.#wholeMax, 'a piece fits the ring')
+  }
+
+  get isFull(): boolean {
+    return !this.producer.hasRoomFor(this.#usualBytes)
   }
 
   pack(value: T): Uint8Array {

@@ -49,9 +49,8 @@ import { Waits } from './waits.ts'
 /**
  * The tasks of one thread, and which queue runs next.
  *
- * One per thread, attached to Node's own event loop by the first use of {@link executor}, or by
- * {@link attachExecutor} with options. Everything it gives out belongs to its thread. Disposing of it is
- * {@link close}.
+ * One per thread, attached to Node's own event loop by the first use of {@link executor}, or by {@link attachExecutor}
+ * with options. Everything it gives out belongs to its thread. Disposing of it is {@link close}.
  */
 export class Executor implements AsyncDisposable {
   static {
@@ -160,6 +159,11 @@ export class Executor implements AsyncDisposable {
     return this.kernel.nowNs()
   }
 
+  /** @internal Another number in each turn, and in between. */
+  get turnSequence(): number {
+    return this.#words[WORD_TURN_SEQUENCE]!
+  }
+
   /** The queue that the running code belongs to; the default queue outside of any task. */
   currentQueue(): TaskQueue {
     const queue = taskInContext()?.queue
@@ -206,21 +210,20 @@ export class Executor implements AsyncDisposable {
   }
 
   /**
-   * Reports every turn that takes longer than its budget, with the JavaScript stack of the code that
-   * held it up; null ends it. Off at first.
+   * Reports every turn that takes longer than its budget, with the JavaScript stack of the code that held it up; null
+   * ends it. Off at first.
    *
-   * A turn is what a task queue runs between two looks at the clock: tasks, and continuations
-   * of awaits of percore's. Code that Node calls by itself (a timer's callback, an HTTP handler)
-   * is no turn.
+   * A turn is what a task queue runs between two looks at the clock: tasks, and continuations of awaits of percore's.
+   * Code that Node calls by itself (a timer's callback, an HTTP handler) is no turn.
    *
-   * A stall is reported once: `onStall` is called when it is over. One that lasts a second longer than
-   * its budget is also written to standard error while it goes on, since it might never end.
-   * The time is the clock's: a process that is stopped, or a thread that gets no CPU, stalls too.
+   * A stall is reported once: `onStall` is called when it is over. One that lasts a second longer than its budget is also
+   * written to standard error while it goes on, since it might never end. The time is the clock's: a process that is
+   * stopped, or a thread that gets no CPU, stalls too.
    *
-   * Costs one store per turn, and a thread that wakes up twice per budget. Neither it nor a report to
-   * come keeps the program alive: at its end `onStall` gets what is left. The stack is taken with the
-   * help of Node's inspector, in a worker by way of the main thread; a report without one says why,
-   * as those of the first moments, in which the watching thread starts.
+   * Costs one store per turn, and a thread that wakes up twice per budget. Neither it nor a report to come keeps the
+   * program alive: at its end `onStall` gets what is left. The stack is taken with the help of Node's inspector, in a
+   * worker by way of the main thread; a report without one says why, as those of the first moments, in which the
+   * watching thread starts.
    *
    * @throws {TypeError | RangeError} for options of the wrong kind.
    * @throws {RuntimeError} `ERR_UNSUPPORTED` on a simulated kernel; `ERR_EXECUTOR_CLOSED`.
@@ -247,9 +250,8 @@ export class Executor implements AsyncDisposable {
   }
 
   /**
-   * @internal Takes one piece of the turn's budget for answers that need no waiting.
-   *
-   * When it is used up what is ready waits for a later turn. Source: tokio's cooperative budget.
+   * @internal Takes one piece of the turn's budget for answers that need no waiting. When it is used up what is ready
+   * waits for a later turn. Source: tokio's cooperative budget.
    */
   takeReadyBudget(): boolean {
     if (this.#readyBudget === 0) return false
@@ -260,8 +262,7 @@ export class Executor implements AsyncDisposable {
 
   /** Whether a turn goes on that has taken its time; between turns the host runs code of its own. */
   #isTurnOver(): boolean {
-    if ((this.#words[WORD_TURN_SEQUENCE]! & 1) === 0) return false
-    return this.nowNs() - this.#turnStartNs >= TURN_TARGET_NS
+    return (this.turnSequence & 1) !== 0 && this.nowNs() - this.#turnStartNs >= TURN_TARGET_NS
   }
 
   /** @internal @throws {RuntimeError} `ERR_EXECUTOR_CLOSED` */
@@ -282,11 +283,10 @@ export class Executor implements AsyncDisposable {
    * a turn, so that a loop which tries again whatever comes holds nobody up. Outside of tasks refusals go on, each
    * for an iteration of Node's loop. So it is with all that returns a promise; `createTaskQueue()` can only throw.
    *
-   * A close that is under way (of a file, a stream, a gate) is not cancelled. A task that calls this is
-   * told like all others, but not waited for. A promise of percore's that nobody awaits is not reported
-   * for this as an unhandled rejection, nor is what fails for it alone while the executor closes, unless
-   * the program listens for those. Calling it again returns the same promise. The thread can attach
-   * another executor once it has resolved.
+   * A close that is under way (of a file, a stream, a gate) is not cancelled. A task that calls this is told like all
+   * others, but not waited for. A promise of percore's that nobody awaits is not reported for this as an unhandled
+   * rejection, nor is what fails for it alone while the executor closes, unless the program listens for those. Calling
+   * it again returns the same promise. The thread can attach another executor once it has resolved.
    *
    * A program that simply ends need not call it: then nothing is told, as with all of Node.
    *
@@ -410,8 +410,8 @@ export class Executor implements AsyncDisposable {
   }
 
   /**
-   * One round of the event loop: charges the last turn, reaps, and settles a batch of the queue whose
-   * turn it is, or leaves to Node's loop. Microtasks, and with them continuations, run as this returns.
+   * One round of the event loop: charges the last turn, reaps, and settles a batch of the queue whose turn it is, or
+   * leaves to Node's loop. Microtasks, and with them continuations, run as this returns.
    */
   #turn(): void {
     if (this.#words[WORD_ENTER_ERROR] !== 0) this.#failEnter()
@@ -474,8 +474,8 @@ export class Executor implements AsyncDisposable {
   }
 
   /**
-   * @internal Settles up to `limit` waiters of the queue whose turn it is, of one kind: promises settled
-   * run on when the turn returns, tasks start at once, so tasks would overtake.
+   * @internal Settles up to `limit` waiters of the queue whose turn it is, of one kind: promises settled run on when
+   * the turn returns, tasks start at once, so tasks would overtake.
    */
   settle(queue: TaskQueue, limit: number, runsUserCode: boolean): number {
     let count = 0

@@ -29,6 +29,8 @@ interface Shape {
   readonly messageCount: number
   /** How many are staged before they are published, at most. */
   readonly lot: number
+  /** Whether the first of a lot is published at once where the consumer seems to wait. */
+  readonly isEager?: boolean
   readonly makeProducer?: (ring: OpenRing<NumberCells>) => Producer
   readonly makeConsumer?: (ring: OpenRing<NumberCells>) => Consumer
 }
@@ -60,7 +62,9 @@ function produce(world: World, shape: Shape): null {
     world.mark(sent, staged, producer.locals)
     if (producer.stage(sent + 1)) {
       sent++
-      if (++staged < shape.lot) continue
+      const isWanted = shape.isEager === true && staged === 0 && producer.seesItemRequest
+      if (++staged < shape.lot && !isWanted) continue
+      if (isWanted) staged = shape.lot
     }
     const isFull = staged < shape.lot
     staged = 0
@@ -113,11 +117,13 @@ const SHAPES: readonly Shape[] = [
   { capacity: 2, messageCount: 2, lot: 1 },
   { capacity: 2, messageCount: 2, lot: 2 },
   { capacity: 2, messageCount: 3, lot: 2 },
+  { capacity: 2, messageCount: 3, lot: 2, isEager: true },
 ]
 
 for (const shape of SHAPES) {
   const { capacity, messageCount, lot } = shape
-  test(`requestItem() leaves nobody asleep, ${messageCount} through ${capacity} in lots of ${lot}`, () => {
+  const how = shape.isEager === true ? `, the first at once` : ''
+  test(`requestItem() leaves nobody asleep, ${messageCount} through ${capacity} in lots of ${lot}${how}`, () => {
     assert.ok(exploreBoth(shape).endCount > 0)
   })
 }

@@ -43,8 +43,10 @@ switch (part.what) {
     break
   }
   case 'wait': {
+    // Both before it is told, since it is terminated then.
+    const receiver = attachReceiver(part.there)
     attachSender(part.back).trySend('attached')
-    await attachReceiver(part.there).receive()
+    await receiver.receive()
     break
   }
   case 'mesh': {

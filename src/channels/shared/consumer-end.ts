@@ -63,6 +63,11 @@ export abstract class ConsumerEnd<Cells> {
     return (this.head - this.released) | 0
   }
 
+  /** How many cells the producer may fill, as far as this end knows without a look at its index. */
+  get knownFreeCount(): number {
+    return this.capacity - ((this.tailSeen - this.released) | 0)
+  }
+
   /** How many cells are filled, by the producer's index. */
   countFilled(): number {
     this.#lookAtTail()
@@ -76,11 +81,15 @@ export abstract class ConsumerEnd<Cells> {
     this.released = this.head
   }
 
-  /** Whether the producer asked to be told of room: true once for each time that it asked. */
-  takeRoomRequest(): boolean {
+  /** Whether the producer has asked to be told of room, and was not. */
+  get hasRoomRequest(): boolean {
     // ORDER: comes after the store of the head, or of the flag that this end is closed. See requestRoom().
-    if (this.words.load(WORD_ROOM_WANTED) === 0) return false
-    return this.words.exchange(WORD_ROOM_WANTED, 0) === 1
+    return this.words.load(WORD_ROOM_WANTED) !== 0
+  }
+
+  /** Whether it has asked: true once for each time that it did, for whoever tells it then. */
+  takeRoomRequest(): boolean {
+    return this.hasRoomRequest && this.words.exchange(WORD_ROOM_WANTED, 0) === 1
   }
 
   /**

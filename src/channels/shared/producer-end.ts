@@ -51,6 +51,11 @@ export abstract class ProducerEnd<Cells> {
     return this.words.load(WORD_CONSUMER_CLOSED) === 1
   }
 
+  /** The same as far as this end knows, for a tenth of the price: who was told of it sees it, others may a moment later. */
+  get isConsumerKnownClosed(): boolean {
+    return this.words.peek(5 /* WORD_CONSUMER_CLOSED */) !== 0
+  }
+
   get isClosed(): boolean {
     return this.#isClosed
   }
@@ -59,11 +64,6 @@ export abstract class ProducerEnd<Cells> {
   countFree(): number {
     this.#lookAtHead()
     return this.capacity - ((this.tail - this.headSeen) | 0)
-  }
-
-  /** Whether there is no cell free, by the consumer's index: which is looked at only where there seems to be none. */
-  get isFull(): boolean {
-    return ((this.tail - this.headSeen) | 0) >= this.capacity && !this.hasRoomNow(1)
   }
 
   /** Lets the consumer see all that was staged. */
@@ -88,11 +88,20 @@ export abstract class ProducerEnd<Cells> {
     return true
   }
 
-  /** Whether the consumer asked to be told of what comes: true once for each time that it asked. */
-  takeItemRequest(): boolean {
+  /** Whether the consumer seems to wait for what comes: a hint, for a tenth of the price of {@link hasItemRequest}. */
+  get seesItemRequest(): boolean {
+    return this.words.peek(7 /* WORD_ITEM_WANTED */) !== 0
+  }
+
+  /** Whether the consumer has asked to be told of what comes, and was not. */
+  get hasItemRequest(): boolean {
     // ORDER: comes after the store of the tail, or of the flag that this end is closed. See requestItem().
-    if (this.words.load(WORD_ITEM_WANTED) === 0) return false
-    return this.words.exchange(WORD_ITEM_WANTED, 0) === 1
+    return this.words.load(WORD_ITEM_WANTED) !== 0
+  }
+
+  /** Whether it has asked: true once for each time that it did, for whoever tells it then. */
+  takeItemRequest(): boolean {
+    return this.hasItemRequest && this.words.exchange(WORD_ITEM_WANTED, 0) === 1
   }
 
   /** Publishes what is staged, and ends the ring after it. Again is nothing. */
@@ -107,8 +116,11 @@ export abstract class ProducerEnd<Cells> {
   /** Whether so many cells are free, and worth writing: the consumer is there, and so is this end. */
   protected mayStage(cellCount: number): boolean {
     assert(!this.#isClosed, 'nothing is pushed after the end')
-    // A plain read: who was told that the consumer closed sees it, others may a moment later.
-    if (this.words.peek(5 /* WORD_CONSUMER_CLOSED */) !== 0) return false
+    return !this.isConsumerKnownClosed && this.hasRoom(cellCount)
+  }
+
+  /** Whether so many cells are free: the consumer's index is looked at only where there seem to be too few. */
+  protected hasRoom(cellCount: number): boolean {
     return (
       ((this.tail - this.headSeen + cellCount) | 0) <= this.capacity || this.hasRoomNow(cellCount)
     )

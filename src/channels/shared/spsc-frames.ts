@@ -63,6 +63,14 @@ export class SpscFrameProducer extends ProducerEnd<FrameCells> {
     return new SpscFrameProducer(opened)
   }
 
+  /** Whether a frame of so many bytes, up to {@link frameBytesMax}, has room now. */
+  hasRoomFor(lengthBytes: number): boolean {
+    assert(lengthBytes <= this.frameBytesMax, 'what never has room is not asked for')
+    const needed = countCells(lengthBytes)
+    const left = this.capacity - (this.tail & this.mask)
+    return this.hasRoom(left < needed ? left + needed : needed)
+  }
+
   /**
    * Finds room for a frame of up to `lengthBytes`; returns where to write it in {@link bytes}, a multiple
    * of 8, or -1 if the ring is too full, or closed on the other side.

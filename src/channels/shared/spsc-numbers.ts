@@ -15,6 +15,15 @@ export interface NumberCells {
   [index: number]: number
 }
 
+/** What numbers are copied into, whatever there are of them. */
+export interface NumberTarget {
+  [index: number]: number
+  readonly length: number
+}
+
+/** So many and more are copied at once rather than one by one: a view for that costs as much as these. */
+const COPY_MIN = 32
+
 /** The end that numbers go into. Every number crosses as it is, -0 and NaN included. */
 export class SpscNumberProducer extends ProducerEnd<NumberCells> {
   /** @throws {RuntimeError} `ERR_STILL_HELD` if the ring has, or had, a producer. */
@@ -22,6 +31,11 @@ export class SpscNumberProducer extends ProducerEnd<NumberCells> {
     const opened = openNumbers(ring)
     claimProducer(opened, owner)
     return new SpscNumberProducer(opened)
+  }
+
+  /** Whether there is no cell free. */
+  get isFull(): boolean {
+    return !this.hasRoom(1)
   }
 
   /** Puts a number in and tells the consumer; false, with nothing done, if it is full or closed there. */
@@ -57,7 +71,11 @@ export class SpscNumberProducer extends ProducerEnd<NumberCells> {
     if (count > this.capacity - ((tail - this.headSeen) | 0) && !this.hasRoomNow(count)) {
       count = this.capacity - ((tail - this.headSeen) | 0)
     }
-    for (let i = 0; i < count; i++) cells[(tail + i) & mask] = values[from + i] as number
+    if (count >= COPY_MIN && cells instanceof Float64Array && values instanceof Float64Array) {
+      copyIn(cells, tail & mask, values.subarray(from, from + count))
+    } else {
+      for (let i = 0; i < count; i++) cells[(tail + i) & mask] = values[from + i] as number
+    }
     this.tail = (tail + count) | 0
     return count
   }
@@ -102,17 +120,60 @@ export class SpscNumberConsumer extends ConsumerEnd<NumberCells> {
     return value
   }
 
-  /** Takes as many as there are, and as `target` holds, frees their cells at once, returns how many. */
-  popInto(target: { [index: number]: number; readonly length: number }): number {
-    if (!this.hasMore()) return 0
-    let count = (this.tailSeen - this.head) | 0
-    if (count > target.length) count = target.length
-    const { cells, mask, head } = this
-    for (let i = 0; i < count; i++) target[i] = cells[(head + i) & mask] as number
-    this.head = (head + count) | 0
-    this.release()
+  /** Takes as many as there are, and as `target` has places from `from` on, frees their cells at once, returns how many. */
+  popInto(target: NumberTarget, from = 0): number {
+    const count = this.takeInto(target, from, target.length)
+    if (count > 0) this.release()
     return count
   }
+
+  /**
+   * Takes as many as there are, and as there are places from `from` up to `to`, which may be beyond the end of an
+   * array that grows; returns how many. Their cells are freed later, as those of {@link take}.
+   */
+  takeInto(target: NumberTarget, from: number, to: number): number {
+    assert(from >= 0 && from <= to, 'places are counted upwards')
+    assert(!this.isClosed, 'nothing is taken from an end that is closed')
+    // Looks at the tail each time: a batch is all that there is, and one look is little for it.
+    let count = this.countFilled()
+    if (count > to - from) count = to - from
+    const { cells, mask, head } = this
+    if (count >= COPY_MIN && cells instanceof Float64Array && target instanceof Float64Array) {
+      copyOut(cells, head & mask, count, target, from)
+    } else {
+      for (let i = 0; i < count; i++) target[from + i] = cells[(head + i) & mask] as number
+    }
+    this.head = (head + count) | 0
+    return count
+  }
+}
+
+/** Copies numbers into cells from that one on, and on from the first. */
+function copyIn(cells: Float64Array, position: number, values: Float64Array): void {
+  const left = cells.length - position
+  if (values.length <= left) {
+    cells.set(values, position)
+    return
+  }
+  cells.set(values.subarray(0, left), position)
+  cells.set(values.subarray(left), 0)
+}
+
+/** Copies so many out of cells from that one on, and on from the first. */
+function copyOut(
+  cells: Float64Array,
+  position: number,
+  count: number,
+  target: Float64Array,
+  from: number,
+): void {
+  const left = cells.length - position
+  if (count <= left) {
+    target.set(cells.subarray(position, position + count), from)
+    return
+  }
+  target.set(cells.subarray(position), from)
+  target.set(cells.subarray(0, count - left), from + left)
 }
 
 function openNumbers(ring: SpscRing): OpenRing<NumberCells> {
