@@ -3,11 +3,13 @@
  *
  * `numbers` are sent and taken one by one, `batch` 256 at once, `bytes64` are messages of 64 bytes and `objects` small ones
  * by structured clone, one by one; `rtt` is a number there and back. `percore` is a shared channel between two executors, which
- * spin before they sleep, or do not: `mode`. `ring` is what it is made of, alone: no executor, nobody sleeps. Both threads
- * need a processor of their own: where other programs run, the figures are theirs.
+ * spin before they sleep, or do not: `mode`. `ring` is what it is made of, alone: no executor, nobody sleeps. `c` is a C program
+ * whose two threads look at a word, or sleep and wake each other: what the processors, or the kernel and the host below it,
+ * take for that. Both threads need a processor of their own: where other programs run, the figures are theirs.
  */
 
-import { missingScript, nodeCommand, numberField, runForJson } from './child.ts'
+import { buildPeer, missingCompiler } from './build-peer.ts'
+import { type Command, missingScript, nodeCommand, numberField, runForJson } from './child.ts'
 import type { Benchmark, Case, Plan, Sample, Side } from './definition.ts'
 
 const RATE = 'M messages/s'
@@ -30,6 +32,8 @@ const WHATS: readonly What[] = [
   { what: 'objects', count: 300_000, ringCount: 0, peerCount: 300_000 },
 ]
 const ROUND_TRIP_COUNT = 50_000
+/** By what the two threads of the bare C program wake each other. */
+const C_WAKES = ['msgring', 'eventfd', 'futex'] as const
 
 /** Messages between two threads, against Node's ports and `Atomics.waitAsync()`. */
 export const channelBenchmark: Benchmark = {
@@ -68,22 +72,31 @@ function rateCase(plan: Plan, one: What, mode: string): Case {
 }
 
 function roundTripCase(plan: Plan, mode: string): Case {
+  const count = plan.smoke ? 1_000 : ROUND_TRIP_COUNT
+  const measure = async (command: Command): Promise<Sample> => {
+    const answer = await runForJson(command)
+    return { [ROUND_TRIP]: numberField(answer, 'p50Ns') / 1e3 }
+  }
   const side = (name: string, script: string, args: readonly string[]): Side => ({
     name,
     missing: missingScript(script),
-    run: async (): Promise<Sample> => {
-      const count = plan.smoke ? 1_000 : ROUND_TRIP_COUNT
-      const answer = await runForJson(nodeCommand(script, [...args, count]))
-      return { [ROUND_TRIP]: numberField(answer, 'p50Ns') / 1e3 }
-    },
+    run: () => measure(nodeCommand(script, [...args, count])),
   })
+  const floor = (name: string, how: string): Side => ({
+    name,
+    missing: missingCompiler(),
+    run: () => measure({ program: buildPeer('wake'), args: [how, String(count)] }),
+  })
+  const sides = [
+    side('percore', 'percore/shared-channel', ['rtt', mode]),
+    side('messageport', 'peers/node-rtt', ['messageport']),
+    side('waitasync', 'peers/node-rtt', ['waitasync']),
+  ]
+  if (mode === 'spin') sides.push(side('ring', 'percore/channel', ['rtt']), floor('c', 'spin'))
+  else sides.push(...C_WAKES.map((how) => floor(`c-${how}`, how)))
   return {
     params: { what: 'rtt', mode },
     metrics: [{ unit: ROUND_TRIP, better: 'less' }],
-    open: async () => [
-      side('percore', 'percore/shared-channel', ['rtt', mode]),
-      side('messageport', 'peers/node-rtt', ['messageport']),
-      side('waitasync', 'peers/node-rtt', ['waitasync']),
-    ],
+    open: async () => sides,
   }
 }

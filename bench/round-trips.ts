@@ -5,6 +5,14 @@ export function makeObject(index: number): object {
   return { id: index, name: 'a name of some length', tags: ['one', 'two'], isNew: true }
 }
 
+/** Of round trips, or of messages, as many again go before, in pieces, until all is compiled. */
+const WARM_UPS = 8
+
+/** How many go at a time: only the last are counted. */
+export function roundTripCounts(count: number): number[] {
+  return [...new Array<number>(WARM_UPS).fill(Math.ceil(count / WARM_UPS)), count]
+}
+
 /** Prints how many messages a second `transfer` moves, by the last of `counts`; the others are to warm up. */
 export async function reportRate(
   counts: readonly number[],

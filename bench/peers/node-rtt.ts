@@ -2,11 +2,10 @@
 
 import { once } from 'node:events'
 import { isMainThread, type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads'
-import { reportRoundTrips } from '../round-trips.ts'
+import { reportRoundTrips, roundTripCounts } from '../round-trips.ts'
 
 const THERE = 0
 const BACK = 1
-const WARM_UPS = 8
 
 interface Part {
   readonly how: string
@@ -29,7 +28,7 @@ else await runWorker(workerData as Part)
 async function runMain(): Promise<void> {
   const [how = '', countText] = process.argv.slice(2)
   const count = Number(countText)
-  const counts = [...new Array<number>(WARM_UPS).fill(Math.ceil(count / WARM_UPS)), count]
+  const counts = roundTripCounts(count)
   const part: Part = { how, words: new Int32Array(new SharedArrayBuffer(8)) }
   const worker = new Worker(new URL(import.meta.url), { workerData: part })
   await once(worker, 'message')

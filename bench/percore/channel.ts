@@ -1,5 +1,6 @@
-/** channel WHAT(numbers|batch|bytes64) MESSAGES: through a ring in shared memory, to a thread that spins. */
+/** channel WHAT(numbers|batch|bytes64|rtt) MESSAGES: through a ring in shared memory, to a thread that spins. */
 
+import { once } from 'node:events'
 import { isMainThread, Worker, workerData } from 'node:worker_threads'
 import {
   createSpscRing,
@@ -9,6 +10,7 @@ import {
   SpscNumberProducer,
   type SpscRing,
 } from '../../src/channels/shared/index.ts'
+import { reportRoundTrips, roundTripCounts } from '../round-trips.ts'
 import { type Meeting, meet, reportTransfer } from '../transfer.ts'
 
 const CELL_COUNT = 1_024
@@ -26,8 +28,40 @@ interface Part {
   readonly meeting: Meeting
 }
 
-if (isMainThread) await runProducer()
-else runConsumer(workerData as Part)
+/** Of round trips. */
+interface BackPart {
+  readonly there: SpscRing
+  readonly back: SpscRing
+}
+
+if (!isMainThread) {
+  if ('back' in workerData) answerAll(workerData as BackPart)
+  else runConsumer(workerData as Part)
+} else if (process.argv[2] === 'rtt') await runRoundTrips(Number(process.argv[3]))
+else await runProducer()
+
+async function runRoundTrips(count: number): Promise<void> {
+  const part: BackPart = {
+    there: createSpscRing({ kind: 'numbers', capacity: CELL_COUNT }),
+    back: createSpscRing({ kind: 'numbers', capacity: CELL_COUNT }),
+  }
+  const producer = SpscNumberProducer.attach(part.there)
+  const consumer = SpscNumberConsumer.attach(part.back)
+  await once(new Worker(new URL(import.meta.url), { workerData: part }), 'online')
+  await reportRoundTrips(roundTripCounts(count), async (value) => {
+    producer.tryPush(value)
+    while (consumer.tryPop() === undefined);
+  })
+}
+
+function answerAll({ there, back }: BackPart): never {
+  const consumer = SpscNumberConsumer.attach(there)
+  const producer = SpscNumberProducer.attach(back)
+  for (;;) {
+    const value = consumer.tryPop()
+    if (value !== undefined) producer.tryPush(value)
+  }
+}
 
 async function runProducer(): Promise<void> {
   const [what = '', countText] = process.argv.slice(2)

@@ -13,14 +13,12 @@ import {
   type SharedSender,
 } from '../../src/channels/index.ts'
 import { attachExecutor } from '../../src/index.ts'
-import { makeObject, reportRate, reportRoundTrips } from '../round-trips.ts'
+import { makeObject, reportRate, reportRoundTrips, roundTripCounts } from '../round-trips.ts'
 
 const CAPACITY = 4_096
 const BATCH = 256
 const FRAME_BYTES = 64
 const SPIN_US = 5_000
-/** As many messages again are sent before, in pieces, until all is compiled. */
-const WARM_UPS = 8
 
 interface Part {
   readonly what: string
@@ -36,7 +34,7 @@ else await runReceiver(workerData as Part)
 async function runSender(): Promise<void> {
   const [what = '', mode = '', countText] = process.argv.slice(2)
   const count = Number(countText)
-  const counts = [...new Array<number>(WARM_UPS).fill(Math.ceil(count / WARM_UPS)), count]
+  const counts = roundTripCounts(count)
   attachExecutor({ spinBeforeParkUs: mode === 'spin' ? SPIN_US : 0 })
   const there = createThere(what) as SharedChannel<unknown>
   const back = createSharedChannel({ capacity: CAPACITY, codec: 'numbers' })
@@ -88,10 +86,11 @@ async function sendNumbers(sender: SharedSender<number>, count: number): Promise
 }
 
 async function sendBatches(sender: SharedSender<number>, count: number): Promise<void> {
+  const numbers = new Float64Array(BATCH)
   for (let sent = 0; sent < count; sent += BATCH) {
-    const batch = new Float64Array(Math.min(BATCH, count - sent))
-    for (let index = 0; index < batch.length; index++) batch[index] = sent + index
-    await sender.sendBatch(batch)
+    const length = Math.min(BATCH, count - sent)
+    for (let index = 0; index < length; index++) numbers[index] = sent + index
+    await sender.sendBatch(length === BATCH ? numbers : numbers.subarray(0, length))
   }
 }
 
@@ -100,7 +99,10 @@ async function sendEach(
   count: number,
   make: (index: number) => unknown,
 ): Promise<void> {
-  for (let index = 0; index < count; index++) await sender.send(make(index))
+  for (let index = 0; index < count; index++) {
+    if (sender.isFull) await sender.send(make(index))
+    else sender.trySend(make(index))
+  }
 }
 
 async function runReceiver({ what, mode, counts, there, back }: Part): Promise<void> {
@@ -131,11 +133,12 @@ async function takeEach(
 }
 
 async function takeBatches(receiver: SharedReceiver<number>, count: number): Promise<void> {
+  const numbers = new Float64Array(1_024)
   for (let taken = 0; taken < count; ) {
-    const batch = await receiver.receiveBatch(1_024)
-    for (let index = 0; index < batch.length; index++) {
-      if (batch[index] !== taken + index) throw new Error('out of order')
+    const length = await receiver.receiveInto(numbers)
+    for (let index = 0; index < length; index++) {
+      if (numbers[index] !== taken + index) throw new Error('out of order')
     }
-    taken += batch.length
+    taken += length
   }
 }
