@@ -81,7 +81,7 @@ export class ShardedService<Instance extends object> implements AsyncDisposable 
   on(shard: number, options?: WaitOptions): RemoteService<Instance> {
     this.#checkShard(shard)
     if (options !== undefined) {
-      validateOptions(`call service '${this.name}'`, options, OPTION_NAMES)
+      this.#checkOptions(options)
       return this.#createRemote(shard, options)
     }
     let remote = this.#remotes[shard]
@@ -110,6 +110,7 @@ export class ShardedService<Instance extends object> implements AsyncDisposable 
     try {
       this.#checkShard(shard)
       const number = this.#numberOf(method)
+      if (options !== undefined) this.#checkOptions(options)
       if (!Array.isArray(args)) {
         throw wrongType(`call '${method}' of service '${this.name}'`, 'args', 'an array', args)
       }
@@ -189,6 +190,10 @@ export class ShardedService<Instance extends object> implements AsyncDisposable 
   #checkShard(shard: number): void {
     const action = `call service '${this.name}'`
     validateInteger(action, 'the shard', shard, { min: 0, max: this.shardCount - 1 })
+  }
+
+  #checkOptions(options: WaitOptions): void {
+    validateOptions(`call service '${this.name}'`, options, OPTION_NAMES)
   }
 
   #numberOf(method: string): number {

@@ -29,7 +29,7 @@ import { BacklogController, DeadlineQueue } from '../../src/controllers/index.ts
 import { createTaskQueue, executor, scope, spawn, spawnInto } from '../../src/index.ts'
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
 import { assertSameListeners, TcpListener, TcpStream } from '../../src/net/index.ts'
-import { ExecutorPool, Runtime } from '../../src/runtime/index.ts'
+import { defineService, ExecutorPool, Runtime, ShardedService } from '../../src/runtime/index.ts'
 import {
   Barrier,
   Condition,
@@ -87,6 +87,16 @@ const [runtime, pool] = await Promise.all([
     executor: { ioMemoryBytes: 64 * 1024 },
   }),
 ])
+/** As it is where it runs, but that nothing can be called: what is refused is refused before. */
+const service = new ShardedService<{ one(): void }>({
+  name: 'options',
+  shardId: 0,
+  shardCount: 1,
+  instance: {},
+  methods: ['one'],
+  call: () => Promise.resolve(),
+  leave: () => Promise.resolve(),
+})
 const [context] = runtime.contexts
 const [driver] = runtime.drivers
 
@@ -173,6 +183,7 @@ const ASYNCHRONOUS: Readonly<Record<string, () => Promise<unknown>>> = {
   'SharedReceiver.receiveBatch': () => sharedReceiver.receiveBatch(1, nonsense),
   'ThreadSender.send': () => threadSender.send(1, nonsense),
   'ThreadSender.sendBatch': () => threadSender.sendBatch([1], nonsense),
+  'ShardedService.submitTo': () => service.submitTo(0, 'one', [], nonsense),
   'SharedSender.send': () => sharedSender.send(1, nonsense),
   'SharedSender.sendBatch': () => sharedSender.sendBatch([1], nonsense),
   'SharedWatchReader.changed': () => watchReader.changed(nonsense),
@@ -198,6 +209,8 @@ const ASYNCHRONOUS: Readonly<Record<string, () => Promise<unknown>>> = {
 
 /** What answers at once: it throws. */
 const SYNCHRONOUS: Readonly<Record<string, () => unknown>> = {
+  'ShardedService.on': () => service.on(0, nonsense),
+  defineService: () => defineService('options', () => ({}), nonsense),
   'Context.pick': () => context!.pick(nonsense),
   'DirectFile.duplicate': () => direct.duplicate(nonsense),
   'Executor.createTaskQueue': () => executor().createTaskQueue('other', nonsense),
