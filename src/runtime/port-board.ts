@@ -9,61 +9,75 @@ export interface PortEvents {
   onStartedAgain(): void
 }
 
-interface OpenPort {
+interface Port {
+  readonly id: number
   readonly events: PortEvents
-  /** While it is being opened by the present thread. */
-  opening: Deferred<OpenedPort> | null
-  /** While it is being closed. */
-  closing: Deferred<void> | null
-  /** Whether the present thread has it open. */
-  isOpen: boolean
-  /** Whether any of its threads has had it open: the next one is to open it again. */
+  /** Whether any of the driver's threads has had it open: the next one is to open it again. */
   wasOpen: boolean
+  /** What its present thread has of it, or is about to; null if that is nothing. */
+  opening: Opening | null
+}
+
+/** What one thread was asked to open, once. It may still be closing when the port is opened again. */
+interface Opening {
+  /** By which the driver knows it: no other has the same, so that what is said late of one is not taken for the next one's. */
+  readonly number: number
+  readonly port: Port
+  readonly opened: Deferred<OpenedPort>
+  isOpen: boolean
+  closing: Deferred<void> | null
 }
 
 /** The ports of one driver, as its runtime sees them: O(1) each. Belongs to the pool's thread. */
 export class PortBoard {
   readonly #post: (message: ToPort) => void
-  readonly #ports = new Map<number, OpenPort>()
+  readonly #ports = new Map<number, Port>()
+  /** By their numbers: those of {@link #ports}, and those that are closing. */
+  readonly #openings = new Map<number, Opening>()
+  #lastNumber = 0
 
   /** @param post - Sends to the driver that runs now; throws for what cannot be cloned. */
   constructor(post: (message: ToPort) => void) {
     this.#post = post
   }
 
-  /** Has the driver open a port, for the first time or again. */
-  open(port: number, program: PortProgram, events: PortEvents): Promise<OpenedPort> {
-    let entry = this.#ports.get(port)
-    if (entry === undefined) {
-      entry = { events, opening: null, closing: null, isOpen: false, wasOpen: false }
-      this.#ports.set(port, entry)
-    }
-    assert(!entry.isOpen && entry.opening === null, 'a thread opens a port once')
-    entry.opening = createDeferred()
-    const { promise } = entry.opening
-    this.#post({ kind: 'openPort', port, program })
-    return promise
+  /** Has the driver open a port, for the first time or again. @throws as posting does. */
+  open(id: number, program: PortProgram, events: PortEvents): Promise<OpenedPort> {
+    const port: Port = this.#ports.get(id) ?? { id, events, wasOpen: false, opening: null }
+    assert(port.opening === null, 'a thread opens a port once')
+    const number = ++this.#lastNumber
+    const opened = createDeferred<OpenedPort>()
+    this.#post({ kind: 'openPort', port: number, program })
+    port.opening = { number, port, opened, isOpen: false, closing: null }
+    this.#ports.set(id, port)
+    this.#openings.set(number, port.opening)
+    return opened.promise
   }
 
   /** Whether the thread that runs now has the port open. */
-  isOpen(port: number): boolean {
-    return this.#ports.get(port)?.isOpen === true
+  isOpen(id: number): boolean {
+    return this.#ports.get(id)?.opening?.isOpen === true
   }
 
   /** Has the driver accept; nothing if it has been replaced since it opened the port. */
-  serve(port: number): void {
-    if (this.isOpen(port)) this.#post({ kind: 'servePort', port })
+  serve(id: number): void {
+    const opening = this.#ports.get(id)?.opening
+    if (opening?.isOpen) this.#post({ kind: 'servePort', port: opening.number })
   }
 
-  /** Resolves once the driver has nothing of the port any more. */
-  close(port: number, cutAfterMs: number): Promise<void> {
-    const entry = this.#ports.get(port)
-    if (entry === undefined) return Promise.resolve()
-    if (entry.closing !== null) return entry.closing.promise
-    if (!entry.isOpen) {
-      // Its thread has ended, and the next one is not to open it; one that is just doing so is told as it says so.
-      this.#ports.delete(port)
-      entry.opening?.reject(
+  /** Resolves once the driver has nothing of the port any more, but for what it opens just then, which it closes. */
+  close(id: number, cutAfterMs: number): Promise<void> {
+    const port = this.#ports.get(id)
+    if (port === undefined) return Promise.resolve()
+    // From now on it may be opened again, and no thread that comes is to do so by itself.
+    this.#ports.delete(id)
+    const { opening } = port
+    // Its thread has ended.
+    if (opening === null) return Promise.resolve()
+    if (!opening.isOpen) {
+      // The driver is told as it says that it has opened it.
+      this.#openings.delete(opening.number)
+      opening.opened.reject(
         new RuntimeError(
           'ERR_HANDLE_CLOSED',
           'Cannot open a port as it must be wanted: it was closed',
@@ -71,54 +85,55 @@ export class PortBoard {
       )
       return Promise.resolve()
     }
-    entry.closing = createDeferred()
-    this.#post({ kind: 'closePort', port, cutAfterMs })
-    return entry.closing.promise
+    opening.closing = createDeferred()
+    this.#post({ kind: 'closePort', port: opening.number, cutAfterMs })
+    return opening.closing.promise
   }
 
   hear(message: FromPort): void {
-    const entry = this.#ports.get(message.port)
-    if (entry === undefined) {
+    const number = message.port
+    const opening = this.#openings.get(number)
+    if (opening === undefined) {
       // It was closed while it was being opened. Or this is a failure that comes behind the end of its port.
       if (message.kind === 'portOpened') {
-        this.#post({ kind: 'closePort', port: message.port, cutAfterMs: 0 })
+        this.#post({ kind: 'closePort', port: number, cutAfterMs: 0 })
       }
       return
     }
     switch (message.kind) {
       case 'portOpened':
-        entry.isOpen = true
-        entry.wasOpen = true
-        entry.opening!.resolve(message.opened)
-        entry.opening = null
+        opening.isOpen = true
+        opening.port.wasOpen = true
+        opening.opened.resolve(message.opened)
         return
       case 'portRefused':
-        this.#refuse(message.port, entry, reviveError(message.error))
+        this.#refuse(opening, reviveError(message.error))
         return
       case 'portClosed':
         // Also by a stop of the driver, which nobody waits for here.
-        this.#ports.delete(message.port)
-        entry.closing?.resolve()
+        this.#openings.delete(number)
+        if (this.#ports.get(opening.port.id) === opening.port) this.#ports.delete(opening.port.id)
+        opening.closing?.resolve()
         return
       case 'connectionFailed':
-        entry.events.onConnectionFailed(reviveError(message.error))
+        opening.port.events.onConnectionFailed(reviveError(message.error))
     }
   }
 
   /** The thread has ended, and its sockets with it. */
   endAll(name: string, how: string): void {
-    for (const [port, entry] of [...this.#ports]) {
-      entry.isOpen = false
-      if (entry.opening !== null) {
+    for (const opening of [...this.#openings.values()]) {
+      if (!opening.isOpen) {
         const ended = new RuntimeError(
           'ERR_SHARD_FAILED',
           `Cannot open a port as '${name}' must go on until it is open: it ${how}`,
         )
-        this.#refuse(port, entry, ended)
+        this.#refuse(opening, ended)
+        continue
       }
-      if (entry.closing === null) continue
-      this.#ports.delete(port)
-      entry.closing.resolve()
+      this.#openings.delete(opening.number)
+      opening.port.opening = null
+      opening.closing?.resolve()
     }
   }
 
@@ -127,11 +142,12 @@ export class PortBoard {
     for (const { events } of [...this.#ports.values()]) events.onStartedAgain()
   }
 
-  #refuse(port: number, entry: OpenPort, error: unknown): void {
-    assert(entry.opening !== null, 'only what is being opened is refused')
-    const { opening } = entry
-    entry.opening = null
-    if (!entry.wasOpen) this.#ports.delete(port)
-    opening.reject(error)
+  #refuse(opening: Opening, error: unknown): void {
+    assert(!opening.isOpen, 'only what is being opened is refused')
+    const { number, port } = opening
+    this.#openings.delete(number)
+    port.opening = null
+    if (!port.wasOpen) this.#ports.delete(port.id)
+    opening.opened.reject(error)
   }
 }

@@ -89,9 +89,10 @@ export class PortGroup {
     try {
       opened = await this.#ask(driver, this.#share)
     } catch (error) {
-      if ((error as { code?: unknown }).code !== 'ERR_HANDLE_CLOSED' || this.#share === null) {
-        throw error
-      }
+      const { code } = error as { code?: unknown }
+      // One that was closed meanwhile says so by the same code.
+      const isWanted = this.#members.has(driver)
+      if (code !== 'ERR_HANDLE_CLOSED' || this.#share === null || !isWanted) throw error
       // All who had the socket have ended since.
       this.#share = null
       opened = await this.#ask(driver, null)

@@ -26,7 +26,7 @@ export interface OpenedPort {
   readonly share: TcpListenerShare | null
 }
 
-/** To a driver; `port` is a number that its runtime gives. */
+/** To a driver; `port` is a number that its runtime gives whenever it has it open one. */
 export type ToPort =
   /** Load the function and listen, but accept nothing yet. */
   | { readonly kind: 'openPort'; readonly port: number; readonly program: PortProgram }

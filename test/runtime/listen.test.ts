@@ -305,6 +305,24 @@ test('close() names the drivers that do not answer by its deadline', LIMIT, asyn
   await stream.close()
 })
 
+test('a port is opened on a driver again while its connections there end', LIMIT, async () => {
+  await using runtime = await startThree()
+  const [first, second] = runtime.drivers
+  const one = await runtime.listen({ port: 0, module, drivers: [first!] })
+  const { port } = one.address
+  const { stream } = await connect(port)
+  await using two = await runtime.listen({ port, module, drivers: [second!] })
+  const closed = one.close()
+
+  await using again = await runtime.listen({ port, module, drivers: [first!] })
+
+  await untilServedBy(port, ['io-0.0', 'io-0.1'])
+  await stream.close()
+  await closed
+  await untilServedBy(port, ['io-0.0', 'io-0.1'])
+  assert.deepEqual([one, two, again].map(({ isClosed }) => isClosed), [true, false, false])
+})
+
 test('stop() has connections end, and closes all ports', LIMIT, async () => {
   const runtime = await startThree()
   const { address } = await runtime.listen({ port: 0, module, name: 'polite' })
