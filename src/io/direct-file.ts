@@ -119,9 +119,7 @@ export class DirectFile extends BaseFile {
    * @throws {RuntimeError} `ERR_TICKET_SPENT` if it was adopted or discarded before, or went with its thread.
    */
   static async adopt(ticket: FileTicket): Promise<DirectFile> {
-    const opened = await adoptFile('DirectFile', ticket)
-    executor().io.registerMemory()
-    return new DirectFile(opened)
+    return new DirectFile(await adoptFile('DirectFile', ticket))
   }
 
   /**

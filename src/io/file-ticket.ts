@@ -122,6 +122,8 @@ export async function adoptFile(kind: FileTicket['kind'], ticket: FileTicket): P
   const home = executor()
   home.assertOpen(action)
   const { name, path, isDirect, isReadable, isAppending, isTemporary } = ticket
+  // First, as it may fail, and the ticket is then still good.
+  if (kind === 'DirectFile') home.io.registerMemory()
   const fd = home.descriptors.takeFd(name)
   if (fd === -ENOENT) throw ticketSpent(action)
   if (fd < 0) throw kernelError(fd, { syscall: 'adopt', path })

@@ -49,8 +49,8 @@ export class RegisteredMemory {
   /** Registers as much as can be with `ring`, the first one. Once; nothing of it is in use yet. */
   register(ring: Ring): void {
     assert(!this.#isTried, 'memory is registered once')
-    this.#isTried = true
     const { primary } = this.#memory
+    this.#isTried = true
     this.#pieces = this.#findPieces(ring, primary.memory.bytes.length)
     ring.registeredBufferCount = this.#pieces.length
     primary.noteRegistered(this.#pieces)

@@ -142,6 +142,23 @@ test('a task that is cancelled while it detaches keeps the file', LIMIT, async (
   pipe.close()
 })
 
+test('a ticket is still good where there was no memory to adopt it', LIMIT, async (t) => {
+  const path = join(makeFolder(t), 'file')
+  const before = holdings()
+  const file = await DirectFile.create(path, FALLBACK)
+  const ticket = await file.detach()
+  const refusal = t.mock.method(executor().io, 'registerMemory', () => {
+    throw Object.assign(new Error('refused'), { code: 'ERR_OUT_OF_MEMORY' })
+  })
+
+  await assert.rejects(DirectFile.adopt(ticket), { code: 'ERR_OUT_OF_MEMORY' })
+
+  refusal.mock.restore()
+  const adopted = await DirectFile.adopt(ticket)
+  await adopted.close()
+  assertNoLeak(before)
+})
+
 test('duplicate() makes a descriptor of its own, which outlives the other', LIMIT, async (t) => {
   const path = join(makeFolder(t), 'file')
   const before = holdings()

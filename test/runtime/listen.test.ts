@@ -320,7 +320,10 @@ test('a port is opened on a driver again while its connections there end', LIMIT
   await stream.close()
   await closed
   await untilServedBy(port, ['io-0.0', 'io-0.1'])
-  assert.deepEqual([one, two, again].map(({ isClosed }) => isClosed), [true, false, false])
+  assert.deepEqual(
+    [one, two, again].map(({ isClosed }) => isClosed),
+    [true, false, false],
+  )
 })
 
 test('stop() has connections end, and closes all ports', LIMIT, async () => {
