@@ -21,6 +21,10 @@ const pool = await ExecutorPool.start<ShardsArgument, number>({
   module: new URL('./shards-shard.js', import.meta.url),
   argument,
   placement: PoolPlacement.maxSpread(shardCount),
+  onExit: ({ exit }) => {
+    // Of a shard that nobody has stopped: whoever waits for its connections would do so for ever.
+    if (exit.reason !== 'returned') throw new Error(`a shard has ended: ${exit.reason}`)
+  },
 })
 while (Atomics.load(listening, 0) < shardCount) await new Promise(setImmediate)
 // With `reusePort` it would have connections that nobody takes.
