@@ -97,6 +97,7 @@ const service = new ShardedService<{ one(): void }>({
   call: () => Promise.resolve(),
   leave: () => Promise.resolve(),
 })
+const runtimeListener = await runtime.listen({ port: 0, module: program })
 const [context] = runtime.contexts
 const [driver] = runtime.drivers
 
@@ -172,14 +173,17 @@ const ASYNCHRONOUS: Readonly<Record<string, () => Promise<unknown>>> = {
   'Mutex.runExclusive': () => new Mutex(0).runExclusive(nothing, nonsense),
   'RwLock.read': () => new RwLock(0).read(nonsense),
   'RwLock.write': () => new RwLock(0).write(nonsense),
+  'Runtime.listen': () => runtime.listen(nonsense),
   'Runtime.start': () => Runtime.start(nonsense),
   'Runtime.start with an executor': () => Runtime.start({ executor: nonsense }),
   'Runtime.stop': () => runtime.stop(nonsense),
+  'RuntimeListener.close': () => runtimeListener.close(nonsense),
   'Semaphore.acquire': () => new Semaphore(1).acquire(1, nonsense),
   'Semaphore.acquire of what is not free': () => new Semaphore(0).acquire(1, nonsense),
   'SharedOneshotReceiver.receive': () => oneshotReceiver.receive(nonsense),
   'SharedReceiver.receive': () => sharedReceiver.receive(nonsense),
   'SharedReceiver.receive of many senders': () => mesh.receiver.receive(nonsense),
+  'SharedReceiver.receiveInto': () => sharedReceiver.receiveInto([0], nonsense),
   'SharedReceiver.receiveBatch': () => sharedReceiver.receiveBatch(1, nonsense),
   'ThreadSender.send': () => threadSender.send(1, nonsense),
   'ThreadSender.sendBatch': () => threadSender.sendBatch([1], nonsense),
