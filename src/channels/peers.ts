@@ -198,10 +198,32 @@ export class PeerLink implements Inbox {
     this.ringSelf()
   }
 
+  /**
+   * Whether the peer has ended, by a look: for one that has detached, too, which nobody tells any more, and before this
+   * turn of its thread is over.
+   */
+  lookForPeer(): boolean {
+    const { doorbell } = this.#home
+    this.isPeerEnded ||= hasPeerEnded(this.#parts, (id) => doorbell.isEnded(id))
+    return this.isPeerEnded
+  }
+
   #stopExpecting(): void {
     this.#unwatchAny?.()
     this.#unwatchAny = null
   }
+}
+
+/** Whether the other end's executor has ended without a close, or will never attach. */
+export function hasPeerEnded(
+  parts: Omit<LinkParts, 'self'>,
+  isEnded: (id: DoorbellAddress) => boolean,
+): boolean {
+  const { words, peer } = parts
+  const id = words.load(peer.executor)
+  if (id === NOBODY) return isInVain(parts, isEnded)
+  // One that has detached before it ended has closed.
+  return id > NOBODY && isEnded(id) && words.load(peer.executor) !== DETACHED
 }
 
 /** Whether nobody will attach to the other end, to which nobody had; abandons it where the thread that was to has ended. */

@@ -161,7 +161,7 @@ export class SharedSender<T> implements Disposable {
    */
   takeBack(): T[] {
     const { link, writer } = this.#state
-    if (!link.isPeerEnded && !writer.producer.isConsumerClosed) return []
+    if (!link.lookForPeer() && !writer.producer.isConsumerClosed) return []
     this.#state.flush()
     return takeLeft(this.#openLeft())
   }

@@ -4,7 +4,7 @@ import { type Directory, type ExecutorId, hasEnded } from '../kernel/index.ts'
 import { ringFromAnywhere } from '../reactor/index.ts'
 import { ItemQueue } from './item-queue.ts'
 import { Lot } from './lot.ts'
-import { CONSUMER_WORDS, DETACHED, INBOX_NOTIFIED, isInVain, PRODUCER_WORDS } from './peers.ts'
+import { CONSUMER_WORDS, DETACHED, hasPeerEnded, INBOX_NOTIFIED, PRODUCER_WORDS } from './peers.ts'
 import { WORD_ROOM_WANTED } from './shared/index.ts'
 import { interruptedError, type Refusal, refusalError, SEND_ACTION } from './shared-sender-state.ts'
 import type { ValueWriter } from './value-writer.ts'
@@ -60,7 +60,7 @@ export class ThreadSenderState<T> {
   /** Why nothing can be sent any more, or null. */
   get refusal(): Refusal | null {
     if (this.#isClosing) return 'sender'
-    this.#lookForPeer()
+    this.lookForPeer()
     if (this.isPeerEnded) return 'peer'
     return this.writer.producer.isConsumerClosed ? 'receiver' : null
   }
@@ -105,11 +105,19 @@ export class ThreadSenderState<T> {
     this.#pump()
   }
 
+  /** Whether the receiver's thread has ended without a close, or will never attach, by a look. */
+  lookForPeer(): boolean {
+    const { words } = this.writer.producer
+    const parts = { words, peer: CONSUMER_WORDS, expectedId: this.#expectedId }
+    this.isPeerEnded ||= hasPeerEnded(parts, (id) => hasEnded(this.#directory, id))
+    return this.isPeerEnded
+  }
+
   /** Sends for those who wait, as far as there is room, and sees to it that this goes on. */
   #pump(): void {
     const { producer } = this.writer
     if (producer.isClosed) return
-    this.#lookForPeer()
+    this.lookForPeer()
     for (let first = this.#waiting.first; first !== undefined; first = this.#waiting.first) {
       if (first.isSettled) {
         this.#waiting.shift()
@@ -172,22 +180,6 @@ export class ThreadSenderState<T> {
     const { words } = this.writer.producer
     const id = words.load(CONSUMER_WORDS.executor)
     if (id > 0) ringFromAnywhere(this.#directory, id, words.load(CONSUMER_WORDS.inbox))
-  }
-
-  #lookForPeer(): void {
-    if (this.isPeerEnded) return
-    const { words } = this.writer.producer
-    const isEnded = (id: ExecutorId): boolean => hasEnded(this.#directory, id)
-    const id = words.load(CONSUMER_WORDS.executor)
-    if (id === 0) {
-      this.isPeerEnded = isInVain(
-        { words, peer: CONSUMER_WORDS, expectedId: this.#expectedId },
-        isEnded,
-      )
-    } else if (id > 0 && isEnded(id)) {
-      // One that has detached before has closed.
-      this.isPeerEnded = words.load(CONSUMER_WORDS.executor) !== DETACHED
-    }
   }
 }
 

@@ -177,7 +177,7 @@ export class ThreadSender<T> implements Disposable {
   /** Takes back what was sent and not received: as {@link SharedSender.takeBack}. */
   takeBack(): T[] {
     const state = this.#state
-    if (!state.isPeerEnded && !state.writer.producer.isConsumerClosed) return []
+    if (!state.lookForPeer() && !state.writer.producer.isConsumerClosed) return []
     state.flush()
     return takeLeft(this.#openLeft())
   }

@@ -1,3 +1,4 @@
+import { RuntimeError } from '../base/index.ts'
 import type { ChannelCodec } from './codec.ts'
 import type { ConsumerEnd, SpscFrameConsumer, SpscNumberConsumer } from './shared/index.ts'
 import { MARK_FIRST, MARK_LAST } from './value-writer.ts'
@@ -60,13 +61,15 @@ export class FrameReader<T> implements ValueReader<T> {
       // A copy: the sender writes there again, and what is decoded may point into it.
       const piece = consumer.bytes.slice(offset, offset + consumer.frameLength)
       const mark = consumer.frameMark
-      if (mark === (MARK_FIRST | MARK_LAST)) {
-        this.#pieces = []
-        return this.#codec.decode(piece)
-      }
-      if ((mark & MARK_FIRST) !== 0) this.#pieces = []
-      this.#pieces.push(piece)
-      if ((mark & MARK_LAST) !== 0) return this.#codec.decode(this.#join())
+      // A value that was not sent to its end.
+      if ((mark & MARK_FIRST) !== 0 && this.#pieces.length > 0) this.#pieces = []
+      if (mark === (MARK_FIRST | MARK_LAST)) return this.#codec.decode(piece)
+      // Where a receiver ended in the middle of a value whoever reads what it left has no beginning of that.
+      const isBegun = (mark & MARK_FIRST) !== 0 || this.#pieces.length > 0
+      if (isBegun) this.#pieces.push(piece)
+      if ((mark & MARK_LAST) === 0) continue
+      if (!isBegun) throw halfError()
+      return this.#codec.decode(this.#join())
     }
   }
 
@@ -89,4 +92,9 @@ export class FrameReader<T> implements ValueReader<T> {
     }
     return whole
   }
+}
+
+function halfError(): RuntimeError {
+  const why = 'its receiver must not have begun to take it: the beginning is gone'
+  return new RuntimeError('ERR_VALUE_UNREADABLE', `Cannot take a value back as ${why}`)
 }
