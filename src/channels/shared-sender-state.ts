@@ -1,5 +1,6 @@
-import { assert } from '../base/index.ts'
+import { assert, wrongType } from '../base/index.ts'
 import { type Executor, WaitList, type WaitListOwner, type WaitOptions } from '../executor/index.ts'
+import type { BatchProgress } from './batch-progress.ts'
 import { ChannelError } from './channel-error.ts'
 import { Lot } from './lot.ts'
 import { CONSUMER_WORDS, PeerLink, type PeerListener, PRODUCER_WORDS } from './peers.ts'
@@ -256,48 +257,38 @@ export class ValueSendWaiter<T, P> extends SendWaiter<T, P> {
 
 /** Waits for room for many, which go as there is some. */
 export class BatchSendWaiter<T, P> extends SendWaiter<T, P> {
-  readonly #values: ArrayLike<T>
-  readonly #packed: ArrayLike<P>
-  /** How many are in, and how much of the next one. */
-  #sentCount: number
-  #done = 0
+  readonly #progress: BatchProgress<T, P>
 
-  constructor(home: Executor, values: ArrayLike<T>, packed: ArrayLike<P>, sentCount: number) {
+  constructor(home: Executor, progress: BatchProgress<T, P>) {
     super(home)
-    this.#values = values
-    this.#packed = packed
-    this.#sentCount = sentCount
+    this.#progress = progress
   }
 
   override stageMore(writer: ValueWriter<T, P>): boolean {
-    const packed = this.#packed
-    for (;;) {
-      if (this.#done === 0) this.#sentCount = writer.stageBatch(packed, this.#sentCount)
-      if (this.#sentCount === packed.length) return true
-      const next = packed[this.#sentCount] as P
-      if (writer.isWhole(next)) return false
-      this.#done = writer.stageFrom(next, this.#done)
-      if (this.#done < writer.sizeOf(next)) return false
-      this.#done = 0
-      this.#sentCount++
-    }
+    return this.#progress.stageMore(writer)
   }
 
   override cellsWanted(writer: ValueWriter<T, P>): number {
-    return writer.cellsFor(this.#packed[this.#sentCount] as P, this.#done)
+    return this.#progress.cellsWanted(writer)
   }
 
   override refuse(refusal: Refusal): void {
-    super.fail(refusalError(refusal, this.#rest()))
+    super.fail(refusalError(refusal, this.#progress.takeRest()))
   }
 
   override fail(reason: unknown): void {
-    super.fail(reason === this.waits.closeReason ? reason : interruptedError(this.#rest(), reason))
+    const isClose = reason === this.waits.closeReason
+    super.fail(isClose ? reason : interruptedError(this.#progress.takeRest(), reason))
   }
+}
 
-  #rest(): T[] {
-    return Array.prototype.slice.call(this.#values, this.#sentCount)
-  }
+/** @throws {TypeError} for what is no array, or like one. */
+export function assertBatch(values: unknown): void {
+  const isBatch =
+    typeof values === 'object' &&
+    values !== null &&
+    typeof (values as ArrayLike<unknown>).length === 'number'
+  if (!isBatch) throw wrongType(SEND_ACTION, 'values', 'an array', values)
 }
 
 /** What is left of a batch whose wait was ended. */

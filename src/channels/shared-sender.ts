@@ -1,7 +1,9 @@
-import { showAs, wrongType } from '../base/index.ts'
+import { showAs } from '../base/index.ts'
 import { answerDone, checkCancellation, refuse, type WaitOptions } from '../executor/index.ts'
+import { BatchProgress } from './batch-progress.ts'
 import { ChannelError } from './channel-error.ts'
 import {
+  assertBatch,
   BatchSendWaiter,
   SEND_ACTION,
   type SharedSenderState,
@@ -101,7 +103,7 @@ export class SharedSender<T> implements Disposable {
 
   /**
    * Sends many, in their order and with nothing in between, for less than as many {@link send}; resolves when all are
-   * in. They are not to be changed before.
+   * in. The array may be used again at once; `bytes` in it are not to be changed before.
    *
    * Rejects with a {@link ChannelError} whose value is an array of those that were not sent: of the codes of
    * {@link send}, or `ERR_TASK_CANCELLED` where the wait was ended, whose reason is its cause. What the codec throws
@@ -111,15 +113,14 @@ export class SharedSender<T> implements Disposable {
     const state = this.#state
     const { home } = state
     try {
-      if (typeof values !== 'object' || values === null || typeof values.length !== 'number') {
-        throw wrongType(SEND_ACTION, 'values', 'an array', values)
-      }
+      assertBatch(values)
       state.assertSendable(values as never)
       const packed = state.writer.packBatch(values)
       checkCancellation(home, options, SEND_ACTION)
       const sentCount = state.tryStageBatch(packed, 0)
       if (sentCount === packed.length) return answerDone(home)
-      return state.wait(new BatchSendWaiter(home, values, packed, sentCount), options)
+      const progress = new BatchProgress(values, packed, sentCount)
+      return state.wait(new BatchSendWaiter(home, progress), options)
     } catch (error) {
       return refuse(error)
     }
@@ -132,6 +133,7 @@ export class SharedSender<T> implements Disposable {
    */
   trySendBatch(values: ArrayLike<T>): number {
     const state = this.#state
+    assertBatch(values)
     state.assertSendable(values as never)
     return state.tryStageBatch(state.writer.packBatch(values), 0)
   }

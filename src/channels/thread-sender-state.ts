@@ -2,6 +2,7 @@ import { assert, RuntimeError } from '../base/index.ts'
 import type { WaitOptions } from '../executor/index.ts'
 import { type Directory, type ExecutorId, hasEnded } from '../kernel/index.ts'
 import { ringFromAnywhere } from '../reactor/index.ts'
+import type { BatchProgress } from './batch-progress.ts'
 import { ItemQueue } from './item-queue.ts'
 import { Lot } from './lot.ts'
 import { CONSUMER_WORDS, DETACHED, hasPeerEnded, INBOX_NOTIFIED, PRODUCER_WORDS } from './peers.ts'
@@ -80,6 +81,14 @@ export class ThreadSenderState<T> {
     if (this.hasWaiters || !this.writer.stage(packed)) return false
     this.#lot.add()
     return true
+  }
+
+  /** Stages the first ones of a batch, likewise; returns how many. */
+  tryStageBatch(packed: ArrayLike<unknown>): number {
+    if (this.hasWaiters) return 0
+    const count = this.writer.stageBatch(packed, 0)
+    if (count > 0) this.flush()
+    return count
   }
 
   /** Waits in line. */
@@ -187,19 +196,15 @@ export class ThreadSenderState<T> {
 export class ThreadSend<T> {
   readonly promise: Promise<void>
   isSettled = false
-  readonly #values: ArrayLike<T>
-  readonly #packed: ArrayLike<unknown>
+  readonly #progress: BatchProgress<T, unknown>
   readonly #isBatch: boolean
-  /** How many are in, and how much of the next one. */
-  #sentCount = 0
-  #done = 0
   #resolve!: () => void
   #reject!: (reason: unknown) => void
   #unbind: () => void = () => {}
 
-  constructor(values: ArrayLike<T>, packed: ArrayLike<unknown>, isBatch: boolean) {
-    this.#values = values
-    this.#packed = packed
+  /** Of a value, or of a batch, whose error has an array. */
+  constructor(progress: BatchProgress<T, unknown>, isBatch: boolean) {
+    this.#progress = progress
     this.#isBatch = isBatch
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve
@@ -211,7 +216,7 @@ export class ThreadSend<T> {
   bind({ signal, timeoutMs }: WaitOptions, onLeave: () => void): void {
     const leave = (reason: unknown): void => {
       if (this.isSettled) return
-      this.#fail(this.#isBatch ? interruptedError(this.#rest(), reason) : reason)
+      this.#fail(this.#isBatch ? interruptedError(this.#progress.takeRest(), reason) : reason)
       onLeave()
     }
     const onAbort = (): void => leave(signal!.reason)
@@ -231,21 +236,11 @@ export class ThreadSend<T> {
 
   /** Stages what there is room for; whether that was the last. */
   stageMore(writer: ValueWriter<T, unknown>): boolean {
-    const packed = this.#packed
-    for (;;) {
-      if (this.#done === 0) this.#sentCount = writer.stageBatch(packed, this.#sentCount)
-      if (this.#sentCount === packed.length) return true
-      const next = packed[this.#sentCount]
-      if (writer.isWhole(next)) return false
-      this.#done = writer.stageFrom(next, this.#done)
-      if (this.#done < writer.sizeOf(next)) return false
-      this.#done = 0
-      this.#sentCount++
-    }
+    return this.#progress.stageMore(writer)
   }
 
   cellsWanted(writer: ValueWriter<T, unknown>): number {
-    return writer.cellsFor(this.#packed[this.#sentCount], this.#done)
+    return this.#progress.cellsWanted(writer)
   }
 
   fulfil(): void {
@@ -254,7 +249,8 @@ export class ThreadSend<T> {
   }
 
   refuse(refusal: Refusal): void {
-    this.#fail(refusalError<unknown>(refusal, this.#isBatch ? this.#rest() : this.#values[0]))
+    const rest = this.#progress.takeRest()
+    this.#fail(refusalError<unknown>(refusal, this.#isBatch ? rest : rest[0]))
   }
 
   #fail(reason: unknown): void {
@@ -266,10 +262,6 @@ export class ThreadSend<T> {
     assert(!this.isSettled, 'a send ends once')
     this.isSettled = true
     this.#unbind()
-  }
-
-  #rest(): T[] {
-    return Array.prototype.slice.call(this.#values, this.#sentCount)
   }
 }
 

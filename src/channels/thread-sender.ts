@@ -10,11 +10,12 @@ import {
 import type { WaitOptions } from '../executor/index.ts'
 import { currentKernel, ENOSPC } from '../kernel/index.ts'
 import { type AttachOptions, checkAttach, leftReader, openWriter } from './attach-ends.ts'
+import { BatchProgress } from './batch-progress.ts'
 import { ChannelError } from './channel-error.ts'
 import type { MpscChannel } from './mpsc-channel.ts'
 import { channelOf, type RingTable, takePlace } from './ring-table.ts'
 import type { SharedChannel } from './shared-channel.ts'
-import { SEND_ACTION } from './shared-sender-state.ts'
+import { assertBatch, SEND_ACTION } from './shared-sender-state.ts'
 import { takeLeft } from './take-back.ts'
 import { ThreadSend, ThreadSenderState } from './thread-sender-state.ts'
 import type { ValueReader } from './value-reader.ts'
@@ -123,7 +124,8 @@ export class ThreadSender<T> implements Disposable {
     const packed = state.writer.pack(value)
     options.signal?.throwIfAborted()
     if (state.tryStage(packed)) return
-    await state.wait(new ThreadSend([value], [packed], false), options)
+    const progress = new BatchProgress([value], [packed], 0)
+    await state.wait(new ThreadSend(progress, false), options)
   }
 
   /**
@@ -143,21 +145,22 @@ export class ThreadSender<T> implements Disposable {
   }
 
   /**
-   * Sends many, in their order and with nothing in between; resolves when all are in. They are not to be changed before.
+   * Sends many, in their order and with nothing in between; resolves when all are in. The array may be used again
+   * at once; `bytes` in it are not to be changed before.
    *
    * Rejects as {@link SharedSender.sendBatch}: the error has those that were not sent. O(values).
    */
   async sendBatch(values: ArrayLike<T>, options: WaitOptions = {}): Promise<void> {
     checkWait(options)
-    if (typeof values !== 'object' || values === null || typeof values.length !== 'number') {
-      throw wrongType(SEND_ACTION, 'values', 'an array', values)
-    }
+    assertBatch(values)
     const state = this.#state
     state.assertSendable(values as never)
     const packed = state.writer.packBatch(values)
     options.signal?.throwIfAborted()
-    if (packed.length === 0) return
-    await state.wait(new ThreadSend(values, packed, true), options)
+    const sentCount = state.tryStageBatch(packed)
+    if (sentCount === packed.length) return
+    const progress = new BatchProgress(values, packed, sentCount)
+    await state.wait(new ThreadSend(progress, true), options)
   }
 
   /** Shows the receiver what was sent so far, now rather than at the end of the microtasks: before a long computation. */
