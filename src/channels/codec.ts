@@ -107,6 +107,13 @@ const NUMBERS: ChannelCodec<number> = {
   decode: (bytes) => new Float64Array(bytes.buffer, bytes.byteOffset, 1)[0] as number,
 }
 
+/** The bytes of a value. @throws what the codec does; {TypeError} where it gives something else. */
+export function encodeValue<T>(action: string, codec: ChannelCodec<T>, value: T): Uint8Array {
+  const bytes = codec.encode(value)
+  if (!isBytes(bytes)) throw wrongType(action, 'encode()', 'a Uint8Array', bytes)
+  return bytes
+}
+
 /** The codec of single values. @throws as {@link frameCodec}. */
 export function valueCodec(
   action: string,

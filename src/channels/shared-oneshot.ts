@@ -18,7 +18,13 @@ import {
 } from '../executor/index.ts'
 import { type AttachOptions, validatePeer } from './attach-ends.ts'
 import { ChannelError } from './channel-error.ts'
-import { type ChannelCodec, type CodecName, checkCodecName, valueCodec } from './codec.ts'
+import {
+  type ChannelCodec,
+  type CodecName,
+  checkCodecName,
+  encodeValue,
+  valueCodec,
+} from './codec.ts'
 import { type EndWords, type LinkParts, PeerLink, type PeerListener } from './peers.ts'
 import {
   createOneshotCell,
@@ -167,7 +173,7 @@ export class SharedOneshotSender<T> implements Disposable {
    */
   send(value: T): void {
     if (this.#isDone) throw closedError('nothing must have been sent or closed here: it was', value)
-    const bytes = this.#codec.encode(value)
+    const bytes = encodeValue(SEND_ACTION, this.#codec, value)
     if (this.#link.isPeerEnded) {
       throw new ChannelError(
         'ERR_PEER_ENDED',

@@ -16,7 +16,13 @@ import {
   type WaitOptions,
 } from '../executor/index.ts'
 import { type AttachOptions, type CodecOptions, validatePeer } from './attach-ends.ts'
-import { type ChannelCodec, type CodecName, checkCodecName, valueCodec } from './codec.ts'
+import {
+  type ChannelCodec,
+  type CodecName,
+  checkCodecName,
+  encodeValue,
+  valueCodec,
+} from './codec.ts'
 import { PeerLink } from './peers.ts'
 import {
   claimEnd,
@@ -160,7 +166,7 @@ export class SharedWatchWriter<T> implements Disposable {
         'Cannot write to a watch as it must be open: it was closed',
       )
     }
-    this.#writer.write(this.#codec.encode(value))
+    this.#writer.write(encodeValue('write to a watch', this.#codec, value))
     this.#places.ringWanting(this.#home)
   }
 

@@ -1,5 +1,5 @@
-import { assert, isBytes, wrongType } from '../base/index.ts'
-import type { ChannelCodec } from './codec.ts'
+import { assert, wrongType } from '../base/index.ts'
+import { type ChannelCodec, encodeValue } from './codec.ts'
 import {
   frameCellsMax,
   type ProducerEnd,
@@ -108,9 +108,7 @@ export class FrameWriter<T> implements ValueWriter<T, Uint8Array> {
   }
 
   pack(value: T): Uint8Array {
-    const bytes = this.#codec.encode(value)
-    if (!isBytes(bytes)) throw wrongType('send to a channel', 'encode()', 'a Uint8Array', bytes)
-    return bytes
+    return encodeValue('send to a channel', this.#codec, value)
   }
 
   stage(packed: Uint8Array): boolean {

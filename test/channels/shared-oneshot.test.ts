@@ -94,3 +94,18 @@ test('each end of a oneshot is attached to once, by what it is', () => {
   assert.throws(() => createSharedOneshot({ codec: 'json' as never }), TypeError)
   assert.throws(() => createSharedOneshot({ valueBytes: -1 }), RangeError)
 })
+
+test('a codec that gives no bytes is refused, and the oneshot may be sent something else', async () => {
+  const oneshot = createSharedOneshot<object>({ codec: 'custom' })
+  const codec = {
+    encode: (value: object) => (value instanceof Map ? Buffer.from('map') : JSON.stringify(value)),
+    decode: (bytes: Uint8Array) => [Buffer.from(bytes).toString()],
+  }
+  const sender = attachOneshotSender(oneshot, { codec: codec as never })
+
+  assert.throws(() => sender.send({ a: 1 }), { name: 'TypeError', message: /encode\(\)/ })
+
+  sender.send(new Map())
+  const receiver = attachOneshotReceiver(oneshot, { codec: codec as never })
+  assert.deepEqual(await receiver.receive(), ['map'])
+})
