@@ -29,6 +29,9 @@ const NAMES_OF: Readonly<Record<TableKind, string>> = {
   mesh: 'a SharedMesh',
 }
 
+/** What is found at a place that nobody can take any more. */
+const TAKEN: ReadonlySet<string> = new Set(['ERR_STILL_HELD', 'ERR_CHANNEL_CLOSED'])
+
 /** Many rings of one kind in one piece of shared memory, as plain data. */
 export interface RingTable {
   readonly kind: TableKind
@@ -108,7 +111,7 @@ export function channelOf<T>(table: RingTable, index: number): SharedChannel<T> 
 /**
  * Attaches to that end of the first ring where nobody has: O(rings).
  *
- * @throws {RuntimeError} `ERR_LIMIT_EXCEEDED` where all are taken; else what `attach` throws, the ring being others' then.
+ * @throws {RuntimeError} `ERR_LIMIT_EXCEEDED` where all are taken, or abandoned; else what `attach` throws, the ring being others' then.
  */
 export function takePlace<T, End>(
   action: string,
@@ -122,8 +125,8 @@ export function takePlace<T, End>(
     try {
       return attach(channel)
     } catch (error) {
-      // Another thread was there first.
-      if (!(error instanceof RuntimeError) || error.code !== 'ERR_STILL_HELD') throw error
+      // Another thread was there first, or the place was abandoned for one that has ended: the next one may be free.
+      if (!(error instanceof RuntimeError) || !TAKEN.has(error.code)) throw error
     }
   }
   throw new RuntimeError(

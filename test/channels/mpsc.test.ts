@@ -5,6 +5,8 @@ import {
   attachMpscSender,
   createMpscChannel,
 } from '../../src/channels/index.ts'
+import { placesOf, takePlace } from '../../src/channels/ring-table.ts'
+import { abandonEnd, SpscNumberProducer } from '../../src/channels/shared/index.ts'
 import { seedCount } from '../limits.ts'
 import { runThreads } from './shared-world.ts'
 
@@ -39,4 +41,21 @@ test('more senders than the channel is for are refused', () => {
   assert.throws(() => attachMpscReceiver({} as never), TypeError)
   assert.throws(() => createMpscChannel({ senders: 0, capacity: 2 }), RangeError)
   assert.throws(() => createMpscChannel({ capacity: 2 } as never), TypeError)
+})
+
+test('a place that is abandoned as a thread comes to it leaves that the next one', () => {
+  const channel = createMpscChannel({ senders: 2, capacity: 2, codec: 'numbers' })
+  const [first] = placesOf(channel, 'producer')
+  const tried: number[] = []
+
+  const producer = takePlace('attach', channel, 'producer', ({ ring }) => {
+    tried.push(ring.offsetBytes)
+    // For another thread, which has ended: between the look at the place and its claim.
+    if (tried.length === 1) assert.ok(abandonEnd(first!.words, first!.claim))
+    return SpscNumberProducer.attach(ring)
+  })
+
+  assert.ok(producer instanceof SpscNumberProducer)
+  assert.equal(new Set(tried).size, 2)
+  assert.throws(() => attachMpscSender(channel), { code: 'ERR_LIMIT_EXCEEDED' })
 })
