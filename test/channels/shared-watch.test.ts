@@ -167,3 +167,30 @@ test('a watch refuses what is too long, and what is wrong', () => {
   assert.throws(() => createSharedWatch({ readers: 0 }), RangeError)
   assert.throws(() => createSharedWatch({ valueBytes: 2 ** 20 }), RangeError)
 })
+
+test('a codec that gives no bytes is refused, and nothing is written', () => {
+  const watch = createSharedWatch<object>({ codec: 'custom' })
+  const codec = { encode: JSON.stringify, decode: () => ({}) }
+  const writer = attachWatchWriter(watch, { codec: codec as never })
+
+  assert.throws(() => writer.write({ a: 1 }), { name: 'TypeError', message: /encode\(\)/ })
+
+  assert.equal(attachWatchReader(watch, { codec: codec as never }).read(), undefined)
+})
+
+test('values are seen when their count has gone around', async () => {
+  const watch = createSharedWatch({ codec: 'numbers' }) as SharedWatch<number>
+  // So many were written that the one after the next is the 2^32nd.
+  new Int32Array(watch.cell.memory)[32] = -2
+  const writer = attachWatchWriter(watch)
+  const reader = attachWatchReader(watch)
+  writer.write(0)
+  assert.equal(reader.read(), 0)
+
+  for (const value of [1, 2, 3]) {
+    assert.equal(reader.hasNews, false)
+    writer.write(value)
+    assert.equal(reader.hasNews, true)
+    assert.equal(await reader.changed(), value)
+  }
+})

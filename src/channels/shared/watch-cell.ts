@@ -84,7 +84,8 @@ export class WatchWriter {
     const words = this.#words
     const scratch = this.#scratch
     this.#bytes.set(bytes)
-    const version = (this.#version + 1) | 0
+    // Version 0 is that of no value: after all others comes the next one in the same slot.
+    const version = (this.#version + 1) | 0 || 2
     const slot = slotIndex(version, this.#capacityBytes)
     words.store(slot, bytes.length)
     const count = (bytes.length + 3) >>> 2
@@ -105,7 +106,7 @@ export class WatchWriter {
 export class WatchReader {
   /** What {@link read} found, up to the length that it returned; the next read overwrites it. */
   readonly bytes: Uint8Array
-  /** The version of it: how many values were published before, and with it, modulo 2^32. */
+  /** The version of it: 0 before there is a value, then a count of those that goes around. */
   version = 0
   readonly #words: SharedWords
   readonly #capacityBytes: number
