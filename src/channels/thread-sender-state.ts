@@ -17,6 +17,8 @@ const LOOK_MS = 100
 const TIMER_MS_MAX = 2 ** 31 - 1
 /** How often it looks for room where nobody can tell it of that. */
 const POLL_MS = 2
+/** So many that have given up may stand in line, whoever else does. */
+const LEFT_MAX = 16
 
 /** What a thread without an executor sends from. */
 export interface ThreadSenderParts<T> {
@@ -37,6 +39,8 @@ export class ThreadSenderState<T> {
   readonly #expectedId: ExecutorId
   readonly #lot: Lot
   readonly #waiting = new ItemQueue<ThreadSend<T>>()
+  /** How many of those have given up. */
+  #leftCount = 0
   #isClosing = false
   /** Looks now and then, and keeps the thread alive: there while somebody waits. */
   #timer: NodeJS.Timeout | null = null
@@ -94,7 +98,7 @@ export class ThreadSenderState<T> {
   /** Waits in line. */
   wait(send: ThreadSend<T>, options: WaitOptions): Promise<void> {
     const { promise } = send
-    send.bind(options, () => this.#pump())
+    send.bind(options, () => this.#leave())
     this.#waiting.push(send)
     if (this.#waiting.length === 1) this.#pump()
     return promise
@@ -130,6 +134,7 @@ export class ThreadSenderState<T> {
     for (let first = this.#waiting.first; first !== undefined; first = this.#waiting.first) {
       if (first.isSettled) {
         this.#waiting.shift()
+        this.#leftCount--
         continue
       }
       if (this.isPeerEnded || producer.isConsumerClosed) {
@@ -150,6 +155,18 @@ export class ThreadSenderState<T> {
     this.flush()
     this.#stopLooking()
     if (this.#isClosing) this.#end()
+  }
+
+  /** One has given up. It stays in line until it is its turn, but for many: these are not kept, however long the first waits. */
+  #leave(): void {
+    this.#leftCount++
+    this.#pump()
+    if (this.#leftCount <= LEFT_MAX || this.#leftCount * 2 <= this.#waiting.length) return
+    for (let count = this.#waiting.length; count > 0; count--) {
+      const send = this.#waiting.shift()
+      if (!send.isSettled) this.#waiting.push(send)
+    }
+    this.#leftCount = 0
   }
 
   #listen(): void {

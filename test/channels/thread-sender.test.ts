@@ -17,6 +17,7 @@ import {
 import { executor, metricsText, yieldNow } from '../../src/index.ts'
 import { WORD_HOLDER } from '../../src/kernel/index.ts'
 import { sleep } from '../../src/time/index.ts'
+import { runChild, success } from '../hazards/child.ts'
 import { limited } from '../limits.ts'
 import { settle, watch } from '../sync/watch.ts'
 import { runThreads } from './shared-world.ts'
@@ -240,6 +241,32 @@ test('send() waits, and can be aborted; the batch that was is given back', async
   sender.close()
   assert.deepEqual(await receiveAll(receiver), [1, 2, 3])
   await assert.rejects(sender.send(8), { code: 'ERR_CHANNEL_CLOSED', value: 8 })
+})
+
+test('sends that have given up are not kept, though the first waits on', LIMIT, async () => {
+  const url = new URL('../../src/channels/index.js', import.meta.url).href
+  const program = `
+    const { attachThreadSender, createSharedChannel } = await import(${JSON.stringify(url)})
+    const sender = attachThreadSender(createSharedChannel({ capacity: 1 }))
+    try {
+      for (;;) sender.trySend({})
+    } catch {}
+    for (const name of ['first', 'last']) sender.send({ name }).catch(() => {})
+    const given = await Promise.all(
+      Array.from({ length: 1000 }, async () => {
+        const value = {}
+        const code = await sender.send(value, { timeoutMs: 1 }).catch((error) => error.code)
+        return { code, kept: new WeakRef(value) }
+      }),
+    )
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    globalThis.gc()
+    const keptCount = given.filter(({ kept }) => kept.deref() !== undefined).length
+    console.log(given.every(({ code }) => code === 'ERR_TASK_TIMEOUT'), keptCount < 100)
+    process.exit(0)
+  `
+
+  assert.deepEqual(await runChild(program, { flags: ['--expose-gc'] }), success('true true\n'))
 })
 
 test('an end is taken by one of all senders, whichever kind', () => {
