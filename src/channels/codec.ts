@@ -29,7 +29,8 @@ export interface ChannelCodec<T> {
  * - `clone`: all that structured clone takes (plain objects, Map, Set, Date, typed arrays, errors), as it takes it: of an
  *   instance of a class only its fields arrive, and of an error of a class an `Error`;
  * - `msgpack`: the same values, plain objects faster by MessagePack (the package msgpackr, installed beside percore). What would
- *   arrive as something else is refused with a `TypeError` that names its place: functions, symbols, instances of classes;
+ *   arrive as something else is refused with a `TypeError` that names its place: functions, symbols, instances of classes. Of
+ *   an array its elements arrive, and an object that is there twice may arrive as two;
  * - `custom`: what a {@link ChannelCodec} makes of it, which both ends are given.
  */
 export type CodecName = 'numbers' | 'bytes' | 'clone' | 'msgpack' | 'custom'

@@ -8,8 +8,28 @@ const DEPTH_MAX = 64
 const INT64_MIN = -(2n ** 63n)
 const UINT64_MAX = 2n ** 64n - 1n
 
-/** Whether MessagePack gives back the same: null, booleans, numbers, strings, arrays, plain objects, Uint8Array. O(size). */
-export function isPlain(value: unknown, depth = 0): boolean {
+/** After so many objects those that follow are remembered, and none is looked into again. */
+const UNREMEMBERED_MAX = 4096
+
+/** How many objects of the value were looked into, and those that are remembered. */
+let lookedCount = 0
+let remembered: Set<object> | null = null
+
+/**
+ * Whether MessagePack gives back the same: null, booleans, numbers, strings, arrays, plain objects, Uint8Array. O(size).
+ *
+ * Of large values not where an object is there twice: MessagePack would have it twice as well, and what is in it four
+ * times where that is there twice again, and so on. Structured clone has each once.
+ */
+export function isPlain(value: unknown): boolean {
+  lookedCount = 0
+  remembered = null
+  const is = isPlainPart(value, 0)
+  remembered = null
+  return is
+}
+
+function isPlainPart(value: unknown, depth: number): boolean {
   switch (typeof value) {
     case 'string':
       return isPlainString(value)
@@ -22,10 +42,19 @@ export function isPlain(value: unknown, depth = 0): boolean {
     case 'bigint':
       return value >= INT64_MIN && value <= UINT64_MAX
     case 'object':
-      return value === null || (depth < DEPTH_MAX && isPlainObject(value, depth + 1))
+      return (
+        value === null || (depth < DEPTH_MAX && isNew(value) && isPlainObject(value, depth + 1))
+      )
     default:
       return false
   }
+}
+
+function isNew(value: object): boolean {
+  if (++lookedCount <= UNREMEMBERED_MAX) return true
+  remembered ??= new Set()
+  const { size } = remembered
+  return remembered.add(value).size > size
 }
 
 function isPlainObject(value: object, depth: number): boolean {
@@ -37,7 +66,7 @@ function isPlainObject(value: object, depth: number): boolean {
   for (const key of Object.keys(record)) {
     // These mean something to those who read objects.
     if (key === '__proto__' || key === 'constructor' || !isPlainString(key)) return false
-    if (!isPlain(record[key], depth)) return false
+    if (!isPlainPart(record[key], depth)) return false
   }
   return true
 }
@@ -46,7 +75,7 @@ function isPlainArray(values: readonly unknown[], depth: number): boolean {
   for (let index = 0; index < values.length; index++) {
     const value = values[index]
     if (value === undefined && !(index in values)) return false
-    if (!isPlain(value, depth)) return false
+    if (!isPlainPart(value, depth)) return false
   }
   return true
 }

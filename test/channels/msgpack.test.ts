@@ -150,6 +150,25 @@ test('an object that is there twice comes out as two, as MessagePack has it, or 
   assert.deepEqual(plain, [shared, shared])
 })
 
+test('objects that are there twice in objects that are there twice cost no more than they are', async () => {
+  let value: unknown[] = [1]
+  for (let level = 0; level < 60; level++) value = [value, value]
+
+  let found = (await carry(value)) as unknown[]
+
+  for (let level = 0; level < 60; level++) {
+    assert.equal(found[0], found[1])
+    found = found[0] as unknown[]
+  }
+  assert.deepEqual(found, [1])
+})
+
+test('a large value of many objects is carried', async () => {
+  const value = Array.from({ length: 10_000 }, (_, id) => ({ id, tags: [`tag ${id}`] }))
+
+  assert.deepStrictEqual(await carry(value), value)
+})
+
 test('bytes of a message are of their own, and the message is a copy', async () => {
   const { sender, receiver } = openBoth()
   const bytes = new Uint8Array([1, 2, 3])
