@@ -35,13 +35,18 @@ function sendNumbers(count: number, worker: Worker): void {
 }
 
 function sendBatches(count: number, worker: Worker): void {
+  const numbers = new Float64Array(BATCH)
   for (let sent = 0; sent < count; sent += BATCH) {
-    worker.postMessage(new Float64Array(Math.min(BATCH, count - sent)).fill(sent))
+    const length = Math.min(BATCH, count - sent)
+    for (let index = 0; index < length; index++) numbers[index] = sent + index
+    // Not a part of it, with which all of its memory would be cloned.
+    worker.postMessage(length === BATCH ? numbers : numbers.slice(0, length))
   }
 }
 
 function sendFrames(count: number, worker: Worker): void {
-  for (let index = 0; index < count; index++) worker.postMessage(new Uint8Array(FRAME_BYTES))
+  const frame = new Uint8Array(FRAME_BYTES)
+  for (let index = 0; index < count; index++) worker.postMessage(frame)
 }
 
 function sendObjects(count: number, worker: Worker): void {

@@ -62,6 +62,15 @@ static void flush(struct side *self) {
   if (how == MSGRING) ring_enter(&self->ring, 0);
 }
 
+/* Tells the processor that the thread spins. */
+static void relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
 static void wait(struct side *self) {
   uint64_t count;
   uint32_t seen = self->seen++;
@@ -81,7 +90,7 @@ static void wait(struct side *self) {
       break;
     }
     default:
-      while (atomic_load_explicit(&self->word, memory_order_acquire) == seen) __builtin_ia32_pause();
+      while (atomic_load_explicit(&self->word, memory_order_acquire) == seen) relax();
   }
 }
 
