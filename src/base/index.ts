@@ -8,6 +8,7 @@ export {
   RuntimeError,
   type RuntimeErrorCode,
 } from './errors.ts'
+export { findExport } from './find-export.ts'
 export { Heap, type HeapEntry } from './heap.ts'
 export { count, showAs } from './inspect.ts'
 export {

@@ -1,3 +1,4 @@
+import { findExport } from '../base/index.ts'
 import type { BlockingRequest } from './protocol.ts'
 import { isBlockingThread, markLoading } from './thread-state.ts'
 
@@ -32,12 +33,4 @@ async function load(module: string): Promise<Record<string, unknown>> {
   } finally {
     markLoading(null)
   }
-}
-
-/** A module of CommonJS has its exports one level deeper where Node can't tell their names. */
-function findExport(exports: Record<string, unknown>, name: string): unknown {
-  if (Object.hasOwn(exports, name)) return exports[name]
-  const inner = exports.default
-  if ((typeof inner !== 'object' && typeof inner !== 'function') || inner === null) return undefined
-  return Object.hasOwn(inner, name) ? (inner as Record<string, unknown>)[name] : undefined
 }

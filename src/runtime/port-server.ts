@@ -1,5 +1,5 @@
 /** How a driver serves ports; loaded by those drivers alone that are to serve one. */
-import { assert, RuntimeError, recordError } from '../base/index.ts'
+import { assert, findExport, RuntimeError, recordError } from '../base/index.ts'
 import type { Executor, Task } from '../executor/index.ts'
 import { TcpListener, type TcpStream } from '../net/index.ts'
 import type { FromPort, PortProgram, ToPort } from './port-messages.ts'
@@ -138,7 +138,7 @@ class PortServer {
   async #load(): Promise<ConnectionMain> {
     const { module, name } = this.#program
     const exports = (await this.#host.load(module)) as Record<string, unknown>
-    const found = exports[name]
+    const found = findExport(exports, name)
     if (typeof found === 'function') return found as ConnectionMain
     const what = found === undefined ? 'missing' : `of type ${typeof found}`
     throw new TypeError(

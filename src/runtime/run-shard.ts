@@ -1,4 +1,4 @@
-import { assert, MIB, numbersOfMask, recordError } from '../base/index.ts'
+import { assert, findExport, MIB, numbersOfMask, recordError } from '../base/index.ts'
 import type { Executor } from '../executor/index.ts'
 import type { Kernel } from '../kernel/index.ts'
 import type { ToPort } from './port-messages.ts'
@@ -19,11 +19,6 @@ const PORT_SERVER = new URL('./port-server.js', import.meta.url).href
  */
 export function runShard(host: ShardHost, program: ShardProgram): void {
   new ShardRun(host, program).start()
-}
-
-/** A module as CommonJS has it. */
-interface ShardModule {
-  readonly default?: unknown
 }
 
 class ShardRun {
@@ -83,12 +78,10 @@ class ShardRun {
   async #load(): Promise<void> {
     const { module, entry = 'default' } = this.#program
     const exports = (await this.#host.load(module)) as Record<string, unknown>
-    const found = exports[entry]
-    // A module of CommonJS that was compiled from one of ECMAScript has its default export one level deeper.
-    const main = typeof found === 'function' ? found : (found as ShardModule | undefined)?.default
+    const main = findExport(exports, entry)
     if (typeof main !== 'function') {
       throw new TypeError(
-        `Cannot run a shard as the ${entry === 'default' ? 'default export' : `export '${entry}'`} of ${module} must be a function: it is ${describeExport(found)}`,
+        `Cannot run a shard as the ${entry === 'default' ? 'default export' : `export '${entry}'`} of ${module} must be a function: it is ${describeExport(main)}`,
       )
     }
     this.#main = main as ShardMain

@@ -1,4 +1,4 @@
-import { assert, RuntimeError, recordError } from '../base/index.ts'
+import { assert, findExport, RuntimeError, recordError } from '../base/index.ts'
 import type { Executor, Task, TaskQueue } from '../executor/index.ts'
 import type { WorkPriority } from './shard-options.ts'
 import type { ShardHost, ToShard } from './shard-thread.ts'
@@ -54,7 +54,7 @@ export class ShardCalls {
 
   async #run({ module, name, argument }: Call): Promise<unknown> {
     const exports = (await this.#host.load(module)) as Record<string, unknown>
-    const called = exports[name]
+    const called = findExport(exports, name)
     if (typeof called !== 'function') {
       throw new TypeError(
         `Cannot run work as export '${name}' of ${module} must be a function: it is ${called === undefined ? 'missing' : `of type ${typeof called}`}`,

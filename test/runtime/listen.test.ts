@@ -1,5 +1,8 @@
 /** Ports of a runtime, on the threads of this process. */
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { executor } from '../../src/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
@@ -162,6 +165,23 @@ test(
     await runtime.listen({ ...given, port, argument: { greeting: 'hello' }, drivers: [second!] })
   },
 )
+
+test('a module that was compiled to CommonJS serves a port and runs work', LIMIT, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'percore-listen-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const compiled = join(folder, 'serve.cjs')
+  writeFileSync(
+    compiled,
+    `exports.__esModule = true
+     exports.default = async (stream) => stream?.write(Buffer.from('compiled\\n'))`,
+  )
+  await using runtime = await startThree()
+
+  const { address } = await runtime.listen({ port: 0, module: compiled })
+
+  assert.equal(await whoServes(address.port), 'compiled')
+  await runtime.drivers[0]!.run({ module: compiled, name: 'default' })
+})
 
 test('listen() opens nothing where one driver cannot, and says why', LIMIT, async () => {
   await using runtime = await startThree()
