@@ -55,7 +55,8 @@ export function detachBuffer(lease: Lease): BufferTicket {
   const { lengthBytes } = lease
   const name = current.loans.offer(lease)
   if (name !== null) return { kind: 'Buffer', name, lengthBytes, bytes: null }
-  const bytes = lease.bytes.slice()
+  // Not by slice(): a Buffer's is no copy, and a clone of it has all that lies in the same ArrayBuffer.
+  const bytes = new Uint8Array(lease.bytes)
   lease.release()
   return { kind: 'Buffer', name: NO_NAME, lengthBytes, bytes }
 }
@@ -63,6 +64,7 @@ export function detachBuffer(lease: Lease): BufferTicket {
 /**
  * Takes over a buffer that another thread of the process has given away: see {@link detachBuffer}. The lease is this thread's to
  * release, which gives the memory back to where it came from; views of it show nothing from then on. Operations of this thread copy it.
+ * A ticket that has the bytes themselves is a copy like any other: nothing is given back, and nobody knows how often it was adopted.
  *
  * @throws {RuntimeError} `ERR_TICKET_SPENT` unless the ticket is good, which it is once: it was adopted or discarded, the thread that
  * made it has ended, or it is of another process. `ERR_EXECUTOR_CLOSED`.

@@ -281,6 +281,18 @@ test('detachBuffer() refuses what is no lease, is released, or is in use; and co
   assert.ok(empty.isReleased)
 })
 
+test('a ticket that has its bytes has no others, whatever they were a part of', () => {
+  const bytes = Buffer.from('mine')
+  assert.ok(bytes.buffer.byteLength > 4, 'it is a part of a pool')
+  const pooled = { kind: 'Buffer', name: -1, lengthBytes: 4, bytes } as const
+
+  const ticket = detachBuffer(adoptBuffer(pooled))
+
+  assert.equal(ticket.bytes!.buffer.byteLength, 4)
+  bytes.fill(0)
+  assert.deepEqual(ticket.bytes, new TextEncoder().encode('mine'))
+})
+
 test('adoptBuffer() and discardBuffer() refuse what is no ticket', () => {
   const ticket = detachBuffer(allocateBuffer(16))
   const wrong = [
