@@ -1,10 +1,9 @@
 import { wrongType } from '../base/index.ts'
 import { currentKernel } from '../kernel/index.ts'
-import { ringFromAnywhere } from '../reactor/index.ts'
 import type { BroadcastChannel } from './broadcast.ts'
 import { checkShard, MeshLayout, type SharedMesh } from './mesh.ts'
 import type { MpscChannel } from './mpsc-channel.ts'
-import { CONSUMER_WORDS, type EndWords, PRODUCER_WORDS } from './peers.ts'
+import { CONSUMER_WORDS, type EndWords, PRODUCER_WORDS, ringEnd } from './peers.ts'
 import { channelOf, type RingTable } from './ring-table.ts'
 import { abandonEnd, openHeader, openOneshotHeader, type SharedWords } from './shared/index.ts'
 import type { SharedChannel } from './shared-channel.ts'
@@ -119,8 +118,7 @@ function abandonEach(pairs: readonly Pair[]): boolean {
 function abandonOne({ words, end, other }: Pair): boolean {
   if (!abandonEnd(words, end.claim)) return false
   // ORDER: after the claim. An end that attaches tells of itself first, and looks at the other's claim then.
-  const id = words.load(other.executor)
-  if (id > 0) ringFromAnywhere(currentKernel().directory, id, words.load(other.inbox))
+  ringEnd(currentKernel().directory, words, other)
   return true
 }
 

@@ -1,6 +1,7 @@
 import { assert, RuntimeError } from '../base/index.ts'
 import type { Executor } from '../executor/index.ts'
-import type { DoorbellAddress, Inbox } from '../reactor/index.ts'
+import type { Directory } from '../kernel/index.ts'
+import { type DoorbellAddress, type Inbox, ringFromAnywhere } from '../reactor/index.ts'
 import {
   abandonEnd,
   END_ABANDONED,
@@ -212,6 +213,15 @@ export class PeerLink implements Inbox {
     this.#unwatchAny?.()
     this.#unwatchAny = null
   }
+}
+
+/** Has whoever has attached to that end look, if anybody has, and listens. From any thread, which needs no executor. */
+export function ringEnd(directory: Directory, words: SharedWords, end: EndWords): void {
+  const id = words.load(end.executor)
+  if (id <= NOBODY) return
+  const inbox = words.load(end.inbox)
+  if (inbox === INBOX_NOTIFIED) words.notify?.(WORD_ROOM_WANTED)
+  else ringFromAnywhere(directory, id, inbox)
 }
 
 /** Whether the other end's executor has ended without a close, or will never attach. */

@@ -1,11 +1,17 @@
 import { assert, RuntimeError } from '../base/index.ts'
 import type { WaitOptions } from '../executor/index.ts'
 import { type Directory, type ExecutorId, hasEnded } from '../kernel/index.ts'
-import { ringFromAnywhere } from '../reactor/index.ts'
 import type { BatchProgress } from './batch-progress.ts'
 import { ItemQueue } from './item-queue.ts'
 import { Lot } from './lot.ts'
-import { CONSUMER_WORDS, DETACHED, hasPeerEnded, INBOX_NOTIFIED, PRODUCER_WORDS } from './peers.ts'
+import {
+  CONSUMER_WORDS,
+  DETACHED,
+  hasPeerEnded,
+  INBOX_NOTIFIED,
+  PRODUCER_WORDS,
+  ringEnd,
+} from './peers.ts'
 import { WORD_ROOM_WANTED } from './shared/index.ts'
 import { interruptedError, type Refusal, refusalError, SEND_ACTION } from './shared-sender-state.ts'
 import type { ValueWriter } from './value-writer.ts'
@@ -203,9 +209,7 @@ export class ThreadSenderState<T> {
   }
 
   #ring(): void {
-    const { words } = this.writer.producer
-    const id = words.load(CONSUMER_WORDS.executor)
-    if (id > 0) ringFromAnywhere(this.#directory, id, words.load(CONSUMER_WORDS.inbox))
+    ringEnd(this.#directory, this.writer.producer.words, CONSUMER_WORDS)
   }
 }
 

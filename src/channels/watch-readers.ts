@@ -1,8 +1,7 @@
 import { RuntimeError } from '../base/index.ts'
 import type { Executor } from '../executor/index.ts'
 import type { Directory } from '../kernel/index.ts'
-import { ringFromAnywhere } from '../reactor/index.ts'
-import type { EndWords } from './peers.ts'
+import { type EndWords, ringEnd } from './peers.ts'
 import { AtomicWords, abandonEnd, type SharedWords } from './shared/index.ts'
 
 /*
@@ -105,10 +104,8 @@ export class ReaderPlaces {
     const { words } = this
     if (!abandonEnd(words, WORD_WRITER_CLAIM)) return false
     for (let place = 0; place < this.#count; place++) {
-      const { executor, inbox } = this.endWords(place)
       // ORDER: after the claim, which a reader looks at once it has told of itself.
-      const id = words.load(executor)
-      if (id > 0) ringFromAnywhere(directory, id, words.load(inbox))
+      ringEnd(directory, words, this.endWords(place))
     }
     return true
   }

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import {
+  abandonReceiver,
   attachMpscReceiver,
   attachReceiver,
   attachSender,
@@ -242,6 +243,24 @@ test('send() waits, and can be aborted; the batch that was is given back', async
   assert.deepEqual(await receiveAll(receiver), [1, 2, 3])
   await assert.rejects(sender.send(8), { code: 'ERR_CHANNEL_CLOSED', value: 8 })
 })
+
+for (const isMany of [false, true]) {
+  const name = isMany ? 'a channel of many senders' : 'a channel'
+  test(`abandonReceiver() of ${name} fails a thread that waits for room`, LIMIT, async () => {
+    const channel = isMany
+      ? createMpscChannel({ senders: 1, capacity: 2, ...numbers })
+      : createSharedChannel({ capacity: 2, ...numbers })
+    const sender = attachThreadSender<number>(channel)
+    await sender.sendBatch([1, 2])
+    const waiting = assert.rejects(sender.send(3), { code: 'ERR_PEER_ENDED', value: 3 })
+    await settle()
+
+    assert.equal(abandonReceiver(channel), true)
+
+    await waiting
+    assert.deepEqual(sender.takeBack(), [1, 2])
+  })
+}
 
 test('sends that have given up are not kept, though the first waits on', LIMIT, async () => {
   const url = new URL('../../src/channels/index.js', import.meta.url).href
