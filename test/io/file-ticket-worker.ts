@@ -19,7 +19,11 @@ export type FileOrder =
 
 const port = parentPort!
 
+/** On their way at a time, so that a thread that is terminated late has not used up the descriptors of its process. */
+const FORGOTTEN_MAX = 64
+
 async function churn(path: string): Promise<never> {
+  const forgotten: FileTicket[] = []
   for (let round = 0; ; round++) {
     const file = await BufferedFile.open(path)
     const copy = file.duplicate()
@@ -27,7 +31,10 @@ async function churn(path: string): Promise<never> {
     if (round === 3) port.postMessage('churning')
     // Some are adopted, some are forgotten.
     if (round % 3 === 0) await (await BufferedFile.adopt(ticket)).close()
+    else forgotten.push(ticket)
     if (round % 2 === 0) BufferedFile.discard(copy)
+    else forgotten.push(copy)
+    while (forgotten.length > FORGOTTEN_MAX) BufferedFile.discard(forgotten.shift()!)
   }
 }
 
