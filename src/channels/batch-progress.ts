@@ -8,12 +8,19 @@ export class BatchProgress<T, P> {
   #sentCount = 0
   #done = 0
 
-  /** Of values, and what they are in the ring, those from `sentCount` on. O(those). */
-  constructor(values: ArrayLike<T>, packed: ArrayLike<P>, sentCount: number) {
+  /** Of values, and what they are in the ring of that writer, those from `sentCount` on. O(those). */
+  constructor(
+    writer: ValueWriter<T, P>,
+    values: ArrayLike<T>,
+    packed: ArrayLike<P>,
+    sentCount: number,
+  ) {
     this.#values = copyRest(values, sentCount)
     // Numbers are in the ring what they are.
     const isSame = (packed as ArrayLike<unknown>) === values
-    this.#packed = isSame ? (this.#values as ArrayLike<never>) : copyRest(packed, sentCount)
+    this.#packed = isSame
+      ? (this.#values as ArrayLike<never>)
+      : Array.from(copyRest(packed, sentCount), (one) => writer.keep(one))
   }
 
   /** Stages what there is room for; whether that was the last. */

@@ -157,9 +157,11 @@ export class BroadcastSender<T> implements Disposable {
       const packed = first.writer.pack(value)
       checkCancellation(home, options, SEND_ACTION)
       const waits: Promise<void>[] = []
+      let kept: unknown
       for (const state of open) {
         if (state.tryStage(packed)) continue
-        const wait = state.wait(new ValueSendWaiter(home, value, packed), options)
+        kept ??= state.writer.keep(packed)
+        const wait = state.wait(new ValueSendWaiter(home, value, kept), options)
         // Of a receiver that closes meanwhile nobody wants to know.
         waits.push(wait.catch(ignoreClosed))
       }

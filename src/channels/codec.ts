@@ -15,7 +15,7 @@ import { decodeMsgpack, encodeMsgpack, loadMsgpackr } from './msgpack-codec.ts'
  * Both are called in any turn of the thread, of whichever task queue, and are to be pure.
  */
 export interface ChannelCodec<T> {
-  /** The bytes of a value, which are copied, at the latest when the send has resolved. */
+  /** The bytes of a value, in memory that no other value gets before the send returns, which has copied them then. */
   readonly encode: (value: T) => Uint8Array
   /** The value of bytes, which are its own. */
   readonly decode: (bytes: Uint8Array) => T
@@ -106,6 +106,11 @@ const NUMBERS: ChannelCodec<number> = {
     return new Uint8Array(Float64Array.of(value).buffer)
   },
   decode: (bytes) => new Float64Array(bytes.buffer, bytes.byteOffset, 1)[0] as number,
+}
+
+/** Whether the bytes that a codec gives are nobody else's, who might change them. */
+export function givesOwnBytes(codec: ChannelCodec<unknown>): boolean {
+  return codec === CLONE || codec === MSGPACK
 }
 
 /** The bytes of a value. @throws what the codec does; {TypeError} where it gives something else. */

@@ -65,8 +65,7 @@ export class SharedSender<T> implements Disposable {
    * Rejects with a {@link ChannelError} that has the value: `ERR_CHANNEL_CLOSED` if either end is closed, or the
    * receiver is while it waits, `ERR_PEER_ENDED` if the receiver's thread has ended; with what the codec throws; and as
    * {@link WaitOptions} say: the value is then not sent. O(1); answered at once while there is room, within the turn's
-   * budget. Who waits keeps the program alive. Of `bytes` that wait a copy is made only then: they are not to be
-   * changed before.
+   * budget. Who waits keeps the program alive. `bytes` may be used again at once.
    */
   send(value: T, options?: WaitOptions): Promise<void> {
     const state = this.#state
@@ -76,7 +75,7 @@ export class SharedSender<T> implements Disposable {
       const packed = state.writer.pack(value)
       checkCancellation(home, options, SEND_ACTION)
       if (state.tryStage(packed)) return answerDone(home)
-      return state.wait(new ValueSendWaiter(home, value, packed), options)
+      return state.wait(new ValueSendWaiter(home, value, state.writer.keep(packed)), options)
     } catch (error) {
       return refuse(error)
     }
@@ -103,7 +102,7 @@ export class SharedSender<T> implements Disposable {
 
   /**
    * Sends many, in their order and with nothing in between, for less than as many {@link send}; resolves when all are
-   * in. The array may be used again at once; `bytes` in it are not to be changed before.
+   * in. The array, and `bytes` in it, may be used again at once.
    *
    * Rejects with a {@link ChannelError} whose value is an array of those that were not sent: of the codes of
    * {@link send}, or `ERR_TASK_CANCELLED` where the wait was ended, whose reason is its cause. What the codec throws
@@ -119,7 +118,7 @@ export class SharedSender<T> implements Disposable {
       checkCancellation(home, options, SEND_ACTION)
       const sentCount = state.tryStageBatch(packed, 0)
       if (sentCount === packed.length) return answerDone(home)
-      const progress = new BatchProgress(values, packed, sentCount)
+      const progress = new BatchProgress(state.writer, values, packed, sentCount)
       return state.wait(new BatchSendWaiter(home, progress), options)
     } catch (error) {
       return refuse(error)

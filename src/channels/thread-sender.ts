@@ -114,8 +114,8 @@ export class ThreadSender<T> implements Disposable {
    * Waits for room, first come, first served, and puts `value` in. Who waits keeps the thread alive.
    *
    * Rejects with a {@link ChannelError} that has the value: `ERR_CHANNEL_CLOSED`, `ERR_PEER_ENDED`; with what the codec
-   * throws; with the reason of its signal, and `ERR_TASK_TIMEOUT`: the value is then not sent. Of `bytes` that wait a copy is made
-   * only then. O(1).
+   * throws; with the reason of its signal, and `ERR_TASK_TIMEOUT`: the value is then not sent. `bytes` may be used again
+   * at once. O(1).
    */
   async send(value: T, options: WaitOptions = {}): Promise<void> {
     checkWait(options)
@@ -124,7 +124,7 @@ export class ThreadSender<T> implements Disposable {
     const packed = state.writer.pack(value)
     options.signal?.throwIfAborted()
     if (state.tryStage(packed)) return
-    const progress = new BatchProgress([value], [packed], 0)
+    const progress = new BatchProgress(state.writer, [value], [packed], 0)
     await state.wait(new ThreadSend(progress, false), options)
   }
 
@@ -145,8 +145,8 @@ export class ThreadSender<T> implements Disposable {
   }
 
   /**
-   * Sends many, in their order and with nothing in between; resolves when all are in. The array may be used again
-   * at once; `bytes` in it are not to be changed before.
+   * Sends many, in their order and with nothing in between; resolves when all are in. The array, and `bytes` in it,
+   * may be used again at once.
    *
    * Rejects as {@link SharedSender.sendBatch}: the error has those that were not sent. O(values).
    */
@@ -159,7 +159,7 @@ export class ThreadSender<T> implements Disposable {
     options.signal?.throwIfAborted()
     const sentCount = state.tryStageBatch(packed)
     if (sentCount === packed.length) return
-    const progress = new BatchProgress(values, packed, sentCount)
+    const progress = new BatchProgress(state.writer, values, packed, sentCount)
     await state.wait(new ThreadSend(progress, true), options)
   }
 

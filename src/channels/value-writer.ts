@@ -1,5 +1,5 @@
 import { assert, wrongType } from '../base/index.ts'
-import { type ChannelCodec, encodeValue } from './codec.ts'
+import { type ChannelCodec, encodeValue, givesOwnBytes } from './codec.ts'
 import {
   frameCellsMax,
   type ProducerEnd,
@@ -20,7 +20,9 @@ export interface ValueWriter<T, P> {
   pack(value: T): P
   /** Stages all of it at once, or nothing: where there is no room, or can never be. */
   stage(packed: P): boolean
-  /** Many values in the ring; not to be changed while they wait. */
+  /** The same for one that waits, whatever the caller does with its own. */
+  keep(packed: P): P
+  /** Many values in the ring. */
   packBatch(values: ArrayLike<T>): ArrayLike<P>
   /** Stages as many as there is room for, each whole, from that one on; returns the one to go on with. */
   stageBatch(packed: ArrayLike<P>, from: number): number
@@ -50,6 +52,10 @@ export class NumberWriter implements ValueWriter<number, number> {
       throw wrongType('send to a channel of numbers', 'value', 'a number', value)
     }
     return value
+  }
+
+  keep(packed: number): number {
+    return packed
   }
 
   stage(packed: number): boolean {
@@ -87,6 +93,7 @@ export class NumberWriter implements ValueWriter<number, number> {
 export class FrameWriter<T> implements ValueWriter<T, Uint8Array> {
   readonly producer: SpscFrameProducer
   readonly #codec: ChannelCodec<T>
+  readonly #isOwn: boolean
   readonly #wholeMax: number
   readonly #pieceMax: number
   readonly #usualBytes: number
@@ -96,6 +103,7 @@ export class FrameWriter<T> implements ValueWriter<T, Uint8Array> {
     assert(usualCells >= 1, 'a frame has a header')
     this.producer = producer
     this.#codec = codec
+    this.#isOwn = givesOwnBytes(codec as ChannelCodec<unknown>)
     this.#usualBytes = Math.min((Math.floor(usualCells) - 1) * 8, producer.frameBytesMax)
     this.#wholeMax = producer.frameBytesMax
     // Of a quarter of the ring, so that both ends have something to do.
@@ -109,6 +117,10 @@ export class FrameWriter<T> implements ValueWriter<T, Uint8Array> {
 
   pack(value: T): Uint8Array {
     return encodeValue('send to a channel', this.#codec, value)
+  }
+
+  keep(packed: Uint8Array): Uint8Array {
+    return this.#isOwn ? packed : Uint8Array.prototype.slice.call(packed)
   }
 
   stage(packed: Uint8Array): boolean {

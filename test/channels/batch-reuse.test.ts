@@ -1,4 +1,4 @@
-/** Callers that use the array of a batch again before the batch is in. */
+/** Callers that use an array, or bytes, again before they are in. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
@@ -16,6 +16,7 @@ const LIMIT = limited(60_000)
 
 /** What both kinds of senders can do. */
 interface BatchSender<T> {
+  send(value: T): Promise<void>
   sendBatch(values: ArrayLike<T>, options?: { signal?: AbortSignal }): Promise<void>
   close(): void
 }
@@ -84,6 +85,26 @@ for (const [name, attach] of Object.entries(ATTACH)) {
       await sending
     },
   )
+
+  for (const isBatch of [false, true]) {
+    const what = isBatch ? 'bytes of a batch that wait' : 'bytes that wait'
+    test(`${what} (${name}) are sent as they were, changed or transferred`, LIMIT, async () => {
+      const channel = createSharedChannel({ capacity: 1, valueBytes: 8, codec: 'bytes' })
+      const sender = attach(channel)
+      const changed = new Uint8Array(1_000).fill(1)
+      const transferred = new Uint8Array(1_000).fill(2)
+      const values = [changed, transferred]
+      const sending = isBatch ? [sender.sendBatch(values)] : values.map((one) => sender.send(one))
+      sender.close()
+
+      changed.fill(9)
+      structuredClone(transferred, { transfer: [transferred.buffer] })
+
+      const received = await receiveAll(attachReceiver(channel))
+      await Promise.all(sending)
+      assert.deepEqual(received, [new Uint8Array(1_000).fill(1), new Uint8Array(1_000).fill(2)])
+    })
+  }
 
   test(
     `what is left of a batch (${name}) is given back though the array was emptied`,
