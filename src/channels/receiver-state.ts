@@ -8,6 +8,11 @@ export const RECEIVE_ACTION = 'receive from a shared channel'
 
 /** Somebody who waits for values, in whatever form. */
 export abstract class ReceiveWaiter<T, R> extends SharedWaiter<R> {
+  /** Why it can take nothing any more, or null. */
+  get refusal(): TypeError | null {
+    return null
+  }
+
   abstract deliver(value: T): void
   abstract end(): void
 }
@@ -100,7 +105,12 @@ export abstract class ReceiverState<T> implements WaitListOwner {
   protected pump(): void {
     if (this.#isClosed) return
     const receivers = this.#receivers
-    while (receivers.first !== null) {
+    for (let first = receivers.first; first !== null; first = receivers.first) {
+      const { refusal } = first
+      if (refusal !== null) {
+        receivers.shift()!.fail(refusal)
+        continue
+      }
       let value: T | None
       try {
         value = this.#take()

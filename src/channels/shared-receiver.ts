@@ -233,6 +233,13 @@ class BatchWaiter<T> extends ManyWaiter<T, T[]> {
 }
 
 class TargetWaiter<T> extends ManyWaiter<T, number> {
+  // What is written into memory that was transferred is lost.
+  override get refusal(): TypeError | null {
+    if (Array.isArray(this.target) || this.target.length > 0) return null
+    const why = 'target must keep its memory until then: it was transferred'
+    return new TypeError(`Cannot ${RECEIVE_ACTION} as ${why}`)
+  }
+
   protected override answer(count: number): void {
     this.fulfil(count)
   }

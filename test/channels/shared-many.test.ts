@@ -65,6 +65,18 @@ test('receiveInto() leaves its target as it is once its wait was ended', async (
   assert.deepEqual(target, [0, 0])
 })
 
+test('receiveInto() takes nothing where its target was transferred meanwhile', async () => {
+  const { sender, receiver } = attachBoth(createSharedChannel({ capacity: 64, codec: 'numbers' }))
+  const target = new Float64Array(4)
+  const receiving = receiver.receiveInto(target)
+
+  structuredClone(target, { transfer: [target.buffer] })
+  await sender.sendBatch([1, 2, 3])
+
+  await assert.rejects(receiving, { name: 'TypeError', message: /it was transferred/ })
+  assert.deepEqual(await receiver.receiveBatch(), [1, 2, 3])
+})
+
 test('receiveInto() takes nothing that others wait for', async () => {
   const { sender, receiver } = attachBoth(createSharedChannel({ capacity: 64, codec: 'numbers' }))
   const target = [0, 0, 0]
