@@ -34,6 +34,9 @@
   FIELD(DOUBLE_TURN_END_NS, 48)        \
   FIELD(DOUBLE_DEADLINE_NS, 49)        \
   FIELD(DOUBLE_SPIN_NS, 50)            \
+  FIELD(DOUBLE_START_NS, 51)           \
+  FIELD(DOUBLE_LEFT_NS, 52)            \
+  FIELD(DOUBLE_AWAKE_NS, 53)           \
   FIELD(DOUBLE_PARKED_NS, 56)          \
   FIELD(DOUBLE_SPUN_NS, 57)            \
   FIELD(DOUBLE_ENTERS, 58)             \

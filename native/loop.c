@@ -76,12 +76,24 @@ static void set_asleep(struct loop *loop, bool is_asleep) {
 }
 
 /*
- * Busy-waits up to `limit_ns` for a completion or the doorbell, as long as it takes no other executor's CPU; true if
- * there is one.
+ * The time of now, which whoever looks from outside takes for the last that was neither slept nor polled. It is -1 while
+ * the clock is read: a reader whose own look at the clock came later would count more than this thread will.
  */
-static bool spin(struct loop *loop, double start_ns, double limit_ns) {
+static double wake(struct loop *loop) {
+  loop->doubles[DOUBLE_AWAKE_NS] = -1;
+  double now = now_ns();
+  loop->doubles[DOUBLE_AWAKE_NS] = now;
+  return now;
+}
+
+/*
+ * Busy-waits up to `limit_ns` for a completion or the doorbell, as long as it takes no other executor's CPU; true if
+ * there is one. Writes the time then.
+ */
+static bool spin(struct loop *loop, double start_ns, double limit_ns, double *end_ns) {
   double now = start_ns;
   bool found = false;
+  loop->doubles[DOUBLE_SPUN_NS] -= start_ns; /* below 0 meanwhile, so that others see it go on */
   while (!found && now - start_ns < limit_ns) {
     if (directory_is_crowded(loop->cpu)) {
       loop->doubles[DOUBLE_CROWDED] += 1;
@@ -95,9 +107,10 @@ static bool spin(struct loop *loop, double start_ns, double limit_ns) {
         if (wants_enter(&loop->rings[r])) enter(loop, &loop->rings[r], 0, -1);
       found = any_completions(loop) || doorbell_rang(loop);
     }
-    now = now_ns();
+    if (!found) now = now_ns();
   }
-  loop->doubles[DOUBLE_SPUN_NS] += now - start_ns;
+  *end_ns = wake(loop);
+  loop->doubles[DOUBLE_SPUN_NS] += *end_ns;
   return found;
 }
 
@@ -111,30 +124,31 @@ static double park(struct loop *loop, int uv_timeout_ms, double now) {
   double spin_ns = loop->doubles[DOUBLE_SPIN_NS];
   if (spin_ns > 0) {
     enter_all(loop);
-    if (any_completions(loop) || spin(loop, now, spin_ns < limit_ns ? spin_ns : limit_ns)) return now_ns();
-    double end_ns = now_ns();
-    limit_ns -= end_ns - now;
-    if (limit_ns <= 0) return end_ns;
-    now = end_ns;
+    double start_ns = now;
+    if (any_completions(loop)) return wake(loop);
+    if (spin(loop, start_ns, spin_ns < limit_ns ? spin_ns : limit_ns, &now)) return now;
+    limit_ns -= now - start_ns;
+    if (limit_ns <= 0) return now;
   }
   for (int i = 1; i < loop->ring_count; i++)
     if (unsubmitted(&loop->rings[i])) {
       enter(loop, &loop->rings[i], 0, -1);
-      if (unsubmitted(&loop->rings[i])) return now_ns(); /* refused for now: ask again, do not sleep */
+      if (unsubmitted(&loop->rings[i])) return wake(loop); /* refused for now: ask again, do not sleep */
     }
-  if (any_completions(loop)) return now_ns();
+  if (any_completions(loop)) return wake(loop);
   /* ORDER: sequential. Published first, looked once more then: a sender does both the other way round. */
   __atomic_store_n(&loop->words[WORD_SLEEPING], SLEEP_PARKED, __ATOMIC_SEQ_CST);
   if (!doorbell_rang(loop)) {
     loop->doubles[DOUBLE_PARKS] += 1;
     set_asleep(loop, true);
+    loop->doubles[DOUBLE_PARKED_NS] -= now; /* as in spin() */
     enter(loop, &loop->rings[0], 1, limit_ns < 1e18 ? limit_ns : -1);
+    now = wake(loop);
+    loop->doubles[DOUBLE_PARKED_NS] += now;
     set_asleep(loop, false);
   }
   __atomic_store_n(&loop->words[WORD_SLEEPING], SLEEP_NO, __ATOMIC_RELEASE);
-  double end_ns = now_ns();
-  loop->doubles[DOUBLE_PARKED_NS] += end_ns - now;
-  return end_ns;
+  return now;
 }
 
 /* Entries written that have not had their last completion reaped. */
@@ -194,7 +208,7 @@ static double run_rounds(struct loop *loop, napi_value receiver, napi_value turn
     bool work = has_work(loop, now);
     /* A thread about to park submits with the very call that it parks in. */
     if (work || is_host_ready || !loop->words[WORD_ARMED]) {
-      if (enter_all(loop)) now = now_ns(); /* what the kernel did here is no task queue's time */
+      if (enter_all(loop)) now = wake(loop); /* what the kernel did here is no task queue's time */
       work = has_work(loop, now);
     }
     if (!work) {
@@ -234,9 +248,11 @@ static void on_prepare(uv_handle_t *handle) {
   napi_value turn, receiver;
   OK(napi_get_reference_value(loop->env, loop->turn, &turn));
   OK(napi_get_reference_value(loop->env, loop->receiver, &receiver));
-  double now = now_ns();
+  double now = wake(loop);
   count_visit(loop, now);
+  loop->doubles[DOUBLE_LEFT_NS] = 0;
   loop->left_ns = run_rounds(loop, receiver, turn, now);
+  loop->doubles[DOUBLE_LEFT_NS] = loop->left_ns;
   OK(napi_close_handle_scope(loop->env, scope));
   if (!loop->closing) uv_idle_start(loop->idle, on_idle); /* libuv's own poll must not block */
 }
@@ -333,6 +349,7 @@ static napi_value loop_attach(napi_env env, napi_callback_info info) {
   OK(napi_get_uv_event_loop(env, (struct uv_loop_s **)&loop->uv));
   loop->words = directory_slot((uint32_t)slot);
   loop->doubles = (volatile double *)loop->words;
+  loop->doubles[DOUBLE_START_NS] = loop->doubles[DOUBLE_LEFT_NS] = wake(loop);
   OK(napi_create_reference(env, argv[0], 1, &loop->turn));
   napi_value receiver;
   OK(napi_create_object(env, &receiver));

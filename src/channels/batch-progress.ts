@@ -7,6 +7,7 @@ export class BatchProgress<T, P> {
   /** How many are in, and how much of the next one. */
   #sentCount = 0
   #done = 0
+  #toldCount = 0
 
   /** Of values, and what they are in the ring of that writer, those from `sentCount` on. O(those). */
   constructor(
@@ -36,6 +37,13 @@ export class BatchProgress<T, P> {
       this.#done = 0
       this.#sentCount++
     }
+  }
+
+  /** How many are in of which this was not asked before. */
+  takeStagedCount(): number {
+    const count = this.#sentCount - this.#toldCount
+    this.#toldCount = this.#sentCount
+    return count
   }
 
   /** How many cells to ask for, to go on. */

@@ -11,7 +11,7 @@ const SETTLED: Promise<void> = Promise.resolve()
  */
 export class Lot {
   readonly #countMax: number
-  readonly #send: (isLast: boolean) => boolean
+  readonly #send: (isLast: boolean, count: number) => boolean
   #count = 0
   #seen = 0
   #hopsLeft = 0
@@ -20,10 +20,10 @@ export class Lot {
   #isOwing = false
 
   /**
-   * `send` is called with whether this is the last for now; where it is not, it may leave the telling to a later call,
-   * by returning false.
+   * `send` is called with whether this is the last for now, and how many there are that it was not told of; where it is
+   * not the last, it may leave the telling to a later call, by returning false.
    */
-  constructor(countMax: number, send: (isLast: boolean) => boolean) {
+  constructor(countMax: number, send: (isLast: boolean, count: number) => boolean) {
     this.#countMax = countMax
     this.#send = send
   }
@@ -46,9 +46,10 @@ export class Lot {
   }
 
   #go(isLast: boolean): void {
+    const count = this.#count
     this.#count = 0
     this.#seen = 0
-    this.#isOwing = !this.#send(isLast)
+    this.#isOwing = !this.#send(isLast, count)
   }
 
   #schedule(): void {

@@ -1,4 +1,5 @@
 import type { Executor } from '../executor/index.ts'
+import { COUNTER_RECEIVED, type Counters } from '../stats/index.ts'
 import { Lot } from './lot.ts'
 import { CONSUMER_WORDS, PeerLink, type PeerListener, PRODUCER_WORDS } from './peers.ts'
 import { NONE, type None, type ValueReader, type ValueTarget } from './value-reader.ts'
@@ -30,6 +31,7 @@ export class RingSource<T> implements PeerListener {
   readonly #owner: SourceOwner<T>
   readonly #lot: Lot
   readonly #lotCells: number
+  readonly #home: Counters
 
   constructor(
     home: Executor,
@@ -41,7 +43,8 @@ export class RingSource<T> implements PeerListener {
     this.index = index
     this.#reader = reader
     this.#owner = owner
-    this.#lot = new Lot(LOT_MAX, (isLast) => this.#giveBack(isLast))
+    this.#home = home.io.control
+    this.#lot = new Lot(LOT_MAX, (isLast, count) => this.#giveBack(isLast, count))
     this.#lotCells = Math.max(1, consumer.capacity / LOT_PART)
     const { words } = consumer
     const parts = { words, self: CONSUMER_WORDS, peer: PRODUCER_WORDS, expectedId }
@@ -125,7 +128,7 @@ export class RingSource<T> implements PeerListener {
   close(): void {
     const { consumer } = this.#reader
     if (consumer.isClosed) return
-    this.#giveBack(true)
+    this.#lot.send()
     consumer.close()
     // It waits for room, or may in a moment: one that finds the flag before it waits needs no more.
     if (consumer.takeRoomRequest()) this.#link.ring()
@@ -141,8 +144,9 @@ export class RingSource<T> implements PeerListener {
   }
 
   /** Gives room back; whether the sender knows of all that it wants to. */
-  #giveBack(isLast: boolean): boolean {
+  #giveBack(isLast: boolean, count: number): boolean {
     const { consumer } = this.#reader
+    this.#home.counters[COUNTER_RECEIVED]! += count
     if (consumer.isClosed) return true
     consumer.release()
     if (!consumer.hasRoomRequest) return true

@@ -1,5 +1,6 @@
 import { assert, wrongType } from '../base/index.ts'
 import { type Executor, WaitList, type WaitListOwner, type WaitOptions } from '../executor/index.ts'
+import { COUNTER_SENT } from '../stats/index.ts'
 import type { BatchProgress } from './batch-progress.ts'
 import { ChannelError } from './channel-error.ts'
 import { Lot } from './lot.ts'
@@ -38,7 +39,10 @@ export class SharedSenderState<T> implements WaitListOwner, PeerListener {
   constructor(home: Executor, writer: ValueWriter<T, unknown>, expectedId?: number) {
     this.home = home
     this.writer = writer
-    this.#lot = new Lot(LOT_MAX, (isLast) => this.#sendLot(isLast))
+    this.#lot = new Lot(LOT_MAX, (isLast, count) => {
+      this.#countSent(count)
+      return this.#sendLot(isLast)
+    })
     const { words } = writer.producer
     const parts = { words, self: PRODUCER_WORDS, peer: CONSUMER_WORDS, expectedId }
     this.link = new PeerLink(home, parts, this)
@@ -80,8 +84,10 @@ export class SharedSenderState<T> implements WaitListOwner, PeerListener {
   tryStage(packed: unknown): boolean {
     const { writer } = this
     if (this.#senders.length > 0 || !writer.stage(packed)) return false
-    if (this.#lot.isEmpty && writer.producer.seesItemRequest && this.#isFirstOfTurn()) this.flush()
-    else this.#lot.add()
+    if (this.#lot.isEmpty && writer.producer.seesItemRequest && this.#isFirstOfTurn()) {
+      this.#countSent(1)
+      this.flush()
+    } else this.#lot.add()
     return true
   }
 
@@ -89,7 +95,9 @@ export class SharedSenderState<T> implements WaitListOwner, PeerListener {
   tryStageBatch(packed: ArrayLike<unknown>, from: number): number {
     if (this.#senders.length > 0) return from
     const next = this.writer.stageBatch(packed, from)
-    if (next > from) this.flush()
+    if (next === from) return from
+    this.#countSent(next - from)
+    this.flush()
     return next
   }
 
@@ -180,7 +188,9 @@ export class SharedSenderState<T> implements WaitListOwner, PeerListener {
         this.#refuseAll(this.link.isPeerEnded ? 'peer' : 'receiver')
         break
       }
-      if (first.stageMore(this.writer)) {
+      const isDone = first.stageMore(this.writer)
+      this.#countSent(first.takeStagedCount())
+      if (isDone) {
         this.#senders.shift()
         first.fulfil()
         continue
@@ -200,6 +210,10 @@ export class SharedSenderState<T> implements WaitListOwner, PeerListener {
     const { refusal } = this
     assert(refusal !== null, 'what is known to refuse does')
     throw refusalError(refusal, value)
+  }
+
+  #countSent(count: number): void {
+    this.home.io.control.counters[COUNTER_SENT]! += count
   }
 
   #refuseAll(refusal: Refusal): void {
@@ -225,6 +239,8 @@ export type Refusal = 'sender' | 'receiver' | 'peer' | 'inbox'
 export abstract class SendWaiter<T, P> extends SharedWaiter<void> {
   /** Stages what there is room for; whether that was the last. */
   abstract stageMore(writer: ValueWriter<T, P>): boolean
+  /** How many values are staged of which this was not asked before. */
+  abstract takeStagedCount(): number
   abstract cellsWanted(writer: ValueWriter<T, P>): number
   abstract refuse(refusal: Refusal): void
 }
@@ -234,6 +250,7 @@ export class ValueSendWaiter<T, P> extends SendWaiter<T, P> {
   readonly #value: T
   readonly #packed: P
   #done = 0
+  #isStaged = false
 
   constructor(home: Executor, value: T, packed: P) {
     super(home)
@@ -243,7 +260,12 @@ export class ValueSendWaiter<T, P> extends SendWaiter<T, P> {
 
   override stageMore(writer: ValueWriter<T, P>): boolean {
     this.#done = writer.stageFrom(this.#packed, this.#done)
-    return this.#done === writer.sizeOf(this.#packed)
+    this.#isStaged = this.#done === writer.sizeOf(this.#packed)
+    return this.#isStaged
+  }
+
+  override takeStagedCount(): number {
+    return this.#isStaged ? 1 : 0
   }
 
   override cellsWanted(writer: ValueWriter<T, P>): number {
@@ -266,6 +288,10 @@ export class BatchSendWaiter<T, P> extends SendWaiter<T, P> {
 
   override stageMore(writer: ValueWriter<T, P>): boolean {
     return this.#progress.stageMore(writer)
+  }
+
+  override takeStagedCount(): number {
+    return this.#progress.takeStagedCount()
   }
 
   override cellsWanted(writer: ValueWriter<T, P>): number {

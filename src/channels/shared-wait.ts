@@ -1,4 +1,5 @@
 import { type Executor, ListedWaiter, type WaitHome, type WaitOptions } from '../executor/index.ts'
+import { COUNTER_CHANNEL_WAITS } from '../stats/index.ts'
 
 /** Somebody who waits for another thread: the program lives on meanwhile. */
 export abstract class SharedWaiter<R> extends ListedWaiter<R> {
@@ -14,6 +15,7 @@ export abstract class SharedWaiter<R> extends ListedWaiter<R> {
     super.bindListed(home, options, action)
     this.#home.liveness.hold()
     this.#isHolding = true
+    this.#home.io.control.counters[COUNTER_CHANNEL_WAITS]!++
   }
 
   override run(): void {

@@ -4,6 +4,7 @@ import {
   NS_PER_US,
   nextPowerOfTwo,
   optionNames,
+  validateBoolean,
   validateInteger,
   validateOptions,
   validateString,
@@ -42,6 +43,11 @@ export interface ExecutorOptions {
   readonly spinBeforeParkUs?: number
   /** Reports turns that take too long, see {@link Executor.detectStalls}; off if not given. */
   readonly detectStalls?: StallOptions | null
+  /**
+   * Counts pauses of the garbage collector; false if not given, and in simulation. Node tells of each by an object and a callback, which
+   * cost about as much as a short pause takes.
+   */
+  readonly measureGc?: boolean
   /** The kernel driver; the real one if not given. */
   readonly kernel?: Kernel
 }
@@ -55,6 +61,7 @@ const NAMES = optionNames<ExecutorOptions>({
   host: true,
   spinBeforeParkUs: true,
   detectStalls: true,
+  measureGc: true,
   kernel: true,
 })
 
@@ -69,6 +76,7 @@ export interface CheckedOptions {
   readonly host: CheckedHostOptions
   readonly spinNs: number
   readonly stalls: CheckedStallOptions | null
+  readonly measuresGc: boolean
 }
 
 /** @throws {TypeError | RangeError} for options of the wrong kind. */
@@ -99,9 +107,12 @@ export function checkExecutorOptions(options: ExecutorOptions): CheckedOptions {
   }
   const sliceNs = sliceMs * NS_PER_MS
   const stalls = options.detectStalls ?? null
+  const measuresGc = options.measureGc ?? false
+  validateBoolean(action, 'measureGc', measuresGc)
+  const kernel = options.kernel ?? new UringKernel()
   return {
     name,
-    kernel: options.kernel ?? new UringKernel(),
+    kernel,
     ringEntryCount: nextPowerOfTwo(ringDepth),
     memoryBytes: nextPowerOfTwo(memoryBytes),
     memoryBytesMax,
@@ -109,5 +120,6 @@ export function checkExecutorOptions(options: ExecutorOptions): CheckedOptions {
     host: validateHostOptions(action, options.host ?? {}),
     spinNs: spinUs * NS_PER_US,
     stalls: stalls === null ? null : validateStallOptions(stalls, sliceNs),
+    measuresGc: measuresGc && kernel.name !== 'sim',
   }
 }

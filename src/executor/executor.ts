@@ -12,6 +12,7 @@ import {
   WORD_ENTER_ERROR,
   WORD_HOST_READY,
   WORD_LEAVE,
+  WORD_QUEUE,
   WORD_REFERENCED,
   WORD_RUNNABLE,
   WORD_TURN_SEQUENCE,
@@ -33,6 +34,7 @@ import { refuseConfined } from './confined.ts'
 import { taskInContext } from './context.ts'
 import { checkExecutorOptions, type ExecutorOptions } from './executor-options.ts'
 import { FollowUps } from './follow-ups.ts'
+import { GcMeter } from './gc-meter.ts'
 import { HostQueue, WaitingQueues } from './host-queue.ts'
 import { Preemption } from './preempt.ts'
 import { QueueSet } from './queue-set.ts'
@@ -103,6 +105,7 @@ export class Executor implements AsyncDisposable {
   #audit: Audit | null = null // in simulation only
   readonly #sliceNs: number
   #stalls: StallDetector | null = null
+  readonly #gc: GcMeter | null
   readonly #leaveThread: () => void
 
   /** @internal Use {@link attachExecutor}. */
@@ -142,6 +145,7 @@ export class Executor implements AsyncDisposable {
       reactor.close()
       throw error
     }
+    this.#gc = checked.measuresGc ? new GcMeter(reactor.control) : null
     this.#leaveThread = claimThread(checked.kernel, this.name)
   }
 
@@ -211,7 +215,7 @@ export class Executor implements AsyncDisposable {
 
   /**
    * Reports every turn that takes longer than its budget, with the JavaScript stack of the code that held it up; null
-   * ends it. Off at first.
+   * ends it. Off at first. Source: glommio's `detect_stalls`.
    *
    * A turn is what a task queue runs between two looks at the clock: tasks, and continuations of awaits of percore's.
    * Code that Node calls by itself (a timer's callback, an HTTP handler) is no turn.
@@ -220,15 +224,12 @@ export class Executor implements AsyncDisposable {
    * written to standard error while it goes on, since it might never end. The time is the clock's: a process that is
    * stopped, or a thread that gets no CPU, stalls too.
    *
-   * Costs one store per turn, and a thread that wakes up twice per budget. Neither it nor a report to come keeps the
-   * program alive: at its end `onStall` gets what is left. The stack is taken with the help of Node's inspector, in a
-   * worker by way of the main thread; a report without one says why, as those of the first moments, in which the
-   * watching thread starts.
+   * Costs a thread that wakes up twice per budget. Neither it nor a report to come keeps the program alive: at its end
+   * `onStall` gets what is left. The stack is taken with the help of Node's inspector, in a worker by way of the main
+   * thread; a report without one says why, as those of the first moments, in which the watching thread starts.
    *
    * @throws {TypeError | RangeError} for options of the wrong kind.
    * @throws {RuntimeError} `ERR_UNSUPPORTED` on a simulated kernel; `ERR_EXECUTOR_CLOSED`.
-   *
-   * Source: glommio's `detect_stalls`.
    *
    * @example Find what holds up a thread
    * ```ts run
@@ -273,22 +274,21 @@ export class Executor implements AsyncDisposable {
   /**
    * Closes the executor: all that waits is told, then it leaves the event loop; resolves when it has.
    *
-   * At once, everything that waits is cancelled with one reason, an error of code `ERR_EXECUTOR_CLOSED`:
-   * tasks (those that have not started never do), operations on files and sockets, consumers, timers,
-   * locks, channels, yields, scopes. What is begun from now on is refused with the same code. Then the loop goes
-   * on for a second at most, until all of that has ended: `finally` blocks run, and may close files and
-   * streams, release locks and await other tasks. What the kernel had done regardless is undone or
-   * delivered, as with any cancellation. After that second whatever has not ended is left: its task
-   * fails, its descriptors are closed, and what its code waits for next never settles; until then each refusal costs
-   * a turn, so that a loop which tries again whatever comes holds nobody up. Outside of tasks refusals go on, each
-   * for an iteration of Node's loop. So it is with all that returns a promise; `createTaskQueue()` can only throw.
+   * At once, everything that waits is cancelled with one reason, an error of code `ERR_EXECUTOR_CLOSED`: tasks (those
+   * that have not started never do), operations on files and sockets, consumers, timers, locks, channels, yields,
+   * scopes. What is begun from now on is refused with the same code. Then the loop goes on for a second at most, until
+   * all of that has ended: `finally` blocks run, and may close files and streams, release locks and await other tasks.
+   * What the kernel had done regardless is undone or delivered, as with any cancellation. After that second whatever
+   * has not ended is left: its task fails, its descriptors are closed, and what its code waits for next never settles;
+   * until then each refusal costs a turn, so that a loop which tries again whatever comes holds nobody up. Outside of
+   * tasks refusals go on, each for an iteration of Node's loop. So it is with all that returns a promise;
+   * `createTaskQueue()` can only throw.
    *
    * A close that is under way (of a file, a stream, a gate) is not cancelled. A task that calls this is told like all
    * others, but not waited for. A promise of percore's that nobody awaits is not reported for this as an unhandled
    * rejection, nor is what fails for it alone while the executor closes, unless the program listens for those. Calling
-   * it again returns the same promise. The thread can attach another executor once it has resolved.
-   *
-   * A program that simply ends need not call it: then nothing is told, as with all of Node.
+   * it again returns the same promise. The thread can attach another executor once it has resolved. A program that
+   * simply ends need not call it: then nothing is told, as with all of Node.
    *
    * @example Close for good
    * ```ts run
@@ -322,6 +322,7 @@ export class Executor implements AsyncDisposable {
     if (this.#isClosed) return
     this.#isClosed = true
     this.followUps.end()
+    this.#gc?.stop()
     this.#stalls?.stop()
     this.#stalls = null
     this.#reactor.close()
@@ -425,7 +426,7 @@ export class Executor implements AsyncDisposable {
     if (nowNs >= this.#queues.adjustNs) this.#queues.adjustShares(nowNs, this.#scheduler)
     const next = this.#scheduler.pick()
     const queue = next instanceof TaskQueue ? next : undefined
-    if (this.#stalls !== null) this.#stalls.beginTurn(queue)
+    this.#words[WORD_QUEUE] = queue === undefined ? -1 : queue.number
     if (queue !== undefined) this.#runBatch(queue, nowNs)
     else if (next !== undefined)
       this.#words[WORD_LEAVE] = this.#words[WORD_RUNNABLE]! > 0 ? LEAVE_CONTESTED : LEAVE_ALONE

@@ -26,11 +26,20 @@ export { Executor } from './executor.ts'
 export type { ExecutorOptions } from './executor-options.ts'
 export { adoptBuffer, type BufferTicket, detachBuffer, discardBuffer } from './hand-over-buffer.ts'
 export type { HostOptions } from './host-queue.ts'
-export { metricsText } from './metrics.ts'
+export { metricsText, type QueueValues, readExecutors, readQueueValues } from './metrics.ts'
 export { needPreempt } from './preempt.ts'
 export { random } from './random.ts'
 export { answerDone, answerReady } from './ready.ts'
 export { refusalOf, refuse } from './refuse.ts'
+export {
+  type CounterSample,
+  type ExecutorSample,
+  isInTurn,
+  METRICS,
+  type Metric,
+  readHeldNs,
+  takeSamples,
+} from './sample.ts'
 export { type Scope, ScopeError, type ScopeOptions, scope } from './scope.ts'
 export type { Shares, SharesManager } from './shares.ts'
 export { createTaskQueue, currentTaskQueue, type SpawnOptions, spawn, spawnInto } from './spawn.ts'

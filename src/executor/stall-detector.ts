@@ -12,7 +12,6 @@ import {
   DOUBLE_NOW_NS,
   type ExecutorId,
   type LoopControl,
-  WORD_QUEUE,
   WORD_STALL_REPORTED,
   WORD_TURN_SEQUENCE,
 } from '../kernel/index.ts'
@@ -113,7 +112,6 @@ export class StallDetector {
     this.#onStall = onStall
     this.#control = reactor.control
     this.#words = reactor.control.words
-    this.#words[WORD_QUEUE] = -1
     this.#watchdog = this.#startWatchdog(reactor.host.id)
     // A property of its global is all that can be named from outside of a thread.
     Object.defineProperty(globalThis, Symbol.for(CAPTURE_KEY), {
@@ -138,10 +136,6 @@ export class StallDetector {
 
   removeQueue(queue: TaskQueue): void {
     this.#watchdog.postMessage({ number: queue.number, name: null } satisfies WatchdogMessage)
-  }
-
-  beginTurn(queue: TaskQueue | undefined): void {
-    this.#words[WORD_QUEUE] = queue === undefined ? -1 : queue.number
   }
 
   /** The turn numbered `sequence` has ended. */

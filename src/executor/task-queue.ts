@@ -137,7 +137,7 @@ export class TaskQueue extends RunQueue implements Schedulable {
     this.latencyNs =
       latency === undefined ? Number.POSITIVE_INFINITY : validateLatency(action, latency, 'latency')
     this.claim = latency === undefined ? null : new Claim(this.latencyNs, this.shares)
-    this.#record = owner.queueRecords.take(name)
+    this.#record = owner.queueRecords.take(name, this.number)
     this.publishShares()
   }
 

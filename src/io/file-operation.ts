@@ -80,6 +80,7 @@ export abstract class FileOperation<T> extends AwaitedOperation<T> {
   // Counted once it is submitted, since the ring may refuse it; until the next reap nothing ends.
   protected begin(): void {
     this.submit()
+    this.executor.io.control.counters[32]!++ // COUNTER_FILE_OPERATIONS
     this.descriptor.enter()
   }
 }

@@ -3,6 +3,7 @@ import { AwaitedOperation, type Executor, type WaitOptions } from '../executor/i
 import { AT_FDCWD } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { encodeOpen, encodeRename, encodeUnlink, type NameRef, type Ring } from '../ring/index.ts'
+import { COUNTER_FILE_OPERATIONS } from '../stats/index.ts'
 import { leasePath } from './path.ts'
 
 const NO_NAME: NameRef = { directoryFd: AT_FDCWD, pathAddress: 0 }
@@ -46,6 +47,7 @@ export abstract class NameOperation<T> extends AwaitedOperation<T> {
       throw error
     }
     this.commit(main)
+    this.executor.io.control.counters[COUNTER_FILE_OPERATIONS]!++
     return this.promise
   }
 

@@ -175,6 +175,7 @@ export abstract class Read<T> extends Transfer<T> {
   protected override count(movedBytes: number): void {
     this.descriptor.readCount++
     this.descriptor.readBytes += movedBytes
+    this.executor.io.control.counters[33]! += movedBytes // COUNTER_BYTES_READ
   }
 
   // A direct read ends between multiples of the alignment only where the file does.
@@ -244,6 +245,7 @@ export class WriteFrom extends Transfer<number> {
   protected override count(movedBytes: number): void {
     this.descriptor.writeCount++
     this.descriptor.writeBytes += movedBytes
+    this.executor.io.control.counters[34]! += movedBytes // COUNTER_BYTES_WRITTEN
   }
 
   // What follows a partial block of a direct write is the whole block again.

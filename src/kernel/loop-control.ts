@@ -43,7 +43,7 @@ export const WORD_CLOSING = 19
 // Line 2: written by the executor's thread, read by the watchdog of stalls.
 /** Odd while a turn runs, so that a watchdog sees whether it ends. Written by the hook. */
 export const WORD_TURN_SEQUENCE = 32
-/** Number of the task queue whose turn runs, or -1. Only while stalls are watched for. */
+/** Number of the task queue whose turn runs, or -1. */
 export const WORD_QUEUE = 33
 
 // Line 3: written by the watchdog of stalls.
@@ -86,9 +86,19 @@ export const DOUBLE_TURN_END_NS = 48
 export const DOUBLE_DEADLINE_NS = 49
 /** How long to spin before parking. */
 export const DOUBLE_SPIN_NS = 50
-/** Time spent parked, spinning; calls of io_uring_enter, turns, parks. Written by the hook. */
+/** When the executor was attached. Written by the hook. */
+export const DOUBLE_START_NS = 51
+/** When the hook was left to the host loop; 0 while it is not. Written by the hook. */
+export const DOUBLE_LEFT_NS = 52
+/** When the hook looked at the clock last, but for the ends of turns: what is slept next begins no earlier. -1 while it looks. */
+export const DOUBLE_AWAKE_NS = 53
+/**
+ * Time spent parked, and spinning. While that goes on, the moment when it began is subtracted: so others add the time of
+ * now to what is below 0, which they see at once with the total. Written by the hook.
+ */
 export const DOUBLE_PARKED_NS = 56
 export const DOUBLE_SPUN_NS = 57
+/** Calls of io_uring_enter, turns, parks. Written by the hook. */
 export const DOUBLE_ENTERS = 58
 export const DOUBLE_TURNS = 59
 export const DOUBLE_PARKS = 60
@@ -128,6 +138,9 @@ const LAYOUT: Readonly<Record<string, number>> = {
   DOUBLE_TURN_END_NS,
   DOUBLE_DEADLINE_NS,
   DOUBLE_SPIN_NS,
+  DOUBLE_START_NS,
+  DOUBLE_LEFT_NS,
+  DOUBLE_AWAKE_NS,
   DOUBLE_PARKED_NS,
   DOUBLE_SPUN_NS,
   DOUBLE_ENTERS,

@@ -1,5 +1,6 @@
 import { assert } from '../base/index.ts'
 import type { KernelMemory } from '../kernel/index.ts'
+import { COUNTER_MEMORY_REGISTERED, type Counters } from '../stats/index.ts'
 import type { BuddyAllocator } from './buddy.ts'
 import { Lease, type LeaseOwner, type MemoryPlace } from './lease.ts'
 import { markLent } from './lent.ts'
@@ -30,15 +31,23 @@ export class Arena implements LeaseOwner {
   /** Blocks in use whose ArrayBuffer others have detached, which have another one since. */
   readonly #detached = new Set<number>()
   #leasedCount = 0
+  readonly #home: Counters
+  /** Of what is in use, how much is counted. */
+  #countedBytes = 0
   /** Where each registered buffer of the rings ends; they lie one behind the other, from 0 on. */
   #registeredEnds: readonly number[] = []
 
-  constructor(memory: KernelMemory, allocator: BuddyAllocator, checks: MemoryChecks) {
+  constructor(
+    memory: KernelMemory,
+    allocator: BuddyAllocator,
+    { checks, home }: { readonly checks: MemoryChecks; readonly home: Counters },
+  ) {
     assert(memory.bytes.length === allocator.sizeBytes, 'all of an arena is cut into blocks')
     this.memory = memory
     this.allocator = allocator
     this.inside = new Inside(this)
     this.#checks = checks
+    this.#home = home
   }
 
   /** Pieces that are leased, or still with the kernel. */
@@ -59,6 +68,7 @@ export class Arena implements LeaseOwner {
       return endBytes
     })
     assert(endBytes <= this.allocator.sizeBytes, 'what is registered lies within the arena')
+    this.#home.counters[COUNTER_MEMORY_REGISTERED] = endBytes
   }
 
   /** A lease on `lengthBytes` by way of `owner`, which is this or {@link inside}; null where none is free. */
@@ -70,6 +80,7 @@ export class Arena implements LeaseOwner {
       offset = this.allocator.allocate(lengthBytes)
     }
     this.#leasedCount++
+    this.#count(1)
     const lease = new Lease(owner, offset, 0, lengthBytes)
     this.#checks.noteLeased(lease)
     return lease
@@ -113,6 +124,17 @@ export class Arena implements LeaseOwner {
   free(offset: number, lease: Lease): void {
     this.#leasedCount--
     this.#checks.noteFreed(lease)
+    this.#giveBack(offset)
+    this.#count(-1)
+  }
+
+  /** Whether what begins at an address is a part of it. */
+  contains(address: number): boolean {
+    const offset = address - this.memory.address
+    return offset >= 0 && offset < this.allocator.sizeBytes
+  }
+
+  #giveBack(offset: number): void {
     const order = this.allocator.orderAt(offset)
     const blockBytes = blockBytesOf(order)
     const shares = this.#shares[order]
@@ -133,10 +155,13 @@ export class Arena implements LeaseOwner {
     this.allocator.free(offset)
   }
 
-  /** Whether what begins at an address is a part of it. */
-  contains(address: number): boolean {
-    const offset = address - this.memory.address
-    return offset >= 0 && offset < this.allocator.sizeBytes
+  /** One lease more or less, and what is in use now. */
+  #count(leaseChange: 1 | -1): void {
+    const { counters } = this.#home
+    const { usedBytes } = this.allocator
+    counters[24]! += usedBytes - this.#countedBytes // COUNTER_MEMORY_USED
+    counters[25]! += leaseChange // COUNTER_LEASES
+    this.#countedBytes = usedBytes
   }
 
   // Those of other sizes that begin there are counted with it, so they are let go as well.

@@ -1,5 +1,6 @@
 import { assert, GIB, KIB, MIB, nextPowerOfTwo, RuntimeError } from '../base/index.ts'
 import type { Kernel, KernelMemory } from '../kernel/index.ts'
+import { COUNTER_MEMORY_LIMIT, COUNTER_MEMORY_SIZE, type Counters } from '../stats/index.ts'
 import { Arena, BLOCK_BYTES_MIN } from './arena.ts'
 import { BuddyAllocator } from './buddy.ts'
 import type { Lease } from './lease.ts'
@@ -23,6 +24,8 @@ export interface IoMemoryOptions {
   /** What all arenas together may reach, but for the reserve. */
   readonly sizeBytesMax: number
   readonly checks: MemoryChecks
+  /** Where it counts. */
+  readonly home: Counters
   /** Told of each stretch of memory before anything is lent from it. */
   readonly onMemory?: (memory: KernelMemory) => void
 }
@@ -40,6 +43,7 @@ export class IoMemory {
   readonly checks: MemoryChecks
   readonly #kernel: Kernel
   readonly #sizeBytes: number
+  readonly #home: Counters
   readonly #sizeBytesMax: number
   readonly #onMemory: (memory: KernelMemory) => void
   readonly #arenas: Arena[] = []
@@ -52,14 +56,16 @@ export class IoMemory {
   constructor(options: IoMemoryOptions) {
     this.checks = options.checks
     this.#kernel = options.kernel
+    this.#home = options.home
     this.#sizeBytes = options.sizeBytes
     this.#sizeBytesMax = options.sizeBytesMax
     this.#onMemory = options.onMemory ?? ((): void => {})
+    this.#home.counters[COUNTER_MEMORY_LIMIT] = options.sizeBytesMax
   }
 
   /** The arena to register. @throws {RuntimeError} `ERR_OUT_OF_MEMORY`, `ERR_UNSUPPORTED` */
   get primary(): Arena {
-    if (this.#arenas.length === 0) this.#arenas.push(this.#createArena(this.#sizeBytes))
+    if (this.#arenas.length === 0) this.#addArena(this.#sizeBytes)
     return this.#arenas[0]!
   }
 
@@ -199,12 +205,17 @@ export class IoMemory {
     if (neededBytes > leftBytes) return null
     const usualBytes = Math.min(GROWTH_BYTES, 2 ** Math.floor(Math.log2(leftBytes)))
     try {
-      const arena = this.#createArena(Math.max(usualBytes, neededBytes))
-      this.#arenas.push(arena)
-      return arena
+      return this.#addArena(Math.max(usualBytes, neededBytes))
     } catch (error) {
       return this.#noteFailure(error)
     }
+  }
+
+  #addArena(sizeBytes: number): Arena {
+    const arena = this.#createArena(sizeBytes)
+    this.#arenas.push(arena)
+    this.#home.counters[COUNTER_MEMORY_SIZE]! += sizeBytes
+    return arena
   }
 
   #noteFailure(error: unknown): null {
@@ -222,7 +233,8 @@ export class IoMemory {
       throw noneLeft(sizeBytes, cause)
     }
     this.#onMemory(memory)
-    return new Arena(memory, new BuddyAllocator(sizeBytes, BLOCK_BYTES_MIN), this.checks)
+    const parts = { checks: this.checks, home: this.#home }
+    return new Arena(memory, new BuddyAllocator(sizeBytes, BLOCK_BYTES_MIN), parts)
   }
 
   #refuse(lengthBytes: number): never {

@@ -2,6 +2,7 @@ import { assert, type KernelErrorContext, NO_QUEUE, RuntimeError } from '../base
 import { ClosingWaiter, Waiter } from '../executor/index.ts'
 import { AF_INET } from '../kernel/index.ts'
 import { encodeCancelFd, encodeClose, Operation, type Target } from '../ring/index.ts'
+import { COUNTER_SOCKETS } from '../stats/index.ts'
 import { decodeAddress, formatAddress, SOCKADDR_BYTES_MAX, type SocketAddress } from './address.ts'
 import type { NetRing } from './net-ring.ts'
 import { Receiver } from './receiver.ts'
@@ -37,6 +38,7 @@ export class Socket implements SocketPort {
     this.net = net
     this.fd = fd
     this.#remote = remote
+    net.home.counters[COUNTER_SOCKETS]!++
   }
 
   // On the prototype, where it costs an idle connection nothing.
@@ -122,6 +124,7 @@ export class Socket implements SocketPort {
     if (executor.isClosed) return Promise.resolve()
     const closed = new ClosingWaiter(executor)
     this.#ending = closed
+    this.net.home.counters[COUNTER_SOCKETS]!--
     ending?.fail(handleClosed('detach a stream'))
     const reason = handleClosed('use a socket')
     this.receiver?.close(reason)
@@ -180,6 +183,7 @@ export class Socket implements SocketPort {
   letGo(): void {
     assert(this.#ending === null && !this.isBusy(), 'nothing is in flight on what is let go of')
     this.#ending = DETACHED
+    this.net.home.counters[COUNTER_SOCKETS]!--
   }
 
   closedError(action: string): RuntimeError {

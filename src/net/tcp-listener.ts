@@ -25,7 +25,7 @@ import {
 } from '../kernel/index.ts'
 import { RetryTimer } from '../reactor/index.ts'
 import { encodeAccept, type Target } from '../ring/index.ts'
-import { COUNTER_CONNECTIONS } from '../stats/index.ts'
+import { COUNTER_ACCEPTS, COUNTER_CONNECTIONS } from '../stats/index.ts'
 import { AcceptOperation } from './accept-operation.ts'
 import { type AcceptWaiter, StepWaiter, StreamWaiter } from './accept-waiter.ts'
 import { formatAddress, type SocketAddress } from './address.ts'
@@ -465,7 +465,9 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     try {
       const socket = new Socket(netRingFor(current, queue), fd, null)
       socket.lookUpRemote()
-      socket.net.home.counters[COUNTER_CONNECTIONS]!++
+      const { counters } = socket.net.home
+      counters[COUNTER_CONNECTIONS]!++
+      counters[COUNTER_ACCEPTS]!++
       return new TcpStream(socket)
     } catch (error) {
       current.descriptors.closeFd(fd)

@@ -17,6 +17,7 @@ import {
   WORD_SLEEPING,
 } from '../kernel/index.ts'
 import { encodeMessageRing, encodeNop, type Ring } from '../ring/index.ts'
+import { COUNTER_WAKES } from '../stats/index.ts'
 import { Peers } from './peers.ts'
 
 /** Bits of the doorbell word, each for a group of words of inboxes. */
@@ -230,6 +231,7 @@ export class Doorbell implements DoorbellPort {
       const { ringFd, token } = sleeper
       const args = { ringFd, result: 0, userDataLow: SLOT_FOREIGN, userDataHigh: token }
       encodeMessageRing(ring.sqes, base, args)
+      this.#control.counters[COUNTER_WAKES]!++
     }
     ring.commitMessage(index)
     ring.submit()

@@ -14,6 +14,7 @@ import {
 } from '../kernel/index.ts'
 import { IoMemory, MemoryChecks } from '../memory/index.ts'
 import { encodeCancel, encodePoll, Operation, type OperationName, Ring } from '../ring/index.ts'
+import { COUNTER_OWN_POLLS } from '../stats/index.ts'
 import { Doorbell } from './doorbell.ts'
 import type { IoPort } from './io-port.ts'
 import { Liveness } from './liveness.ts'
@@ -58,6 +59,8 @@ export class Reactor implements IoPort {
   readonly doorbell: Doorbell
   /** Memory that it lends to other threads, or has borrowed. */
   readonly loans: Loans
+  /** When the event loop was left, or null. */
+  leftNs: number | null = null
   #latency: Ring | null = null
   readonly #ringEntryCount: number
   readonly #hostPoll: ReadinessPoll
@@ -88,7 +91,7 @@ export class Reactor implements IoPort {
     this.registered = new RegisteredMemory(kernel, this.memory)
     this.files = new RegisteredFiles(kernel, this.host, this.main)
     this.#hostPoll = new ReadinessPoll(this.host.hostFd, this.control, true)
-    this.#hostWatch = new HostWatch(this.host.hostFd)
+    this.#hostWatch = new HostWatch(this.host.hostFd, this.control)
   }
 
   /** The latency ring, whose completions {@link needPreempt} sees; made when first asked for. */
@@ -113,7 +116,7 @@ export class Reactor implements IoPort {
     return this.#latency !== null && this.#latency.readyCount > 0
   }
 
-  /** Operations between submission and terminal completion, on all rings, but for our own polls. */
+  /** Operations between submission and terminal completion, on all rings, but for our own polls. O(slots). */
   get inFlightCount(): number {
     const all = this.main.inFlightCount + (this.#latency?.inFlightCount ?? 0)
     const isArmed = (poll: ReadinessPoll | null): boolean => poll !== null && this.main.holds(poll)
@@ -122,6 +125,12 @@ export class Reactor implements IoPort {
     const count = all - polls - (isWatching ? 1 : 0)
     assert(count >= 0, 'polls of our own are in flight like all others')
     return count
+  }
+
+  /** Brings the counters of the rings up to date, for who reads them within a turn. */
+  syncCounters(): void {
+    this.main.syncCounters()
+    this.#latency?.syncCounters()
   }
 
   ringFor(queue: { readonly isLatencySensitive: boolean }): Ring {
@@ -219,6 +228,7 @@ export class Reactor implements IoPort {
 
   /** Cancels and forgets everything in flight, and leaves the event loop. */
   close(): void {
+    this.leftNs = this.kernel.nowNs()
     this.main.close()
     this.#latency?.close()
     this.loans.leave()
@@ -232,6 +242,7 @@ export class Reactor implements IoPort {
       kernel,
       sizeBytes: memoryBytes,
       sizeBytesMax: memoryBytesMax,
+      home: control,
       checks: new MemoryChecks({
         poisons: isSimulated || isDebugging,
         empties: isDebugging,
@@ -270,10 +281,12 @@ function attachLoop(kernel: Kernel, turn: () => void): LoopHost {
 /** Polls a descriptor for our own sake: in the background, and once, so that it is level-triggered. */
 abstract class BackgroundPoll extends Operation {
   readonly #fd: number
+  protected readonly control: LoopControl
 
-  constructor(fd: number) {
+  constructor(fd: number, control: LoopControl) {
     super(NO_QUEUE)
     this.#fd = fd
+    this.control = control
   }
 
   /** False where the ring refuses for now. */
@@ -284,7 +297,12 @@ abstract class BackgroundPoll extends Operation {
     const target = { fd: this.#fd, registered: false }
     encodePoll(ring.sqes, base, { target, events: POLLIN, multishot: false })
     ring.commitBackground(this)
+    this.control.counters[COUNTER_OWN_POLLS]! += 1
     return true
+  }
+
+  override complete(): void {
+    this.control.counters[COUNTER_OWN_POLLS]! -= 1
   }
 
   override run(): void {}
@@ -292,17 +310,16 @@ abstract class BackgroundPoll extends Operation {
 
 /** Wakes the parked thread when a descriptor becomes readable. */
 class ReadinessPoll extends BackgroundPoll {
-  readonly #control: LoopControl
   readonly #isHost: boolean
 
   constructor(fd: number, control: LoopControl, isHost: boolean) {
-    super(fd)
-    this.#control = control
+    super(fd, control)
     this.#isHost = isHost
   }
 
   override complete(): void {
-    const { words } = this.#control
+    super.complete()
+    const { words } = this.control
     words[WORD_ARMED] = 0
     if (this.#isHost) words[WORD_HOST_READY] = 1
   }
@@ -313,6 +330,7 @@ class HostWatch extends BackgroundPoll {
   hasFired = false
 
   override complete(): void {
+    super.complete()
     this.hasFired = true
   }
 }

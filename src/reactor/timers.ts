@@ -7,7 +7,7 @@ import {
   type RuntimeError,
 } from '../base/index.ts'
 import { DOUBLE_DEADLINE_NS, type Kernel, type LoopControl, WORD_LIVE } from '../kernel/index.ts'
-import { COUNTER_TIMERS } from '../stats/index.ts'
+import { COUNTER_TIMERS, COUNTER_TIMERS_EXPIRED } from '../stats/index.ts'
 import type { LivenessPort } from './liveness.ts'
 
 /** Something that happens at a moment of the monotonic clock, on its home queue; never early. */
@@ -104,6 +104,7 @@ export class Timers implements TimerPort {
   expire(nowNs: number): void {
     for (let timer = this.#heap.pop(nowNs); timer !== null; timer = this.#heap.pop(nowNs)) {
       if (timer.keepsAlive) this.#liveness.letGo()
+      this.#control.counters[COUNTER_TIMERS_EXPIRED]!++
       timer.expire()
     }
     this.#publish()

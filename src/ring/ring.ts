@@ -23,7 +23,7 @@ import {
   WORD_MORE,
 } from '../kernel/index.ts'
 import {
-  COUNTER_COMPLETIONS,
+  COUNTER_IN_FLIGHT,
   COUNTER_STALE,
   COUNTER_SUBMISSIONS,
   type Counters,
@@ -153,17 +153,6 @@ export class Ring {
   /** What the hook counts as in flight, by the queues' own ends: operations, and entries for nobody. */
   get hookedCount(): number {
     return (this.#sqTail - this.#cqHead + this.#moreCount + this.foreignCount) | 0
-  }
-
-  /** Entries ever submitted. */
-  get submissionCount(): number {
-    const countedCount = this.#home.counters[COUNTER_SUBMISSIONS + this.index]!
-    return countedCount + ((this.#sqTail - this.#countedTail) >>> 0)
-  }
-
-  /** Completions ever reaped. */
-  get completionCount(): number {
-    return this.#home.counters[COUNTER_COMPLETIONS + this.index]!
   }
 
   /** Entries that the kernel has not been told of. */
@@ -361,6 +350,7 @@ export class Ring {
     const { counters } = this.#home
     counters[11 + this.index]! += (this.#cqHead - this.#countedHead) | 0 // COUNTER_COMPLETIONS
     counters[8 + this.index]! += (this.#sqTail - this.#countedTail) >>> 0 // COUNTER_SUBMISSIONS
+    counters[52 + this.index] = table.size // COUNTER_IN_FLIGHT
     this.#countedTail = this.#sqTail
     this.#countedHead = this.#cqHead
     this.#publishHead()
@@ -476,10 +466,17 @@ export class Ring {
     this.#words[this.#sqTailIndex] = this.#sqTail
   }
 
+  /** Counts what was submitted since the last look at completions. */
+  syncCounters(): void {
+    const { counters } = this.#home
+    counters[COUNTER_SUBMISSIONS + this.index]! += (this.#sqTail - this.#countedTail) >>> 0
+    counters[COUNTER_IN_FLIGHT + this.index] = this.#table.size
+    this.#countedTail = this.#sqTail
+  }
+
   #findRoom(triesMax: number): void {
     this.assertOpen()
-    this.#home.counters[COUNTER_SUBMISSIONS + this.index] = this.submissionCount
-    this.#countedTail = this.#sqTail
+    this.syncCounters()
     if (this.unsubmittedCount > this.#entryMask) this.#makeRoom(triesMax)
     this.#roomTail = (this.#words[this.#layout.sqHead]! + this.#entryMask + 1) | 0
     assert(((this.#roomTail - this.#sqTail) | 0) > 0, 'there is room where it was looked for')

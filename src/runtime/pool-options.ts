@@ -90,6 +90,7 @@ const EXECUTOR_NAMES = optionNames<ShardExecutorOptions>({
   preemptTimerMs: true,
   host: true,
   spinBeforeParkUs: true,
+  measureGc: true,
 })
 const HEAP_NAMES = optionNames<HeapOptions>({
   oldMiB: true,

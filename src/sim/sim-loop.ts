@@ -1,11 +1,13 @@
 import { assert } from '../base/index.ts'
 import {
   type DirectorySlot,
+  DOUBLE_AWAKE_NS,
   DOUBLE_DEADLINE_NS,
   DOUBLE_ENTERS,
   DOUBLE_NOW_NS,
   DOUBLE_PARKED_NS,
   DOUBLE_PARKS,
+  DOUBLE_START_NS,
   DOUBLE_TURN_END_NS,
   DOUBLE_TURNS,
   EAGAIN,
@@ -108,6 +110,7 @@ export class SimLoop implements LoopHost, SimThread {
     this.#core = core
     this.control = new OwnSlot(slot)
     this.id = slot.words[WORD_HOLDER]!
+    this.control.doubles[DOUBLE_START_NS] = core.clock.nowNs
     this.#turn = turn
     this.#events = events
     this.#host = new SimHost(core, this.control, events.host)
@@ -340,6 +343,7 @@ export class SimLoop implements LoopHost, SimThread {
     }
     doubles[DOUBLE_PARKS]! += 1
     this.#parkedNs = this.#core.clock.nowNs
+    doubles[DOUBLE_PARKED_NS]! -= this.#parkedNs
     this.#enter(this.#main)
     this.look()
   }
@@ -347,7 +351,8 @@ export class SimLoop implements LoopHost, SimThread {
   #wake(): void {
     const { words, doubles } = this.control
     Atomics.store(words, WORD_SLEEPING, SLEEP_NO)
-    doubles[DOUBLE_PARKED_NS]! += this.#core.clock.nowNs - this.#parkedNs
+    doubles[DOUBLE_AWAKE_NS] = this.#core.clock.nowNs
+    doubles[DOUBLE_PARKED_NS]! += this.#core.clock.nowNs
     this.#parkedNs = -1
   }
 

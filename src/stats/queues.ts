@@ -14,6 +14,8 @@ export const QUEUE_TURNS = 1
 export const QUEUE_SETTLED = 2
 export const QUEUE_TASKS = 3
 export const QUEUE_SHARES = 4
+/** Its number, by which the control block names the one whose turn runs. */
+export const QUEUE_NUMBER = 5
 const QUEUE_IS_USED = 7
 const QUEUE_NAME = 8
 const RECORD_DOUBLES = 16
@@ -66,15 +68,15 @@ export class QueueRecords {
   }
 
   /** A record for a queue of this name, all zero. */
-  take(name: string): QueueRecord {
+  take(name: string, queueNumber: number): QueueRecord {
     const number = this.#free.pop() ?? this.#usedCount
     if (number === QUEUE_COUNT_MAX) {
-      markUsed(this.#home.counters, REST_INDEX, REST_NAME)
+      markUsed(this.#home.counters, REST_INDEX, REST_NAME, -1)
       return { home: { counters: new Float64Array(RECORD_DOUBLES) }, index: 0, rest: this.#home }
     }
     if (number === this.#usedCount) this.#usedCount++
     const index = RECORDS_INDEX + number * RECORD_DOUBLES
-    markUsed(this.#home.counters, index, name)
+    markUsed(this.#home.counters, index, name, queueNumber)
     return { home: this.#home, index, rest: null }
   }
 
@@ -109,7 +111,16 @@ export function* readQueues(
   }
 }
 
-function markUsed(counters: Float64Array, index: number, name: string): void {
+/** The name of the queue with a number, if it has a record of its own. */
+export function nameOfQueue(counters: Float64Array, number: number): string | null {
+  for (const { name, fields } of readQueues(counters)) {
+    if (fields[QUEUE_NUMBER] === number) return name
+  }
+  return null
+}
+
+function markUsed(counters: Float64Array, index: number, name: string, number: number): void {
   writeName(counters, index + QUEUE_NAME, name)
+  counters[index + QUEUE_NUMBER] = number
   counters[index + QUEUE_IS_USED] = 1
 }

@@ -19,7 +19,8 @@ export function createMemory(
 ): IoMemory {
   const off = { poisons: false, empties: false, tracks: false, nowNs: () => 0 }
   const checks = new MemoryChecks({ ...off, ...options })
-  return new IoMemory({ kernel, sizeBytes, sizeBytesMax, checks })
+  const home = { counters: new Float64Array(64) }
+  return new IoMemory({ kernel, sizeBytes, sizeBytesMax, checks, home })
 }
 
 setFlagsFromString('--expose-gc')

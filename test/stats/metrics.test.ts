@@ -24,7 +24,7 @@ test('metricsText() has a type and a text for each series, which is a number', (
   executor()
   const described = new Set<string>()
   for (const line of metricsText().trimEnd().split('\n')) {
-    const [, kind, name] = /^# (HELP|TYPE) (percore_[a-z_]+) \S/.exec(line) ?? []
+    const [, kind, name] = /^# (HELP|TYPE|UNIT) (percore_[a-z_]+) \S/.exec(line) ?? []
     if (kind !== undefined) {
       described.add(`${kind} ${name}`)
       continue
