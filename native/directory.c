@@ -2,8 +2,9 @@
  * The process directory.
  *
  * Mapped once for all threads, and for good: a thread that ends has to reach its peers when nothing of its
- * JavaScript is left.
+ * JavaScript is left. In a file, if that was asked for and can be, which other processes read (publish.c).
  */
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -12,6 +13,7 @@
 
 #include "directory.h"
 #include "napi.h"
+#include "publish.h"
 #include "waker.h"
 
 /* Values of WORD_HOLDER beside the id of the executor that lives there, and minus that once it has ended. */
@@ -21,36 +23,90 @@ enum { HOLDER_NONE = 0, HOLDER_COMING = INT32_MIN };
 enum { MESSAGE_TRIES = 100 };
 static const double MESSAGE_NS = 10e6;
 
+static const size_t DIRECTORY_BYTES = (size_t)SLOT_COUNT * SLOT_BYTES;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char *directory;
+static bool is_published;
+static bool has_room[SLOT_COUNT]; /* of the file */
 
 /* Of the directory's own slot: the generation that all others begin with. */
-enum { HEADER_FIRST_GENERATION = 1 };
+enum { HEADER_FIRST_GENERATION = 7 };
 
-static char *map_directory(void) {
-  size_t length = (size_t)SLOT_COUNT * SLOT_BYTES;
-  char *mapping = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+static char *map_private(void *where, size_t length) {
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (where ? MAP_FIXED : 0);
+  char *mapping = mmap(where, length, PROT_READ | PROT_WRITE, flags, -1, 0);
   if (mapping == MAP_FAILED) return NULL;
   /* A slot that is touched would take 2 MiB otherwise. */
   madvise(mapping, length, MADV_NOHUGEPAGE);
-  /*
-   * Anywhere, so that the ids of another copy of this library in the process, which has a directory of its own, are nobody's here,
-   * and count as ended.
-   */
+  return mapping;
+}
+
+static char *map_published(const char *folder, int32_t *error) {
+  publish_clear(folder);
+  char *mapping = publish_map(folder, DIRECTORY_BYTES, SLOT_BYTES, error);
+  if (!mapping) return NULL;
+  madvise(mapping, DIRECTORY_BYTES, MADV_NOHUGEPAGE);
+  struct publication publication = publish_describe();
+  int32_t *header = (int32_t *)mapping;
+  header[HEADER_MAGIC] = DIRECTORY_MAGIC;
+  header[HEADER_VERSION] = DIRECTORY_VERSION;
+  header[HEADER_PID] = publication.pid;
+  ((double *)mapping)[HEADER_START_TICKS] = publication.start_ticks;
+  ((double *)mapping)[HEADER_PID_NAMESPACE] = publication.pid_namespace;
+  *error = publish_name(&publication);
+  return *error == 0 ? mapping : NULL;
+}
+
+/*
+ * Any one, so that the ids of another copy of this library in the process, which has a directory of its own, are nobody's here,
+ * and count as ended.
+ */
+static int32_t draw_generation(void) {
   uint32_t first = 0;
   if (getrandom(&first, sizeof first, GRND_NONBLOCK) < 0) first = (uint32_t)getpid();
-  ((int32_t *)mapping)[HEADER_FIRST_GENERATION] = (int32_t)(first % (GENERATION_MAX / 2));
-  char *none = NULL;
-  /* ORDER: release what the kernel has done to the mapping; paired with the loads of other threads. */
-  if (__atomic_compare_exchange_n(&directory, &none, mapping, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-    return mapping;
-  munmap(mapping, length); /* another thread was first */
-  return none;
+  return (int32_t)(first % (GENERATION_MAX / 2));
+}
+
+/* Maps it, once; in a file of `folder` if that is not NULL. Returns 0, or why there is no file. */
+static int32_t map_directory(const char *folder) {
+  int32_t error = 0;
+  pthread_mutex_lock(&lock);
+  if (!directory) {
+    char *mapping = folder ? map_published(folder, &error) : NULL;
+    is_published = has_room[0] = mapping != NULL;
+    if (!mapping) mapping = map_private(NULL, DIRECTORY_BYTES);
+    if (mapping) ((int32_t *)mapping)[HEADER_FIRST_GENERATION] = draw_generation();
+    /* ORDER: release what was done to the mapping; paired with the loads of other threads. */
+    __atomic_store_n(&directory, mapping, __ATOMIC_RELEASE);
+  }
+  pthread_mutex_unlock(&lock);
+  return error;
+}
+
+/* Sees that a slot may be touched: where the file can't grow it is in memory that no other process sees. */
+static bool make_room(char *base, uint32_t index) {
+  if (!is_published || __atomic_load_n(&has_room[index], __ATOMIC_ACQUIRE)) return true;
+  size_t offset = (size_t)index * SLOT_BYTES;
+  pthread_mutex_lock(&lock);
+  if (!has_room[index] && publish_reserve(offset, SLOT_BYTES) == 0) {
+    __atomic_store_n(&has_room[index], true, __ATOMIC_RELEASE);
+  } else if (!has_room[index] && map_private(base + offset, SLOT_BYTES)) {
+    /* Not where pages are larger than a slot. */
+    __atomic_fetch_add(&((int32_t *)base)[HEADER_HIDDEN_COUNT], 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&has_room[index], true, __ATOMIC_RELEASE);
+  }
+  pthread_mutex_unlock(&lock);
+  return has_room[index];
 }
 
 volatile int32_t *directory_slot(uint32_t index) {
   char *base = __atomic_load_n(&directory, __ATOMIC_ACQUIRE);
-  if (!base) base = map_directory();
-  return base && index < SLOT_COUNT ? (volatile int32_t *)(base + (size_t)index * SLOT_BYTES) : NULL;
+  if (!base) {
+    map_directory(NULL);
+    base = __atomic_load_n(&directory, __ATOMIC_ACQUIRE);
+  }
+  if (!base || index >= SLOT_COUNT || !make_room(base, index)) return NULL;
+  return (volatile int32_t *)(base + (size_t)index * SLOT_BYTES);
 }
 
 static int32_t load(volatile const int32_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
@@ -69,6 +125,7 @@ int32_t directory_claim(int32_t kind) {
   if (!header) return -ENOMEM;
   for (int32_t index = 1; index < SLOT_COUNT; index++) {
     volatile int32_t *words = directory_slot((uint32_t)index);
+    if (!words) return -ENOMEM;
     int32_t none = HOLDER_NONE;
     if (load(&words[WORD_HOLDER]) != HOLDER_NONE ||
         !__atomic_compare_exchange_n(&words[WORD_HOLDER], &none, HOLDER_COMING, false, __ATOMIC_SEQ_CST,
@@ -171,7 +228,7 @@ void directory_tell(volatile const int32_t *own, struct ring *ring) {
   int32_t used = load(&directory_slot(0)[HEADER_USED_COUNT]);
   for (int32_t index = 1; index < used; index++) {
     volatile int32_t *words = directory_slot((uint32_t)index);
-    if (words == own || load(&words[WORD_HOLDER]) <= 0) continue;
+    if (!words || words == own || load(&words[WORD_HOLDER]) <= 0) continue;
     ring_peers(words);
     if (load(&words[WORD_SLEEPING]) != SLEEP_PARKED) continue;
     /* There is none, or it is broken. */
@@ -199,6 +256,38 @@ static napi_value directory_view(napi_env env, napi_callback_info info) {
   return status == napi_no_external_buffers_allowed ? result_i32(env, -EOPNOTSUPP) : buffer;
 }
 
+/* A path, as an argument; empty if it is too long. */
+static void read_path(napi_env env, napi_value value, char *path, size_t length) {
+  size_t written;
+  OK(napi_get_value_string_utf8(env, value, path, length, &written));
+  if (written + 1 >= length) path[0] = 0;
+}
+
+/**
+ * directoryPublish(folder: string): number
+ *
+ * Maps the directory in a file of that folder (tmpfs), for its user's eyes alone, which is removed as this process exits.
+ * Does nothing where it is mapped already. Returns 0; or -errno, and then it is in memory of this process alone.
+ */
+static napi_value directory_publish(napi_env env, napi_callback_info info) {
+  ARGS(1);
+  char folder[256];
+  read_path(env, argv[0], folder, sizeof folder);
+  return result_i32(env, map_directory(folder));
+}
+
+/**
+ * directoryClear(folder: string): number
+ *
+ * Removes files that processes of this user have left there as they were killed. Returns how many, or -errno.
+ */
+static napi_value directory_clear(napi_env env, napi_callback_info info) {
+  ARGS(1);
+  char folder[256];
+  read_path(env, argv[0], folder, sizeof folder);
+  return result_i32(env, publish_clear(folder));
+}
+
 /** directoryLayout(): object — how the directory is laid out, by name. */
 static napi_value directory_layout(napi_env env, napi_callback_info info) {
   (void)info;
@@ -214,5 +303,7 @@ static napi_value directory_layout(napi_env env, napi_callback_info info) {
 const struct export directory_exports[] = {
     {"directorySlot", directory_view},
     {"directoryLayout", directory_layout},
+    {"directoryPublish", directory_publish},
+    {"directoryClear", directory_clear},
     {NULL, NULL},
 };

@@ -51,6 +51,8 @@ export interface Addon {
   directorySlot(index: number): ArrayBuffer | number
   directoryJoin(): number
   directoryWake(slot: number): void
+  directoryPublish(folder: string): number
+  directoryClear(folder: string): number
   directoryLayout(): Readonly<Record<string, number>>
   controlLayout(): Readonly<Record<string, number>>
   loopAttach(turn: () => void): NativeLoop | number

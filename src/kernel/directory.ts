@@ -25,8 +25,31 @@ export const INBOX_BYTES = 512
 export const COUNTERS_OFFSET_BYTES = 4096
 /** How many executors have a slot one after the other, at most: each has an id of its own. */
 export const GENERATION_MAX = 0x1fffff
-/** Word of the first slot: how many slots have ever been used, itself included. */
+/** What a published directory begins with, but for a word. */
+export const DIRECTORY_MAGIC = 0x43524550
+/**
+ * Names the layout of the control block, the directory and the counters. Whoever changes any of them raises it, since a
+ * process may be read by the `percore` of another version.
+ */
+export const DIRECTORY_VERSION = 1
+/** Words of the first slot: how many slots have ever been used, itself included; */
 export const HEADER_USED_COUNT = 0
+/** {@link DIRECTORY_MAGIC}, {@link DIRECTORY_VERSION}, and the process, by its number in its namespace; */
+export const HEADER_MAGIC = 1
+export const HEADER_VERSION = 2
+export const HEADER_PID = 3
+/** how many slots are not in the file, since there was no room. */
+export const HEADER_HIDDEN_COUNT = 4
+/**
+ * The executor on whose thread the watchdog of stalls was started; 0 for nobody, {@link WATCHDOG_FAILED} where that has
+ * failed. And how many threads' inspectors it is connected to.
+ */
+export const HEADER_WATCHDOG = 5
+export const HEADER_CAPTURING = 6
+export const WATCHDOG_FAILED = -1
+/** Doubles of the first slot: when the process began, as in `/proc/<pid>/stat`; the inode of its namespace of numbers. */
+export const HEADER_START_TICKS = 4
+export const HEADER_PID_NAMESPACE = 5
 /** Word of the first slot: how many executors do not sleep. Written by the hook. */
 export const HEADER_AWAKE_COUNT = 16
 /** Word of the first slot: how many CPUs the process has been seen to have; 0 where that is not known. Written by the hook. */
@@ -45,7 +68,17 @@ export const DIRECTORY_LAYOUT: Readonly<Record<string, number>> = {
   INBOX_BYTES,
   COUNTERS_OFFSET_BYTES,
   GENERATION_MAX,
+  DIRECTORY_MAGIC,
+  DIRECTORY_VERSION,
   HEADER_USED_COUNT,
+  HEADER_MAGIC,
+  HEADER_VERSION,
+  HEADER_PID,
+  HEADER_HIDDEN_COUNT,
+  HEADER_WATCHDOG,
+  HEADER_CAPTURING,
+  HEADER_START_TICKS,
+  HEADER_PID_NAMESPACE,
   HEADER_AWAKE_COUNT,
   HEADER_CPU_COUNT,
   HEADER_CPU_QUOTA,

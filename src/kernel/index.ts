@@ -3,15 +3,18 @@ export { currentKernel, provideKernel } from './current-kernel.ts'
 export {
   COUNTERS_OFFSET_BYTES,
   createSlot,
+  DIRECTORY_VERSION,
   type Directory,
   type DirectorySlot,
   EXECUTOR_COUNT_MAX,
   type ExecutorId,
   GENERATION_MAX,
   HEADER_AWAKE_COUNT,
+  HEADER_CAPTURING,
   HEADER_CPU_COUNT,
   HEADER_CPU_QUOTA,
   HEADER_USED_COUNT,
+  HEADER_WATCHDOG,
   hasEnded,
   INBOX_BYTES,
   OwnSlot,
@@ -19,6 +22,7 @@ export {
   SLOT_COUNT,
   slotOf,
   viewSlot,
+  WATCHDOG_FAILED,
 } from './directory.ts'
 export * from './errno.ts'
 export { hostNowNs, hostRandom, hostWallClockMs } from './host-clock.ts'
@@ -54,6 +58,7 @@ export {
   DOUBLE_PARKS,
   DOUBLE_SPIN_NS,
   DOUBLE_SPUN_NS,
+  DOUBLE_STALL_BUDGET_NS,
   DOUBLE_START_NS,
   DOUBLE_TURN_END_NS,
   DOUBLE_TURNS,
@@ -86,6 +91,7 @@ export {
   WORD_RUNNABLE,
   WORD_SLEEPING,
   WORD_STALL_REPORTED,
+  WORD_THREAD,
   WORD_TURN_SEQUENCE,
 } from './loop-control.ts'
 export { loadOptional } from './optional-package.ts'
@@ -96,4 +102,10 @@ export {
   type Refusal,
   type RefusalCause,
 } from './probe.ts'
+export {
+  clearPublished,
+  listPublished,
+  PUBLISHED_FOLDER,
+  PublishedDirectory,
+} from './published.ts'
 export { UringKernel } from './uring-kernel.ts'

@@ -46,6 +46,9 @@ export const WORD_TURN_SEQUENCE = 32
 /** Number of the task queue whose turn runs, or -1. */
 export const WORD_QUEUE = 33
 
+/** Node's number of the thread, 0 for the main one. Only once stalls were watched for. */
+export const WORD_THREAD = 34
+
 // Line 3: written by the watchdog of stalls.
 /** Sequence of the last stall that was reported, by this thread or by its watchdog. */
 export const WORD_STALL_REPORTED = 48
@@ -78,6 +81,8 @@ export const WORD_KIND = 148
 // Line 2.
 /** When the current turn began. Written by the hook. */
 export const DOUBLE_NOW_NS = 20
+/** How long a turn may take before it is a stall; 0 while stalls are not watched for. */
+export const DOUBLE_STALL_BUDGET_NS = 21
 
 // Lines 6 to 8: written and read by the executor's thread.
 /** When the last turn ended, its microtasks included. Written by the hook. */

@@ -9,6 +9,15 @@ import {
 } from './directory.ts'
 import { ENOMEM } from './errno.ts'
 import { WORD_HOLDER } from './loop-control.ts'
+import { PUBLISHED_FOLDER } from './published.ts'
+
+/** Whether other processes of the same user see the directory. */
+const PUBLISH_VARIABLE = 'PERCORE_METRICS_FILE'
+const OFF = ['off', 'no', 'false', '0']
+
+function isPublishing(value: string | undefined): boolean {
+  return value === undefined || !OFF.includes(value.toLowerCase())
+}
 
 /** The directory of the process, by views of one thread. */
 export class UringDirectory implements Directory {
@@ -25,6 +34,8 @@ export class UringDirectory implements Directory {
 
   private constructor(addon: Addon) {
     this.#addon = addon
+    // Where it can't be published it is private, which is no reason to refuse anything.
+    if (isPublishing(process.env[PUBLISH_VARIABLE])) addon.directoryPublish(PUBLISHED_FOLDER)
   }
 
   /** @throws {RangeError | RuntimeError} as {@link slot}. */

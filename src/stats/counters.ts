@@ -2,7 +2,7 @@
  * What an executor counts, by index into the counters of its slot in the process directory.
  *
  * Written by the executor's thread alone, with plain stores; any thread may read them at any time, and sees values that
- * may be a moment old, each of them whole.
+ * may be a moment old, each of them whole. Whoever changes an index, or adds one, raises `DIRECTORY_VERSION`.
  */
 
 /** Where the counters are. Once the executor has left it is a copy, hence read anew for each use. */
