@@ -188,7 +188,6 @@ export class Executor implements AsyncDisposable {
     this.assertOpen('create a task queue')
     const queue = new TaskQueue(this, name, options)
     this.#queues.add(queue)
-    this.#stalls?.addQueue(queue)
     return queue
   }
 
@@ -220,13 +219,14 @@ export class Executor implements AsyncDisposable {
    * A turn is what a task queue runs between two looks at the clock: tasks, and continuations of awaits of percore's.
    * Code that Node calls by itself (a timer's callback, an HTTP handler) is no turn.
    *
-   * A stall is reported once: `onStall` is called when it is over. One that lasts a second longer than its budget is also
-   * written to standard error while it goes on, since it might never end. The time is the clock's: a process that is
-   * stopped, or a thread that gets no CPU, stalls too.
+   * A stall is reported once: `onStall` is called when it is over. One that lasts a second longer than its budget is
+   * also written to standard error while it goes on, since it might never end. The time is the clock's: a process
+   * that is stopped, or a thread that gets no CPU, stalls too.
    *
-   * Costs a thread that wakes up twice per budget. Neither it nor a report to come keeps the program alive: at its end
-   * `onStall` gets what is left. The stack is taken with the help of Node's inspector, in a worker by way of the main
-   * thread; a report without one says why, as those of the first moments, in which the watching thread starts.
+   * Costs a comparison per turn and, for all of the process together, a thread that wakes up twice per budget. Neither
+   * it nor a report to come keeps the program alive: at its end `onStall` gets what is left. The stack is taken with
+   * the help of Node's inspector, in a worker by way of the main thread; a report without one says why, as those of the
+   * first moments, in which the watching thread starts.
    *
    * @throws {TypeError | RangeError} for options of the wrong kind.
    * @throws {RuntimeError} `ERR_UNSUPPORTED` on a simulated kernel; `ERR_EXECUTOR_CLOSED`.
@@ -274,15 +274,14 @@ export class Executor implements AsyncDisposable {
   /**
    * Closes the executor: all that waits is told, then it leaves the event loop; resolves when it has.
    *
-   * At once, everything that waits is cancelled with one reason, an error of code `ERR_EXECUTOR_CLOSED`: tasks (those
-   * that have not started never do), operations on files and sockets, consumers, timers, locks, channels, yields,
-   * scopes. What is begun from now on is refused with the same code. Then the loop goes on for a second at most, until
-   * all of that has ended: `finally` blocks run, and may close files and streams, release locks and await other tasks.
-   * What the kernel had done regardless is undone or delivered, as with any cancellation. After that second whatever
-   * has not ended is left: its task fails, its descriptors are closed, and what its code waits for next never settles;
-   * until then each refusal costs a turn, so that a loop which tries again whatever comes holds nobody up. Outside of
-   * tasks refusals go on, each for an iteration of Node's loop. So it is with all that returns a promise;
-   * `createTaskQueue()` can only throw.
+   * At once, all that waits is cancelled with one reason, an error of code `ERR_EXECUTOR_CLOSED`: tasks (those that
+   * have not started never do), operations on files and sockets, consumers, timers, locks, channels, yields, scopes.
+   * What is begun from now on is refused likewise. Then the loop goes on for a second at most, until all of that has
+   * ended: `finally` blocks run, and may close files and streams, release locks and await other tasks. What the kernel
+   * had done regardless is undone or delivered, as with any cancellation. After that second whatever has not ended is
+   * left: its task fails, its descriptors are closed, and what its code waits for next never settles; until then each
+   * refusal costs a turn, so that a loop which always tries again holds nobody up. Outside of tasks refusals go on,
+   * each for an iteration of Node's loop. So with all that returns a promise; `createTaskQueue()` can only throw.
    *
    * A close that is under way (of a file, a stream, a gate) is not cancelled. A task that calls this is told like all
    * others, but not waited for. A promise of percore's that nobody awaits is not reported for this as an unhandled
@@ -349,7 +348,6 @@ export class Executor implements AsyncDisposable {
   forgetQueue(queue: TaskQueue): void {
     assert(queue.isRemoved, 'a queue that is forgotten takes nothing more')
     this.#queues.delete(queue)
-    this.#stalls?.removeQueue(queue)
   }
 
   /** @internal Whether anything is to be settled, also in a queue that was removed. */
@@ -427,6 +425,7 @@ export class Executor implements AsyncDisposable {
     const next = this.#scheduler.pick()
     const queue = next instanceof TaskQueue ? next : undefined
     this.#words[WORD_QUEUE] = queue === undefined ? -1 : queue.number
+    if (this.#stalls !== null) this.#stalls.beginTurn()
     if (queue !== undefined) this.#runBatch(queue, nowNs)
     else if (next !== undefined)
       this.#words[WORD_LEAVE] = this.#words[WORD_RUNNABLE]! > 0 ? LEAVE_CONTESTED : LEAVE_ALONE

@@ -1,4 +1,4 @@
-import { threadId, Worker } from 'node:worker_threads'
+import { threadId } from 'node:worker_threads'
 import {
   NS_PER_MS,
   optionNames,
@@ -9,21 +9,24 @@ import {
   validateOptions,
 } from '../base/index.ts'
 import {
+  type Directory,
   DOUBLE_NOW_NS,
+  DOUBLE_STALL_BUDGET_NS,
   type ExecutorId,
+  HEADER_CAPTURING,
   type LoopControl,
   WORD_STALL_REPORTED,
+  WORD_THREAD,
   WORD_TURN_SEQUENCE,
 } from '../kernel/index.ts'
+import type { DoorbellPort } from '../reactor/index.ts'
+import { StallGuard } from './stall-guard.ts'
 import {
   CAPTURE_KEY,
-  END,
   formatStall,
   NO_STACK,
   type Stall,
   type StallOptions,
-  type WatchdogData,
-  type WatchdogMessage,
 } from './stall-report.ts'
 import type { TaskQueue } from './task-queue.ts'
 
@@ -58,7 +61,12 @@ export function validateStallOptions(options: StallOptions, sliceNs: number): Ch
 
 /** {@link StallOptions}, checked, and the block in which the hook counts turns. */
 interface StallDetectorOptions extends CheckedStallOptions {
-  readonly reactor: { readonly control: LoopControl; readonly host: { readonly id: ExecutorId } }
+  readonly reactor: {
+    readonly control: LoopControl
+    readonly host: { readonly id: ExecutorId }
+    readonly doorbell: DoorbellPort
+    readonly kernel: { readonly directory: Directory }
+  }
 }
 
 /** The executor whose turns are watched. */
@@ -77,8 +85,8 @@ export interface StallSubject {
 /**
  * Reports turns that take longer than they may, once each.
  *
- * A turn that ends is measured by the thread itself, as it is for the shares anyway. A watchdog thread
- * sees from the control block that a turn is over its budget while it runs, and has the stuck thread
+ * A turn that ends is measured by the thread itself, as it is for the shares anyway. The watchdog of the process, a
+ * thread, sees from the control block that a turn is over its budget while it runs, and has the stuck thread
  * take its own stack: V8 runs what the inspector asks for at the next loop or call, whatever
  * JavaScript is doing. Nothing is paused, and no debugger is enabled. The watchdog also writes the
  * report of a turn that does not come back.
@@ -91,8 +99,8 @@ export class StallDetector {
   readonly #onStall: (stall: Stall) => void
   readonly #control: LoopControl
   readonly #words: Int32Array
-  readonly #watchdog: Worker
-  readonly #capturing = new Int32Array(new SharedArrayBuffer(4))
+  readonly #header: Int32Array
+  readonly #guard: StallGuard
   /** Reports whose turn is still to come. */
   readonly #reports = new Set<Report>()
   #stack = ''
@@ -112,7 +120,18 @@ export class StallDetector {
     this.#onStall = onStall
     this.#control = reactor.control
     this.#words = reactor.control.words
-    this.#watchdog = this.#startWatchdog(reactor.host.id)
+    const { directory } = reactor.kernel
+    this.#header = directory.slot(0).words
+    this.#words[WORD_THREAD] = threadId
+    this.#control.doubles[DOUBLE_STALL_BUDGET_NS] = budgetMs * NS_PER_MS
+    const { doorbell } = reactor
+    this.#guard = new StallGuard({
+      directory,
+      doorbell,
+      id: reactor.host.id,
+      threadNumber: threadId,
+    })
+    this.#guard.begin()
     // A property of its global is all that can be named from outside of a thread.
     Object.defineProperty(globalThis, Symbol.for(CAPTURE_KEY), {
       value: this.#capture,
@@ -125,17 +144,12 @@ export class StallDetector {
   stop(): void {
     process.off('exit', this.#onExit)
     Reflect.deleteProperty(globalThis, Symbol.for(CAPTURE_KEY))
-    // Not terminated: while it loads its modules Node would leave their files open.
-    this.#watchdog.removeAllListeners('message')
-    this.#watchdog.postMessage(END satisfies WatchdogMessage)
+    this.#control.doubles[DOUBLE_STALL_BUDGET_NS] = 0
+    this.#guard.end()
   }
 
-  addQueue(queue: TaskQueue): void {
-    this.#watchdog.postMessage({ number: queue.number, name: queue.name } satisfies WatchdogMessage)
-  }
-
-  removeQueue(queue: TaskQueue): void {
-    this.#watchdog.postMessage({ number: queue.number, name: null } satisfies WatchdogMessage)
+  beginTurn(): void {
+    this.#guard.check()
   }
 
   /** The turn numbered `sequence` has ended. */
@@ -186,8 +200,7 @@ export class StallDetector {
   }
 
   readonly #onExit = (): void => {
-    // Node writes to standard error that it waits for a debugger, if one is connected at its end.
-    Atomics.wait(this.#capturing, 0, 1, DISCONNECT_MS_MAX)
+    this.#awaitCapture()
     const { doubles } = this.#control
     const sequence = this.#words[WORD_TURN_SEQUENCE]!
     if (sequence % 2 === 0) this.#subject.settleTurn()
@@ -199,35 +212,13 @@ export class StallDetector {
     this.#onStall(this.#describe(queue.name, sequence, elapsedNs, true))
   }
 
-  #startWatchdog(executorId: ExecutorId): Worker {
-    const { name } = this.#subject
-    const data: WatchdogData = {
-      executorId,
-      capturing: this.#capturing,
-      executor: name,
-      budgetMs: this.#budgetMs,
-      threadId,
-      queues: this.#subject
-        .taskQueues()
-        .map((queue) => ({ number: queue.number, name: queue.name })),
+  /** Node writes to standard error that it waits for a debugger, if one is connected at its end. */
+  #awaitCapture(): void {
+    const cell = new Int32Array(new SharedArrayBuffer(4))
+    for (let ms = 0; ms < DISCONNECT_MS_MAX; ms++) {
+      if (Atomics.load(this.#header, HEADER_CAPTURING) <= 0) return
+      Atomics.wait(cell, 0, 0, 1)
     }
-    // Neither preloaded modules nor flags of the program are meant for it.
-    const watchdog = new Worker(new URL('./stall-watchdog.js', import.meta.url), {
-      name: 'percore-stall-watchdog',
-      workerData: data,
-      execArgv: [],
-      env: {},
-      resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4 },
-    })
-    // It knocks when it has seen a stall: there may be no other turn to measure this one for a while.
-    watchdog.on('message', () => {
-      if (this.#words[WORD_TURN_SEQUENCE]! % 2 === 0) this.#subject.settleTurn()
-    })
-    watchdog.on('error', (error) => {
-      process.emitWarning(`Stalls are no longer detected as the watchdog failed: ${error.message}`)
-    })
-    watchdog.unref()
-    return watchdog
   }
 }
 

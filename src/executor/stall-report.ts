@@ -35,27 +35,13 @@ export interface StallOptions {
 
 /** What the watchdog is started with. */
 export interface WatchdogData {
-  /** Whose turns to watch. */
-  readonly executorId: ExecutorId
-  /** Shared: 1 while the watchdog is connected to this process's inspector. */
-  readonly capturing: Int32Array
-  readonly executor: string
-  readonly budgetMs: number
-  /** The thread to watch: 0 is the main thread. */
-  readonly threadId: number
-  readonly queues: readonly QueueName[]
+  /** The executor that has started it. */
+  readonly ownerId: ExecutorId
 }
 
-/** Tells the watchdog what a queue is called; null once it is removed. */
-export interface QueueName {
-  readonly number: number
-  readonly name: string | null
-}
-
-/** Tells the watchdog that it is no longer needed. */
-export const END = 'end'
-/** What the executor tells its watchdog. */
-export type WatchdogMessage = QueueName | typeof END
+/** Tells the watchdog to look now whether anybody is to be watched. */
+export const LOOK = 'look'
+export type WatchdogMessage = typeof LOOK
 
 /** The function that the watchdog has the stuck thread call, as a property of its `globalThis`. */
 export const CAPTURE_KEY = 'percore.captureStall'

@@ -1,61 +1,13 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn as startProcess } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { attachExecutor, executor, type Stall } from '../../src/index.ts'
+import { attachExecutor, executor } from '../../src/index.ts'
 import { simulate } from '../../src/testing/index.ts'
+import { type Run, runProgram } from './stall-support.ts'
 
-const PROGRAM = fileURLToPath(new URL('./stall-program.js', import.meta.url))
-
-interface Run {
-  readonly child: ChildProcess
-  /** Resolves once standard error matches. */
-  errorMatches(pattern: RegExp): Promise<string>
-  /** Resolves as the program has ended. */
-  readonly end: Promise<{
-    readonly code: number | null
-    readonly stdout: string
-    readonly stderr: string
-    readonly lines: readonly (Stall & { readonly [key: string]: unknown })[]
-  }>
-}
-
-function run(...words: string[]): Run {
-  const child = startProcess(process.execPath, [PROGRAM, ...words])
-  let stdout = ''
-  let stderr = ''
-  const onError: (() => void)[] = []
-  child.stdout.on('data', (chunk) => {
-    stdout += chunk
-  })
-  child.stderr.on('data', (chunk) => {
-    stderr += chunk
-    for (const look of onError) look()
-  })
-  const end = new Promise<Awaited<Run['end']>>((resolve) => {
-    child.once('close', (code) => {
-      const lines = stdout.split('\n').filter((line) => line !== '')
-      resolve({ code, stdout, stderr, lines: lines.map((line) => JSON.parse(line)) })
-      for (const look of onError) look()
-    })
-  })
-  return {
-    child,
-    end,
-    errorMatches: (pattern) =>
-      new Promise((resolve, reject) => {
-        const look = (): void => {
-          if (pattern.test(stderr)) resolve(stderr)
-          else if (child.exitCode !== null) reject(new Error(`It ended: ${stderr}`))
-        }
-        onError.push(look)
-        look()
-      }),
-  }
-}
+const run = (...words: string[]): Run => runProgram('stall-program.js', words)
 
 function withGate<T>(body: (gate: string) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), 'percore-stall-'))
