@@ -27,8 +27,16 @@ export interface Command<F extends Flags = Flags> {
   /** Some sentences, for the help of the command. */
   readonly description: string
   readonly flags: F
+  /** What may follow its name, once: `PID`. Without it nothing may. */
+  readonly operand?: Operand
   /** Runs it; resolves to the exit code. */
-  main(values: FlagValues<F>): Promise<number>
+  main(values: FlagValues<F>, operand?: string): Promise<number>
+}
+
+/** An argument that is no option. */
+export interface Operand {
+  readonly placeholder: string
+  readonly summary: string
 }
 
 /** A command line that cannot be understood: one sentence and a list, exit code 2. */
@@ -38,15 +46,18 @@ const HELP_FLAG: Flag = { type: 'boolean', short: 'h', summary: 'print this' }
 
 /** Runs `command` with its arguments, or prints its help. */
 export async function runCommand(command: Command, args: readonly string[]): Promise<number> {
-  const values = readFlags(command, args)
+  const { values, operand } = readArguments(command, args)
   if (values.help) {
     process.stdout.write(describeCommand(command))
     return 0
   }
-  return await command.main(values)
+  return await command.main(values, operand)
 }
 
-function readFlags(command: Command, args: readonly string[]): FlagValues<Flags> {
+function readArguments(
+  command: Command,
+  args: readonly string[],
+): { readonly values: FlagValues<Flags>; readonly operand: string | undefined } {
   const options = Object.fromEntries(
     Object.entries(withHelp(command)).map(([name, { type, short }]) => [
       name,
@@ -54,15 +65,24 @@ function readFlags(command: Command, args: readonly string[]): FlagValues<Flags>
     ]),
   )
   try {
-    return parseArgs({ args: [...args], options, allowPositionals: false }).values
+    const allowPositionals = command.operand !== undefined
+    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals })
+    const [operand, more] = positionals
+    if (more !== undefined) throw refuse(command, `nothing may follow '${operand}': '${more}' does`)
+    return { values, operand }
   } catch (error) {
     if (!isParseError(error)) throw error
     // Node's sentence, without its advice on positionals, which no command has.
     const [reason] = error.message.split(/[.\n]( |$)/)
-    throw new UsageError(
-      `Cannot run percore ${command.name}: ${reason}\n\n${describeCommand(command)}`,
-    )
+    throw refuse(command, reason!)
   }
+}
+
+/** The error of a command line that the command does not understand. */
+export function refuse(command: Command, reason: string): UsageError {
+  return new UsageError(
+    `Cannot run percore ${command.name}: ${reason}\n\n${describeCommand(command)}`,
+  )
 }
 
 function isParseError(error: unknown): error is Error {
@@ -75,11 +95,16 @@ export function describeCommand(command: Command): string {
   const flags = Object.entries(withHelp(command))
   const terms = flags.map(([name, flag]) => [formatFlag(name, flag), flag.summary] as const)
   const brief = Object.entries(command.flags).map(([name, flag]) => `[${formatFlag(name, flag)}]`)
+  const { operand } = command
+  const operands = operand === undefined ? [] : [`[${operand.placeholder}]`]
+  const about =
+    operand === undefined ? [] : [formatTerms([[operand.placeholder, operand.summary]]), '']
   return [
-    `Usage: ${['percore', command.name, ...brief].join(' ')}`,
+    `Usage: ${['percore', command.name, ...operands, ...brief].join(' ')}`,
     '',
     command.description,
     '',
+    ...about,
     'Options',
     formatTerms(terms),
     '',

@@ -10,7 +10,7 @@ test('percore --help lists the commands', () => {
 
   assert.equal(status, 0)
   assert.match(stdout, /^Usage: percore COMMAND/)
-  for (const name of ['doctor', 'tour']) assert.match(stdout, new RegExp(`^  ${name} `, 'm'))
+  for (const name of ['doctor', 'tour', 'top']) assert.match(stdout, new RegExp(`^  ${name} `, 'm'))
 })
 
 test('percore without a command prints the help as an error', () => {
@@ -33,6 +33,7 @@ test('percore --version prints the version of the package', () => {
 for (const [name, flags] of [
   ['doctor', ['--json']],
   ['tour', ['--json', '--dir DIR', '--quick']],
+  ['top', ['--once', '--json', '--interval SECONDS']],
 ] as const) {
   test(`percore ${name} --help names every option`, () => {
     const { stdout, status } = percore([name, '--help'])
