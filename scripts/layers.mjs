@@ -14,8 +14,8 @@ export const LAYERS = [
   { folders: ['io', 'net'], purpose: 'files; sockets' },
   { folders: ['runtime'], purpose: 'executors on many threads: pools, contexts, drivers' },
   {
-    folders: ['controllers', 'node', 'testing'],
-    purpose: 'feedback; adapters to Node; simulation',
+    folders: ['controllers', 'node', 'otel', 'testing'],
+    purpose: 'feedback; adapters to Node, to OpenTelemetry; simulation',
   },
   { folders: ['cli'], purpose: 'the `percore` command' },
 ]

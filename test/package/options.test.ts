@@ -272,9 +272,11 @@ const SYNCHRONOUS: Readonly<Record<string, () => unknown>> = {
   spawnInto: () => spawnInto(queue, nothing, nonsense),
 }
 
-/** Asked in a test of their own; or an error's, which are given to `Error`. */
+/** Asked in a test of their own; or an error's, which are given to `Error`; or of what the program gives. */
 const ELSEWHERE = new Set([
   'attachExecutor',
+  'MetricMeter.createObservableCounter',
+  'MetricMeter.createObservableGauge',
   'Scope.spawn',
   'Scope.spawnInto',
   'new ChannelError',

@@ -1,0 +1,6 @@
+export {
+  type MetricMeter,
+  type MetricResult,
+  type MetricText,
+  observeExecutors,
+} from './observe-executors.ts'
