@@ -13,7 +13,7 @@ const storage = new AsyncLocalStorage<CallInContext>()
 /** Made while this is loaded, by nobody's task: what begins in it has no AsyncLocalStorage of anybody's. */
 const nobody = new AsyncResource('PercoreService')
 
-/** @internal */
+/** The call itself, as the code that answers it has it. */
 export class CallInContext implements ServiceCall {
   readonly from: number
   /** How many calls, each made by the one before, have led to it; 1 for one that none has. */

@@ -1,6 +1,6 @@
 import { assert, RuntimeError, reviveError } from '../base/index.ts'
 import { createDeferred, type Deferred } from '../executor/index.ts'
-import type { Bound, CpuSet } from '../topology/index.ts'
+import type { CpuSet } from '../topology/index.ts'
 import { CallBoard } from './call-board.ts'
 import type { PoolTimer } from './long-timer.ts'
 import { PortBoard } from './port-board.ts'
@@ -36,10 +36,16 @@ export type ShardState =
   | 'restarting'
   | 'ended'
 
+/** A thread that was started where it is to be, and what the kernel refused of that. */
+interface StartedThread {
+  readonly result: ShardThread
+  readonly refusals: readonly Error[]
+}
+
 /** What a place of a pool asks of it. */
 export interface SlotPort {
   /** Starts a thread for that place, bound to its processors. */
-  startThread(slot: ShardSlot, events: ThreadEvents): Bound<ShardThread>
+  startThread(slot: ShardSlot, events: ThreadEvents): StartedThread
   setTimer(delayMs: number, callback: () => void): PoolTimer
   readonly startTimeoutMs: number
   /** A thread has ended: milliseconds until another is to take its place, or null. */
