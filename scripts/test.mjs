@@ -9,8 +9,8 @@ import { build, isBuildNeeded } from './build.mjs'
 import { listFiles, Refusal, runAsProgram, runNode } from './project.mjs'
 
 /** Only a hang takes as long: on a machine that is busy as the tests begin, too, as `test/limits.ts` has it. */
-const BUSYNESS = Math.min(4, Math.max(1.5, 1 + loadavg()[0] / availableParallelism()))
-const FILE_TIMEOUT_MS = 120_000 * Math.max(readSlowness(), BUSYNESS)
+const BUSYNESS = Math.min(4, Math.max(2.5, 1 + loadavg()[0] / availableParallelism()))
+const FILE_TIMEOUT_MS = Math.ceil(120_000 * Math.max(readSlowness(), BUSYNESS))
 
 async function main(args) {
   const flags = args.filter((word) => word.startsWith('-'))
