@@ -25,6 +25,7 @@ export {
 export { Executor } from './executor.ts'
 export type { ExecutorOptions } from './executor-options.ts'
 export { adoptBuffer, type BufferTicket, detachBuffer, discardBuffer } from './hand-over-buffer.ts'
+export { HoldingWaiter } from './holding-waiter.ts'
 export type { HostOptions } from './host-queue.ts'
 export { metricsText, type QueueValues, readExecutors, readQueueValues } from './metrics.ts'
 export { needPreempt } from './preempt.ts'

@@ -1,5 +1,11 @@
 import { assert, type ErrorRecord, reviveError } from '../base/index.ts'
-import { type Executor, refuse, WaitList, type WaitOptions } from '../executor/index.ts'
+import {
+  type Executor,
+  HoldingWaiter,
+  refuse,
+  WaitList,
+  type WaitOptions,
+} from '../executor/index.ts'
 import { CallError, type CallErrorCode } from './call-error.ts'
 import {
   decodeHeader,
@@ -12,7 +18,6 @@ import {
   type Refusal,
   unpackValue,
 } from './call-frames.ts'
-import { HoldingWaiter } from './holding-waiter.ts'
 import type { Link } from './shard-link.ts'
 
 /** What is called. */

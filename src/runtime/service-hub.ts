@@ -4,11 +4,11 @@ import {
   createDeferred,
   type Deferred,
   type Executor,
+  HoldingWaiter,
   type Task,
   WaitList,
 } from '../executor/index.ts'
 import { runForNobody } from './call-context.ts'
-import { HoldingWaiter } from './holding-waiter.ts'
 import { LocalService, type LocalServicePort } from './local-service.ts'
 import { PeerConnection } from './peer-connection.ts'
 import { RunningService } from './running-service.ts'
