@@ -3,7 +3,6 @@ import {
   optionNames,
   showAs,
   validateBoolean,
-  validateInteger,
   validateOptions,
   wrongBytes,
 } from '../base/index.ts'
@@ -14,8 +13,8 @@ import {
   refuse,
   type WaitOptions,
 } from '../executor/index.ts'
-import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET, type SocketCalls } from '../kernel/index.ts'
-import type { Lease } from '../memory/index.ts'
+import { Lease } from '../memory/index.ts'
+import type { ByteSink, ByteSource } from '../streams/index.ts'
 import { formatAddress, type SocketAddress, validateEndpoint, validateFamily } from './address.ts'
 import { connectFirst } from './connect-race.ts'
 import {
@@ -31,13 +30,16 @@ import { READ_CHUNK, READ_INTO, READ_LEASE } from './reads.ts'
 import { remainingOptions, resolveHost } from './resolve.ts'
 import { shutDown } from './shut-down.ts'
 import type { Socket } from './socket.ts'
+import { setLinger } from './socket-options.ts'
 import {
-  getIntOption,
-  setIntOption,
-  setKeepAlive,
-  setLinger,
-  setNoDelay,
-} from './socket-options.ts'
+  applyBufferBytes,
+  applyKeepAlive,
+  applyLinger,
+  applyNoDelay,
+  bufferBytesOf,
+  RECEIVE_BUFFER,
+  SEND_BUFFER,
+} from './stream-settings.ts'
 import type { DetachOptions, TcpStreamTicket } from './stream-ticket.ts'
 
 /** Where to connect to, and for how long to try. */
@@ -77,6 +79,9 @@ export type StreamConsumer = ChunkConsumer<TcpStream> | LeaseConsumer<TcpStream>
  * not be changed. Writes go out in the order of the calls, small ones that wait together. Leases are
  * sent without a copy, be they on chunks of this or another stream, or allocated.
  *
+ * A stream is a source and a sink of `percore/streams` too: {@link pull}, {@link push} and {@link end} are what readers
+ * of lines, pipes and adapters call.
+ *
  * Belongs to the executor that made it. One made in a latency-sensitive task queue uses the latency
  * ring for good. A stream must be closed; breaking out of an iteration does not.
  *
@@ -93,7 +98,7 @@ export type StreamConsumer = ChunkConsumer<TcpStream> | LeaseConsumer<TcpStream>
  * console.log(chunk?.length)
  * ```
  */
-export class TcpStream implements AsyncIterable<Uint8Array>, AsyncDisposable {
+export class TcpStream implements AsyncIterable<Uint8Array>, AsyncDisposable, ByteSource, ByteSink {
   static {
     showAs(TcpStream, (stream) => {
       const remote = stream.remoteAddress
@@ -317,6 +322,29 @@ export class TcpStream implements AsyncIterable<Uint8Array>, AsyncDisposable {
     return this.#socket.sending().write(data, options)
   }
 
+  /** {@link readLease}, by the name that a source has for it. */
+  pull(options?: WaitOptions): Promise<Lease | null> {
+    return this.readLease(options)
+  }
+
+  /** {@link write}, as a sink has it: a lease is the stream's from the call on, and released by it. */
+  push(data: Uint8Array | Lease, options?: WaitOptions): Promise<void> {
+    const written = this.write(data, options)
+    // What is being sent keeps its memory.
+    if (data instanceof Lease) data.release()
+    return written
+  }
+
+  /** {@link shutdown}, by the name that a sink has for it; reading goes on. */
+  end(options?: WaitOptions): Promise<void> {
+    return this.shutdown(options)
+  }
+
+  /** {@link reset}, by the name that a sink has for it: the peer does not take what has come for the whole. */
+  abort(): Promise<void> {
+    return this.reset()
+  }
+
   /**
    * Tells the peer that no more is coming, after all that was written; reading goes on.
    *
@@ -420,52 +448,35 @@ export class TcpStream implements AsyncIterable<Uint8Array>, AsyncDisposable {
 
   /** Sends small writes at once (true, as streams are made), or lets the kernel gather them. */
   setNoDelay(enabled: boolean): void {
-    validateBoolean('set no-delay', 'enabled', enabled)
-    setNoDelay(openKernel(this.#socket, 'set an option'), this.#socket.fd, enabled)
+    applyNoDelay(this.#socket, enabled)
   }
 
   /** Probes an idle peer; `delayMs`, rounded up to a second, before the first probe. */
   setKeepAlive(enabled: boolean, delayMs = 0): void {
-    validateBoolean('set keep-alive', 'enabled', enabled)
-    validateInteger('set keep-alive', 'delayMs', delayMs, { min: 0, max: 32_767_000 })
-    const seconds = Math.ceil(delayMs / 1000)
-    setKeepAlive(openKernel(this.#socket, 'set an option'), this.#socket.fd, enabled, seconds)
+    applyKeepAlive(this.#socket, enabled, delayMs)
   }
 
   /** How long the kernel goes on sending after a close, in seconds; null for its own choice. */
   setLinger(seconds: number | null): void {
-    if (seconds !== null) {
-      validateInteger('set linger', 'seconds', seconds, { min: 0, max: 32_767 })
-    }
-    setLinger(openKernel(this.#socket, 'set an option'), this.#socket.fd, seconds)
+    applyLinger(this.#socket, seconds)
   }
 
   /** What the kernel holds for the reader; it doubles the value, for its own bookkeeping. */
   setReceiveBufferBytes(bytes: number): void {
-    setBuffer(this.#socket, SO_RCVBUF, bytes)
+    applyBufferBytes(this.#socket, RECEIVE_BUFFER, bytes)
   }
 
   /** What the kernel holds for the peer; it doubles the value, for its own bookkeeping. */
   setSendBufferBytes(bytes: number): void {
-    setBuffer(this.#socket, SO_SNDBUF, bytes)
+    applyBufferBytes(this.#socket, SEND_BUFFER, bytes)
   }
 
   receiveBufferBytes(): number {
-    return getIntOption(
-      openKernel(this.#socket, 'get an option'),
-      this.#socket.fd,
-      SOL_SOCKET,
-      SO_RCVBUF,
-    )
+    return bufferBytesOf(this.#socket, RECEIVE_BUFFER)
   }
 
   sendBufferBytes(): number {
-    return getIntOption(
-      openKernel(this.#socket, 'get an option'),
-      this.#socket.fd,
-      SOL_SOCKET,
-      SO_SNDBUF,
-    )
+    return bufferBytesOf(this.#socket, SEND_BUFFER)
   }
 }
 
@@ -479,14 +490,4 @@ function readFrom(
 ): Promise<unknown> {
   if (socket.isClosing) return refuse(socket.closedError('read'))
   return socket.receiving().read(want, options, into)
-}
-
-function setBuffer(socket: Socket, option: number, bytes: number): void {
-  validateInteger('set a buffer size', 'bytes', bytes, { min: 1, max: 2 ** 30 })
-  setIntOption(openKernel(socket, 'set an option'), socket.fd, SOL_SOCKET, option, bytes)
-}
-
-function openKernel(socket: Socket, action: string): SocketCalls {
-  if (socket.isClosed) throw socket.closedError(action)
-  return socket.net.executor.kernel
 }
