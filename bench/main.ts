@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { busyBenchmark } from './busy.bench.ts'
 import { channelBenchmark } from './channel.bench.ts'
+import { competingIoBenchmark } from './competing-io.bench.ts'
 import type { Benchmark, Params, Plan } from './definition.ts'
 import { echoBenchmark } from './echo.bench.ts'
 import { measureBenchmark } from './harness.ts'
@@ -25,6 +26,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   echoBenchmark,
   latencyBenchmark,
   busyBenchmark,
+  competingIoBenchmark,
   queuesBenchmark,
   channelBenchmark,
   spawnBenchmark,
