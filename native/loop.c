@@ -130,11 +130,12 @@ static double park(struct loop *loop, int uv_timeout_ms, double now) {
     limit_ns -= now - start_ns;
     if (limit_ns <= 0) return now;
   }
-  for (int i = 1; i < loop->ring_count; i++)
-    if (unsubmitted(&loop->rings[i])) {
-      enter(loop, &loop->rings[i], 0, -1);
-      if (unsubmitted(&loop->rings[i])) return wake(loop); /* refused for now: ask again, do not sleep */
-    }
+  for (int i = 0; i < loop->ring_count; i++) {
+    struct ring *ring = &loop->rings[i];
+    if (ring == loop->park || !unsubmitted(ring)) continue;
+    enter(loop, ring, 0, -1);
+    if (unsubmitted(ring)) return wake(loop); /* refused for now: ask again, do not sleep */
+  }
   if (any_completions(loop)) return wake(loop);
   /* ORDER: sequential. Published first, looked once more then: a sender does both the other way round. */
   __atomic_store_n(&loop->words[WORD_SLEEPING], SLEEP_PARKED, __ATOMIC_SEQ_CST);
@@ -142,7 +143,7 @@ static double park(struct loop *loop, int uv_timeout_ms, double now) {
     loop->doubles[DOUBLE_PARKS] += 1;
     set_asleep(loop, true);
     loop->doubles[DOUBLE_PARKED_NS] -= now; /* as in spin() */
-    enter(loop, &loop->rings[0], 1, limit_ns < 1e18 ? limit_ns : -1);
+    enter(loop, loop->park, 1, limit_ns < 1e18 ? limit_ns : -1);
     now = wake(loop);
     loop->doubles[DOUBLE_PARKED_NS] += now;
     set_asleep(loop, false);
@@ -289,9 +290,10 @@ static void shut_down(struct loop *loop) {
   transit_end(loop);
   loans_end(loop);
   descriptors_close(&loop->tracked);
-  directory_tell(slot, loop->ring_count > 0 ? &loop->rings[0] : NULL);
+  directory_tell(slot, loop->park);
   for (int i = 0; i < loop->ring_count; i++) close_ring(&loop->rings[i]);
   loop->ring_count = 0;
+  loop->park = NULL;
   /* The hook may be left by the very turn that it calls, and counts on. */
   memcpy(loop->left, (const void *)slot, CONTROL_BYTES);
   loop->words = (volatile int32_t *)loop->left;
@@ -384,8 +386,8 @@ static napi_value submit_ring(napi_env env, napi_callback_info info) {
  * Lets the loop submit to, wait for and, at the end, close a ring. `description` holds: the
  * descriptor, the one to enter with, enter flags, wait flags, then word indexes into the ring's
  * memory of SQ head, SQ tail, SQ flags, CQ head, CQ tail, CQ mask (its value) and the first CQE, the
- * length of that memory in bytes, and the count of submission entries. The first ring added is the one
- * to park in. Returns a function that submits what waits in the ring, or -errno.
+ * length of that memory in bytes, the count of submission entries, and the ring's role. Each role has one ring
+ * at most; the one to park in is the first. Returns a function that submits what waits in the ring, or -errno.
  */
 static napi_value loop_add_ring(napi_env env, napi_callback_info info) {
   ARGS(2);
@@ -402,6 +404,7 @@ static napi_value loop_add_ring(napi_env env, napi_callback_info info) {
     return NULL;
   }
   ring->enters = &loop->doubles[DOUBLE_ENTERS];
+  if (ring->role == ROLE_PARK) loop->park = ring;
   loop->ring_count++;
   descriptors_set(&loop->tracked, (uint32_t)ring->close_fd, false); /* it is closed with the ring */
   return submit;

@@ -26,6 +26,7 @@ struct loop {
   double left[CONTROL_BYTES / 8]; /* what stands for it once the slot may be another's */
   struct ring rings[RINGS_MAX];
   int ring_count;
+  struct ring *park; /* the one to park in; NULL before there is one */
   int open_handles;
   bool closing;
   double uv_updated_ns;

@@ -9,10 +9,14 @@
 #include "descriptors.h"
 #include "uring.h"
 
+/* ABI: what a ring is to its thread, as src/kernel/kernel.ts says; the same in src/kernel/uring-kernel.ts. */
+enum { ROLE_PARK = 0, ROLE_NOTIFY = 1, ROLE_BUSY_POLL = 2 };
+
 struct ring {
   volatile double *enters; /* the count of calls, in the control block */
   int fd;               /* what io_uring_enter takes: a registered index or the descriptor */
   int close_fd;         /* the descriptor itself */
+  int role;
   uint32_t enter_flags; /* on every call */
   uint32_t wait_flags;  /* when the call may block */
   uint32_t *sq_head, *sq_tail, *sq_flags, *cq_head, *cq_tail;

@@ -143,6 +143,7 @@ int open_ring(struct ring *ring, const int32_t *description) {
   ring->sq_mask = (uint32_t)description[12] - 1;
   ring->cq_mask = (uint32_t)description[9];
   ring->cqes = memory + description[10];
+  ring->role = description[13];
   return 0;
 }
 

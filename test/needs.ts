@@ -16,8 +16,14 @@ export function lacksOperations(...opcodes: string[]): (kernel: Kernel) => strin
 /** The options of a test of what only a file table that lets files go at once has: registered files. */
 export function needsRegisteredFiles(): { skip: string | false } {
   const kernel = new UringKernel()
-  const isThere = capabilitiesOf(kernel).letsFilesGo
-  return { skip: isThere ? false : `${describe(kernel)} keeps registered files open` }
+  return { skip: lacksRegisteredFiles(kernel) ?? false }
+}
+
+/** The same, as `contract()` asks. */
+export function lacksRegisteredFiles(kernel: Kernel): string | null {
+  return capabilitiesOf(kernel).letsFilesGo
+    ? null
+    : `${describe(kernel)} keeps registered files open`
 }
 
 /** How a reason names a kernel. */

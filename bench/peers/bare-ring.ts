@@ -37,7 +37,7 @@ export function submitterOf(memory: RingMemory): () => void {
   }
   const host = kernel.attachLoop(() => {})
   if (typeof host === 'number') throw new Error(`Cannot attach a loop: ${host}`)
-  const submit = host.addRing(memory, entry)
+  const submit = host.addRing(memory, entry, 'park')
   if (typeof submit === 'number') throw new Error(`Cannot add a ring: ${submit}`)
   return () => {
     const error = submit()

@@ -1,5 +1,5 @@
 import { assert, NS_PER_MS, NS_PER_S, type RunQueue, RuntimeError } from '../base/index.ts'
-import { WORD_CLOSING, WORD_RUNNABLE } from '../kernel/index.ts'
+import { RING_COUNT_MAX, WORD_CLOSING, WORD_RUNNABLE } from '../kernel/index.ts'
 import { type Reactor, Timer, type TimerPort } from '../reactor/index.ts'
 import type { Operation } from '../ring/index.ts'
 import { guardRejections } from './close-guard.ts'
@@ -14,7 +14,6 @@ const LOOK_NS = NS_PER_MS
 const CANCEL_AGAIN_NS = 50 * NS_PER_MS
 /** So many looks in a row must find nothing: what one turn settles goes on behind it. */
 const QUIET_LOOKS = 2
-const RING_COUNT_MAX = 3
 
 /** What a {@link Closing} needs of the executor that closes. */
 export interface ClosingPort {

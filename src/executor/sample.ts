@@ -18,6 +18,7 @@ import {
   type ExecutorId,
   KIND_EXECUTOR,
   type LoopControl,
+  RING_COUNT_MAX,
   WORD_FOREIGN,
   WORD_HOLDER,
   WORD_KIND,
@@ -37,7 +38,6 @@ import {
   readName,
 } from '../stats/index.ts'
 
-const RING_COUNT = 3
 /** How often a copy is made anew, since the executor went on meanwhile; a copy takes a part of a turn. */
 const TRIES_MAX = 100
 
@@ -233,7 +233,7 @@ export function readInFlight({ counters }: CounterSample): number {
 /** The sum of what each ring has, from `index` on. */
 export function sumRings(values: Int32Array | Float64Array, index: number): number {
   let sum = 0
-  for (let ring = 0; ring < RING_COUNT; ring++) sum += values[index + ring]!
+  for (let ring = 0; ring < RING_COUNT_MAX; ring++) sum += values[index + ring]!
   return sum
 }
 

@@ -45,7 +45,8 @@ export class Descriptor {
   #drained: Waiter<void> | null = null
   readonly #index: number
   readonly #mainTarget: Target
-  #latencyTarget: Target | null = null
+  /** By the index of the ring, but for the first; null until one is used there. */
+  #furtherTargets: (Target | undefined)[] | null = null
 
   /**
    * Takes over `fd`, which is tracked already.
@@ -115,8 +116,12 @@ export class Descriptor {
   /** How `ring` names it. */
   targetOn(ring: Ring): Target {
     if (ring.index === 0) return this.#mainTarget
-    this.#latencyTarget ??= this.executor.io.files.target(ring, this.#fd, this.#index)
-    return this.#latencyTarget
+    this.#furtherTargets ??= []
+    const known = this.#furtherTargets[ring.index]
+    if (known !== undefined) return known
+    const target = this.executor.io.files.target(ring, this.#fd, this.#index)
+    this.#furtherTargets[ring.index] = target
+    return target
   }
 
   /** Closes it after what is in flight; again is nothing. Rejects if the kernel reports an error. */

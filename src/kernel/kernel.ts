@@ -70,6 +70,12 @@ export interface KernelMemory {
   empty(view: Uint8Array): void
 }
 
+/**
+ * What a ring is to its thread: the one that it parks in; one whose completions appear by themselves, while JavaScript is
+ * busy; one whose completions appear only as the thread asks for them (IOPOLL), hence again and again.
+ */
+export type RingRole = 'park' | 'notify' | 'busyPoll'
+
 /** How {@link LoopHost.addRing} enters a ring. */
 export interface RingEntry {
   /** The registered index, or the descriptor itself. */
@@ -135,10 +141,10 @@ export interface LoopHost extends DescriptorTable, LoanTable {
   /** {@link Kernel.setupRing}; until it is added the ring is closed should the environment end. */
   setupRing(setup: RingSetup): RingMemory | number
   /**
-   * Lets the loop submit to, wait for and finally close a ring. The first is the one to park in. Returns
+   * Lets the loop submit to, wait for and finally close a ring, as its role has it; the first is the one to park in. Returns
    * `-errno` where there is no memory for it; the ring is the caller's still.
    */
-  addRing(memory: RingMemory, entry: RingEntry): SubmitRing | number
+  addRing(memory: RingMemory, entry: RingEntry, role: RingRole): SubmitRing | number
   /** Lets requests use that memory: if some outlive the environment, it stays for good. */
   keepMemory(memory: KernelMemory): void
   /** Keeps the host loop alive from now on, while the control block says something is live. */

@@ -6,6 +6,10 @@
  * spins, has a line of its own, so that the executor's thread is not slowed down by it.
  */
 import { assert } from '../base/index.ts'
+
+/** How many rings a thread may have, one for each role; some fields are the first of one per ring. */
+export const RING_COUNT_MAX = 3
+
 // ABI: word indexes. native/control.h has the same, and each side refuses to go on where they differ.
 
 // Lines 0 and 1: written and read by the executor's thread alone, by TypeScript unless said otherwise.
@@ -24,7 +28,7 @@ export const WORD_REFERENCED = 5
 /** The error number of an io_uring_enter that failed for good. Written by the hook. */
 export const WORD_ENTER_ERROR = 6
 /**
- * Completions reaped that were not their operation's last: one word for each of up to three rings.
+ * Completions reaped that were not their operation's last: one word for each of up to {@link RING_COUNT_MAX} rings.
  *
  * With it the hook counts operations in flight from the queues' own heads and tails, which spares
  * every submission and completion a counter.

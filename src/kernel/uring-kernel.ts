@@ -22,6 +22,7 @@ import type {
   RingEntry,
   RingLayout,
   RingMemory,
+  RingRole,
   RingSetup,
   SubmitRing,
 } from './kernel.ts'
@@ -39,6 +40,9 @@ const PARAMS_FEATURES = 5
 const PARAMS_SQ_OFFSETS = 10
 // struct io_cqring_offsets: head, tail, ring_mask, ring_entries, overflow, cqes, flags
 const PARAMS_CQ_OFFSETS = 20
+
+// ABI: with native/queues.h.
+const ROLES: Readonly<Record<RingRole, number>> = { park: 0, notify: 1, busyPoll: 2 }
 
 /**
  * The real kernel, through the native layer. One per thread.
@@ -268,7 +272,7 @@ class UringLoopHost implements LoopHost {
     })
   }
 
-  addRing(memory: RingMemory, entry: RingEntry): SubmitRing | number {
+  addRing(memory: RingMemory, entry: RingEntry, role: RingRole): SubmitRing | number {
     assert(!this.#detached, 'a loop that was left gets no more rings')
     const { layout } = memory
     return this.#addon.loopAddRing(
@@ -287,6 +291,7 @@ class UringLoopHost implements LoopHost {
         layout.cqes,
         memory.words.byteLength,
         layout.sqEntryCount,
+        ROLES[role],
       ),
     )
   }

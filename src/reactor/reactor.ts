@@ -13,7 +13,13 @@ import {
   WORD_HOST_READY,
 } from '../kernel/index.ts'
 import { IoMemory, MemoryChecks } from '../memory/index.ts'
-import { encodeCancel, encodePoll, Operation, type OperationName, Ring } from '../ring/index.ts'
+import {
+  encodeCancel,
+  encodePoll,
+  Operation,
+  type OperationName,
+  type Ring,
+} from '../ring/index.ts'
 import { COUNTER_OWN_POLLS } from '../stats/index.ts'
 import { Doorbell } from './doorbell.ts'
 import type { IoPort } from './io-port.ts'
@@ -22,6 +28,7 @@ import { Loans } from './loans.ts'
 import { RegisteredFiles } from './registered-files.ts'
 import { RegisteredMemory } from './registered-memory.ts'
 import { RetryTimer } from './retry-timer.ts'
+import { RingSet } from './ring-set.ts'
 import { noteCpuQuota } from './spin-quota.ts'
 import { Timers } from './timers.ts'
 
@@ -53,6 +60,7 @@ export class Reactor implements IoPort {
   readonly registered: RegisteredMemory
   /** Files that the rings know by index, which spares a look-up per operation. */
   readonly files: RegisteredFiles
+  readonly rings: RingSet
   /** For everything that may wait for the end of a turn; the one to park in. */
   readonly main: Ring
   /** By which other threads tell that they have left something. */
@@ -61,10 +69,8 @@ export class Reactor implements IoPort {
   readonly loans: Loans
   /** When the event loop was left, or null. */
   leftNs: number | null = null
-  #latency: Ring | null = null
-  readonly #ringEntryCount: number
-  readonly #hostPoll: ReadinessPoll
-  #latencyPoll: ReadinessPoll | null = null
+  /** What wakes a parked thread by the main ring: events of the host loop, and completions of the other ring that tells. */
+  readonly #wakers: ReadinessPoll[]
   /** A second poll of the host loop's descriptor, in the latency ring, whose completions come by themselves. */
   readonly #hostWatch: HostWatch
 
@@ -72,7 +78,6 @@ export class Reactor implements IoPort {
   constructor(options: ReactorOptions, turn: () => void) {
     const { kernel } = options
     this.kernel = kernel
-    this.#ringEntryCount = options.ringEntryCount
     this.host = attachLoop(kernel, turn)
     this.control = this.host.control
     this.control.doubles[DOUBLE_SPIN_NS] = options.spinNs
@@ -81,56 +86,44 @@ export class Reactor implements IoPort {
     this.timers = new Timers({ kernel, control: this.control, liveness: this.liveness })
     try {
       this.memory = this.#createMemory(options)
-      this.main = this.#createRing(0, 'deferred')
+      const { control, host } = this
+      this.rings = new RingSet({ kernel, control, host, entryCount: options.ringEntryCount })
+      this.main = this.rings.main
     } catch (error) {
       this.host.detach()
       throw error
     }
     this.doorbell = new Doorbell({ kernel, host: this.host, main: this.main })
     this.loans = new Loans({ kernel, host: this.host, doorbell: this.doorbell })
-    this.registered = new RegisteredMemory(kernel, this.memory)
-    this.files = new RegisteredFiles(kernel, this.host, this.main)
-    this.#hostPoll = new ReadinessPoll(this.host.hostFd, this.control, true)
+    this.registered = new RegisteredMemory(kernel, this.memory, this.rings)
+    this.files = new RegisteredFiles(kernel, this.host, this.rings)
+    this.#wakers = [new ReadinessPoll(this.host.hostFd, this.control, true)]
     this.#hostWatch = new HostWatch(this.host.hostFd, this.control)
   }
 
   /** The latency ring, whose completions {@link needPreempt} sees; made when first asked for. */
   get latency(): Ring {
-    if (this.#latency === null) {
-      this.main.assertOpen()
-      this.#latency = this.#createRing(1, 'immediate')
-      if (this.registered.isTried) this.registered.registerMore(this.#latency)
-      this.files.attach(this.#latency)
-      this.#latencyPoll = new ReadinessPoll(this.#latency.memory.fd, this.control, false)
-      this.control.words[WORD_ARMED] = 0
-    }
-    return this.#latency
-  }
-
-  get hasLatencyRing(): boolean {
-    return this.#latency !== null
+    return this.rings.find('notify') ?? this.#addRing('notify')
   }
 
   /** Whether operations of latency-sensitive queues have completed that nobody has looked at yet. */
   get hasUrgentCompletions(): boolean {
-    return this.#latency !== null && this.#latency.readyCount > 0
+    const ring = this.rings.find('notify')
+    return ring !== null && ring.readyCount > 0
   }
 
   /** Operations between submission and terminal completion, on all rings, but for our own polls. O(slots). */
   get inFlightCount(): number {
-    const all = this.main.inFlightCount + (this.#latency?.inFlightCount ?? 0)
-    const isArmed = (poll: ReadinessPoll | null): boolean => poll !== null && this.main.holds(poll)
-    const polls = (isArmed(this.#hostPoll) ? 1 : 0) + (isArmed(this.#latencyPoll) ? 1 : 0)
-    const isWatching = this.#latency?.holds(this.#hostWatch) === true
-    const count = all - polls - (isWatching ? 1 : 0)
+    const own: readonly Operation[] = [...this.#wakers, this.#hostWatch]
+    const ownCount = own.filter((poll) => this.ringOf(poll) !== null).length
+    const count = this.rings.inFlightCount - ownCount
     assert(count >= 0, 'polls of our own are in flight like all others')
     return count
   }
 
   /** Brings the counters of the rings up to date, for who reads them within a turn. */
   syncCounters(): void {
-    this.main.syncCounters()
-    this.#latency?.syncCounters()
+    this.rings.syncCounters()
   }
 
   ringFor(queue: { readonly isLatencySensitive: boolean }): Ring {
@@ -138,14 +131,12 @@ export class Reactor implements IoPort {
   }
 
   ringOf(operation: Operation): Ring | null {
-    if (this.main.holds(operation)) return this.main
-    return this.#latency?.holds(operation) ? this.#latency : null
+    return this.rings.ringOf(operation)
   }
 
   /** Hands completions of all rings to their operations, and returns how many there were. */
   reap(): number {
-    const count = this.main.reap()
-    return this.#latency === null ? count : count + this.#latency.reap()
+    return this.rings.reap()
   }
 
   cancel(operation: Operation): boolean {
@@ -196,32 +187,28 @@ export class Reactor implements IoPort {
 
   /** What is in flight on all rings now. O(slots). */
   inFlight(): Operation[] {
-    return [...this.main.inFlight(), ...(this.#latency?.inFlight() ?? [])]
+    return this.rings.inFlight()
   }
 
-  /** Makes events of the host loop and of the latency ring wake a parked thread. */
+  /** Makes events of the host loop, and of a ring that tells of them, wake a parked thread. */
   arm(): void {
     const { words } = this.control
     if (words[WORD_ARMED] === 1 || this.main.isClosed) return
     // First, since making room may bring the completion of a poll, which takes that back.
     words[WORD_ARMED] = 1
-    if (this.#hostPoll.arm(this.main) && this.#latencyPoll?.arm(this.main) !== false) return
+    if (this.#wakers.every((poll) => poll.arm(this.main))) return
     // A thread that is not armed does not park: the host looks for itself, and the next turn tries again.
     words[WORD_ARMED] = 0
     words[WORD_HOST_READY] = 1
   }
 
   registerMemory(): void {
-    const { registered } = this
-    if (registered.isTried) return
-    registered.register(this.main)
-    if (this.#latency !== null) registered.registerMore(this.#latency)
+    this.registered.register()
   }
 
   /** Checks rings, timers and files, and what the hook knows of them. O(slots and timers): for audits. */
   audit(): void {
-    this.main.audit()
-    this.#latency?.audit()
+    this.rings.audit()
     this.timers.audit()
     this.files.audit()
   }
@@ -229,8 +216,7 @@ export class Reactor implements IoPort {
   /** Cancels and forgets everything in flight, and leaves the event loop. */
   close(): void {
     this.leftNs = this.kernel.nowNs()
-    this.main.close()
-    this.#latency?.close()
+    this.rings.close()
     this.loans.leave()
     this.host.detach()
   }
@@ -254,15 +240,16 @@ export class Reactor implements IoPort {
     })
   }
 
-  #createRing(index: number, kind: 'deferred' | 'immediate'): Ring {
-    return new Ring({
-      kernel: this.kernel,
-      control: this.control,
-      host: this.host,
-      index,
-      kind,
-      entryCount: this.#ringEntryCount,
-    })
+  #addRing(role: 'notify' | 'busyPoll'): Ring {
+    this.main.assertOpen()
+    const ring = this.rings.add(role)
+    this.registered.attach(ring)
+    this.files.attach(ring)
+    if (role === 'notify') {
+      this.#wakers.push(new ReadinessPoll(ring.memory.fd, this.control, false))
+      this.control.words[WORD_ARMED] = 0
+    }
+    return ring
   }
 }
 

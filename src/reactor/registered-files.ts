@@ -37,17 +37,16 @@ export interface FileTable {
  *
  * An operation on a registered file spares the kernel the look-up and reference counting of its
  * descriptor. Registering costs a system call, hence it is for files that stay open. A file has the same index in
- * every ring. Whatever is refused works by descriptor, and is counted. A kernel that would keep a file
+ * every ring, each of which has a table of its own. Whatever is refused works by descriptor, and is counted. A kernel that would keep a file
  * open after its removal gets none ({@link letsFilesGo}): a caller that has awaited a close relies on it. Linux 6.13.
  */
 export class RegisteredFiles implements FileTable {
   readonly #kernel: Kernel
   readonly #host: LoopHost
-  readonly #main: Ring
-  /** The second ring, if it has a table; */
-  #second: Ring | null = null
-  /** and whether that equals the first one's: else new files are used by descriptor there. */
-  #isInStep = true
+  readonly #rings: Iterable<Ring>
+  /** By the index of their ring; none before the first file, or where the kernel refuses them. */
+  readonly #tables: (RingTable | undefined)[] = []
+  /** What all tables hold, by place. */
   #fds: Int32Array | null = null
   /** What the kernel reads while an update runs; kept, so that its address is known. */
   readonly #descriptor = new Int32Array(1)
@@ -56,10 +55,11 @@ export class RegisteredFiles implements FileTable {
   #refusedCount = 0
   #isRefused = false
 
-  constructor(kernel: Kernel, host: LoopHost, main: Ring) {
+  /** `rings`: the first decides how many files there may be. */
+  constructor(kernel: Kernel, host: LoopHost, rings: Iterable<Ring>) {
     this.#kernel = kernel
     this.#host = host
-    this.#main = main
+    this.#rings = rings
     this.#descriptorAddress = kernel.addressOf(this.#descriptor)
   }
 
@@ -72,16 +72,18 @@ export class RegisteredFiles implements FileTable {
       this.#refusedCount++
       return -1
     }
-    if (!this.#update(this.#main, index, fd)) {
-      this.#free.push(index)
-      this.#refusedCount++
-      return -1
-    }
     assert(fds[index] === -1, 'a free place holds no file')
-    fds[index] = fd
-    if (this.#second !== null && this.#isInStep) {
-      this.#isInStep = this.#update(this.#second, index, fd)
+    for (const table of this.#tables) {
+      if (table === undefined || !table.isInStep) continue
+      if (this.#update(table.ring, index, fd)) continue
+      if (table.ring.index === 0) {
+        this.#free.push(index)
+        this.#refusedCount++
+        return -1
+      }
+      table.isInStep = false
     }
+    fds[index] = fd
     return index
   }
 
@@ -89,27 +91,31 @@ export class RegisteredFiles implements FileTable {
     if (index === -1 || this.#fds === null) return
     assert(this.#fds[index]! >= 0, 'a file is taken out once')
     this.#fds[index] = -1
+    let isEmpty = true
     // In step or not: a file that stays in a table stays open.
-    if (this.#second !== null) this.#update(this.#second, index, -1)
+    for (const table of this.#tables) {
+      if (table !== undefined && !this.#update(table.ring, index, -1)) isEmpty = false
+    }
     // A slot that could not be emptied would lend its old file to the next: it stays out of use.
-    if (this.#update(this.#main, index, -1)) this.#free.push(index)
+    if (isEmpty) this.#free.push(index)
   }
 
   target(ring: Ring, fd: number, index: number): Target {
-    const isKnown =
-      index !== -1 && (ring === this.#main || (ring === this.#second && this.#isInStep))
+    const table = this.#tables[ring.index]
+    const isKnown = index !== -1 && table?.isInStep === true
+    assert(!isKnown || table?.ring === ring, 'a ring has a table of its own')
     return isKnown ? { fd: index, registered: true } : { fd, registered: false }
   }
 
-  /** Gives a second ring the same table. */
+  /** Gives a further ring the same table; while there is none yet it gets one with the others. */
   attach(ring: Ring): void {
     const fds = this.#fds
-    this.#second = ring
-    if (fds === null) return
-    if (!createTable(this.#kernel, ring, fds.length)) this.#second = null
-    for (let index = 0; index < fds.length && this.#second !== null && this.#isInStep; index++) {
-      const fd = fds[index]!
-      if (fd !== -1) this.#isInStep = this.#update(ring, index, fd)
+    assert(this.#tables[ring.index] === undefined, 'a ring is given a table once')
+    if (fds === null || !createTable(this.#kernel, ring, fds.length)) return
+    const table = { ring, isInStep: true }
+    this.#tables[ring.index] = table
+    for (let index = 0; index < fds.length && table.isInStep; index++) {
+      if (fds[index] !== -1) table.isInStep = this.#update(ring, index, fds[index]!)
     }
   }
 
@@ -127,6 +133,7 @@ export class RegisteredFiles implements FileTable {
       return
     }
     assert(!this.#isRefused, 'a table that was refused is not there')
+    assert(this.#tables[0]?.isInStep === true, 'the table of the first ring has every file')
     assert(new Set(this.#free).size === this.#free.length, 'a place is free once')
     for (const index of this.#free) assert(fds[index] === -1, 'a free place holds no file')
     const files = fds.filter((fd) => fd !== -1)
@@ -145,7 +152,9 @@ export class RegisteredFiles implements FileTable {
 
   #createTable(): void {
     const capacities = letsFilesGo(this.#kernel, this.#host) ? CAPACITIES : []
-    const capacity = capacities.find((count) => createTable(this.#kernel, this.#main, count))
+    const [first, ...further] = this.#rings
+    assert(first?.index === 0, 'a thread with files has a ring')
+    const capacity = capacities.find((count) => createTable(this.#kernel, first, count))
     if (capacity === undefined) {
       this.#isRefused = true
       return
@@ -153,10 +162,16 @@ export class RegisteredFiles implements FileTable {
     this.#fds = new Int32Array(capacity).fill(-1)
     // The last is handed out first, so low slots are used before high ones.
     for (let index = capacity - 1; index >= 0; index--) this.#free.push(index)
-    if (this.#second !== null && !createTable(this.#kernel, this.#second, capacity)) {
-      this.#second = null
-    }
+    this.#tables[0] = { ring: first, isInStep: true }
+    for (const ring of further) this.attach(ring)
   }
+}
+
+/** The table of one ring. */
+interface RingTable {
+  readonly ring: Ring
+  /** Whether it has every file; else new ones are used by descriptor there. */
+  isInStep: boolean
 }
 
 function createTable(kernel: Kernel, ring: Ring, capacity: number): boolean {

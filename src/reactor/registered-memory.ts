@@ -21,24 +21,22 @@ const VECTOR_WORDS = 4
  *
  * All of it as one buffer, or as much as the limit of locked memory leaves, in pieces that are powers of
  * two, one behind the other, each half as long as the one before or less: so that a block of the arena
- * lies in one or in none. A further ring has as many of the same pieces as fit. Where nothing fits
+ * lies in one or in none. Each further ring has as many of the same pieces as fit. Where nothing fits
  * everything works without.
  */
 export class RegisteredMemory {
   readonly #kernel: Kernel
   readonly #memory: IoMemory
+  readonly #rings: Iterable<Ring>
   #pieces: readonly number[] = []
   #isTried = false
   #error = 0
 
-  constructor(kernel: Kernel, memory: IoMemory) {
+  /** `rings`: the one that has the most of it first. */
+  constructor(kernel: Kernel, memory: IoMemory, rings: Iterable<Ring>) {
     this.#kernel = kernel
     this.#memory = memory
-  }
-
-  /** Whether it was tried; until then further rings need not be told. */
-  get isTried(): boolean {
-    return this.#isTried
+    this.#rings = rings
   }
 
   /** Why some or all of it is not registered: a negative error number, else 0. */
@@ -46,18 +44,31 @@ export class RegisteredMemory {
     return this.#error
   }
 
-  /** Registers as much as can be with `ring`, the first one. Once; nothing of it is in use yet. */
-  register(ring: Ring): void {
-    assert(!this.#isTried, 'memory is registered once')
-    const { primary } = this.#memory
+  /** Registers as much as can be with all rings. Once, while nothing of it is in use; again is nothing. */
+  register(): void {
+    if (this.#isTried) return
     this.#isTried = true
+    for (const ring of this.#rings) {
+      if (ring.index === 0) this.#registerFirst(ring)
+      else this.attach(ring)
+    }
+  }
+
+  /** Gives a further ring what the others have. */
+  attach(ring: Ring): void {
+    if (this.#isTried) this.#registerMore(ring)
+  }
+
+  #registerFirst(ring: Ring): void {
+    const { primary } = this.#memory
     this.#pieces = this.#findPieces(ring, primary.memory.bytes.length)
     ring.registeredBufferCount = this.#pieces.length
     primary.noteRegistered(this.#pieces)
   }
 
-  /** Registers as many of the same pieces as fit with one more ring. */
-  registerMore(ring: Ring): void {
+  /** Registers as many of the same pieces as fit. */
+  #registerMore(ring: Ring): void {
+    assert(ring.registeredBufferCount === 0, 'memory is registered with a ring once')
     let pieces = this.#pieces
     while (pieces.length > 0 && this.#try(ring, pieces) < 0) pieces = pieces.slice(0, -1)
     ring.registeredBufferCount = pieces.length

@@ -2,7 +2,6 @@ export { BufferRing, type BufferRingOptions, NO_BUFFER } from './buffer-ring.ts'
 export { Operation } from './operation.ts'
 export * from './ops/index.ts'
 export { Ring, type RingOptions } from './ring.ts'
-export type { RingKind } from './set-up.ts'
 export {
   encodeEntry,
   type MemoryRef,

@@ -14,6 +14,7 @@ import {
   type RingEntry,
   type RingLayout,
   type RingMemory,
+  type RingRole,
   SLOT_FOREIGN,
   SQE_WORDS,
   type SubmitRing,
@@ -30,7 +31,7 @@ import {
 } from '../stats/index.ts'
 import type { Operation } from './operation.ts'
 import { refusedRing } from './refusal.ts'
-import { dropRing, type RingKind, registerRingFd, setUpRing } from './set-up.ts'
+import { dropRing, registerRingFd, setUpRing } from './set-up.ts'
 import { SLOT_BACKGROUND, SLOT_CLOSE, SLOT_DESCRIPTOR, SlotTable } from './slot-table.ts'
 import { encodeEntry, type OperationName, SQE_USER_DATA, type SqeWords } from './sqe.ts'
 
@@ -39,9 +40,9 @@ export interface RingOptions {
   readonly control: LoopControl
   /** Kept alive while an operation that asks for it is in flight. */
   readonly host: LoopHost
-  /** 0 … 2: its word of the control block. */
+  /** Its word of the control block, below {@link RING_COUNT_MAX}. */
   readonly index: number
-  readonly kind: RingKind
+  readonly role: RingRole
   /** Submission entries: a power of two. */
   readonly entryCount: number
 }
@@ -67,7 +68,7 @@ export class Ring {
   readonly memory: RingMemory
   readonly entry: RingEntry
   readonly index: number
-  readonly kind: RingKind
+  readonly role: RingRole
   readonly sqes: SqeWords
   /** How many pieces of I/O memory are registered with it: entries may use indexes below. */
   registeredBufferCount = 0
@@ -111,13 +112,13 @@ export class Ring {
 
   /** @throws {RuntimeError} `ERR_URING_UNAVAILABLE` or `ERR_MEMLOCK_LIMIT`, with cause and cure. */
   constructor(options: RingOptions) {
-    const { kernel, control, host, index, kind, entryCount } = options
+    const { kernel, control, host, index, role, entryCount } = options
     this.#control = control.words
     this.#home = control
     this.#host = host
     this.index = index
-    this.kind = kind
-    this.memory = setUpRing(host, kind, entryCount)
+    this.role = role
+    this.memory = setUpRing(host, role, entryCount)
     this.sqes = this.memory.sqes
     const layout = this.memory.layout
     assert(isPowerOfTwo(layout.sqEntryCount), 'submission entries are a power of two')
@@ -134,7 +135,7 @@ export class Ring {
       for (let i = 0; i < layout.sqEntryCount; i++) this.#words[layout.sqArray + i] = i
     }
     this.entry = registerRingFd(kernel, this.memory)
-    const submit = host.addRing(this.memory, this.entry)
+    const submit = host.addRing(this.memory, this.entry, role)
     if (typeof submit === 'number') {
       dropRing(kernel, host, this.memory, this.entry)
       throw refusedRing(submit)

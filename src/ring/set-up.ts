@@ -7,6 +7,7 @@ import {
   IORING_REGISTER_RING_FDS,
   IORING_SETUP_CLAMP,
   IORING_SETUP_DEFER_TASKRUN,
+  IORING_SETUP_IOPOLL,
   IORING_SETUP_NO_SQARRAY,
   IORING_SETUP_SINGLE_ISSUER,
   IORING_SETUP_SUBMIT_ALL,
@@ -16,43 +17,42 @@ import {
   type LoopHost,
   type RingEntry,
   type RingMemory,
+  type RingRole,
 } from '../kernel/index.ts'
 import { refusedRing } from './refusal.ts'
-
-/** How completions reach this thread. */
-export type RingKind =
-  /** When asked for: cheapest, for everything that may wait for the end of a turn. */
-  | 'deferred'
-  /** By themselves, even while JavaScript is busy: the word that {@link needPreempt} looks at. */
-  | 'immediate'
 
 /** Completions may come faster than turns; four times the submissions before overflow. */
 const COMPLETIONS_PER_ENTRY = 4
 /** Below this a ring is not tried. */
 const ENTRY_COUNT_MIN = 128
 
+const COMMON: number = IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL
+const SINGLE: number = COMMON | IORING_SETUP_SINGLE_ISSUER
+const DEFERRED: number = SINGLE | IORING_SETUP_DEFER_TASKRUN
+
+/** Flags to try for each role, the best first. */
+const ATTEMPTS: Readonly<Record<RingRole, readonly number[]>> = {
+  // Completions come when asked for, which is cheapest.
+  park: [
+    DEFERRED | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_NO_SQARRAY, // Linux 6.6
+    DEFERRED | IORING_SETUP_TASKRUN_FLAG, // Linux 6.1
+    SINGLE, // Linux 6.0
+    COMMON, // Linux 5.19
+  ],
+  notify: [SINGLE | IORING_SETUP_NO_SQARRAY, SINGLE, COMMON],
+  busyPoll: [
+    DEFERRED | IORING_SETUP_IOPOLL | IORING_SETUP_NO_SQARRAY,
+    DEFERRED | IORING_SETUP_IOPOLL,
+    SINGLE | IORING_SETUP_IOPOLL,
+    COMMON | IORING_SETUP_IOPOLL,
+  ],
+}
+
 /** Asks for the best flags first, and drops those that this kernel does not know. */
-export function setUpRing(host: LoopHost, kind: RingKind, entryCount: number): RingMemory {
-  const common = IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_TASKRUN_FLAG
-  const single = IORING_SETUP_SINGLE_ISSUER
-  const deferred = kind === 'deferred' ? IORING_SETUP_DEFER_TASKRUN : 0
-  const immediate = IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | single
-  const attempts =
-    kind === 'deferred'
-      ? [
-          common | single | deferred | IORING_SETUP_NO_SQARRAY, // Linux 6.6
-          common | single | deferred, // Linux 6.1
-          IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | single, // Linux 6.0
-          IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL, // Linux 5.19
-        ]
-      : [
-          immediate | IORING_SETUP_NO_SQARRAY,
-          immediate,
-          IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL,
-        ]
+export function setUpRing(host: LoopHost, role: RingRole, entryCount: number): RingMemory {
   // A ring that locked memory is too short for may do with fewer entries.
   for (let count = entryCount; ; count /= 2) {
-    const result = trySetUp(host, attempts, count)
+    const result = trySetUp(host, ATTEMPTS[role], count)
     if (typeof result !== 'number') return result
     if (result !== -ENOMEM || count <= ENTRY_COUNT_MIN) throw refusedRing(result)
   }

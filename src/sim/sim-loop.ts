@@ -24,6 +24,7 @@ import {
   OwnSlot,
   type RingEntry,
   type RingMemory,
+  type RingRole,
   type RingSetup,
   SLEEP_NO,
   SLEEP_PARKED,
@@ -72,6 +73,7 @@ type ParkingStep = 'no' | 'decided' | 'published'
 interface LoopRing {
   readonly memory: RingMemory
   readonly entry: RingEntry
+  readonly role: RingRole
 }
 
 /**
@@ -134,8 +136,9 @@ export class SimLoop implements LoopHost, SimThread {
     return this.#kernel.setupRing(setup)
   }
 
-  addRing(memory: RingMemory, entry: RingEntry): SubmitRing {
-    const ring = { memory, entry }
+  addRing(memory: RingMemory, entry: RingEntry, role: RingRole): SubmitRing {
+    assert((role === 'park') === (this.#rings.length === 0), 'the ring to park in is the first')
+    const ring = { memory, entry, role }
     this.#rings.push(ring)
     return () => {
       const result = this.#enterRing(ring)

@@ -7,6 +7,7 @@ import {
   AF_INET,
   AT_FDCWD,
   CQE_WORDS,
+  createSlot,
   IORING_ENTER_GETEVENTS,
   IORING_OP_ACCEPT,
   IORING_OP_CLOSE,
@@ -18,6 +19,7 @@ import {
   IORING_SETUP_SUBMIT_ALL,
   IORING_SETUP_TASKRUN_FLAG,
   type Kernel,
+  type LoopHost,
   type RingMemory,
   SOCK_CLOEXEC,
   SOCK_STREAM,
@@ -253,4 +255,35 @@ export function connectPair(ring: TestRing): { client: number; server: number } 
   const server = results.get(2)!
   assert(server >= 0)
   return { client, server }
+}
+
+/** A place in no loop: the tests enter the ring themselves, or the ring does when it is full. */
+export function nowhere(kernel: Kernel): LoopHost {
+  return {
+    id: 1,
+    control: createSlot(),
+    hostFd: -1,
+    setupRing: (setup) => kernel.setupRing(setup),
+    addRing: ({ words, layout }, { enterFd, enterFlags }) => {
+      const flags = enterFlags | IORING_ENTER_GETEVENTS
+      return () => {
+        const count = (words[layout.sqTail]! - words[layout.sqHead]!) | 0
+        return kernel.enter(enterFd, count, 0, flags, -1)
+      }
+    },
+    keepMemory() {},
+    reference() {},
+    isHostDue: () => false,
+    trackFd() {},
+    openSocket: (domain, type, protocol) => kernel.openSocket(domain, type, protocol),
+    closeFd: (fd) => kernel.closeFd(fd),
+    passFd: () => -1,
+    takeFd: () => -1,
+    shareFd: () => -1,
+    joinFd: () => -1,
+    leaveFd() {},
+    lendMemory: () => -1,
+    takeReturned: () => -1,
+    detach() {},
+  }
 }

@@ -22,37 +22,7 @@ import {
   writeTimespec,
 } from '../../src/ring/index.ts'
 import { contract } from '../../src/testing/index.ts'
-
-/** A place in no loop: the tests enter the ring themselves, or the ring does when it is full. */
-function nowhere(kernel: Kernel): LoopHost {
-  return {
-    id: 1,
-    control: createSlot(),
-    hostFd: -1,
-    setupRing: (setup) => kernel.setupRing(setup),
-    addRing: ({ words, layout }, { enterFd, enterFlags }) => {
-      const flags = enterFlags | IORING_ENTER_GETEVENTS
-      return () => {
-        const count = (words[layout.sqTail]! - words[layout.sqHead]!) | 0
-        return kernel.enter(enterFd, count, 0, flags, -1)
-      }
-    },
-    keepMemory() {},
-    reference() {},
-    isHostDue: () => false,
-    trackFd() {},
-    openSocket: () => -1,
-    closeFd: () => 0,
-    passFd: () => -1,
-    takeFd: () => -1,
-    shareFd: () => -1,
-    joinFd: () => -1,
-    leaveFd() {},
-    lendMemory: () => -1,
-    takeReturned: () => -1,
-    detach() {},
-  }
-}
+import { nowhere } from './harness.ts'
 
 class Recorded extends Operation {
   readonly results: number[] = []
@@ -81,7 +51,7 @@ function createRing(kernel: Kernel, parts: RingParts = {}): Ring & Disposable {
     control,
     host,
     index: 0,
-    kind: 'deferred',
+    role: 'park',
     entryCount,
   } as const
   const ring = new Ring(options)

@@ -91,10 +91,8 @@ test('no file is registered on a kernel that tells nothing of its removal', (t) 
   )
   const ring = kernel.setupRing({ entryCount: 4, completionCount: 8, flags: 0 })
   assert.ok(typeof ring !== 'number')
-  const files = new RegisteredFiles(kernel, reactorOf(executor()).host, {
-    memory: ring,
-    index: 0,
-  } as Ring)
+  const rings = [{ memory: ring, index: 0 } as Ring]
+  const files = new RegisteredFiles(kernel, reactorOf(executor()).host, rings)
 
   const index = files.add(0)
 
