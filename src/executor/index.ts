@@ -13,6 +13,7 @@ export {
   WaitStep,
 } from './cancellation.ts'
 export { attachExecutor, confine, currentOrNull, executor } from './current.ts'
+export { Deadline } from './deadline.ts'
 export {
   createDeferred,
   type Deferred,
