@@ -1,3 +1,6 @@
 export type { Lease } from '../memory/index.ts'
+export { ByteReader } from './byte-reader.ts'
 export type { ByteSink } from './byte-sink.ts'
 export type { ByteSource } from './byte-source.ts'
+export { type Chunks, fromIterable } from './from-iterable.ts'
+export type { ByteReaderOptions, ReadLimitOptions } from './reader-options.ts'
