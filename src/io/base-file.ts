@@ -11,6 +11,7 @@ import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../kernel/index.ts'
 import { Deadline } from './deadline.ts'
 import type { Descriptor, TransferStats } from './descriptor.ts'
 import { Allocate, Statx, Sync } from './file-operations.ts'
+import { type FileReader, type FileReaderOptions, openReader } from './file-reader.ts'
 import {
   checkDetach,
   discardFile,
@@ -23,7 +24,7 @@ import {
 } from './file-ticket.ts'
 import { checkName } from './look-up.ts'
 import { Rename, Unlink } from './name-operations.ts'
-import type { OpenedFile } from './opened-file.ts'
+import { alignmentOf, type OpenedFile } from './opened-file.ts'
 import { type FilePath, toAbsolute, toPath } from './path.ts'
 import { type RangeHold, RangeLock } from './range-lock.ts'
 import { releaseRanges, shareRanges } from './shared-ranges.ts'
@@ -34,6 +35,7 @@ import {
   type FileStatus,
   isSameIdentity,
 } from './status.ts'
+import type { StreamTarget } from './stream-target.ts'
 import { truncate } from './truncate.ts'
 
 /** Options of {@link BaseFile.allocate}. */
@@ -74,6 +76,7 @@ export abstract class BaseFile implements AsyncDisposable {
   readonly descriptor: Descriptor
   /** @internal */
   protected readonly ranges: RangeLock
+  readonly #streamTarget: StreamTarget
   readonly #isTemporary: boolean
   readonly #traits: FileTraits
 
@@ -84,6 +87,7 @@ export abstract class BaseFile implements AsyncDisposable {
     this.ranges = rangesOf(opened)
     const { isReadable, isAppending, isTemporary } = opened.request
     this.#isTemporary = isTemporary
+    this.#streamTarget = streamTargetOf(opened, this.ranges)
     this.#traits = { kind, isDirect: opened.isDirect, isReadable, isAppending, isTemporary }
   }
 
@@ -275,6 +279,19 @@ export abstract class BaseFile implements AsyncDisposable {
   }
 
   /**
+   * Reads the file from a position on, with blocks read ahead: a loop over it gives chunks that are the caller's for good,
+   * one over its `leases()` the blocks themselves. See {@link FileReader}.
+   *
+   * Closing the file ends it.
+   *
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`; `ERR_UNSUPPORTED` for a start in what has no positions; the signal's
+   * reason if it is aborted already.
+   */
+  stream(options?: FileReaderOptions): FileReader {
+    return openReader(this.#streamTarget, options)
+  }
+
+  /**
    * Closes the file once the operations under way have ended; new ones are refused at once.
    *
    * Calling it again waits for the same end, and resolves if that has come. It can't be cancelled.
@@ -366,6 +383,13 @@ function rangesOf({ descriptor, identity, isSeekable }: OpenedFile): RangeLock {
   if (!isSeekable) return new RangeLock(executor)
   descriptor.onClosed = () => releaseRanges(executor, identity)
   return shareRanges(executor, identity)
+}
+
+function streamTargetOf(opened: OpenedFile, ranges: RangeLock): StreamTarget {
+  const { descriptor, isSeekable, isRegular, request } = opened
+  const { isAppending } = request
+  const alignmentBytes = alignmentOf(opened)
+  return { descriptor, ranges, alignmentBytes, isSeekable, isRegular, isAppending }
 }
 
 /** @throws {TypeError | RangeError} unless a whole number, with `lengthBytes` more still being one. */

@@ -9,6 +9,7 @@ import {
   type WaitOptions,
 } from '../executor/index.ts'
 import { encodeClose, type Ring, type Target } from '../ring/index.ts'
+import { AttachedStreams, throwFailures } from './attached-streams.ts'
 import { Bursts } from './bursts.ts'
 
 /** Transfers of one file that did not fail; one is counted once, however many requests it took. */
@@ -34,6 +35,8 @@ export class Descriptor {
   writeCount = 0
   writeBytes = 0
   readonly bursts: Bursts = new Bursts()
+  /** What reads and writes it piece by piece, and ends before it does. */
+  readonly streams: AttachedStreams = new AttachedStreams()
   /** Called once it is closed, or has failed to be. */
   onClosed: (() => void) | null = null
   #fd: number
@@ -158,6 +161,9 @@ export class Descriptor {
   async #detach<T>(action: string, wait: WaitOptions, pass: (fd: number) => T): Promise<T> {
     const { executor } = this
     checkCancellation(executor, wait, action)
+    if (!this.streams.isEmpty) {
+      throwFailures(await this.streams.end(), 'Cannot end the streams of a file')
+    }
     if (this.#inFlightCount > 0) {
       const drained = new Waiter<void>(executor)
       drained.bind(executor, wait, action, () => {
@@ -177,7 +183,17 @@ export class Descriptor {
     return passed
   }
 
-  async #close(): Promise<void> {
+  #close(): Promise<void> {
+    return this.streams.isEmpty ? this.#closeDrained() : this.#closeWithStreams()
+  }
+
+  async #closeWithStreams(): Promise<void> {
+    const failures = await this.streams.end()
+    await this.#closeDrained().catch((error) => failures.push(error))
+    throwFailures(failures, 'Cannot close a file, nor end its streams')
+  }
+
+  async #closeDrained(): Promise<void> {
     const { executor } = this
     try {
       // What is in flight when an executor is closed never ends for us.

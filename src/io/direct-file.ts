@@ -15,7 +15,7 @@ import type { MemoryRef } from '../ring/index.ts'
 import { BaseFile, FILE_BYTES_MAX, validateOffset } from './base-file.ts'
 import { Deadline } from './deadline.ts'
 import { adoptFile, type FileTicket } from './file-ticket.ts'
-import { type OpenedFile, openFile } from './opened-file.ts'
+import { alignmentOf, type OpenedFile, openFile } from './opened-file.ts'
 import { checkOpenOptions, OPEN_OPTIONS, type OpenOptions, refuseAppend } from './options.ts'
 import { type FilePath, toPath } from './path.ts'
 import type { RangeHold } from './range-lock.ts'
@@ -33,8 +33,6 @@ const OPEN_NAMES = optionNames<DirectOpenOptions>({ ...OPEN_OPTIONS, fallback: t
 
 /** One transfer's worth: larger ones do not fit an arena. */
 const TRANSFER_BYTES_MAX: number = GIB
-/** For kernels that do not say (before Linux 6.1): every common device and file system takes it. */
-const ALIGNMENT_UNKNOWN_BYTES = 4096
 
 /**
  * A file whose I/O goes past the page cache (O_DIRECT), between the device and I/O memory.
@@ -298,12 +296,4 @@ export class DirectFile extends BaseFile {
       `Cannot ${action} as position and length must be multiples of ${alignmentBytes} bytes: they are ${offsetBytes} and ${lengthBytes}; read() takes any, and writeBytes() if the file is readable`,
     )
   }
-}
-
-function alignmentOf(opened: OpenedFile): number {
-  const { alignment, isDirect } = opened
-  if (!isDirect) return 1
-  if (alignment === undefined) return ALIGNMENT_UNKNOWN_BYTES
-  // Buffers are aligned to their size, so what suits positions must suit addresses too.
-  return Math.max(alignment.memoryBytes, alignment.offsetBytes)
 }

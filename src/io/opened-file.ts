@@ -61,6 +61,8 @@ export interface OpenMode {
 }
 
 const ACTION = 'open a file'
+/** For kernels that do not say (before Linux 6.1): every common device and file system takes it. */
+const ALIGNMENT_UNKNOWN_BYTES = 4096
 const NO_DIRECT: DirectAlignment = { memoryBytes: 0, offsetBytes: 0 }
 
 /**
@@ -116,6 +118,15 @@ async function examine(
   const result = setDirect(home, descriptor.fd, false)
   if (result < 0) throw kernelError(result, { syscall: 'fcntl', path })
   return { ...opened, isDirect: false }
+}
+
+/** What positions, lengths and addresses of transfers must be multiples of; 1 unless it is direct. */
+export function alignmentOf(opened: OpenedFile): number {
+  const { alignment, isDirect } = opened
+  if (!isDirect) return 1
+  if (alignment === undefined) return ALIGNMENT_UNKNOWN_BYTES
+  // Buffers are aligned to their size, so what suits positions must suit addresses too.
+  return Math.max(alignment.memoryBytes, alignment.offsetBytes)
 }
 
 /** The same for a file that is open already. Its ticket is spent, so it is not to be cancelled. */

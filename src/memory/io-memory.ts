@@ -122,6 +122,11 @@ export class IoMemory {
     return this.#tryArenas(lengthBytes, false) ?? this.#refuse(lengthBytes)
   }
 
+  /** The same, but null rather than an error. */
+  tryAllocate(lengthBytes: number): Lease | null {
+    return this.#tryArenas(lengthBytes, false)
+  }
+
   /**
    * The same for percore itself, which may use the reserve. Its bytes are for nobody else to see, as
    * their ArrayBuffer is the whole arena's.

@@ -1,0 +1,186 @@
+import { alignDown, assert, KernelError, NO_QUEUE, type RuntimeError } from '../base/index.ts'
+import { madeInTurn, type TaskQueue } from '../executor/index.ts'
+import { EAGAIN, EINTR, EIO, kernelError } from '../kernel/index.ts'
+import type { Lease } from '../memory/index.ts'
+import { type MemoryRef, Operation, type Ring, type Target } from '../ring/index.ts'
+import type { Descriptor } from './descriptor.ts'
+
+/** How often in a row the kernel may move nothing before that is the result. */
+const RETRIES_MAX = 64
+const NO_TARGET: Target = { fd: -1, registered: false }
+/** In place of a position, of what has none. */
+export const NO_POSITION = -1
+
+/** The stream that a block belongs to. Called while reaping: may mark and queue, but runs no user code. */
+export interface BlockOwner {
+  /** A block has ended, and may be begun again. */
+  blockEnded(block: BlockTransfer): void
+  /** The executor closes while a block is in flight. */
+  executorCloses(reason: RuntimeError): void
+}
+
+/**
+ * One block of a stream on its way between a file and memory, in as many requests as that takes.
+ *
+ * Used for one block after the other, so that a stream of any length makes a few of these. Nobody awaits
+ * it: the stream is told while reaping. It keeps its lease until the stream takes that.
+ */
+export abstract class BlockTransfer extends Operation implements MemoryRef {
+  lease: Lease | null = null
+  /** Where the block begins in the stream. */
+  startBytes = 0
+  /** How much of it has been moved. */
+  doneBytes = 0
+  /** Whether the file ended within it, or right before. */
+  isLast = false
+  failure: KernelError | null = null
+  isInFlight = false
+  /** Whether the stream still wants what it moves; else it is being cancelled. */
+  isWanted = true
+  // The entry is written from these: what is still to be moved, and where.
+  file: Target = NO_TARGET
+  offsetBytes: number = NO_POSITION
+  address = 0
+  lengthBytes = 0
+  bufferIndex = -1
+  protected readonly descriptor: Descriptor
+  readonly #owner: BlockOwner
+  readonly #alignmentBytes: number
+  #queue: TaskQueue | null = null
+  #idleCount = 0
+
+  constructor(descriptor: Descriptor, alignmentBytes: number, owner: BlockOwner) {
+    super(NO_QUEUE)
+    this.descriptor = descriptor
+    this.#alignmentBytes = alignmentBytes
+    this.#owner = owner
+  }
+
+  protected abstract get syscall(): string
+  protected abstract encode(ring: Ring, base: number): void
+  /** Whether nothing follows a request that moved so much, which is less than it was asked for. */
+  protected abstract isOver(movedBytes: number, alignmentBytes: number): boolean
+  /** Counts what was moved. */
+  protected abstract count(movedBytes: number): void
+  /** Called when it was submitted. */
+  protected submitted(_ring: Ring): void {}
+
+  /**
+   * Begins to move `lengthBytes` of a lease, which it has from then on; for a task of `queue`.
+   *
+   * @throws {KernelError} if the ring takes no more; then it has no lease.
+   */
+  begin(lease: Lease, lengthBytes: number, offsetBytes: number, queue: TaskQueue): void {
+    assert(!this.isInFlight && this.lease === null, 'a block is used for one transfer at a time')
+    assert(lengthBytes > 0 && lengthBytes <= lease.lengthBytes, 'a block lies within its lease')
+    this.doneBytes = 0
+    this.isLast = false
+    this.failure = null
+    this.offsetBytes = offsetBytes
+    this.address = lease.address
+    this.lengthBytes = lengthBytes
+    this.#queue = queue
+    this.#idleCount = 0
+    this.#submit(lease.bufferIndex)
+    this.lease = lease
+    this.isInFlight = true
+    this.descriptor.executor.io.control.counters[32]!++ // COUNTER_FILE_OPERATIONS
+    this.descriptor.enter()
+  }
+
+  /** Takes the lease away, of a block that has ended. */
+  takeLease(): Lease {
+    const { lease } = this
+    assert(lease !== null && !this.isInFlight, 'memory is the kernel’s until the block has ended')
+    this.lease = null
+    return lease
+  }
+
+  /** Asks the kernel to stop; it ends some time later, and what it has moved is wanted by nobody. */
+  stop(): void {
+    assert(this.isInFlight, 'what has ended is not stopped')
+    this.isWanted = false
+    this.descriptor.executor.io.cancel(this)
+  }
+
+  override get isAwaited(): boolean {
+    return true
+  }
+
+  override executorCloses(reason: RuntimeError): void {
+    this.#owner.executorCloses(reason)
+  }
+
+  override complete(result: number): void {
+    if (result === this.lengthBytes) {
+      this.doneBytes += result
+      this.#end()
+      return
+    }
+    if (result < 0) this.#judgeFailure(result)
+    else this.#judgeShort(result)
+  }
+
+  override run(): void {}
+
+  #judgeFailure(result: number): void {
+    const isPassing = result === -EAGAIN || result === -EINTR
+    if (isPassing && this.isWanted && ++this.#idleCount <= RETRIES_MAX) this.#goOn(0)
+    else this.#fail(result)
+  }
+
+  #judgeShort(movedBytes: number): void {
+    // One that was withdrawn before the kernel saw it moved nothing, and says so.
+    if (!this.isWanted || this.isOver(movedBytes, this.#alignmentBytes)) {
+      this.doneBytes += movedBytes
+      this.isLast = this.isWanted
+      this.#end()
+      return
+    }
+    const wholeBytes = alignDown(movedBytes, this.#alignmentBytes)
+    this.#idleCount = wholeBytes > 0 ? 0 : this.#idleCount + 1
+    if (this.#idleCount > RETRIES_MAX) this.#fail(-EIO)
+    else this.#goOn(wholeBytes)
+  }
+
+  /** Asks for the rest. */
+  #goOn(movedBytes: number): void {
+    this.doneBytes += movedBytes
+    this.lengthBytes -= movedBytes
+    this.address += movedBytes
+    if (this.offsetBytes !== NO_POSITION) this.offsetBytes += movedBytes
+    try {
+      this.#submit(this.lease!.bufferIndex)
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error
+      this.#fail(error.errno)
+    }
+  }
+
+  #submit(bufferIndex: number): void {
+    const ring = this.descriptor.executor.io.ringFor(this.#queue!)
+    this.bufferIndex = bufferIndex < ring.registeredBufferCount ? bufferIndex : -1
+    const base = ring.begin()
+    this.file = this.descriptor.targetOn(ring)
+    this.encode(ring, base)
+    ring.commit(this)
+    this.submitted(ring)
+  }
+
+  #fail(result: number): void {
+    if (!this.isWanted) {
+      this.#end()
+      return
+    }
+    const { path, fd } = this.descriptor
+    this.failure = madeInTurn(kernelError(result, { syscall: this.syscall, path, fd }))
+    this.#end()
+  }
+
+  #end(): void {
+    this.isInFlight = false
+    if (this.doneBytes > 0 || this.failure === null) this.count(this.doneBytes)
+    this.descriptor.leave()
+    this.#owner.blockEnded(this)
+  }
+}
