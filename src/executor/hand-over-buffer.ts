@@ -31,7 +31,7 @@ const NO_NAME = -1
  * {@link discardBuffer} takes the ticket back. If this thread ends before, the ticket is spent, but whoever has adopted it keeps the
  * memory. What lies in no I/O memory (see {@link TcpStream.readLease}), or was itself adopted, is copied with the ticket. O(1).
  *
- * @throws {RuntimeError} `ERR_BUFFER_RELEASED`; `ERR_STILL_HELD` while an operation uses it; `ERR_EXECUTOR_CLOSED`.
+ * @throws {RuntimeError} `ERR_BUFFER_RELEASED`; `ERR_STILL_HELD` while an operation or a slice uses it; `ERR_EXECUTOR_CLOSED`.
  * @throws {TypeError} for what is no lease.
  *
  * @example Have another thread look at what was received

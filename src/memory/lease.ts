@@ -139,6 +139,37 @@ export class Lease implements Disposable {
     this.#view = null
   }
 
+  /**
+   * A further lease on a part of the memory, without a copy: both show the same bytes, and each is released by itself. The
+   * memory goes back with the last of them, so a small slice keeps all that it was cut from. While there are slices the
+   * lease can't be handed to another thread, and of a slice that is handed over the other thread gets a copy. O(1).
+   *
+   * @throws {RangeError} unless the part lies within the lease.
+   * @throws {RuntimeError} `ERR_BUFFER_RELEASED`
+   *
+   * Source: glommio's `ReadResult::slice`.
+   *
+   * @example Give each of two tasks its part of a block
+   * ```ts run
+   * import { allocateBuffer } from 'percore'
+   *
+   * const block = allocateBuffer(8192)
+   * const [first, second] = [block.slice(0, 4096), block.slice(4096, 4096)]
+   * block.release() // its memory stays, as the two have it
+   * first.release()
+   * console.log(block.isReleased, second.bytes.length) // true 4096
+   * second.release() // now it goes back
+   * ```
+   */
+  slice(fromBytes: number, lengthBytes: number): Lease {
+    if (this.#isReleased) throw alreadyReleased()
+    validatePart(this.#lengthBytes, fromBytes, lengthBytes)
+    const owner = this.#owner
+    // A slice of a slice is one more of the same memory, so that chains of them do not grow.
+    const shared = owner instanceof SharedMemory ? owner : new SharedMemory(this, owner)
+    return shared.lend(this.#token, this.#startBytes + fromBytes, lengthBytes)
+  }
+
   /** @internal Shows a part of what it showed, for good. */
   narrow(fromBytes: number, lengthBytes: number): void {
     assert(fromBytes >= 0 && lengthBytes >= 0, 'a part begins within the whole')
@@ -171,7 +202,7 @@ export class Lease implements Disposable {
    * @internal Ends it here for another thread to have the memory, which stays taken until {@link comeBack}: where it is; null, and the
    * lease goes on, where other threads cannot be shown it.
    *
-   * @throws {RuntimeError} `ERR_BUFFER_RELEASED`, also where others have taken its memory; `ERR_STILL_HELD` while an operation uses it.
+   * @throws {RuntimeError} `ERR_BUFFER_RELEASED`, also where others have taken its memory; `ERR_STILL_HELD` while an operation or a slice uses it.
    */
   handOver(): MemoryPlace | null {
     if (this.#isReleased || (this.#lengthBytes > 0 && this.#view?.length === 0))
@@ -179,7 +210,7 @@ export class Lease implements Disposable {
     if (this.#pinCount > 0) {
       throw new RuntimeError(
         'ERR_STILL_HELD',
-        'Cannot hand a lease over as no operation must use it: one does',
+        'Cannot hand a lease over as nothing else must use it: an operation or a slice does',
       )
     }
     const place = this.#owner.placeOf(this.#token)
@@ -205,6 +236,43 @@ export class Lease implements Disposable {
 
   [Symbol.dispose](): void {
     this.release()
+  }
+}
+
+/** The memory of a lease that slices are cut from: each of them keeps it, as an operation would, until it is released. */
+class SharedMemory implements LeaseOwner {
+  readonly #whole: Lease
+  readonly #owner: LeaseOwner
+
+  constructor(whole: Lease, owner: LeaseOwner) {
+    this.#whole = whole
+    this.#owner = owner
+  }
+
+  lend(token: number, startBytes: number, lengthBytes: number): Lease {
+    this.#whole.pin()
+    return new Lease(this, token, startBytes, lengthBytes)
+  }
+
+  addressOf(token: number): number {
+    return this.#owner.addressOf(token)
+  }
+
+  bufferIndexOf(token: number): number {
+    return this.#owner.bufferIndexOf(token)
+  }
+
+  viewOf(token: number, startBytes: number, lengthBytes: number): Uint8Array {
+    return this.#owner.viewOf(token, startBytes, lengthBytes)
+  }
+
+  // Others look at the same memory: the thread that got it could neither have it alone nor empty it.
+  placeOf(): null {
+    return null
+  }
+
+  free(): void {
+    this.#whole.unpin()
   }
 }
 
@@ -246,6 +314,20 @@ class HeapMemory implements LeaseOwner {
  */
 export function leaseHeap(bytes: Uint8Array): Lease {
   return new Lease(new HeapMemory(bytes), 0, 0, bytes.length)
+}
+
+/** @throws {RangeError} */
+function validatePart(wholeBytes: number, fromBytes: number, lengthBytes: number): void {
+  const isWithin =
+    Number.isInteger(fromBytes) &&
+    Number.isInteger(lengthBytes) &&
+    fromBytes >= 0 &&
+    lengthBytes >= 0 &&
+    fromBytes + lengthBytes <= wholeBytes
+  if (isWithin) return
+  throw new RangeError(
+    `Cannot slice a lease as the part must lie within its ${wholeBytes} bytes: current values are ${fromBytes} and ${lengthBytes}`,
+  )
 }
 
 function alreadyReleased(): RuntimeError {

@@ -94,3 +94,80 @@ test('leaseHeap() has no address, shows the bytes given, and ends with its relea
   lease.release()
   assert.throws(() => lease.bytes, { code: 'ERR_BUFFER_RELEASED' })
 })
+
+test('slice() shows a part of the same memory, which goes back with the last of all', () => {
+  const owner = new TestOwner()
+  const lease = new Lease(owner, 8, 1, 10)
+  const first = lease.slice(0, 4)
+  const second = lease.slice(2, 8)
+
+  assert.deepEqual([...first.bytes], [9, 10, 11, 12])
+  assert.deepEqual([second.address, second.bufferIndex, second.lengthBytes], [4096 + 11, 1, 8])
+  lease.release()
+  first.release()
+  first.release()
+  assert.deepEqual([...second.bytes.subarray(0, 2)], [11, 12])
+  assert.deepEqual(owner.freed, [])
+
+  second.release()
+  assert.deepEqual(owner.freed, [8])
+  assert.throws(() => second.bytes, { code: 'ERR_BUFFER_RELEASED' })
+})
+
+test('slice() of a slice, or of a trimmed lease, is a part of what that shows', () => {
+  const owner = new TestOwner()
+  const lease = new Lease(owner, 0, 0, 16)
+  lease.trim(8)
+  const outer = lease.slice(2, 6)
+  const inner = outer.slice(1, 3)
+
+  lease.release()
+  outer.release()
+  assert.deepEqual([[...inner.bytes], owner.freed], [[3, 4, 5], []])
+  inner.release()
+
+  assert.deepEqual(owner.freed, [0])
+})
+
+test('a slice that an operation uses keeps the memory after its release', () => {
+  const owner = new TestOwner()
+  const lease = new Lease(owner, 8, 0, 8)
+  const part = lease.slice(4, 4)
+  part.pin()
+
+  lease.release()
+  part.release()
+  assert.deepEqual([[...part.pinnedBytes(4)], owner.freed], [[12, 13, 14, 15], []])
+  part.unpin()
+
+  assert.deepEqual(owner.freed, [8])
+})
+
+test('slice() throws for what is no part, and once the lease is released', () => {
+  const lease = new Lease(new TestOwner(), 0, 0, 8)
+  for (const [from, length] of [
+    [-1, 2],
+    [0, 9],
+    [8, 1],
+    [0.5, 1],
+    [0, -1],
+    [0, Number.NaN],
+  ] as const) {
+    assert.throws(() => lease.slice(from, length), RangeError)
+  }
+  assert.equal(lease.slice(8, 0).lengthBytes, 0)
+
+  lease.release()
+
+  assert.throws(() => lease.slice(0, 1), { code: 'ERR_BUFFER_RELEASED' })
+})
+
+test('handOver() is refused while there are slices, and a slice is not handed over in place', () => {
+  const lease = new Lease(new TestOwner(), 0, 0, 8)
+  const part = lease.slice(0, 4)
+
+  assert.throws(() => lease.handOver(), { code: 'ERR_STILL_HELD' })
+  assert.equal(part.handOver(), null)
+
+  assert.equal(part.isReleased, false)
+})
