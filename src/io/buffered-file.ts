@@ -7,11 +7,15 @@ import { Deadline } from './deadline.ts'
 import { Statx } from './file-operations.ts'
 import { adoptFile, type FileTicket } from './file-ticket.ts'
 import { GrowingBytes } from './growing-bytes.ts'
+import type { ByteRange } from './merge-ranges.ts'
 import { type OpenedFile, openFile } from './opened-file.ts'
 import { checkOpenOptions, type OpenOptions } from './options.ts'
 import { type FilePath, toPath } from './path.ts'
 import { copyPiece, PIECE_BYTES } from './pieces.ts'
+import type { BlockReader } from './planned-reads.ts'
 import type { RangeHold } from './range-lock.ts'
+import { type ReadMany, readMany } from './read-many.ts'
+import type { ReadManyOptions } from './read-many-options.ts'
 import { decodeSize } from './status.ts'
 import { partOf, ReadInto, ReadOnce, WriteFrom } from './transfer.ts'
 
@@ -134,6 +138,30 @@ export class BufferedFile extends BaseFile {
       doneBytes += bytes.length
     })
     return doneBytes
+  }
+
+  /**
+   * Reads many ranges, as {@link DirectFile.readMany} does: into I/O memory, without a copy.
+   *
+   * @throws {TypeError | RangeError} for options of the wrong kind; {@link RuntimeError} `ERR_HANDLE_CLOSED`,
+   * `ERR_UNSUPPORTED` for what has no positions.
+   */
+  readMany<R extends ByteRange>(
+    ranges: Iterable<R> | AsyncIterable<R>,
+    options: ReadManyOptions = {},
+  ): ReadMany<R> {
+    const action = 'read many ranges'
+    this.descriptor.assertOpen(action)
+    if (!this.#isSeekable) {
+      throw new RuntimeError('ERR_UNSUPPORTED', `Cannot ${action} as the file must have positions`)
+    }
+    const { memory } = this.descriptor.executor
+    const reader: BlockReader = {
+      alignmentBytes: 1,
+      allocateBuffer: (lengthBytes) => memory.allocate(lengthBytes),
+      readInto: (buffer, offsetBytes, wait) => this.readInto(buffer, offsetBytes, wait),
+    }
+    return readMany(reader, ranges, options)
   }
 
   /**

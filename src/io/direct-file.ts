@@ -15,10 +15,13 @@ import type { MemoryRef } from '../ring/index.ts'
 import { BaseFile, FILE_BYTES_MAX, validateOffset } from './base-file.ts'
 import { Deadline } from './deadline.ts'
 import { adoptFile, type FileTicket } from './file-ticket.ts'
+import type { ByteRange } from './merge-ranges.ts'
 import { alignmentOf, type OpenedFile, openFile } from './opened-file.ts'
 import { checkOpenOptions, OPEN_OPTIONS, type OpenOptions, refuseAppend } from './options.ts'
 import { type FilePath, toPath } from './path.ts'
 import type { RangeHold } from './range-lock.ts'
+import { type ReadMany, readMany } from './read-many.ts'
+import type { ReadManyOptions } from './read-many-options.ts'
 import { ReadRange } from './read-range.ts'
 import { replaceBytes } from './replace-bytes.ts'
 import { partOf, ReadInto, WriteFrom } from './transfer.ts'
@@ -171,6 +174,45 @@ export class DirectFile extends BaseFile {
     } catch (error) {
       return refuse(error)
     }
+  }
+
+  /**
+   * Reads many ranges, ahead and with as few reads as the limits allow, and gives each in the order asked for: what lies together in the
+   * file is read together, and what several need is read once. Nothing is copied: results are slices of what was read.
+   *
+   * What the iterable gives at once, up to 512 ranges, is looked at together; it may be endless, and is taken as results are.
+   * A range is shorter where the file ends. One that could not be read says so itself ({@link RangeRead.error}); the
+   * others go on. `timeoutMs` is for each read, `signal` for all.
+   *
+   * @throws {TypeError | RangeError} for options of the wrong kind; {@link RuntimeError} `ERR_HANDLE_CLOSED`.
+   *
+   * Source: glommio's `DmaFile::read_many`.
+   *
+   * @example Read records by their places, whatever else is known of them
+   * ```ts run
+   * import { tmpdir } from 'node:os'
+   * import { join } from 'node:path'
+   * import { DirectFile } from 'percore/io'
+   *
+   * const path = join(tmpdir(), `percore-many-${process.pid}`)
+   * await using file = await DirectFile.create(path, { fallback: 'buffered' })
+   * await file.writeBytes(Buffer.from('apples, pears, plums'), 0)
+   * const ranges = [
+   *   { name: 'second', offsetBytes: 8, lengthBytes: 5 },
+   *   { name: 'first', offsetBytes: 0, lengthBytes: 6 },
+   * ]
+   * for await (const { range, bytes } of file.readMany(ranges)) {
+   *   console.log(range.name, new TextDecoder().decode(bytes)) // second pears, then first apples
+   * }
+   * await file.remove()
+   * ```
+   */
+  readMany<R extends ByteRange>(
+    ranges: Iterable<R> | AsyncIterable<R>,
+    options: ReadManyOptions = {},
+  ): ReadMany<R> {
+    this.descriptor.assertOpen('read many ranges')
+    return readMany(this, ranges, options)
   }
 
   /**
