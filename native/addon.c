@@ -25,5 +25,6 @@ __attribute__((visibility("default"))) NAPI_MODULE_INIT() {
   define(env, exports, loop_descriptor_exports);
   define(env, exports, transit_exports);
   define(env, exports, loan_exports);
+  define(env, exports, aside_exports);
   return exports;
 }

@@ -96,5 +96,6 @@ extern const struct export loop_exports[];
 extern const struct export loop_descriptor_exports[];
 extern const struct export transit_exports[];
 extern const struct export loan_exports[];
+extern const struct export aside_exports[];
 
 #endif

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import { RuntimeError } from '../base/index.ts'
 import { DIRECTORY_LAYOUT } from './directory.ts'
-import type { SubmitRing } from './kernel.ts'
+import type { CallDone, SubmitRing } from './kernel.ts'
 import { assertSameLayout } from './loop-control.ts'
 
 /** Opaque handle of a hooked loop. */
@@ -40,6 +40,20 @@ export interface Addon {
   fdControl(fd: number, command: number, argument: number): number
   fdFileSystem(fd: number): number
   fdSeek(fd: number, positionBytes: number): number
+  asideReadDirectory(fd: number, target: Uint8Array, done: CallDone): number
+  asideReadLink(fd: number, target: Uint8Array, done: CallDone): number
+  asideCopyRange(
+    fromFd: number,
+    fromBytes: number,
+    toFd: number,
+    toBytes: number,
+    lengthBytes: number,
+    done: CallDone,
+  ): number
+  asideLock(fd: number, operation: number, done: CallDone): number
+  asideChangeMode(fd: number, mode: number, done: CallDone): number
+  asideChangeOwner(fd: number, userId: number, groupId: number, done: CallDone): number
+  asideHintExtent(fd: number, sizeBytes: number, done: CallDone): number
   processLimit(resource: number, which: number): number
   processSetLimit(resource: number, soft: number): number
   threadId(): number

@@ -23,6 +23,7 @@ export const ENOSPC = 28
 export const EPIPE = 32
 export const ENOSYS = 38
 export const ENOTEMPTY = 39
+export const ELOOP = 40
 export const ETIME = 62
 export const EBADFD = 77
 export const ENOTSOCK = 88

@@ -27,6 +27,9 @@ export {
 export * from './errno.ts'
 export { hostNowNs, hostRandom, hostWallClockMs } from './host-clock.ts'
 export type {
+  AsideCalls,
+  CallDone,
+  CopyRangeArgs,
   DescriptorTable,
   FileCalls,
   Kernel,

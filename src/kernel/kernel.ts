@@ -192,6 +192,41 @@ export interface FileCalls {
   truncateFd(fd: number, sizeBytes: number, done: (result: number) => void): void
 }
 
+/** Gets what a system call returned, or `-errno`: on this thread, in a later turn of its event loop. */
+export type CallDone = (result: number) => void
+
+/** Arguments of {@link AsideCalls.copyRange}. */
+export interface CopyRangeArgs {
+  readonly fromFd: number
+  readonly fromBytes: number
+  readonly toFd: number
+  readonly toBytes: number
+  readonly lengthBytes: number
+}
+
+/**
+ * System calls on files that may block, and for which rings have no opcode: in another thread.
+ *
+ * `done` is called unless a call returns `-errno`. The descriptors may be closed meanwhile, by a thread that is
+ * terminated too; the call has its own. Memory is the call's until it is done.
+ */
+export interface AsideCalls {
+  /** getdents64(2): the bytes written to `target`, 0 at the end. */
+  readDirectory(fd: number, target: Uint8Array, done: CallDone): number
+  /** readlinkat(2) of a link that was opened by O_PATH: the length, at most that of `target`. */
+  readLink(fd: number, target: Uint8Array, done: CallDone): number
+  /** copy_file_range(2): the bytes copied, 0 at the end. */
+  copyRange(args: CopyRangeArgs, done: CallDone): number
+  /** flock(2). With LOCK_NB, as a thread that waits is one less for others. */
+  lock(fd: number, operation: number, done: CallDone): number
+  /** fchmod(2) */
+  changeMode(fd: number, mode: number, done: CallDone): number
+  /** fchown(2) */
+  changeOwner(fd: number, userId: number, groupId: number, done: CallDone): number
+  /** The size of XFS's extents for a file, by FS_IOC_FSSETXATTR. */
+  hintExtent(fd: number, sizeBytes: number, done: CallDone): number
+}
+
 /** What is done with memory that another thread of the process lends. */
 export interface MemoryCalls {
   /** Takes what {@link LoanTable.lendMemory} has offered by that name, with an ArrayBuffer of its own; -ENOENT if it is no more. */
@@ -231,6 +266,8 @@ export interface SocketCalls {
  */
 export interface Kernel extends MachinePort, FileCalls, MemoryCalls, SocketCalls {
   readonly name: KernelName
+  /** @internal */
+  readonly aside: AsideCalls
 
   /** io_uring_setup(2) and the mappings. Returns the ring, or `-errno`. */
   setupRing(setup: RingSetup): RingMemory | number

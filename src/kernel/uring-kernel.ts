@@ -16,6 +16,7 @@ import { type Directory, type ExecutorId, OwnSlot } from './directory.ts'
 import { EACCES, ENOENT, ENOSYS } from './errno.ts'
 import { hostRandom, hostWallClockMs } from './host-clock.ts'
 import type {
+  AsideCalls,
   Kernel,
   KernelMemory,
   LoopHost,
@@ -27,6 +28,7 @@ import type {
   SubmitRing,
 } from './kernel.ts'
 import { WORD_HOLDER } from './loop-control.ts'
+import { UringAside } from './uring-aside.ts'
 import { UringDirectory } from './uring-directory.ts'
 import { HUGE_PAGE_BYTES, UringMemory } from './uring-memory.ts'
 
@@ -53,6 +55,7 @@ export class UringKernel implements Kernel {
   readonly name = 'uring'
   readonly processId: number = process.pid
   readonly #addon: Addon = loadAddon()
+  readonly aside: AsideCalls = new UringAside(this.#addon)
   readonly #clock = new Float64Array(1)
   readonly #readClock: () => void = this.#addon.clockReader(this.#clock)
 

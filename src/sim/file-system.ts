@@ -1,10 +1,9 @@
 import { assert, type Prng } from '../base/index.ts'
-import { EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY } from '../kernel/index.ts'
+import { EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENOTEMPTY } from '../kernel/index.ts'
 import type { SimClock } from './clock.ts'
 import { Inode, type InodeKind, PAGE_BYTES, type PageBudget } from './inode.ts'
 import { NameJournal } from './name-journal.ts'
 
-const ELOOP = 40
 const ENAMETOOLONG = 36
 const NAME_BYTES_MAX = 255
 const LINKS_FOLLOWED_MAX = 40

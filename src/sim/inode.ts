@@ -32,7 +32,7 @@ export interface NameChange {
 export class Inode {
   readonly number: number
   readonly kind: InodeKind
-  readonly mode: number
+  mode: number
   readonly createdNs: number
   /** What a directory holds. */
   readonly entries: Map<string, Inode> = new Map()
@@ -46,6 +46,8 @@ export class Inode {
   /** Where a symbolic link leads. */
   target = ''
   linkCount = 0
+  /** Who has it locked by flock(2): open files, of which one that is exclusive is alone. */
+  readonly lockers: Map<object, 'shared' | 'exclusive'> = new Map()
   openCount = 0
   sizeBytes = 0
   modifiedNs: number
@@ -131,6 +133,27 @@ export class Inode {
       if (to - from < PAGE_BYTES && !(from === 0 && end >= this.sizeBytes)) page.fill(0, from, to)
       else this.#free(index)
     }
+  }
+
+  /**
+   * Moves what is from `offset` on, by whole pages: forth, which leaves a hole, or back, over what is there.
+   */
+  shift(offset: number, byBytes: number): void {
+    const [first, by] = [offset / PAGE_BYTES, byBytes / PAGE_BYTES]
+    const moved = [...this.#pages].filter(([index]) => index >= first)
+    for (const [index] of moved) this.#remember(index)
+    for (const [index] of moved) this.#pages.delete(index)
+    for (const [index, page] of moved) {
+      this.#lost.delete(index)
+      if (index + by < first) {
+        this.#budget.usedPages--
+        continue
+      }
+      this.#remember(index + by)
+      this.#lost.delete(index + by)
+      this.#pages.set(index + by, page)
+    }
+    this.sizeBytes += byBytes
   }
 
   /** All that was written survives a crash from now on, but for what a failed sync has lost. */

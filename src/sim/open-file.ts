@@ -7,8 +7,10 @@ import type { Inode } from './inode.ts'
 export class OpenFile extends Description {
   override readonly label: string
   readonly inode: Inode
-  /** Where reads and writes without an offset of their own go. */
+  /** Where reads and writes without an offset of their own go; in a directory, how many names were listed. */
   position = 0
+  /** The names that are listed, as they were when that began. */
+  names: readonly string[] = []
   readonly #files: FileSystem
 
   constructor(files: FileSystem, inode: Inode, flags: number, path: string) {
@@ -26,6 +28,7 @@ export class OpenFile extends Description {
 
   protected override dispose(): void {
     this.inode.openCount--
+    this.inode.lockers.delete(this)
     this.#files.reclaim(this.inode)
   }
 }

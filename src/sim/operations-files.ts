@@ -4,8 +4,11 @@ import {
   EINVAL,
   EISDIR,
   ENOBUFS,
+  FALLOC_FL_COLLAPSE_RANGE,
+  FALLOC_FL_INSERT_RANGE,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
+  FALLOC_FL_ZERO_RANGE,
   IORING_CQE_BUFFER_SHIFT,
   IORING_CQE_F_BUFFER,
   IORING_OP_FADVISE,
@@ -16,6 +19,7 @@ import {
   IORING_OP_READ,
   IORING_OP_READ_FIXED,
   IORING_OP_READV,
+  IORING_OP_SPLICE,
   IORING_OP_SYNC_FILE_RANGE,
   IORING_OP_WRITE,
   IORING_OP_WRITE_FIXED,
@@ -23,17 +27,19 @@ import {
   IOSQE_BUFFER_SELECT,
   O_APPEND,
   O_DIRECT,
+  O_DSYNC,
   O_RDWR,
   O_WRONLY,
 } from '../kernel/index.ts'
 import type { OperationEntry, SimCore, SimOperation } from './core.ts'
 import type { SimErrorName } from './faults.ts'
+import { type Inode, PAGE_BYTES } from './inode.ts'
 import { OpenFile } from './open-file.ts'
 import type { SimRequest } from './request.ts'
 import { readVectors } from './vectors.ts'
 
 const ACCESS_MODE = 3
-const O_DSYNC = 0o10000
+
 /** RWF_DSYNC and RWF_SYNC */
 const RWF_SYNC = 6
 const READ_ERRORS: readonly SimErrorName[] = ['EIO', 'EAGAIN', 'EINTR', 'ENOMEM']
@@ -61,6 +67,8 @@ export const FILE_OPERATIONS: readonly OperationEntry[] = [
   [IORING_OP_SYNC_FILE_RANGE, onFile('SYNC_FILE_RANGE', ['EIO'], () => 0)],
   [IORING_OP_FALLOCATE, onFile('FALLOCATE', ['ENOSPC'], fallocate)],
   [IORING_OP_FTRUNCATE, onFile('FTRUNCATE', ['EIO'], truncate)],
+  // One end must be a pipe, and there are none.
+  [IORING_OP_SPLICE, onFile('SPLICE', [], () => -EINVAL)],
   [IORING_OP_FADVISE, onFile('FADVISE', [], () => 0)],
   [IORING_OP_MADVISE, { ...onFile('MADVISE', [], () => 0), needsFile: false, attempt: () => 0 }],
 ]
@@ -206,15 +214,37 @@ function fallocate(request: SimRequest, file: OpenFile): number {
   const lengthBytes = request.address
   const mode = request.length
   if (request.offset < 0 || lengthBytes <= 0) return -EINVAL
+  const range = { offset: request.offset, lengthBytes }
+  if (mode & FALLOC_FL_COLLAPSE_RANGE) return collapse(inode, range)
+  if (mode & FALLOC_FL_INSERT_RANGE) return insert(inode, range)
   if (mode & FALLOC_FL_PUNCH_HOLE) {
     if (!(mode & FALLOC_FL_KEEP_SIZE)) return -EINVAL
     inode.punch(request.offset, Math.min(lengthBytes, inode.sizeBytes - request.offset))
     return 0
   }
+  if (mode & FALLOC_FL_ZERO_RANGE) inode.punch(request.offset, lengthBytes)
   const result = inode.reserve(request.offset, lengthBytes)
   if (result < 0) return result
   const end = request.offset + lengthBytes
   if (!(mode & FALLOC_FL_KEEP_SIZE) && end > inode.sizeBytes) inode.sizeBytes = end
+  return 0
+}
+
+interface FileRange {
+  readonly offset: number
+  readonly lengthBytes: number
+}
+
+function collapse(inode: Inode, { offset, lengthBytes }: FileRange): number {
+  if ((offset | lengthBytes) % PAGE_BYTES !== 0) return -EINVAL
+  if (offset + lengthBytes >= inode.sizeBytes) return -EINVAL
+  inode.shift(offset, -lengthBytes)
+  return 0
+}
+
+function insert(inode: Inode, { offset, lengthBytes }: FileRange): number {
+  if ((offset | lengthBytes) % PAGE_BYTES !== 0 || offset >= inode.sizeBytes) return -EINVAL
+  inode.shift(offset, lengthBytes)
   return 0
 }
 

@@ -2,11 +2,14 @@ import {
   AT_EMPTY_PATH,
   AT_FDCWD,
   AT_REMOVEDIR,
+  AT_SYMLINK_FOLLOW,
+  AT_SYMLINK_NOFOLLOW,
   EBADF,
   EEXIST,
   EFAULT,
   EINVAL,
   EISDIR,
+  ELOOP,
   ENOENT,
   ENOTDIR,
   EPERM,
@@ -22,10 +25,13 @@ import {
   O_CREAT,
   O_DIRECTORY,
   O_EXCL,
+  O_NOFOLLOW,
+  O_PATH,
   O_RDWR,
   O_TMPFILE,
   O_TRUNC,
   O_WRONLY,
+  RENAME_NOREPLACE,
   STATX_BYTES,
 } from '../kernel/index.ts'
 import type { OperationEntry, SimCore, SimOperation } from './core.ts'
@@ -37,12 +43,7 @@ import type { SimRequest } from './request.ts'
 import { writeStatx } from './statx.ts'
 import { readWide } from './vectors.ts'
 
-const ELOOP = 40
 const ENXIO = 6
-const AT_SYMLINK_NOFOLLOW = 0x100
-const AT_SYMLINK_FOLLOW = 0x400
-const RENAME_NOREPLACE = 1
-const O_NOFOLLOW: number = process.arch === 'arm64' ? 0o100000 : 0o400000
 const TMPFILE_BIT: number = O_TMPFILE & ~O_DIRECTORY
 
 /** Opcodes on names, and on descriptors as such. */
@@ -113,7 +114,7 @@ function openInode(core: SimCore, end: PathEnd, flags: number, mode: number): In
     return created
   }
   if (flags & O_CREAT && flags & O_EXCL) return -EEXIST
-  if (inode.kind === 'link') return -ELOOP
+  if (inode.kind === 'link') return flags & O_PATH ? inode : -ELOOP
   if (inode.kind === 'socket') return -ENXIO
   if (flags & O_DIRECTORY && inode.kind !== 'directory') return -ENOTDIR
   const isWritable = (flags & (O_WRONLY | O_RDWR)) !== 0

@@ -1,5 +1,6 @@
 import { NS_PER_MS, Prng } from '../base/index.ts'
 import {
+  type AsideCalls,
   type Directory,
   EBADF,
   EBUSY,
@@ -30,6 +31,7 @@ import {
   SOL_SOCKET,
 } from '../kernel/index.ts'
 import { loopback, readAddress, writeAddress } from './address.ts'
+import { SimAside } from './aside.ts'
 import { SimCore } from './core.ts'
 import type { Description } from './descriptors.ts'
 import type { FileSystem } from './file-system.ts'
@@ -75,6 +77,8 @@ export interface SimLeftovers {
 export class SimKernel implements Kernel {
   readonly name = 'sim'
   readonly processId: number = SIM_PROCESS_ID
+  /** @internal */
+  readonly aside: AsideCalls
   readonly #core: SimCore
   readonly #events: SimLoopEvents
   readonly #programPrng: Prng
@@ -88,6 +92,7 @@ export class SimKernel implements Kernel {
     this.#core = parent === undefined ? createCore(options) : parent.#core
     this.#place = this.#core.machine.addThread(parent === undefined ? null : parent.#place)
     this.#events = events
+    this.aside = new SimAside(this.#core)
     this.#programPrng = new Prng(this.#core.options.seed + ++this.#core.kernelCount)
   }
 
