@@ -64,6 +64,8 @@ export interface KernelErrorContext {
   /** The system call or operation as users know it: `read`, `openat`, `accept`. */
   readonly syscall: string
   readonly path?: string | undefined
+  /** Of two paths the second. */
+  readonly dest?: string | undefined
   readonly fd?: number | undefined
   /** An address a socket call was about: `127.0.0.1:80`. */
   readonly address?: string | undefined
@@ -80,6 +82,8 @@ export class KernelError extends Error {
   readonly errno: number
   readonly syscall: string
   readonly path?: string
+  /** Of two paths the second. */
+  readonly dest?: string
   readonly fd?: number
   readonly address?: string
 
@@ -88,14 +92,16 @@ export class KernelError extends Error {
     description: { code: string; errno: number; text: string },
     context: KernelErrorContext,
   ) {
-    const subject = context.path ?? context.address
-    super(
-      `${description.code}: ${description.text}, ${context.syscall}${subject === undefined ? '' : ` '${subject}'`}`,
-    )
+    const { path, dest } = context
+    const subject = path ?? context.address
+    const about = subject === undefined ? '' : ` '${subject}'`
+    const target = dest === undefined ? '' : ` -> '${dest}'`
+    super(`${description.code}: ${description.text}, ${context.syscall}${about}${target}`)
     this.code = description.code
     this.errno = description.errno
     this.syscall = context.syscall
-    if (context.path !== undefined) this.path = context.path
+    if (path !== undefined) this.path = path
+    if (dest !== undefined) this.dest = dest
     if (context.fd !== undefined) this.fd = context.fd
     if (context.address !== undefined) this.address = context.address
   }

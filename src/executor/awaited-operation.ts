@@ -108,7 +108,8 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
     this.finish()
     const { result } = this
     const cancellation = this.#cancellation
-    if (cancellation !== null && cancellation !== SHIELDED && !this.isIrrevocable(result)) {
+    const isCancelled = cancellation !== null && cancellation !== SHIELDED
+    if (isCancelled && (cancellation.isWithdrawn || !this.isIrrevocable(result))) {
       // A withdrawn one delivered nothing: its 0 is no descriptor.
       if (result >= 0 && !cancellation.isWithdrawn) this.discard(result)
       this.#rejectCancelled(cancellation.reason)
