@@ -23,6 +23,7 @@ import {
   passFile,
 } from './file-ticket.ts'
 import { checkName } from './look-up.ts'
+import { Name } from './name.ts'
 import { Rename, Unlink } from './name-operations.ts'
 import { alignmentOf, type OpenedFile } from './opened-file.ts'
 import { type FilePath, toAbsolute, toPath } from './path.ts'
@@ -249,7 +250,7 @@ export abstract class BaseFile implements AsyncDisposable {
     try {
       const from = descriptor.path
       await checkName(descriptor, identity, { action, syscall: 'rename', steps })
-      await new Rename(executor, from, to).start(steps.next())
+      await new Rename(executor, Name.absolute(from), Name.absolute(to)).start(steps.next())
       descriptor.path = to
     } finally {
       descriptor.leave()
@@ -272,7 +273,7 @@ export abstract class BaseFile implements AsyncDisposable {
     try {
       const { path } = descriptor
       await checkName(descriptor, identity, { action, syscall: 'unlink', steps })
-      await new Unlink(descriptor.executor, path).start(steps.next())
+      await new Unlink(descriptor.executor, Name.absolute(path)).start(steps.next())
     } finally {
       descriptor.leave()
     }

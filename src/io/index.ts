@@ -3,12 +3,32 @@ export { type AllocateOptions, BaseFile } from './base-file.ts'
 export { BufferedFile } from './buffered-file.ts'
 export type { TransferStats } from './descriptor.ts'
 export { DirectFile, type DirectOpenOptions } from './direct-file.ts'
+export {
+  Directory,
+  type DirectoryCreateOptions,
+  type DirectoryOpenOptions,
+  type ToDirectoryOptions,
+} from './directory.ts'
+export { DirectoryEntries, type DirectoryEntry } from './directory-entries.ts'
 export { FileReader, type FileReaderOptions } from './file-reader.ts'
 export type { FileDetachOptions, FileTicket, FileTicketOptions } from './file-ticket.ts'
 export type { ByteRange } from './merge-ranges.ts'
+export {
+  link,
+  makeDirectory,
+  readLink,
+  remove,
+  removeDirectory,
+  removeTree,
+  rename,
+  stat,
+  symbolicLink,
+} from './name-functions.ts'
+export type { MakeDirectoryOptions, RenameOptions, StatOptions } from './names.ts'
 export type { OpenOptions } from './options.ts'
 export type { FilePath } from './path.ts'
 export { RangeRead } from './range-read.ts'
 export { ReadMany } from './read-many.ts'
 export type { ReadManyOptions } from './read-many-options.ts'
-export type { FileIdentity, FileStatus } from './status.ts'
+export { type ReplaceFileOptions, replaceFile } from './replace-file.ts'
+export type { FileIdentity, FileKind, FileStatus } from './status.ts'

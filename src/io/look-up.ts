@@ -5,6 +5,7 @@ import type { Lease } from '../memory/index.ts'
 import { encodeStatx, type NameRef, type Ring } from '../ring/index.ts'
 import type { Deadline } from './deadline.ts'
 import type { Descriptor } from './descriptor.ts'
+import { Name } from './name.ts'
 import { NameOperation } from './name-operations.ts'
 import { decodeIdentity, type FileIdentity, IDENTITY_MASK, isSameIdentity } from './status.ts'
 
@@ -15,7 +16,9 @@ export interface LookUpRequest<T> {
   readonly syscall: string
   /** `AT_SYMLINK_NOFOLLOW`, or 0 to follow a link that is the last part of the path. */
   readonly flags: number
-  /** What the answer is made of: {@link IDENTITY_MASK} of a `struct statx`. */
+  /** What to ask for; {@link IDENTITY_MASK} if not given. */
+  readonly mask?: number
+  /** What the answer is made of: a `struct statx`. */
   readonly decode: (words: Uint32Array) => T
 }
 
@@ -25,8 +28,8 @@ export class LookUp<T> extends NameOperation<T> {
   #name: NameRef | null = null
   #answer: Lease | null = null
 
-  constructor(executor: Executor, path: string, request: LookUpRequest<T>) {
-    super(executor, path)
+  constructor(executor: Executor, subject: Name, request: LookUpRequest<T>) {
+    super(executor, subject)
     this.#request = request
   }
 
@@ -39,14 +42,14 @@ export class LookUp<T> extends NameOperation<T> {
   }
 
   protected override lease(): void {
-    this.#name = this.name(this.path)
+    this.#name = this.name(this.subject)
     this.#answer = this.hold(this.executor.memory.allocateOwn(STATX_BYTES))
   }
 
   protected override encode(ring: Ring, base: number): void {
-    const { flags } = this.#request
+    const { flags, mask = IDENTITY_MASK } = this.#request
     const resultAddress = this.#answer!.address
-    encodeStatx(ring.sqes, base, { ...this.#name!, flags, mask: IDENTITY_MASK, resultAddress })
+    encodeStatx(ring.sqes, base, { ...this.#name!, flags, mask, resultAddress })
   }
 
   protected override interpret(): T {
@@ -75,7 +78,7 @@ export async function checkName(
   { action, syscall, steps }: NameStep,
 ): Promise<void> {
   const request = { action, syscall, flags: 0, decode: decodeIdentity }
-  const named = await new LookUp(executor, path, request).start(steps.next())
+  const named = await new LookUp(executor, Name.absolute(path), request).start(steps.next())
   if (isSameIdentity(named, identity)) return
   throw new RuntimeError(
     'ERR_NAME_TAKEN',

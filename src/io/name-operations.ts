@@ -1,21 +1,35 @@
 import type { KernelErrorContext } from '../base/index.ts'
 import { AwaitedOperation, type Executor, type WaitOptions } from '../executor/index.ts'
-import { AT_FDCWD } from '../kernel/index.ts'
+import { AT_FDCWD, AT_REMOVEDIR } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
-import { encodeOpen, encodeRename, encodeUnlink, type NameRef, type Ring } from '../ring/index.ts'
+import {
+  encodeLink,
+  encodeMakeDirectory,
+  encodeOpen,
+  encodeRename,
+  encodeSymbolicLink,
+  encodeUnlink,
+  type NameRef,
+  type Ring,
+  type TwoNamesArgs,
+} from '../ring/index.ts'
 import { COUNTER_FILE_OPERATIONS } from '../stats/index.ts'
+import type { Descriptor } from './descriptor.ts'
+import type { Name } from './name.ts'
 import { leasePath } from './path.ts'
 
 const NO_NAME: NameRef = { directoryFd: AT_FDCWD, pathAddress: 0 }
 
 /** An operation on names; they are in I/O memory until it has ended. */
 export abstract class NameOperation<T> extends AwaitedOperation<T> {
-  readonly path: string
+  readonly subject: Name
   readonly #leases: Lease[] = []
+  /** Open directories that names begin at: they stay so until it has ended. */
+  readonly #bases: Descriptor[] = []
 
-  constructor(executor: Executor, path: string) {
+  constructor(executor: Executor, subject: Name) {
     super(executor)
-    this.path = path
+    this.subject = subject
   }
 
   /** What the kernel calls it, for errors of the kernel. */
@@ -55,10 +69,18 @@ export abstract class NameOperation<T> extends AwaitedOperation<T> {
     ring.commit(this)
   }
 
-  /** Puts a path where the kernel reads it. */
-  protected name(path: string): NameRef {
-    const lease = this.hold(leasePath(this.executor, path))
-    return { directoryFd: AT_FDCWD, pathAddress: lease.address }
+  /** Puts a name where the kernel reads it. */
+  protected name({ base, path }: Name): NameRef {
+    const pathAddress = this.text(path)
+    if (base === null) return { directoryFd: AT_FDCWD, pathAddress }
+    base.enter()
+    this.#bases.push(base)
+    return { directoryFd: base.fd, pathAddress }
+  }
+
+  /** Puts a text there: its address. */
+  protected text(text: string | Uint8Array): number {
+    return this.hold(leasePath(this.executor, text)).address
   }
 
   /** Keeps memory until the operation has ended. */
@@ -68,7 +90,7 @@ export abstract class NameOperation<T> extends AwaitedOperation<T> {
   }
 
   protected override describe(): KernelErrorContext {
-    return { syscall: this.syscall, path: this.path }
+    return { syscall: this.syscall, path: this.subject.fullPath }
   }
 
   // Last, since the answer may be in there.
@@ -79,7 +101,17 @@ export abstract class NameOperation<T> extends AwaitedOperation<T> {
 
   #release(): void {
     for (const lease of this.#leases) lease.release()
+    for (const base of this.#bases) base.leave()
   }
+}
+
+/** An operation that changes names: one that was cancelled too late has done so, and says so. */
+abstract class NameChange extends NameOperation<void> {
+  protected override isIrrevocable(result: number): boolean {
+    return result >= 0
+  }
+
+  protected override interpret(): void {}
 }
 
 /** What {@link Open} is asked for. */
@@ -96,16 +128,14 @@ export interface OpenFlags {
 export class Open extends NameOperation<number> {
   /** What was opened though it was cancelled, for the caller to undo; else -1. */
   lateFd = -1
+  readonly action: string
   readonly #request: OpenFlags
   #name: NameRef = NO_NAME
 
-  constructor(executor: Executor, path: string, request: OpenFlags) {
-    super(executor, path)
+  constructor(executor: Executor, subject: Name, request: OpenFlags, action = 'open a file') {
+    super(executor, subject)
     this.#request = request
-  }
-
-  get action(): string {
-    return 'open a file'
+    this.action = action
   }
 
   get syscall(): string {
@@ -113,7 +143,7 @@ export class Open extends NameOperation<number> {
   }
 
   protected override lease(): void {
-    this.#name = this.name(this.path)
+    this.#name = this.name(this.subject)
   }
 
   protected override encode(ring: Ring, base: number): void {
@@ -136,38 +166,67 @@ export class Open extends NameOperation<number> {
   }
 }
 
-/** `unlinkat(2)` */
-export class Unlink extends NameOperation<void> {
+/** `unlinkat(2)`, or `rmdir(2)`. */
+export class Unlink extends NameChange {
+  readonly #isDirectory: boolean
   #name: NameRef = NO_NAME
 
+  constructor(executor: Executor, subject: Name, isDirectory = false) {
+    super(executor, subject)
+    this.#isDirectory = isDirectory
+  }
+
   get action(): string {
-    return 'remove a file'
+    return this.#isDirectory ? 'remove a directory' : 'remove a file'
   }
 
   get syscall(): string {
-    return 'unlink'
+    return this.#isDirectory ? 'rmdir' : 'unlink'
   }
 
   protected override lease(): void {
-    this.#name = this.name(this.path)
+    this.#name = this.name(this.subject)
   }
 
   protected override encode(ring: Ring, base: number): void {
-    encodeUnlink(ring.sqes, base, { name: this.#name, flags: 0 })
+    const flags = this.#isDirectory ? AT_REMOVEDIR : 0
+    encodeUnlink(ring.sqes, base, { name: this.#name, flags })
   }
-
-  protected override interpret(): void {}
 }
 
-/** `renameat(2)` */
-export class Rename extends NameOperation<void> {
-  readonly #newPath: string
+/** An operation on a name and another. */
+abstract class TwoNames extends NameChange {
+  readonly #how: number
+  readonly #other: Name
   #from: NameRef = NO_NAME
   #to: NameRef = NO_NAME
 
-  constructor(executor: Executor, path: string, newPath: string) {
-    super(executor, path)
-    this.#newPath = newPath
+  constructor(executor: Executor, subject: Name, other: Name, flags: number) {
+    super(executor, subject)
+    this.#other = other
+    this.#how = flags
+  }
+
+  protected override lease(): void {
+    this.#from = this.name(this.subject)
+    this.#to = this.name(this.#other)
+  }
+
+  protected override encode(ring: Ring, base: number): void {
+    this.encodeNames(ring, base, { from: this.#from, to: this.#to, flags: this.#how })
+  }
+
+  protected abstract encodeNames(ring: Ring, base: number, args: TwoNamesArgs): void
+
+  protected override describe(): KernelErrorContext {
+    return { ...super.describe(), dest: this.#other.fullPath }
+  }
+}
+
+/** `renameat2(2)` */
+export class Rename extends TwoNames {
+  constructor(executor: Executor, from: Name, to: Name, flags = 0) {
+    super(executor, from, to, flags)
   }
 
   get action(): string {
@@ -178,14 +237,87 @@ export class Rename extends NameOperation<void> {
     return 'rename'
   }
 
+  protected override encodeNames(ring: Ring, base: number, args: TwoNamesArgs): void {
+    encodeRename(ring.sqes, base, args)
+  }
+}
+
+/** `linkat(2)` */
+export class Link extends TwoNames {
+  constructor(executor: Executor, from: Name, to: Name, flags = 0) {
+    super(executor, from, to, flags)
+  }
+
+  get action(): string {
+    return 'link a file'
+  }
+
+  get syscall(): string {
+    return 'link'
+  }
+
+  protected override encodeNames(ring: Ring, base: number, args: TwoNamesArgs): void {
+    encodeLink(ring.sqes, base, args)
+  }
+}
+
+/** `symlinkat(2)` */
+export class SymbolicLink extends NameChange {
+  readonly #target: string
+  #targetAddress = 0
+  #name: NameRef = NO_NAME
+
+  constructor(executor: Executor, target: string, subject: Name) {
+    super(executor, subject)
+    this.#target = target
+  }
+
+  get action(): string {
+    return 'make a symbolic link'
+  }
+
+  get syscall(): string {
+    return 'symlink'
+  }
+
   protected override lease(): void {
-    this.#from = this.name(this.path)
-    this.#to = this.name(this.#newPath)
+    this.#targetAddress = this.text(this.#target)
+    this.#name = this.name(this.subject)
   }
 
   protected override encode(ring: Ring, base: number): void {
-    encodeRename(ring.sqes, base, { from: this.#from, to: this.#to, flags: 0 })
+    const args = { targetAddress: this.#targetAddress, name: this.#name }
+    encodeSymbolicLink(ring.sqes, base, args)
   }
 
-  protected override interpret(): void {}
+  protected override describe(): KernelErrorContext {
+    return { syscall: this.syscall, path: this.#target, dest: this.subject.fullPath }
+  }
+}
+
+/** `mkdirat(2)` */
+export class MakeDirectory extends NameChange {
+  readonly #mode: number
+  #name: NameRef = NO_NAME
+
+  constructor(executor: Executor, subject: Name, mode: number) {
+    super(executor, subject)
+    this.#mode = mode
+  }
+
+  get action(): string {
+    return 'make a directory'
+  }
+
+  get syscall(): string {
+    return 'mkdir'
+  }
+
+  protected override lease(): void {
+    this.#name = this.name(this.subject)
+  }
+
+  protected override encode(ring: Ring, base: number): void {
+    encodeMakeDirectory(ring.sqes, base, { name: this.#name, mode: this.#mode })
+  }
 }

@@ -17,10 +17,10 @@ import { Deadline } from './deadline.ts'
 import { Descriptor } from './descriptor.ts'
 import { Statx } from './file-operations.ts'
 import { LookUp } from './look-up.ts'
+import { Name } from './name.ts'
 import { Open, Unlink } from './name-operations.ts'
 import { withWorker } from './open-workers.ts'
 import type { OpenRequest } from './options.ts'
-import { toAbsolute } from './path.ts'
 import { waitForWriter } from './pipe-end.ts'
 import {
   type DirectAlignment,
@@ -78,12 +78,23 @@ export async function openFile(
   if (refusal !== null) return refusal
   const home = executor()
   const steps = new Deadline(home, ACTION, request.wait)
-  const opening = { home, path: toAbsolute(home, path), request, mode, steps }
+  const { base } = request
+  const name = base === null ? Name.fromHere(home, path) : Name.within(base, path, ACTION)
+  base?.assertOpen(ACTION)
+  base?.enter()
+  try {
+    return await openNamed({ home, name, path: name.fullPath, request, mode, steps })
+  } finally {
+    base?.leave()
+  }
+}
+
+async function openNamed(opening: Opening): Promise<OpenedFile> {
   const { descriptor, isDirect } = await openDescriptor(opening)
   try {
     return await examine(opening, descriptor, isDirect)
   } catch (error) {
-    if (request.isNew) await undoCreation(descriptor)
+    if (opening.request.isNew) await undoCreation(opening, descriptor)
     await settled(descriptor.close())
     throw error
   }
@@ -92,6 +103,8 @@ export async function openFile(
 /** What is opened, and how. */
 interface Opening {
   readonly home: Executor
+  readonly name: Name
+  /** The same, for people. */
   readonly path: string
   readonly request: OpenRequest
   readonly mode: OpenMode
@@ -195,7 +208,7 @@ async function createNew(opening: Opening): Promise<Opened> {
   if (result >= 0 || (result === -EINVAL && mode.fallback)) {
     return { descriptor, isDirect: result >= 0 }
   }
-  await undoCreation(descriptor)
+  await undoCreation(opening, descriptor)
   await settled(descriptor.close())
   const cause = kernelError(result, { syscall: 'fcntl', path })
   throw result === -EINVAL ? directRefused(path, cause) : cause
@@ -215,16 +228,16 @@ async function open(opening: Opening, flags: number): Promise<Descriptor> {
 }
 
 async function openOnce(opening: Opening, flags: number, mayWait: boolean): Promise<Descriptor> {
-  const { home, path, request, steps } = opening
+  const { home, name, path, request, steps } = opening
   const { mode, isNew } = request
-  const operation = new Open(home, path, { flags, mode, mayWait, keepsLate: isNew })
+  const operation = new Open(home, name, { flags, mode, mayWait, keepsLate: isNew })
   try {
     const fd = await withWorker(home, mayWait, () => operation.start(steps.next()))
     return new Descriptor(home, fd, path)
   } catch (error) {
     if (operation.lateFd >= 0) {
       const descriptor = new Descriptor(home, operation.lateFd, path)
-      await undoCreation(descriptor)
+      await undoCreation(opening, descriptor)
       await settled(descriptor.close())
     }
     throw error
@@ -248,14 +261,13 @@ async function refusePipe(opening: Opening): Promise<void> {
   )
 }
 
-async function hasPipe({ home, path, steps }: Opening): Promise<boolean> {
+async function hasPipe({ home, name, steps }: Opening): Promise<boolean> {
   const request = { action: ACTION, syscall: 'open', flags: 0, decode: isPipe }
-  return new LookUp(home, path, request).start(steps.next())
+  return new LookUp(home, name, request).start(steps.next())
 }
 
 /** Removes the file that opening has just created, unless its name is another file's by now. */
-async function undoCreation(descriptor: Descriptor): Promise<void> {
-  const { executor: home, path } = descriptor
+async function undoCreation({ home, name }: Opening, descriptor: Descriptor): Promise<void> {
   const request = {
     action: ACTION,
     syscall: 'open',
@@ -264,8 +276,8 @@ async function undoCreation(descriptor: Descriptor): Promise<void> {
   }
   const undo = async (): Promise<void> => {
     const created = await new Statx(descriptor, decodeIdentity).startShielded()
-    const named = await new LookUp(home, path, request).startShielded()
-    if (isSameIdentity(created, named)) await new Unlink(home, path).startShielded()
+    const named = await new LookUp(home, name, request).startShielded()
+    if (isSameIdentity(created, named)) await new Unlink(home, name).startShielded()
   }
   await settled(undo())
 }
@@ -276,10 +288,10 @@ async function settled(promise: Promise<unknown>): Promise<void> {
 }
 
 /** Directories refuse O_DIRECT too, but that is not what is wrong with them. */
-async function refuseDirectory({ home, path, steps }: Opening): Promise<void> {
+async function refuseDirectory({ home, name, path, steps }: Opening): Promise<void> {
   const flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC
   const request = { flags, mode: 0, mayWait: false, keepsLate: false }
-  const asked = new Open(home, path, request).start(steps.next())
+  const asked = new Open(home, name, request).start(steps.next())
   const fd = await asked.catch((error: { errno?: number }) => {
     if (error.errno === undefined) throw error
     return -1

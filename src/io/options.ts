@@ -11,13 +11,19 @@ import {
   O_APPEND,
   O_CLOEXEC,
   O_CREAT,
+  O_DSYNC,
   O_EXCL,
+  O_NOATIME,
+  O_NOFOLLOW,
   O_RDONLY,
   O_RDWR,
+  O_SYNC,
   O_TMPFILE,
   O_TRUNC,
   O_WRONLY,
 } from '../kernel/index.ts'
+import type { Descriptor } from './descriptor.ts'
+import { type Directory, descriptorOf } from './directory.ts'
 
 /** How a file is opened: for reading only, unless `write` or `append` is true. */
 export interface OpenOptions extends WaitOptions {
@@ -36,6 +42,14 @@ export interface OpenOptions extends WaitOptions {
   readonly mode?: number | undefined
   /** Makes a file without a name in the directory `path`; it is gone once closed. */
   readonly tmpfile?: boolean | undefined
+  /** Refuses a symbolic link as the last part of the path, with `ELOOP`. */
+  readonly noFollow?: boolean | undefined
+  /** Every write is on the disk when it resolves, as if by `datasync()` (`'data'`) or `sync()` (`'all'`). */
+  readonly writeThrough?: 'data' | 'all' | undefined
+  /** Reading leaves the time of the last access as it is; only for the owner of the file. */
+  readonly noAccessTime?: boolean | undefined
+  /** Where a relative path begins, whatever that directory is called by now. */
+  readonly directory?: Directory | undefined
 }
 
 /** The names of {@link OpenOptions}, for options with more of them. */
@@ -47,6 +61,10 @@ export const OPEN_OPTIONS = {
   createNew: true,
   truncate: true,
   tmpfile: true,
+  noFollow: true,
+  writeThrough: true,
+  noAccessTime: true,
+  directory: true,
   mode: true,
   signal: true,
   timeoutMs: true,
@@ -63,10 +81,22 @@ export interface OpenRequest {
   readonly isAppending: boolean
   readonly isNew: boolean
   readonly isTemporary: boolean
+  /** The open directory that the path begins at; null if that is not given. */
+  readonly base: Descriptor | null
   readonly wait: WaitOptions | undefined
 }
 
-const FLAGS = ['read', 'write', 'append', 'create', 'createNew', 'truncate', 'tmpfile'] as const
+const FLAGS = [
+  'read',
+  'write',
+  'append',
+  'create',
+  'createNew',
+  'truncate',
+  'tmpfile',
+  'noFollow',
+  'noAccessTime',
+] as const
 const MODE_DEFAULT = 0o666
 const ACTION = 'open a file'
 
@@ -91,14 +121,16 @@ export function checkOpenOptions(
   const mode = options.mode ?? MODE_DEFAULT
   validateInteger(ACTION, 'mode', mode, { min: 0, max: 0o7777 })
   checkCombination(options, { read, write, append })
+  const access = accessFlags(read, write || append)
   return {
-    flags: accessFlags(read, write || append) | creationFlags(options) | O_CLOEXEC,
+    flags: access | creationFlags(options) | habitFlags(options) | O_CLOEXEC,
     mode,
     isReadable: read,
     isWritable: write || append,
     isAppending: append,
     isNew: options.createNew === true,
     isTemporary: options.tmpfile === true,
+    base: options.directory === undefined ? null : descriptorOf(ACTION, options.directory),
     wait: signal === undefined && timeoutMs === undefined ? undefined : { signal, timeoutMs },
   }
 }
@@ -138,6 +170,18 @@ function creationFlags(options: OpenOptions): number {
   if (options.createNew) flags |= O_EXCL
   if (options.truncate) flags |= O_TRUNC
   if (options.tmpfile) flags |= O_TMPFILE
+  return flags
+}
+
+function habitFlags({ noFollow, writeThrough, noAccessTime }: OpenOptions): number {
+  let flags = 0
+  if (noFollow) flags |= O_NOFOLLOW
+  if (noAccessTime) flags |= O_NOATIME
+  if (writeThrough === 'data') flags |= O_DSYNC
+  else if (writeThrough === 'all') flags |= O_SYNC
+  else if (writeThrough !== undefined) {
+    throw wrongType(ACTION, 'writeThrough', "'data' or 'all'", writeThrough)
+  }
   return flags
 }
 

@@ -35,11 +35,12 @@ export function toAbsolute(executor: Executor, path: string): string {
 }
 
 /** A path for the kernel: UTF-8, ended by NUL. Released when the operation that uses it has ended. */
-export function leasePath(executor: Executor, path: string): Lease {
-  const lengthBytes = Buffer.byteLength(path)
+export function leasePath(executor: Executor, path: string | Uint8Array): Lease {
+  const lengthBytes = typeof path === 'string' ? Buffer.byteLength(path) : path.length
   const buffer = executor.memory.allocateOwn(lengthBytes + 1)
   const bytes = buffer.bytes
-  new TextEncoder().encodeInto(path, bytes)
+  if (typeof path === 'string') new TextEncoder().encodeInto(path, bytes)
+  else bytes.set(path)
   bytes[lengthBytes] = 0
   return buffer
 }

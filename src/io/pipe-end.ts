@@ -4,6 +4,7 @@ import { encodePoll, type Ring } from '../ring/index.ts'
 import type { Deadline } from './deadline.ts'
 import { Descriptor } from './descriptor.ts'
 import { FileOperation } from './file-operation.ts'
+import { Name } from './name.ts'
 import { Open } from './name-operations.ts'
 import { withWorker } from './open-workers.ts'
 
@@ -18,7 +19,7 @@ export async function waitForWriter(descriptor: Descriptor, steps: Deadline): Pr
   const { executor } = descriptor
   const poll = new Readable(descriptor)
   const request = { flags: O_RDONLY | O_CLOEXEC, mode: 0, mayWait: true, keepsLate: false }
-  const open = new Open(executor, `/proc/self/fd/${descriptor.fd}`, request)
+  const open = new Open(executor, Name.absolute(`/proc/self/fd/${descriptor.fd}`), request)
   const polled = poll.start(steps.next(), open.action)
   const opened = withWorker(executor, true, () => open.start(steps.next())).then(
     (fd) => new Descriptor(executor, fd, descriptor.path).close(),

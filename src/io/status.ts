@@ -1,3 +1,4 @@
+import { assert } from '../base/index.ts'
 import {
   S_IFBLK,
   S_IFCHR,
@@ -10,8 +11,19 @@ import {
   STATX_TYPE,
 } from '../kernel/index.ts'
 
+/** What a name stands for. */
+export type FileKind =
+  | 'file'
+  | 'directory'
+  | 'symbolicLink'
+  | 'pipe'
+  | 'socket'
+  | 'blockDevice'
+  | 'characterDevice'
+
 /** What a file system says about a file. */
 export interface FileStatus {
+  readonly kind: FileKind
   readonly sizeBytes: number
   /** What it takes up on the device, which is less than its size if it has holes. */
   readonly allocatedBytes: number
@@ -77,6 +89,7 @@ export const IDENTITY_MASK: number = STATX_TYPE | STATX_INO
 /** Reads a `struct statx`. Pure. */
 export function decodeStatus(words: Uint32Array): FileStatus {
   return {
+    kind: decodeKind(words),
     sizeBytes: decodeSize(words),
     allocatedBytes: wide(words, STX_BLOCKS) * SECTOR_BYTES,
     blockBytes: words[STX_BLKSIZE]!,
@@ -90,6 +103,28 @@ export function decodeStatus(words: Uint32Array): FileStatus {
     createdAtMs: words[STX_MASK]! & STATX_BTIME_BIT ? decodeTimeMs(words, STX_BTIME) : undefined,
     identity: decodeIdentity(words),
   }
+}
+
+// ABI: the type within stx_mode, shifted right by 12, which is also that of a directory's entry.
+const KINDS: Readonly<Record<number, FileKind>> = {
+  1: 'pipe',
+  2: 'characterDevice',
+  4: 'directory',
+  6: 'blockDevice',
+  8: 'file',
+  10: 'symbolicLink',
+  12: 'socket',
+}
+
+/** The kind of a directory's entry, by its `d_type`; null where the file system does not tell. */
+export function kindOfEntry(type: number): FileKind | null {
+  return KINDS[type] ?? null
+}
+
+export function decodeKind(words: Uint32Array): FileKind {
+  const kind = KINDS[(words[STX_MODE]! & S_IFMT) >> 12]
+  assert(kind !== undefined, 'each file is of a kind')
+  return kind
 }
 
 export function decodeSize(words: Uint32Array): number {
