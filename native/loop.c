@@ -39,6 +39,13 @@ static bool any_completions(const struct loop *loop) {
   return false;
 }
 
+/* Whether the thread may not sleep, for a device that it has to poll. */
+static bool any_to_poll(const struct loop *loop) {
+  for (int i = 0; i < loop->ring_count; i++)
+    if (must_poll(&loop->rings[i])) return true;
+  return false;
+}
+
 /* Whether another thread has left something for this one. */
 static bool doorbell_rang(const struct loop *loop) {
   /* ORDER: sequential, as publishing that we sleep is: of this look and a sender's at that word one sees the other. */
@@ -87,15 +94,15 @@ static double wake(struct loop *loop) {
 }
 
 /*
- * Busy-waits up to `limit_ns` for a completion or the doorbell, as long as it takes no other executor's CPU; true if
- * there is one. Writes the time then.
+ * Busy-waits up to `limit_ns` for a completion or the doorbell, as long as it takes no other executor's CPU, or has to since
+ * a device is to be polled; true if there is one. Writes the time then.
  */
 static bool spin(struct loop *loop, double start_ns, double limit_ns, double *end_ns) {
   double now = start_ns;
   bool found = false;
   loop->doubles[DOUBLE_SPUN_NS] -= start_ns; /* below 0 meanwhile, so that others see it go on */
   while (!found && now - start_ns < limit_ns) {
-    if (directory_is_crowded(loop->cpu)) {
+    if (!any_to_poll(loop) && directory_is_crowded(loop->cpu)) {
       loop->doubles[DOUBLE_CROWDED] += 1;
       break;
     }
@@ -121,14 +128,15 @@ static bool spin(struct loop *loop, double start_ns, double limit_ns, double *en
 static double park(struct loop *loop, int uv_timeout_ms, double now) {
   double limit_ns = loop->doubles[DOUBLE_DEADLINE_NS] - now;
   if (uv_timeout_ms >= 0 && uv_timeout_ms * NS_PER_MS < limit_ns) limit_ns = uv_timeout_ms * NS_PER_MS;
-  double spin_ns = loop->doubles[DOUBLE_SPIN_NS];
+  /* While a device is to be polled it does not park at all. */
+  double spin_ns = any_to_poll(loop) ? limit_ns : loop->doubles[DOUBLE_SPIN_NS];
   if (spin_ns > 0) {
     enter_all(loop);
     double start_ns = now;
     if (any_completions(loop)) return wake(loop);
     if (spin(loop, start_ns, spin_ns < limit_ns ? spin_ns : limit_ns, &now)) return now;
     limit_ns -= now - start_ns;
-    if (limit_ns <= 0) return now;
+    if (limit_ns <= 0 || any_to_poll(loop)) return now;
   }
   for (int i = 0; i < loop->ring_count; i++) {
     struct ring *ring = &loop->rings[i];

@@ -37,9 +37,17 @@ static inline uint32_t unsubmitted(const struct ring *ring) {
   return *ring->sq_tail - __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE);
 }
 
-/* Completions that wait for this thread to ask: deferred task work, or an overflowed queue. */
+/*
+ * Whether a device has requests whose ends only this thread finds, by asking for them again and again: nothing wakes it for
+ * them, no flag tells of them. Each entry of such a ring has one completion, and nobody else posts any.
+ */
+static inline bool must_poll(const struct ring *ring) {
+  return ring->role == ROLE_BUSY_POLL && *ring->sq_tail != __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
+}
+
+/* Completions that wait for this thread to ask: deferred task work, an overflowed queue, or a device that is polled. */
 static inline bool wants_enter(const struct ring *ring) {
-  return __atomic_load_n(ring->sq_flags, __ATOMIC_RELAXED) & (SQ_TASKRUN | SQ_CQ_OVERFLOW);
+  return (__atomic_load_n(ring->sq_flags, __ATOMIC_RELAXED) & (SQ_TASKRUN | SQ_CQ_OVERFLOW)) || must_poll(ring);
 }
 
 /* Submits all there is, collects, and waits if asked to. Returns the count consumed or -errno. */

@@ -76,13 +76,15 @@ int32_t quiesce(struct ring *ring, int32_t outstanding, int32_t closing, struct 
   withdraw(ring, &awaited, owned);
   collect(ring, &awaited, owned);
   double start_s = now_s();
+  /* No cancel finds what a device has, and a wait for it knows no limit of time: it is polled until that is over. */
+  bool is_polled = ring->role == ROLE_BUSY_POLL;
   for (double now = start_s; awaited.requests > 0 && now < start_s + LIMIT_S; now = now_s()) {
     bool is_closing = awaited.closes > 0 && now < start_s + CLOSES_S;
-    if (!is_closing && !unsubmitted(ring)) {
+    if (!is_polled && !is_closing && !unsubmitted(ring)) {
       push_cancel(ring);
       awaited.requests++;
     }
-    int32_t wait_count = is_closing ? awaited.closes : awaited.requests;
+    int32_t wait_count = is_polled ? 0 : is_closing ? awaited.closes : awaited.requests;
     long result = uring_enter(ring->fd, unsubmitted(ring), (uint32_t)wait_count,
                               ENTER_GETEVENTS | ring->enter_flags, STEP_NS);
     collect(ring, &awaited, owned);

@@ -22,6 +22,13 @@ export interface IoPort {
    * @throws {RuntimeError} `ERR_URING_UNAVAILABLE`, `ERR_MEMLOCK_LIMIT`
    */
   ringFor(queue: { readonly isLatencySensitive: boolean }): Ring
+  /**
+   * The ring whose completions come as they are asked for (IOPOLL), for reads and writes of direct files whose device has
+   * queues for that, and nothing else. While it has any the thread does not sleep. It is made when first asked for.
+   *
+   * @throws {RuntimeError} `ERR_URING_UNAVAILABLE`, `ERR_MEMLOCK_LIMIT`
+   */
+  pollRing(): Ring
   /** The ring that the terminal completion of `operation` is still to come on, or null. */
   ringOf(operation: Operation): Ring | null
   /**

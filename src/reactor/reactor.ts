@@ -106,6 +106,10 @@ export class Reactor implements IoPort {
     return this.rings.find('notify') ?? this.#addRing('notify')
   }
 
+  pollRing(): Ring {
+    return this.rings.find('busyPoll') ?? this.#addRing('busyPoll')
+  }
+
   /** Whether operations of latency-sensitive queues have completed that nobody has looked at yet. */
   get hasUrgentCompletions(): boolean {
     const ring = this.rings.find('notify')
@@ -149,7 +153,8 @@ export class Reactor implements IoPort {
   }
 
   cancelByName(ring: Ring, name: OperationName): void {
-    if (ring.isClosed) return
+    // Of what a device has no cancel takes anything back, and its ring takes no entry for one (-EINVAL).
+    if (ring.isClosed || ring.role === 'busyPoll') return
     const base = ring.tryBegin()
     if (base < 0) {
       new RetryTimer(() => this.cancelByName(ring, name)).schedule(this.timers)

@@ -14,6 +14,7 @@ import {
   IOSQE_FIXED_FILE,
   IOSQE_IO_DRAIN,
   IOSQE_IO_HARDLINK,
+  O_DIRECT,
   POLLERR,
   POLLHUP,
 } from '../kernel/index.ts'
@@ -49,6 +50,8 @@ export interface SimOperation {
   readonly kind: 'inline' | 'disk' | 'socket'
   /** Whether its `fd` is a descriptor or registered file that must be open. */
   readonly needsFile: boolean
+  /** Whether rings that poll take it. */
+  readonly isPollable?: boolean
   /** The errors that may be injected. */
   readonly errors: readonly SimErrorName[]
   /** `POLLIN | …`: what to wait for when an attempt is pending. */
@@ -263,6 +266,8 @@ export class SimCore {
   ): number {
     let count = 0
     for (const request of [...ring.inFlight]) {
+      // What a device has that is polled no cancel finds.
+      if (ring.isPolled) continue
       if (!request.isStarted || request.isUnstoppable || !matches(request)) continue
       const result = this.cancel(request)
       if (!all) return result
@@ -307,6 +312,7 @@ export class SimCore {
     const operation = this.#operationOf(request)
     if (operation === undefined) return -EINVAL
     if (request.flags & IOSQE_IO_DRAIN) return -EINVAL
+    if (request.ring.isPolled && operation.isPollable !== true) return -EINVAL
     if (request.opcode === IORING_OP_LINK_TIMEOUT) {
       const isOrphan = previous === undefined || previous.opcode === IORING_OP_LINK_TIMEOUT
       return isOrphan ? -EINVAL : 0
@@ -328,6 +334,10 @@ export class SimCore {
       }
       description.hold()
       request.description = description
+      if (request.ring.isPolled && !this.#canPoll(description)) {
+        this.complete(request, -EOPNOTSUPP)
+        return
+      }
     }
     const timeout = request.linkTimeout
     if (timeout !== null) {
@@ -340,6 +350,10 @@ export class SimCore {
     } else {
       this.attempt(request)
     }
+  }
+
+  #canPoll({ statusFlags }: Description): boolean {
+    return this.options.hasPollQueues && (statusFlags & O_DIRECT) !== 0
   }
 
   #look(request: SimRequest): Description | null {

@@ -47,7 +47,7 @@ const MESSAGE_NS_MAX = 100_000
 
 /** Opcodes on requests, rings and time. */
 export const CONTROL_OPERATIONS: readonly OperationEntry[] = [
-  [IORING_OP_NOP, inline('NOP', () => 0)],
+  [IORING_OP_NOP, { ...inline('NOP', () => 0), isPollable: true }],
   [IORING_OP_TIMEOUT, inline('TIMEOUT', startTimeout)],
   [IORING_OP_TIMEOUT_REMOVE, inline('TIMEOUT_REMOVE', removeTimeout)],
   [IORING_OP_LINK_TIMEOUT, inline('LINK_TIMEOUT', startLinkTimeout)],

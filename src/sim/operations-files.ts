@@ -99,7 +99,7 @@ function transfer(
     if (typeof memory === 'number') return memory
     return isAligned(core, request, file, memory) ? move(core, request, file, memory) : -EINVAL
   }
-  return { name, kind: 'disk', needsFile: true, errors, attempt, breaksLink }
+  return { name, kind: 'disk', needsFile: true, isPollable: true, errors, attempt, breaksLink }
 }
 
 function onFile(

@@ -38,6 +38,8 @@ export interface SimKernelOptions {
   readonly socketBufferBytes?: number
   /** How direct I/O must be aligned, in bytes; 512 if not given. */
   readonly directAlignmentBytes?: number
+  /** Whether the disk has queues that are polled rather than interrupt (`queue/io_poll`); false if not given. */
+  readonly hasPollQueues?: boolean
   /** How long a device takes, in nanoseconds, from … to; 5,000 … 100,000 if not given. */
   readonly diskLatencyNs?: readonly [number, number]
   /** How long the network takes, in nanoseconds, from … to; 2,000 … 50,000 if not given. */
@@ -63,6 +65,7 @@ export const SIM_OPTIONS = {
   descriptorCountMax: true,
   socketBufferBytes: true,
   directAlignmentBytes: true,
+  hasPollQueues: true,
   diskLatencyNs: true,
   networkLatencyNs: true,
   hasNoSqArray: true,
@@ -82,6 +85,7 @@ export interface CheckedSimOptions {
   readonly descriptorCountMax: number
   readonly socketBufferBytes: number
   readonly directAlignmentBytes: number
+  readonly hasPollQueues: boolean
   readonly diskLatencyNs: readonly [number, number]
   readonly networkLatencyNs: readonly [number, number]
   readonly hasNoSqArray: boolean
@@ -104,6 +108,7 @@ export function checkOptions(options: SimKernelOptions): CheckedSimOptions {
     descriptorCountMax: options.descriptorCountMax ?? 4096,
     socketBufferBytes: options.socketBufferBytes ?? 64 * 1024,
     directAlignmentBytes: options.directAlignmentBytes ?? 512,
+    hasPollQueues: options.hasPollQueues ?? false,
     diskLatencyNs: options.diskLatencyNs ?? [5_000, 100_000],
     networkLatencyNs: options.networkLatencyNs ?? [2_000, 50_000],
     hasNoSqArray: options.hasNoSqArray ?? true,

@@ -13,6 +13,8 @@ export interface RegisteredBuffer {
 
 /** What requests know of the ring that they came from. */
 export interface RequestRing {
+  /** Whether it finds completions by polling devices, and takes nothing else. */
+  readonly isPolled: boolean
   /** The thread that made it. */
   readonly threadId: number
   /** In the order of submission. */

@@ -48,6 +48,8 @@ import { SimSocket } from './socket.ts'
 const EDEADLK = 35
 const ESPIPE = 29
 const EXT4_MAGIC = 0xef53
+/** Of the one disk that there is, 8:0. */
+const DISK_POLLS_PATH = '/sys/dev/block/8:0/queue/io_poll'
 /** A timeout that ends later is no tick of `needPreempt()`. */
 const BUSY_NS_MAX = 2_000_000
 /** 2000-01-01, in UTC. */
@@ -332,6 +334,7 @@ export class SimKernel implements Kernel {
   }
 
   readTextFile(path: string): string | number {
+    if (path === DISK_POLLS_PATH) return this.#core.options.hasPollQueues ? '1\n' : '0\n'
     return this.#core.machine.readTextFile(path)
   }
 

@@ -7,6 +7,7 @@ import {
   DOUBLE_NOW_NS,
   DOUBLE_PARKED_NS,
   DOUBLE_PARKS,
+  DOUBLE_SPUN_NS,
   DOUBLE_START_NS,
   DOUBLE_TURN_END_NS,
   DOUBLE_TURNS,
@@ -53,6 +54,8 @@ import { SimRing } from './sim-ring.ts'
 import type { SimStep, SimThread, StuckReason } from './threads.ts'
 
 const TURN_NS_MIN = 1_000
+const POLL_NS_MIN = 500
+const POLL_NS_MAX = 2_000
 const TURN_NS_MAX = 30_000
 
 /** What a simulated event loop reports. */
@@ -241,7 +244,8 @@ export class SimLoop implements LoopHost, SimThread {
     // Nobody else wants the thread: the hook leaves without asking.
     if (!this.#hasWork() && this.#host.isReady) this.#host.visit(false)
     if (!this.#hasWork() && words[WORD_ARMED] === 1) {
-      this.#parking = 'decided'
+      if (this.#rings.some(mustPoll)) this.#passPolling()
+      else this.#parking = 'decided'
       return 'rest'
     }
     if (this.#host.draw()) words[WORD_HOST_READY] = 1
@@ -321,8 +325,20 @@ export class SimLoop implements LoopHost, SimThread {
     for (const ring of this.#rings) {
       const { words, layout } = ring.memory
       const wantsEnter = words[layout.sqFlags]! & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)
-      if (unsubmittedCount(ring) > 0 || wantsEnter !== 0) this.#enter(ring)
+      if (unsubmittedCount(ring) > 0 || wantsEnter !== 0 || mustPoll(ring)) this.#enter(ring)
     }
+  }
+
+  /** Polls until something happens, at least for a moment. */
+  #passPolling(): void {
+    const { clock, prng } = this.#core
+    const { doubles } = this.control
+    const startNs = clock.nowNs
+    const dueNs = Math.min(clock.nextNs, doubles[DOUBLE_DEADLINE_NS]!)
+    const pollNs = startNs + prng.int(POLL_NS_MIN, POLL_NS_MAX)
+    clock.advanceTo(Number.isFinite(dueNs) ? Math.max(pollNs, dueNs) : pollNs)
+    doubles[DOUBLE_SPUN_NS]! += clock.nowNs - startNs
+    doubles[DOUBLE_AWAKE_NS] = clock.nowNs
   }
 
   get #main(): LoopRing {
@@ -390,6 +406,11 @@ export class SimLoop implements LoopHost, SimThread {
 
 function unsubmittedCount({ memory: { words, layout } }: LoopRing): number {
   return (words[layout.sqTail]! - words[layout.sqHead]!) | 0
+}
+
+/** As native/queues.h has it: a device has requests that nothing else tells of. */
+function mustPoll({ role, memory: { words, layout } }: LoopRing): boolean {
+  return role === 'busyPoll' && words[layout.sqTail] !== words[layout.cqTail]
 }
 
 function hasCompletions({ memory: { words, layout } }: LoopRing): boolean {

@@ -11,6 +11,7 @@ import {
   IORING_FEAT_SINGLE_MMAP,
   IORING_SETUP_CLAMP,
   IORING_SETUP_DEFER_TASKRUN,
+  IORING_SETUP_IOPOLL,
   IORING_SETUP_NO_SQARRAY,
   IORING_SETUP_SINGLE_ISSUER,
   IORING_SETUP_SQPOLL,
@@ -127,7 +128,12 @@ export class SimRing extends Description implements RequestRing {
 
   /** Whether completions reach the queue by themselves, while the thread does something else. */
   get isImmediate(): boolean {
-    return !(this.#flags & IORING_SETUP_DEFER_TASKRUN)
+    return !(this.#flags & (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_IOPOLL))
+  }
+
+  /** Whether nothing but an enter finds what has completed: no flag tells of it, and nobody is woken for it. */
+  get isPolled(): boolean {
+    return (this.#flags & IORING_SETUP_IOPOLL) !== 0
   }
 
   /** Completions in the queue that have not been reaped. */
@@ -140,7 +146,7 @@ export class SimRing extends Description implements RequestRing {
   }
 
   override readiness(): number {
-    return this.unreapedCount > 0 ? POLLIN : 0
+    return (this.isPolled ? this.readyCount : this.unreapedCount) > 0 ? POLLIN : 0
   }
 
   protected override dispose(): void {
@@ -172,7 +178,8 @@ export class SimRing extends Description implements RequestRing {
     if (this.isImmediate || isInline) this.#write(completion)
     else {
       this.#deferred.push(completion)
-      if (this.#flags & IORING_SETUP_TASKRUN_FLAG) this.#words[SQ_FLAGS]! |= IORING_SQ_TASKRUN
+      if (this.#flags & IORING_SETUP_TASKRUN_FLAG && !this.isPolled)
+        this.#words[SQ_FLAGS]! |= IORING_SQ_TASKRUN
     }
     this.core.expireCounts(this)
     this.core.notify(this)
