@@ -103,7 +103,7 @@ const DERIVED: readonly Metric[] = [
   derive(
     'counter',
     'percore_spun_seconds_total',
-    'Time that the thread polled before it slept.',
+    'Time that the thread polled, before it slept or for a device.',
     (sample) => readSpanNs(sample, DOUBLE_SPUN_NS) / NS_PER_S,
   ),
   derive(

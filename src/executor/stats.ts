@@ -25,6 +25,7 @@ import {
   COUNTER_MEMORY_REGISTERED,
   COUNTER_MEMORY_SIZE,
   COUNTER_MEMORY_USED,
+  COUNTER_POLLED,
   COUNTER_RECEIVED,
   COUNTER_SENT,
   COUNTER_SOCKETS,
@@ -53,7 +54,7 @@ export interface ExecutorStats {
   readonly driver: 'uring' | 'sim'
   /** Time that turns of all task queues took. */
   readonly runtimeNs: number
-  /** Time that the thread slept, and that it polled before it slept; */
+  /** Time that the thread slept, and that it polled, before it slept or for a device; */
   readonly parkedNs: number
   readonly spunNs: number
   /** and all other time since the executor was attached: its use of a processor, at most. */
@@ -107,6 +108,8 @@ export interface ExecutorStats {
     readonly operationCount: number
     readonly readBytes: number
     readonly writtenBytes: number
+    /** Reads and writes that a device was polled for, rather than told of by an interrupt: requests, of which an operation may take several. */
+    readonly polledCount: number
   }
   /** What went through shared channels, to and from other threads. */
   readonly channels: {
@@ -201,6 +204,7 @@ function readTraffic({
       operationCount: counters[COUNTER_FILE_OPERATIONS]!,
       readBytes: counters[COUNTER_BYTES_READ]!,
       writtenBytes: counters[COUNTER_BYTES_WRITTEN]!,
+      polledCount: counters[COUNTER_POLLED]!,
     },
     channels: {
       sentCount: counters[COUNTER_SENT]!,

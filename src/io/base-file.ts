@@ -89,7 +89,9 @@ export abstract class BaseFile implements AsyncDisposable {
     const { isReadable, isAppending, isTemporary } = opened.request
     this.#isTemporary = isTemporary
     this.#streamTarget = streamTargetOf(opened, this.ranges)
-    this.#traits = { kind, isDirect: opened.isDirect, isReadable, isAppending, isTemporary }
+    const { isDirect } = opened
+    const isPolled = opened.descriptor.polling !== null
+    this.#traits = { kind, isDirect, isReadable, isAppending, isTemporary, isPolled }
   }
 
   /**

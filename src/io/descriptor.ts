@@ -11,6 +11,7 @@ import {
 import { encodeClose, type Ring, type Target } from '../ring/index.ts'
 import { AttachedStreams, throwFailures } from './attached-streams.ts'
 import { Bursts } from './bursts.ts'
+import type { Polling } from './polling.ts'
 
 /** Transfers of one file that did not fail; one is counted once, however many requests it took. */
 export interface TransferStats {
@@ -37,6 +38,8 @@ export class Descriptor {
   readonly bursts: Bursts = new Bursts()
   /** What reads and writes it piece by piece, and ends before it does. */
   readonly streams: AttachedStreams = new AttachedStreams()
+  /** How transfers are polled for; null where they are not. */
+  polling: Polling | null = null
   /** Called once it is closed, or has failed to be. */
   onClosed: (() => void) | null = null
   #fd: number
@@ -125,6 +128,13 @@ export class Descriptor {
     const target = this.executor.io.files.target(ring, this.#fd, this.#index)
     this.#furtherTargets[ring.index] = target
     return target
+  }
+
+  /** A transfer that was polled for is refused. Whether it, and others, go on without. */
+  giveUpPolling(): boolean {
+    if (this.polling?.giveUp() === false) return false
+    this.polling = null
+    return true
   }
 
   /** Closes it after what is in flight; again is nothing. Rejects if the kernel reports an error. */

@@ -19,6 +19,7 @@ import type { ByteRange } from './merge-ranges.ts'
 import { alignmentOf, type OpenedFile, openFile } from './opened-file.ts'
 import { checkOpenOptions, OPEN_OPTIONS, type OpenOptions, refuseAppend } from './options.ts'
 import { type FilePath, toPath } from './path.ts'
+import { POLL_MODES, type PollMode } from './polling.ts'
 import type { RangeHold } from './range-lock.ts'
 import { type ReadMany, readMany } from './read-many.ts'
 import type { ReadManyOptions } from './read-many-options.ts'
@@ -30,9 +31,16 @@ import { partOf, ReadInto, WriteFrom } from './transfer.ts'
 export interface DirectOpenOptions extends OpenOptions {
   /** `'buffered'` opens a file whose file system refuses O_DIRECT through the page cache instead. */
   readonly fallback?: 'buffered' | undefined
+  /**
+   * Whether the device is polled for reads and writes, which spares interrupts and wake-ups: the least latency, for a thread that does
+   * not sleep while one is under way. `'auto'`, if not given, does where the device has queues for that and its file system can: such queues
+   * are there only if somebody has asked for them (`nvme.poll_queues`). Writes into a file system, where polling gains nothing, and operations of queues that are
+   * sensitive to latency, which busy JavaScript is to see at once, are told of by interrupts all the same. `'always'` polls for all, or refuses to open; `'never'` lets the thread sleep.
+   */
+  readonly poll?: PollMode | undefined
 }
 
-const OPEN_NAMES = optionNames<DirectOpenOptions>({ ...OPEN_OPTIONS, fallback: true })
+const OPEN_NAMES = optionNames<DirectOpenOptions>({ ...OPEN_OPTIONS, fallback: true, poll: true })
 
 /** One transfer's worth: larger ones do not fit an arena. */
 const TRANSFER_BYTES_MAX: number = GIB
@@ -82,16 +90,24 @@ export class DirectFile extends BaseFile {
     this.#isReadable = opened.request.isReadable
   }
 
+  /** Whether its device is polled for reads and writes: see the option `poll`. A device that refuses them after all ends it. */
+  get isPolled(): boolean {
+    return this.descriptor.polling !== null
+  }
+
   /**
    * Opens a file, for reading only unless the options say otherwise.
    *
    * @throws {RuntimeError} `ERR_UNSUPPORTED` where the file system refuses direct I/O, unless
-   * `fallback` is given; {@link KernelError} as `open(2)`: `ENOENT`, `EACCES`, `EMFILE` …
+   * `fallback` is given, or polling is with `poll: 'always'`; {@link KernelError} as `open(2)`: `ENOENT`, `EACCES`, `EMFILE` …
    */
   static async open(path: FilePath, options: DirectOpenOptions = {}): Promise<DirectFile> {
     const checkedPath = toPath('open a file', 'path', path)
     const request = checkOpenOptions(options, OPEN_NAMES)
-    const { fallback } = options
+    const { fallback, poll = 'auto' } = options
+    if (!POLL_MODES.includes(poll)) {
+      throw wrongType('open a file', 'poll', "'auto', 'never' or 'always'", poll)
+    }
     if (fallback !== undefined && fallback !== 'buffered') {
       throw wrongType('open a file', 'fallback', "'buffered'", fallback)
     }
@@ -99,7 +115,7 @@ export class DirectFile extends BaseFile {
     const refusal = refusalOf('open a file')
     if (refusal !== null) return refusal
     executor().io.registerMemory()
-    const mode = { direct: true, fallback: fallback === 'buffered' }
+    const mode = { direct: true, fallback: fallback === 'buffered', poll }
     return new DirectFile(await openFile(checkedPath, request, mode))
   }
 

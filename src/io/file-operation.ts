@@ -63,10 +63,15 @@ export abstract class FileOperation<T> extends AwaitedOperation<T> {
 
   /** Submits it, or what is left of it; may be called while reaping. */
   protected submit(): void {
-    const ring = this.executor.io.ringFor(this.home as TaskQueue)
+    const ring = this.chooseRing()
     this.encode(ring, ring.begin())
     ring.commit(this)
     if (this.submitsEarly) this.descriptor.bursts.submit(ring)
+  }
+
+  /** Where it goes, now. */
+  protected chooseRing(): Ring {
+    return this.executor.io.ringFor(this.home as TaskQueue)
   }
 
   protected override describe(): KernelErrorContext {

@@ -40,6 +40,8 @@ export interface FileTicket {
   readonly isAppending: boolean
   /** Whether it was opened without a name. */
   readonly isTemporary: boolean
+  /** Whether its device is polled for its reads and writes: by who adopts it as well, if it can. */
+  readonly isPolled: boolean
 }
 
 const TICKET_NAMES = optionNames<FileTicket>({
@@ -50,6 +52,7 @@ const TICKET_NAMES = optionNames<FileTicket>({
   isReadable: true,
   isAppending: true,
   isTemporary: true,
+  isPolled: true,
 })
 const OPTION_NAMES = optionNames<FileTicketOptions>({ outlivesThread: true })
 const DETACH_NAMES = optionNames<FileDetachOptions>({
@@ -57,7 +60,7 @@ const DETACH_NAMES = optionNames<FileDetachOptions>({
   signal: true,
   timeoutMs: true,
 })
-const FLAGS = ['isDirect', 'isReadable', 'isAppending', 'isTemporary'] as const
+const FLAGS = ['isDirect', 'isReadable', 'isAppending', 'isTemporary', 'isPolled'] as const
 
 /** What a ticket says of the file, apart from its descriptor. */
 export type FileTraits = Omit<FileTicket, 'name' | 'path'>
@@ -121,14 +124,17 @@ export async function adoptFile(kind: FileTicket['kind'], ticket: FileTicket): P
   if (ticket.kind !== kind) throw wrongType(action, 'ticket.kind', `'${kind}'`, ticket.kind)
   const home = executor()
   home.assertOpen(action)
-  const { name, path, isDirect, isReadable, isAppending, isTemporary } = ticket
+  const { name, path, isDirect, isReadable, isAppending, isTemporary, isPolled } = ticket
   // First, as it may fail, and the ticket is then still good.
   if (kind === 'DirectFile') home.io.registerMemory()
   const fd = home.descriptors.takeFd(name)
   if (fd === -ENOENT) throw ticketSpent(action)
   if (fd < 0) throw kernelError(fd, { syscall: 'adopt', path })
   const access: FileAccess = { isReadable, isAppending, isTemporary }
-  return await examineAdopted(new Descriptor(home, fd, path), access, isDirect)
+  return await examineAdopted(new Descriptor(home, fd, path), access, {
+    isDirect,
+    poll: isPolled ? 'auto' : 'never',
+  })
 }
 
 /** Closes the file of a ticket, if nobody has adopted or discarded it; whether it was so. */

@@ -27,6 +27,7 @@ export {
 export type { MakeDirectoryOptions, RenameOptions, StatOptions } from './names.ts'
 export type { OpenOptions } from './options.ts'
 export type { FilePath } from './path.ts'
+export type { PollMode } from './polling.ts'
 export { RangeRead } from './range-read.ts'
 export { ReadMany } from './read-many.ts'
 export type { ReadManyOptions } from './read-many-options.ts'

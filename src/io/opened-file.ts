@@ -22,9 +22,12 @@ import { Open, Unlink } from './name-operations.ts'
 import { withWorker } from './open-workers.ts'
 import type { OpenRequest } from './options.ts'
 import { waitForWriter } from './pipe-end.ts'
+import { choosePolling, type PollMode } from './polling.ts'
 import {
+  type DeviceNumber,
   type DirectAlignment,
   decodeAlignment,
+  decodeDevice,
   decodeIdentity,
   type FileIdentity,
   isCharacterDevice,
@@ -52,12 +55,15 @@ export interface OpenedFile {
   readonly alignment: DirectAlignment | undefined
   /** Whether its I/O goes past the page cache. */
   readonly isDirect: boolean
+  /** Where its data is; null for what is neither a file nor a block device. */
+  readonly device: DeviceNumber | null
 }
 
 export interface OpenMode {
   readonly direct: boolean
   /** Whether a file that refuses direct I/O is opened without. */
   readonly fallback: boolean
+  readonly poll: PollMode
 }
 
 const ACTION = 'open a file'
@@ -92,7 +98,9 @@ export async function openFile(
 async function openNamed(opening: Opening): Promise<OpenedFile> {
   const { descriptor, isDirect } = await openDescriptor(opening)
   try {
-    return await examine(opening, descriptor, isDirect)
+    const opened = await examine(opening, descriptor, isDirect)
+    startPolling(opened, mode.poll)
+    return opened
   } catch (error) {
     if (opening.request.isNew) await undoCreation(opening, descriptor)
     await settled(descriptor.close())
@@ -146,14 +154,23 @@ export function alignmentOf(opened: OpenedFile): number {
 export async function examineAdopted(
   descriptor: Descriptor,
   access: FileAccess,
-  isDirect: boolean,
+  { isDirect, poll }: Pick<OpenedFile, 'isDirect'> & Pick<OpenMode, 'poll'>,
 ): Promise<OpenedFile> {
   try {
-    return await new Statx(descriptor, decoderOf(descriptor, access, isDirect)).startShielded()
+    const decode = decoderOf(descriptor, access, isDirect)
+    const opened = await new Statx(descriptor, decode).startShielded()
+    startPolling(opened, poll)
+    return opened
   } catch (error) {
     await settled(descriptor.close())
     throw error
   }
+}
+
+/** @throws {RuntimeError} `ERR_UNSUPPORTED` if it must be polled for, and can't be. */
+function startPolling({ descriptor, device, isDirect }: OpenedFile, mode: PollMode): void {
+  const { executor, fd, path } = descriptor
+  descriptor.polling = choosePolling({ executor, fd, path, device, isDirect }, mode)
 }
 
 /** What statx(2) says of an open file. */
@@ -177,6 +194,7 @@ function decoderOf(
     isPipe: isPipe(words),
     alignment: isDirect ? decodeAlignment(words) : NO_DIRECT,
     isDirect,
+    device: decodeDevice(words),
   })
 }
 

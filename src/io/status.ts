@@ -51,6 +51,14 @@ export interface FileIdentity {
   readonly inodeWords: readonly [low: number, high: number]
 }
 
+/** The block device that has a file's data, or is the file. */
+export interface DeviceNumber {
+  readonly major: number
+  readonly minor: number
+  /** Whether the file is that device, rather than on a file system there. */
+  readonly isWhole: boolean
+}
+
 /** What direct I/O needs, in bytes. */
 export interface DirectAlignment {
   /** Of memory addresses; 0 if the file can not do direct I/O. */
@@ -74,6 +82,7 @@ const STX_BTIME = 20
 const STX_CTIME = 24
 const STX_MTIME = 28
 const STX_RDEV_MAJOR = 32
+const STX_RDEV_MINOR = 33
 const STX_DEV_MAJOR = 34
 const STX_DEV_MINOR = 35
 const STX_DIO_MEM_ALIGN = 38
@@ -138,6 +147,15 @@ export function decodeIdentity(words: Uint32Array): FileIdentity {
     inode: wide(words, STX_INO),
     inodeWords: [words[STX_INO]!, words[STX_INO + 1]!],
   }
+}
+
+/** Null for what is neither a file nor a block device. */
+export function decodeDevice(words: Uint32Array): DeviceNumber | null {
+  if (isRegular(words)) {
+    return { major: words[STX_DEV_MAJOR]!, minor: words[STX_DEV_MINOR]!, isWhole: false }
+  }
+  if ((words[STX_MODE]! & S_IFMT) !== S_IFBLK) return null
+  return { major: words[STX_RDEV_MAJOR]!, minor: words[STX_RDEV_MINOR]!, isWhole: true }
 }
 
 /** Linux 6.1; undefined where the kernel or the file system does not say. */

@@ -1,6 +1,6 @@
 import { alignDown, KernelError } from '../base/index.ts'
-import type { WaitOptions } from '../executor/index.ts'
-import { EAGAIN, EINTR, EIO } from '../kernel/index.ts'
+import type { TaskQueue, WaitOptions } from '../executor/index.ts'
+import { EAGAIN, EINTR, EIO, EOPNOTSUPP } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import {
   encodeRead,
@@ -46,6 +46,8 @@ export abstract class Transfer<T> extends FileOperation<T> implements TransferAr
   #leftBytes: number
   #doneBytes = 0
   #idleCount = 0
+  /** Whether the request under way is one that a device is polled for. */
+  #isPolled = false
 
   constructor(
     descriptor: Descriptor,
@@ -64,6 +66,19 @@ export abstract class Transfer<T> extends FileOperation<T> implements TransferAr
 
   /** What follows a request that moved fewer bytes than asked for: {@link MORE}, or the outcome. */
   protected abstract judgeShort(movedBytes: number, alignmentBytes: number): number
+
+  /** Whether it changes the file. */
+  protected get isWrite(): boolean {
+    return false
+  }
+
+  protected override chooseRing(): Ring {
+    const { polling } = this.descriptor
+    this.#isPolled = polling?.takes(this.home as TaskQueue, this.isWrite) === true
+    if (!this.#isPolled) return super.chooseRing()
+    this.executor.io.control.counters[35]!++ // COUNTER_POLLED
+    return polling!.ring
+  }
 
   protected override prepare(): void {
     this.buffer.pin()
@@ -132,6 +147,7 @@ export abstract class Transfer<T> extends FileOperation<T> implements TransferAr
   }
 
   protected judge(result: number): number {
+    if (result === -EOPNOTSUPP && this.#isPolled && this.descriptor.giveUpPolling()) return MORE
     if (result < 0 && result !== -EAGAIN && result !== -EINTR) return result
     const outcome = result < 0 ? MORE : this.judgeShort(result, this.#alignmentBytes)
     if (outcome !== MORE) return outcome
@@ -222,6 +238,10 @@ export class WriteFrom extends Transfer<number> {
     this.#ranges = ranges
     this.#hold = hold
     return promise
+  }
+
+  protected override get isWrite(): boolean {
+    return true
   }
 
   get action(): string {

@@ -58,6 +58,7 @@ export const COUNTER_MEMORY_REGISTERED = 28
 export const COUNTER_FILE_OPERATIONS = 32
 export const COUNTER_BYTES_READ = 33
 export const COUNTER_BYTES_WRITTEN = 34
+export const COUNTER_POLLED = 35
 // Line 5: shared channels.
 export const COUNTER_SENT = 40
 export const COUNTER_RECEIVED = 41
@@ -154,6 +155,12 @@ export const COUNTERS: readonly CounterPlace[] = [
     'percore_file_operations_total',
     'Operations on files and their names that were begun.',
     COUNTER_FILE_OPERATIONS,
+  ),
+  describeCounter(
+    'counter',
+    'percore_file_polled_requests_total',
+    'Reads and writes that a device was polled for, rather than told of by an interrupt.',
+    COUNTER_POLLED,
   ),
   describeCounter(
     'counter',
