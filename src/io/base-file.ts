@@ -22,6 +22,7 @@ import {
   type FileTraits,
   passFile,
 } from './file-ticket.ts'
+import { type FileWriter, type FileWriterOptions, openWriter } from './file-writer.ts'
 import { checkName } from './look-up.ts'
 import { Name } from './name.ts'
 import { Rename, Unlink } from './name-operations.ts'
@@ -292,6 +293,18 @@ export abstract class BaseFile implements AsyncDisposable {
    */
   stream(options?: FileReaderOptions): FileReader {
     return openReader(this.#streamTarget, options)
+  }
+
+  /**
+   * Writes the file from a position on: small writes are gathered, and blocks written behind them. See {@link FileWriter}.
+   *
+   * Closing the file ends it, and reports what could not be written.
+   *
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`; `ERR_UNSUPPORTED` for a start in what appends, or has no positions; the
+   * signal's reason if it is aborted already.
+   */
+  writer(options?: FileWriterOptions): FileWriter {
+    return openWriter(this.#streamTarget, options)
   }
 
   /**

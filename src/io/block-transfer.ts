@@ -11,6 +11,14 @@ const NO_TARGET: Target = { fd: -1, registered: false }
 /** In place of a position, of what has none. */
 export const NO_POSITION = -1
 
+/** Which part of a lease is moved, and to or from where in the file. */
+export interface BlockPlace {
+  readonly fromBytes: number
+  readonly lengthBytes: number
+  /** {@link NO_POSITION} where there is none. */
+  readonly offsetBytes: number
+}
+
 /** The stream that a block belongs to. Called while reaping: may mark and queue, but runs no user code. */
 export interface BlockOwner {
   /** A block has ended, and may be begun again. */
@@ -66,18 +74,19 @@ export abstract class BlockTransfer extends Operation implements MemoryRef {
   protected submitted(_ring: Ring): void {}
 
   /**
-   * Begins to move `lengthBytes` of a lease, which it has from then on; for a task of `queue`.
+   * Begins to move a part of a lease, which it has from then on.
    *
    * @throws {KernelError} if the ring takes no more; then it has no lease.
    */
-  begin(lease: Lease, lengthBytes: number, offsetBytes: number, queue: TaskQueue): void {
+  begin(lease: Lease, { fromBytes, lengthBytes, offsetBytes }: BlockPlace, queue: TaskQueue): void {
     assert(!this.isInFlight && this.lease === null, 'a block is used for one transfer at a time')
-    assert(lengthBytes > 0 && lengthBytes <= lease.lengthBytes, 'a block lies within its lease')
+    assert(lengthBytes > 0 && fromBytes >= 0, 'a block is not empty')
+    assert(fromBytes + lengthBytes <= lease.lengthBytes, 'a block lies within its lease')
     this.doneBytes = 0
     this.isLast = false
     this.failure = null
     this.offsetBytes = offsetBytes
-    this.address = lease.address
+    this.address = lease.address + fromBytes
     this.lengthBytes = lengthBytes
     this.#queue = queue
     this.#idleCount = 0

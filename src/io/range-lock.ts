@@ -139,6 +139,21 @@ export class RangeLock {
     return waiter.promise
   }
 
+  /** The same for what nobody may cancel, the task that it is called by included. */
+  acquireShielded(range: RangeHold): Promise<RangeHold> {
+    const claim = new Claim(range)
+    const front = this.#inFrontOf(claim)
+    if (front === null || settle(front)) {
+      claim.exclusivesBefore = null
+      this.#enter(claim)
+      return Promise.resolve(claim)
+    }
+    claim.watch(front)
+    claim.waiter = new ClaimWaiter(this.#executor, this, claim)
+    this.#enter(claim)
+    return claim.waiter.promise
+  }
+
   /** Gives the end of an exclusive hold free. */
   narrow(hold: RangeHold, endBytes: number): void {
     assert(hold instanceof Claim && hold.isExclusive, 'only an exclusive hold gets smaller')

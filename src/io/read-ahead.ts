@@ -332,7 +332,8 @@ export class ReadAhead extends Runnable implements BlockOwner, Cancellable, Atta
     block.startBytes = this.#aheadBytes
     slot.isReserved = isReserved
     try {
-      block.begin(lease, lengthBytes, offsetBytes, this.#executor.currentQueue() as TaskQueue)
+      const queue = this.#executor.currentQueue() as TaskQueue
+      block.begin(lease, { fromBytes: 0, lengthBytes, offsetBytes }, queue)
     } catch (error) {
       lease.release()
       throw error

@@ -58,6 +58,25 @@ export function takeNeededBlock(
   return { lease: memory.allocate(blockBytes), isReserved: false }
 }
 
+/** The same for percore itself: memory that a writer can do without for now. */
+export function tryOwnBlockAhead(memory: IoMemory, lengthBytes: number): Lease | null {
+  if (memory.usedBytes + lengthBytes > memory.sizeBytesMax * AHEAD_SHARE) return null
+  return memory.tryAllocateUnreserved(lengthBytes)
+}
+
+/**
+ * The same for percore itself: a block that a writer can't go on without.
+ *
+ * @throws {RuntimeError} `ERR_OUT_OF_MEMORY`
+ */
+export function takeOwnBlock(memory: IoMemory, lengthBytes: number, alignmentBytes: number): Lease {
+  const leastBytes = Math.max(SCARCE_BLOCK_BYTES, alignmentBytes)
+  return (
+    memory.tryAllocateUnreserved(lengthBytes) ??
+    memory.allocateOwn(Math.min(leastBytes, lengthBytes))
+  )
+}
+
 export function streamClosed(action: string, path: string, what: string): RuntimeError {
   return new RuntimeError(
     'ERR_HANDLE_CLOSED',

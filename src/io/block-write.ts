@@ -1,0 +1,34 @@
+import { encodeWrite, type MemoryRef, type Ring, type TransferArgs } from '../ring/index.ts'
+import { BlockTransfer } from './block-transfer.ts'
+import type { RangeHold } from './range-lock.ts'
+
+/** Writes one block of a stream; a short write goes on by itself. */
+export class BlockWrite extends BlockTransfer implements TransferArgs {
+  readonly memory: MemoryRef = this
+  /** Its place in the file, while it is written. */
+  hold: RangeHold | null = null
+  /** How long the block is. */
+  wholeBytes = 0
+  /** Whether it has ended, and those before it have not. */
+  isDone = false
+
+  protected get syscall(): string {
+    return 'write'
+  }
+
+  protected override encode(ring: Ring, base: number): void {
+    encodeWrite(ring.sqes, base, this)
+  }
+
+  // What follows a partial block of a direct write is the whole block again.
+  protected override isOver(): boolean {
+    return false
+  }
+
+  protected override count(movedBytes: number): void {
+    const { descriptor } = this
+    descriptor.writeCount++
+    descriptor.writeBytes += movedBytes
+    descriptor.executor.io.control.counters[34]! += movedBytes // COUNTER_BYTES_WRITTEN
+  }
+}
