@@ -65,7 +65,7 @@ export class BufferedFile extends BaseFile {
     const checkedPath = toPath('open a file', 'path', path)
     const request = checkOpenOptions(options)
     return new BufferedFile(
-      await openFile(checkedPath, request, { direct: false, fallback: false, poll: 'never' }),
+      await openFile(checkedPath, request, { direct: false, fallback: false }),
     )
   }
 

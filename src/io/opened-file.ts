@@ -63,7 +63,8 @@ export interface OpenMode {
   readonly direct: boolean
   /** Whether a file that refuses direct I/O is opened without. */
   readonly fallback: boolean
-  readonly poll: PollMode
+  /** Whether its device is polled; `'never'` if not given. */
+  readonly poll?: PollMode
 }
 
 const ACTION = 'open a file'
@@ -99,7 +100,7 @@ async function openNamed(opening: Opening): Promise<OpenedFile> {
   const { descriptor, isDirect } = await openDescriptor(opening)
   try {
     const opened = await examine(opening, descriptor, isDirect)
-    startPolling(opened, mode.poll)
+    startPolling(opened, opening.mode.poll)
     return opened
   } catch (error) {
     if (opening.request.isNew) await undoCreation(opening, descriptor)
@@ -168,7 +169,10 @@ export async function examineAdopted(
 }
 
 /** @throws {RuntimeError} `ERR_UNSUPPORTED` if it must be polled for, and can't be. */
-function startPolling({ descriptor, device, isDirect }: OpenedFile, mode: PollMode): void {
+function startPolling(
+  { descriptor, device, isDirect }: OpenedFile,
+  mode: PollMode = 'never',
+): void {
   const { executor, fd, path } = descriptor
   descriptor.polling = choosePolling({ executor, fd, path, device, isDirect }, mode)
 }
