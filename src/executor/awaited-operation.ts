@@ -1,12 +1,18 @@
-import type { KernelError, KernelErrorContext, RuntimeError } from '../base/index.ts'
+import {
+  assert,
+  type KernelError,
+  type KernelErrorContext,
+  type RuntimeError,
+  unreachable,
+} from '../base/index.ts'
 import { kernelError } from '../kernel/index.ts'
-import { Operation } from '../ring/index.ts'
+import { Operation, SLOT_CREATED, SLOT_DONE, SLOT_QUEUED } from '../ring/index.ts'
 import type { Cancellable } from './cancellable.ts'
 import { bindCancellation, type CancellationBinding, type WaitOptions } from './cancellation.ts'
 import { madeInTurn, rejectFrom, rejectThrough } from './deferred.ts'
 import type { Executor } from './executor.ts'
 
-/** That an operation was asked to stop, and whether the kernel never saw it. */
+/** That an operation was asked to stop, and whether the kernel never saw it, or only what was left of it. */
 interface Cancellation {
   readonly reason: unknown
   isWithdrawn: boolean
@@ -16,7 +22,11 @@ interface Cancellation {
 const SHIELDED: Cancellation = { reason: null, isWithdrawn: false }
 
 /**
- * An operation that somebody awaits.
+ * An operation that somebody awaits: `created`, then `queued` if it is held back, then `inFlight`, then `done`.
+ *
+ * What it needs is its own from its making on, as it may be held back for long. {@link cancel} works in every state: what
+ * was not begun never begins, what is queued is taken out, what is in flight is cancelled by the kernel if that still
+ * can, and what is done stays so.
  *
  * Cancelling is an attempt: the promise settles with the terminal completion, not before, since
  * memory and descriptors are the kernel's until then. What a cancelled operation delivered all the
@@ -55,8 +65,18 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
     return false
   }
 
-  /** Lets a signal, a time limit or its task cancel it. Throws as {@link bindCancellation} does. */
+  /** Takes it out of the queue that it is held back in. */
+  protected dequeue(): void {
+    unreachable('an operation that may be queued knows how to leave')
+  }
+
+  /**
+   * Lets a signal, a time limit or its task cancel it. Throws as {@link bindCancellation} does, and the reason if it
+   * was cancelled before.
+   */
   bind(options: WaitOptions | undefined, action: string): void {
+    assert(this.slot === -1, 'an operation is bound before it begins') // SLOT_CREATED
+    if (this.#cancellation !== null) throw this.#cancellation.reason
     this.#binding = bindCancellation(this.executor, this, options, action)
   }
 
@@ -68,6 +88,7 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
 
   /** Nothing cancels it from now on, not even the close of its executor, which waits for it a while. */
   protected shield(): void {
+    assert(this.slot === SLOT_CREATED, 'an operation is shielded before it begins')
     this.#cancellation = SHIELDED
   }
 
@@ -77,6 +98,11 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
 
   override executorCloses(reason: RuntimeError): void {
     if (this.#cancellation !== null) return
+    if (this.slot <= SLOT_QUEUED) {
+      this.cancel(reason)
+      return
+    }
+    assert(this.slot >= 0, 'what is told of a close is under way')
     // By name, without a search for what was not submitted yet: there may be many.
     this.#cancellation = { reason, isWithdrawn: false }
     this.executor.io.cancelAgain(this)
@@ -90,17 +116,41 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
   }
 
   cancel(reason: unknown): void {
-    const { io } = this.executor
-    if (this.#cancellation !== null || io.ringOf(this) === null) return
+    const { slot } = this
+    if (this.#cancellation !== null || slot === SLOT_DONE) return
     // First, since making room for the request may bring a completion, which is to know.
-    const cancellation = { reason, isWithdrawn: false }
+    const cancellation = { reason, isWithdrawn: slot < 0 }
     this.#cancellation = cancellation
-    cancellation.isWithdrawn = io.cancel(this)
+    if (slot >= 0) {
+      cancellation.isWithdrawn = this.executor.io.cancel(this)
+    } else if (slot <= SLOT_QUEUED) {
+      this.dequeue()
+      this.settle(0, 0)
+    }
   }
 
   /** Whether it was asked to stop, so that its result is of interest to nobody. */
   protected get isCancelled(): boolean {
     return this.#cancellation !== null && this.#cancellation !== SHIELDED
+  }
+
+  /** Whether its value goes to its waiter, rather than an error. */
+  protected get isDelivered(): boolean {
+    const { result } = this
+    return result >= 0 && (!this.isCancelled || this.isIrrevocable(result))
+  }
+
+  override complete(result: number, flags: number): void {
+    this.settle(result, flags)
+  }
+
+  /** It is done, with that outcome; {@link run} tells the waiter in a turn of its queue. */
+  protected settle(result: number, flags: number): void {
+    assert(this.slot !== -2, 'an operation ends once') // SLOT_DONE
+    this.slot = -2 // SLOT_DONE
+    this.result = result
+    this.flags = flags
+    this.home.push(this)
   }
 
   override run(): void {

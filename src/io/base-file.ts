@@ -87,6 +87,7 @@ export abstract class BaseFile implements AsyncDisposable {
     this.descriptor = opened.descriptor
     this.identity = opened.identity
     this.ranges = rangesOf(opened)
+    this.descriptor.ranges = this.ranges
     const { isReadable, isAppending, isTemporary } = opened.request
     this.#isTemporary = isTemporary
     this.#streamTarget = streamTargetOf(opened, this.ranges)

@@ -25,8 +25,8 @@ export class BlockRead extends BlockTransfer implements TransferArgs {
     descriptor.executor.io.control.counters[33]! += movedBytes // COUNTER_BYTES_READ
   }
 
-  protected override submitted(ring: Ring): void {
-    this.descriptor.bursts.submit(ring)
+  override get submitsEarly(): boolean {
+    return true
   }
 }
 
@@ -37,5 +37,7 @@ export class PieceRead extends BlockRead {
   }
 
   // What a pipe is asked for would be taken even if the reader is cancelled in this turn.
-  protected override submitted(): void {}
+  override get submitsEarly(): boolean {
+    return false
+  }
 }

@@ -4,6 +4,7 @@ import { EAGAIN, EINTR, EIO, kernelError } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { type MemoryRef, Operation, type Ring, type Target } from '../ring/index.ts'
 import type { Descriptor } from './descriptor.ts'
+import type { Dispatched } from './dispatcher.ts'
 
 /** How often in a row the kernel may move nothing before that is the result. */
 const RETRIES_MAX = 64
@@ -33,7 +34,7 @@ export interface BlockOwner {
  * Used for one block after the other, so that a stream of any length makes a few of these. Nobody awaits
  * it: the stream is told while reaping. It keeps its lease until the stream takes that.
  */
-export abstract class BlockTransfer extends Operation implements MemoryRef {
+export abstract class BlockTransfer extends Operation implements MemoryRef, Dispatched {
   lease: Lease | null = null
   /** Where the block begins in the stream. */
   startBytes = 0
@@ -70,8 +71,10 @@ export abstract class BlockTransfer extends Operation implements MemoryRef {
   protected abstract isOver(movedBytes: number, alignmentBytes: number): boolean
   /** Counts what was moved. */
   protected abstract count(movedBytes: number): void
-  /** Called when it was submitted. */
-  protected submitted(_ring: Ring): void {}
+  /** Whether it is submitted before the turn ends, so that cancelling comes too late to undo it. */
+  get submitsEarly(): boolean {
+    return false
+  }
 
   /**
    * Begins to move a part of a lease, which it has from then on.
@@ -90,11 +93,20 @@ export abstract class BlockTransfer extends Operation implements MemoryRef {
     this.lengthBytes = lengthBytes
     this.#queue = queue
     this.#idleCount = 0
-    this.#submit(lease.bufferIndex)
     this.lease = lease
+    this.#begin()
     this.isInFlight = true
     this.descriptor.executor.io.control.counters[32]!++ // COUNTER_FILE_OPERATIONS
     this.descriptor.enter()
+  }
+
+  #begin(): void {
+    try {
+      this.descriptor.dispatcher.submit(this)
+    } catch (error) {
+      this.lease = null
+      throw error
+    }
   }
 
   /** Takes the lease away, of a block that has ended. */
@@ -109,7 +121,12 @@ export abstract class BlockTransfer extends Operation implements MemoryRef {
   stop(): void {
     assert(this.isInFlight, 'what has ended is not stopped')
     this.isWanted = false
-    this.descriptor.executor.io.cancel(this)
+    if (this.state === 'queued') {
+      this.descriptor.dispatcher.withdraw(this)
+      this.#end()
+    } else {
+      this.descriptor.executor.io.cancel(this)
+    }
   }
 
   override get isAwaited(): boolean {
@@ -121,6 +138,7 @@ export abstract class BlockTransfer extends Operation implements MemoryRef {
   }
 
   override complete(result: number): void {
+    this.descriptor.dispatcher.completed(this)
     if (result === this.lengthBytes) {
       this.doneBytes += result
       this.#end()
@@ -159,21 +177,29 @@ export abstract class BlockTransfer extends Operation implements MemoryRef {
     this.address += movedBytes
     if (this.offsetBytes !== NO_POSITION) this.offsetBytes += movedBytes
     try {
-      this.#submit(this.lease!.bufferIndex)
+      this.descriptor.dispatcher.submit(this)
     } catch (error) {
       if (!(error instanceof KernelError)) throw error
       this.#fail(error.errno)
     }
   }
 
-  #submit(bufferIndex: number): void {
+  /** @internal Puts its next request into a ring. Called by the dispatcher alone. */
+  issue(): Ring {
+    const { bufferIndex } = this.lease!
     const ring = this.descriptor.executor.io.ringFor(this.#queue!)
     this.bufferIndex = bufferIndex < ring.registeredBufferCount ? bufferIndex : -1
     const base = ring.begin()
     this.file = this.descriptor.targetOn(ring)
     this.encode(ring, base)
     ring.commit(this)
-    this.submitted(ring)
+    return ring
+  }
+
+  /** @internal It was held back, and now the ring refuses it. */
+  refuse(errno: number): void {
+    assert(errno < 0, 'a refusal is a negative error number')
+    this.#fail(errno)
   }
 
   #fail(result: number): void {

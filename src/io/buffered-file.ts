@@ -2,7 +2,7 @@ import { isBytes, RuntimeError, validateInteger, wrongBytes } from '../base/inde
 import { refuse, type WaitOptions } from '../executor/index.ts'
 import { Lease } from '../memory/index.ts'
 import { BaseFile, validateOffset } from './base-file.ts'
-import { NO_POSITION, ReadCopy, WriteCopy } from './copies.ts'
+import { readCopy, writeCopy } from './copies.ts'
 import { Deadline } from './deadline.ts'
 import { Statx } from './file-operations.ts'
 import { adoptFile, type FileTicket } from './file-ticket.ts'
@@ -17,7 +17,8 @@ import type { RangeHold } from './range-lock.ts'
 import { type ReadMany, readMany } from './read-many.ts'
 import type { ReadManyOptions } from './read-many-options.ts'
 import { decodeSize } from './status.ts'
-import { partOf, ReadInto, ReadOnce, WriteFrom } from './transfer.ts'
+import { NO_POSITION, partOf, Transfer } from './transfer.ts'
+import { READ_INTO, WRITE_FROM } from './transfer-plan.ts'
 
 const READ_BYTES_MAX: number = 2 ** 31 - 1
 
@@ -105,7 +106,7 @@ export class BufferedFile extends BaseFile {
       this.descriptor.assertOpen(action)
       if (lengthBytes > PIECE_BYTES) return this.#readMany(offsetBytes, lengthBytes, options)
       const place = { offsetBytes, isSeekable: this.#isSeekable }
-      return new ReadCopy(this.descriptor, lengthBytes, place).start(options)
+      return readCopy(this.descriptor, lengthBytes, place, options)
     } catch (error) {
       return refuse(error)
     }
@@ -265,10 +266,8 @@ export class BufferedFile extends BaseFile {
   ): Promise<number> {
     const { descriptor } = this
     const memory = partOf(buffer, 0, lengthBytes)
-    if (this.#isSeekable) {
-      return new ReadInto(descriptor, buffer, memory, offsetBytes, 1).start(options)
-    }
-    return new ReadOnce(descriptor, buffer, memory, NO_POSITION, 1).start(options)
+    const at = this.#isSeekable ? offsetBytes : NO_POSITION
+    return new Transfer(READ_INTO, descriptor, buffer, memory, at).start(options)
   }
 
   /** Reads up to `lengthBytes`, and shows each piece to `take`, which must copy it. */
@@ -373,12 +372,11 @@ export class BufferedFile extends BaseFile {
       return this.#writeMany(data, offsetBytes, hold, options)
     }
     try {
-      const place = { offsetBytes, isSeekable: this.#isSeekable }
-      const operation =
-        data instanceof Lease
-          ? this.#pieceOf(data, lengthBytes, offsetBytes)
-          : new WriteCopy(descriptor, data, place)
-      return operation.startHeld(ranges, hold, options)
+      if (data instanceof Lease) {
+        return this.#pieceOf(data, lengthBytes, offsetBytes).startHeld(hold, options)
+      }
+      const place = { offsetBytes, isSeekable: this.#isSeekable, hold }
+      return writeCopy(descriptor, data, place, options)
     } catch (error) {
       if (hold !== null) ranges.release(hold)
       throw error
@@ -422,10 +420,10 @@ export class BufferedFile extends BaseFile {
     }
   }
 
-  #pieceOf(buffer: Lease, lengthBytes: number, offsetBytes: number): WriteFrom {
+  #pieceOf(buffer: Lease, lengthBytes: number, offsetBytes: number): Transfer<number> {
     const memory = partOf(buffer, 0, lengthBytes)
     const position = this.#isSeekable ? offsetBytes : NO_POSITION
-    return new WriteFrom(this.descriptor, buffer, memory, position, 1)
+    return new Transfer(WRITE_FROM, this.descriptor, buffer, memory, position)
   }
 }
 

@@ -1,7 +1,9 @@
 import type { WaitOptions } from '../executor/index.ts'
 import type { Descriptor } from './descriptor.ts'
 import { copyPiece } from './pieces.ts'
-import { Read, WriteFrom } from './transfer.ts'
+import type { RangeHold } from './range-lock.ts'
+import { NO_POSITION, Transfer } from './transfer.ts'
+import { READ_COPY, WRITE_FROM } from './transfer-plan.ts'
 
 /** Where a piece of ordinary memory goes, or comes from. */
 export interface Place {
@@ -10,69 +12,45 @@ export interface Place {
   readonly isSeekable: boolean
 }
 
-/** Pipes and terminals have no positions; appending needs none, since the kernel looks for the end itself. */
-export const NO_POSITION = -1
-
 /** Reads one piece, by way of I/O memory of its own, into a new array. */
-export class ReadCopy extends Read<Uint8Array> {
-  readonly #isSeekable: boolean
-
-  constructor(descriptor: Descriptor, lengthBytes: number, place: Place) {
-    const { isSeekable, offsetBytes } = place
-    const buffer = descriptor.executor.memory.allocateOwn(lengthBytes || 1)
+export function readCopy(
+  descriptor: Descriptor,
+  lengthBytes: number,
+  { isSeekable, offsetBytes }: Place,
+  options: WaitOptions | undefined,
+): Promise<Uint8Array> {
+  const buffer = descriptor.executor.memory.allocateOwn(lengthBytes || 1)
+  try {
     buffer.trim(lengthBytes)
-    super(descriptor, buffer, buffer, isSeekable ? offsetBytes : NO_POSITION, 1)
-    this.#isSeekable = isSeekable
-  }
-
-  override start(options: WaitOptions | undefined): Promise<Uint8Array> {
-    try {
-      return super.start(options)
-    } catch (error) {
-      this.buffer.release()
-      throw error
-    }
-  }
-
-  // What a pipe gives it has no more.
-  protected override isIrrevocable(result: number): boolean {
-    return !this.#isSeekable && result > 0
-  }
-
-  protected override get submitsEarly(): boolean {
-    return this.#isSeekable
-  }
-
-  protected override judgeShort(movedBytes: number, alignmentBytes: number): number {
-    return this.#isSeekable ? super.judgeShort(movedBytes, alignmentBytes) : movedBytes
-  }
-
-  protected override interpret(result: number): Uint8Array {
-    return this.buffer.bytes.slice(0, result)
-  }
-
-  override run(): void {
-    super.run()
-    this.buffer.release()
+    const at = isSeekable ? offsetBytes : NO_POSITION
+    return new Transfer(READ_COPY, descriptor, buffer, buffer, at).start(options)
+  } catch (error) {
+    buffer.release()
+    throw error
   }
 }
 
-/** Writes one piece, which is copied at once and may change from then on. */
-export class WriteCopy extends WriteFrom {
-  constructor(descriptor: Descriptor, data: Uint8Array, place: Place) {
-    const { isSeekable, offsetBytes } = place
-    const buffer = descriptor.executor.memory.allocateOwn(data.length || 1)
+/** Where a write goes, and what it holds there until it ends. */
+export interface HeldPlace extends Place {
+  readonly hold: RangeHold | null
+}
+
+/** Writes one piece, which is copied at once and may change from then on. Throws without releasing the hold. */
+export function writeCopy(
+  descriptor: Descriptor,
+  data: Uint8Array,
+  { isSeekable, offsetBytes, hold }: HeldPlace,
+  options: WaitOptions | undefined,
+): Promise<number> {
+  const buffer = descriptor.executor.memory.allocateOwn(data.length || 1)
+  try {
     buffer.trim(data.length)
     copyPiece(data, 0, buffer.bytes)
-    super(descriptor, buffer, buffer, isSeekable ? offsetBytes : NO_POSITION, 1)
-  }
-
-  override start(options: WaitOptions | undefined): Promise<number> {
-    try {
-      return super.start(options)
-    } finally {
-      // Pinned while it is under way, and given back at its end.
-      this.buffer.release()
-    }
+    const at = isSeekable ? offsetBytes : NO_POSITION
+    const operation = new Transfer(WRITE_FROM, descriptor, buffer, buffer, at)
+    return operation.startHeld(hold, options)
+  } finally {
+    // Pinned while it is under way, and given back at its end.
+    buffer.release()
   }
 }

@@ -10,8 +10,9 @@ import {
 } from '../executor/index.ts'
 import { encodeClose, type Ring, type Target } from '../ring/index.ts'
 import { AttachedStreams, throwFailures } from './attached-streams.ts'
-import { Bursts } from './bursts.ts'
+import { Dispatcher } from './dispatcher.ts'
 import type { Polling } from './polling.ts'
+import type { RangeLock } from './range-lock.ts'
 
 /** Transfers of one file that did not fail; one is counted once, however many requests it took. */
 export interface TransferStats {
@@ -35,11 +36,16 @@ export class Descriptor {
   readBytes = 0
   writeCount = 0
   writeBytes = 0
-  readonly bursts: Bursts = new Bursts()
   /** What reads and writes it piece by piece, and ends before it does. */
   readonly streams: AttachedStreams = new AttachedStreams()
   /** How transfers are polled for; null where they are not. */
   polling: Polling | null = null
+  /** By which its operations go to the rings: that of its device, once that is known. */
+  dispatcher: Dispatcher = new Dispatcher()
+  /** What transfers begin at multiples of, once it is known to be a direct file: a power of two. */
+  alignmentBytes = 1
+  /** Where its writes hold their places, once it is known. */
+  ranges: RangeLock | null = null
   /** Called once it is closed, or has failed to be. */
   onClosed: (() => void) | null = null
   #fd: number

@@ -23,9 +23,10 @@ import { POLL_MODES, type PollMode } from './polling.ts'
 import type { RangeHold } from './range-lock.ts'
 import { type ReadMany, readMany } from './read-many.ts'
 import type { ReadManyOptions } from './read-many-options.ts'
-import { ReadRange } from './read-range.ts'
+import { readRange } from './read-range.ts'
 import { replaceBytes } from './replace-bytes.ts'
-import { partOf, ReadInto, WriteFrom } from './transfer.ts'
+import { partOf, Transfer } from './transfer.ts'
+import { READ_INTO, WRITE_FROM } from './transfer-plan.ts'
 
 /** How a direct file is opened. */
 export interface DirectOpenOptions extends OpenOptions {
@@ -85,6 +86,7 @@ export class DirectFile extends BaseFile {
     super('DirectFile', opened)
     this.isDirect = opened.isDirect
     this.alignmentBytes = alignmentOf(opened)
+    this.descriptor.alignmentBytes = this.alignmentBytes
     this.#mask = this.alignmentBytes - 1
     this.#isRegular = opened.isRegular
     this.#isReadable = opened.request.isReadable
@@ -161,8 +163,9 @@ export class DirectFile extends BaseFile {
   readInto(buffer: Lease, offsetBytes: number, options?: WaitOptions): Promise<number> {
     try {
       this.#checkTransfer('read a file', buffer, offsetBytes)
-      const { descriptor, alignmentBytes } = this
-      return new ReadInto(descriptor, buffer, buffer, offsetBytes, alignmentBytes).start(options)
+      const { descriptor } = this
+      const operation = new Transfer(READ_INTO, descriptor, buffer, buffer, offsetBytes)
+      return operation.start(options)
     } catch (error) {
       return refuse(error)
     }
@@ -180,13 +183,8 @@ export class DirectFile extends BaseFile {
       validateInteger(action, 'lengthBytes', lengthBytes, { min: 0, max: TRANSFER_BYTES_MAX })
       validateOffset(action, offsetBytes, lengthBytes)
       this.descriptor.assertOpen(action)
-      const operation = new ReadRange(
-        this.descriptor,
-        this.alignmentBytes,
-        offsetBytes,
-        lengthBytes,
-      )
-      return operation.start(options)
+      const { descriptor, alignmentBytes } = this
+      return readRange(descriptor, { alignmentBytes, offsetBytes, lengthBytes }, options)
     } catch (error) {
       return refuse(error)
     }
@@ -291,11 +289,11 @@ export class DirectFile extends BaseFile {
     hold: RangeHold,
     wait: WaitOptions | Deadline | undefined,
   ): Promise<number> {
-    const { descriptor, ranges, alignmentBytes } = this
+    const { descriptor, ranges } = this
     try {
-      const operation = new WriteFrom(descriptor, buffer, memory, offsetBytes, alignmentBytes)
+      const operation = new Transfer(WRITE_FROM, descriptor, buffer, memory, offsetBytes)
       const options = wait instanceof Deadline ? wait.next() : wait
-      return operation.startHeld(ranges, hold, options)
+      return operation.startHeld(hold, options)
     } catch (error) {
       ranges.release(hold)
       throw error

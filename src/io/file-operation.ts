@@ -1,15 +1,17 @@
-import type { KernelErrorContext } from '../base/index.ts'
+import { assert, type KernelErrorContext } from '../base/index.ts'
 import { AwaitedOperation, type TaskQueue, type WaitOptions } from '../executor/index.ts'
 import type { Ring } from '../ring/index.ts'
 import type { Descriptor } from './descriptor.ts'
+import type { Dispatched } from './dispatcher.ts'
 
 /**
  * An operation on an open file, which does not close before it has ended.
  *
- * An operation of a latency-sensitive queue goes to the latency ring, so that its completion
- * preempts; any other to the main ring.
+ * It goes by the dispatcher of its device, each of its requests, and there it may be held back: what it needs is its own
+ * from its making on, and its descriptor stays open. An operation of a latency-sensitive queue goes to the latency
+ * ring, so that its completion preempts; any other to the main ring.
  */
-export abstract class FileOperation<T> extends AwaitedOperation<T> {
+export abstract class FileOperation<T> extends AwaitedOperation<T> implements Dispatched {
   readonly descriptor: Descriptor
 
   constructor(descriptor: Descriptor) {
@@ -22,7 +24,7 @@ export abstract class FileOperation<T> extends AwaitedOperation<T> {
   /** What the user calls it, for errors of ours. */
   abstract get action(): string
   /** Whether it may be submitted before the turn ends, so that cancelling comes too late to undo it. */
-  protected get submitsEarly(): boolean {
+  get submitsEarly(): boolean {
     return false
   }
   /** Writes the entry at `base` of `ring`. */
@@ -46,8 +48,8 @@ export abstract class FileOperation<T> extends AwaitedOperation<T> {
   /** The same, but nothing cancels it: for what puts things right again. */
   startShielded(): Promise<T> {
     this.prepare()
-    this.shield()
     try {
+      this.shield()
       this.begin()
     } catch (error) {
       this.unprepare()
@@ -61,17 +63,28 @@ export abstract class FileOperation<T> extends AwaitedOperation<T> {
   /** Gives that back where the operation is refused after all. */
   protected unprepare(): void {}
 
-  /** Submits it, or what is left of it; may be called while reaping. */
-  protected submit(): void {
+  /** @internal Puts its next request into a ring, to be submitted with this turn's. Called by the dispatcher alone. */
+  issue(): Ring {
+    assert(this.slot !== -2, 'what is done is not submitted again') // SLOT_DONE
     const ring = this.chooseRing()
     this.encode(ring, ring.begin())
     ring.commit(this)
-    if (this.submitsEarly) this.descriptor.bursts.submit(ring)
+    return ring
   }
 
   /** Where it goes, now. */
   protected chooseRing(): Ring {
     return this.executor.io.ringFor(this.home as TaskQueue)
+  }
+
+  /** @internal It was held back, and now the ring refuses it. */
+  refuse(errno: number): void {
+    assert(errno < 0, 'a refusal is a negative error number')
+    this.settle(errno, 0)
+  }
+
+  protected override dequeue(): void {
+    this.descriptor.dispatcher.withdraw(this)
   }
 
   protected override describe(): KernelErrorContext {
@@ -84,7 +97,8 @@ export abstract class FileOperation<T> extends AwaitedOperation<T> {
 
   // Counted once it is submitted, since the ring may refuse it; until the next reap nothing ends.
   protected begin(): void {
-    this.submit()
+    assert(this.slot === -1, 'an operation begins once') // SLOT_CREATED
+    this.descriptor.dispatcher.submit(this)
     this.executor.io.control.counters[32]!++ // COUNTER_FILE_OPERATIONS
     this.descriptor.enter()
   }

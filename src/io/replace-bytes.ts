@@ -7,7 +7,8 @@ import { Statx } from './file-operations.ts'
 import { copyPiece, PIECE_BYTES } from './pieces.ts'
 import type { RangeHold, RangeLock } from './range-lock.ts'
 import { decodeSize } from './status.ts'
-import { partOf, ReadInto, WriteFrom } from './transfer.ts'
+import { partOf, Transfer } from './transfer.ts'
+import { READ_INTO, WRITE_FROM } from './transfer-plan.ts'
 import { truncate } from './truncate.ts'
 
 /** The file whose bytes are replaced; its owner keeps it open. */
@@ -155,7 +156,7 @@ class Replacement {
     assert(dataFromBytes < dataToBytes, 'each piece holds some of the data')
     const place = buffer.bytes.subarray(dataFromBytes - fromBytes, dataToBytes - fromBytes)
     copyPiece(this.#data, dataFromBytes - this.#startBytes, place)
-    const write = new WriteFrom(descriptor, buffer, buffer, fromBytes, alignmentBytes)
+    const write = new Transfer(WRITE_FROM, descriptor, buffer, buffer, fromBytes)
     try {
       await write.start(this.#steps.next())
     } finally {
@@ -167,7 +168,7 @@ class Replacement {
   async #fill(buffer: Lease, atBytes: number, offsetBytes: number): Promise<void> {
     const { descriptor, alignmentBytes } = this.#target
     const memory = partOf(buffer, atBytes, alignmentBytes)
-    const read = new ReadInto(descriptor, buffer, memory, offsetBytes, alignmentBytes)
+    const read = new Transfer(READ_INTO, descriptor, buffer, memory, offsetBytes)
     const validBytes = await read.start(this.#steps.next())
     buffer.bytes.fill(0, atBytes + validBytes, atBytes + alignmentBytes)
   }

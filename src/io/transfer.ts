@@ -1,24 +1,17 @@
-import { alignDown, KernelError } from '../base/index.ts'
+import { alignDown, assert, KernelError } from '../base/index.ts'
 import type { TaskQueue, WaitOptions } from '../executor/index.ts'
-import { EAGAIN, EINTR, EIO, EOPNOTSUPP } from '../kernel/index.ts'
+import { EIO, EOPNOTSUPP } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
-import {
-  encodeRead,
-  encodeWrite,
-  type MemoryRef,
-  type Ring,
-  type Target,
-  type TransferArgs,
-} from '../ring/index.ts'
+import { encodeMove, type MemoryRef, type Ring } from '../ring/index.ts'
 import type { Descriptor } from './descriptor.ts'
 import { FileOperation } from './file-operation.ts'
-import type { RangeHold, RangeLock } from './range-lock.ts'
+import type { RangeHold } from './range-lock.ts'
+import { judgeShort, MORE, type TransferPlan, type Transferred } from './transfer-plan.ts'
 
 /** How often in a row the kernel may move nothing before that is the result. */
 const RETRIES_MAX = 64
-/** Go on with another request. */
-const MORE = Number.NEGATIVE_INFINITY
-const NO_TARGET: Target = { fd: -1, registered: false }
+/** Pipes and terminals have no positions; appending needs none, since the kernel looks for the end itself. */
+export const NO_POSITION = -1
 
 /** A part of a buffer. */
 export function partOf(buffer: Lease, fromBytes: number, lengthBytes: number): MemoryRef {
@@ -27,57 +20,78 @@ export function partOf(buffer: Lease, fromBytes: number, lengthBytes: number): M
 }
 
 /**
- * Moves one stretch of I/O memory to or from a file, in as many requests as that takes.
+ * Moves one stretch of I/O memory to or from a file, in as many requests as that takes. Which way, and what its value is,
+ * the plan says.
  *
- * The buffer is pinned until the terminal completion of the last request. A transfer is its own
- * {@link TransferArgs}, and `memory` the buffer itself: the common one, a single request, makes no
- * other object but its promise.
+ * The buffer is pinned until the terminal completion of the last request. It makes no other object but its promise,
+ * however many requests it takes.
  */
-export abstract class Transfer<T> extends FileOperation<T> implements TransferArgs {
-  file: Target = NO_TARGET
-  /** What is still to be moved. */
-  memory: MemoryRef
-  /** Where {@link memory} belongs in the file. */
+export class Transfer<T> extends FileOperation<T> implements Transferred {
+  readonly buffer: Lease
+  /** Where in the buffer what was asked for begins; set before it begins, of a plan that skips. */
+  skipBytes: number
+  // Plain fields, assigned: one is made per transfer, and V8 calls a builtin for each initializer.
+  /** @internal */
+  readonly plan: TransferPlan<T>
+  /** @internal The buffer, or a part of it. */
+  readonly source: MemoryRef
+  /** @internal Where what is left belongs in the file, or {@link NO_POSITION}. */
   offsetBytes: number
-  protected readonly buffer: Lease
-  /** What a request that follows a short one must begin at a multiple of. */
-  readonly #alignmentBytes: number
-  /** The length of {@link memory}, which a buffer that the user has released does not tell. */
-  #leftBytes: number
-  #doneBytes = 0
-  #idleCount = 0
-  /** Whether the request under way is one that a device is polled for. */
-  #isPolled = false
+  /** @internal How much is left; taken down at first, since the user may trim a buffer meanwhile. */
+  leftBytes: number
+  /** @internal */
+  doneBytes: number
+  /** @internal Requests in a row that moved nothing. */
+  idleCount: number
+  /** @internal Whether the request under way is one that a device is polled for. */
+  isPolled: boolean
+  /** @internal Its place in the file, to be given free when it ends. */
+  hold: RangeHold | null
 
   constructor(
+    plan: TransferPlan<T>,
     descriptor: Descriptor,
     buffer: Lease,
-    memory: MemoryRef,
+    source: MemoryRef,
     offsetBytes: number,
-    alignmentBytes: number,
   ) {
     super(descriptor)
     this.buffer = buffer
-    this.memory = memory
+    this.skipBytes = 0
+    this.plan = plan
+    this.source = source
     this.offsetBytes = offsetBytes
-    this.#alignmentBytes = alignmentBytes
-    this.#leftBytes = memory.lengthBytes
+    this.leftBytes = source.lengthBytes
+    this.doneBytes = 0
+    this.idleCount = 0
+    this.isPolled = false
+    this.hold = null
   }
 
-  /** What follows a request that moved fewer bytes than asked for: {@link MORE}, or the outcome. */
-  protected abstract judgeShort(movedBytes: number, alignmentBytes: number): number
-
-  /** Whether it changes the file. */
-  protected get isWrite(): boolean {
-    return false
+  get action(): string {
+    return this.plan.isWrite ? 'write a file' : 'read a file'
   }
 
-  protected override chooseRing(): Ring {
-    const { polling } = this.descriptor
-    this.#isPolled = polling?.takes(this.home as TaskQueue, this.isWrite) === true
-    if (!this.#isPolled) return super.chooseRing()
-    this.executor.io.control.counters[35]!++ // COUNTER_POLLED
-    return polling!.ring
+  get syscall(): string {
+    return this.plan.isWrite ? 'write' : 'read'
+  }
+
+  // Too late to cancel a read of a file changes nothing; what a pipe gives it has no more.
+  override get submitsEarly(): boolean {
+    return !this.plan.isWrite && this.offsetBytes >= 0
+  }
+
+  /** How much was moved, as far as is known: all that the requests before a failure did. */
+  get movedBytes(): number {
+    return this.result > 0 ? this.result : this.doneBytes
+  }
+
+  /** Gives its place in the file free when it ends, if it has one. Throws without doing so. */
+  startHeld(hold: RangeHold | null, options: WaitOptions | undefined): Promise<T> {
+    assert(this.plan.isWrite, 'only what writes has a place to itself')
+    const promise = this.start(options)
+    this.hold = hold
+    return promise
   }
 
   protected override prepare(): void {
@@ -88,197 +102,114 @@ export abstract class Transfer<T> extends FileOperation<T> implements TransferAr
     this.buffer.unpin()
   }
 
-  /** How much was moved, as far as is known: all that the requests before a failure did. */
-  get movedBytes(): number {
-    return this.result > 0 ? this.result : this.#doneBytes
+  protected override chooseRing(): Ring {
+    const { polling } = this.descriptor
+    this.isPolled = polling?.takes(this.home as TaskQueue, this.plan.isWrite) === true
+    if (!this.isPolled) return super.chooseRing()
+    this.executor.io.control.counters[35]!++ // COUNTER_POLLED
+    return polling!.ring
   }
 
-  /** How much is to be moved in all. */
-  protected get wholeBytes(): number {
-    return this.#doneBytes + this.#leftBytes
+  protected override encode(ring: Ring, base: number): void {
+    assert(this.offsetBytes >= -1, 'offset is a position, or -1 for the file cursor')
+    const { source, doneBytes } = this
+    const { bufferIndex } = source
+    encodeMove(
+      ring.sqes,
+      base,
+      this.plan.opcodes,
+      this.descriptor.targetOn(ring),
+      bufferIndex < ring.registeredBufferCount ? bufferIndex : -1,
+      // A pinned buffer stays where it is.
+      source.address + doneBytes,
+      this.leftBytes,
+      this.offsetBytes,
+    )
   }
 
   override complete(result: number, flags: number): void {
-    if (result === this.#leftBytes) {
-      this.end(result, flags)
+    const { dispatcher } = this.descriptor
+    dispatcher.completed(this)
+    if (result === this.leftBytes) {
+      this.#end(result, flags)
       return
     }
-    const outcome = this.isCancelled ? result : this.judge(result)
+    assert(result < this.leftBytes, 'a request moves what it was to at the most')
+    const outcome = this.isCancelled ? result : this.#judge(result)
     if (outcome !== MORE) {
-      this.end(outcome, flags)
+      this.#end(outcome, flags)
       return
     }
     try {
-      this.submit()
+      dispatcher.submit(this)
     } catch (error) {
       // The ring takes no more. Reaping has to go on, and whoever waits for this to be told.
       if (!(error instanceof KernelError)) throw error
-      super.complete(error.errno, flags)
+      this.settle(error.errno, flags)
     }
   }
 
-  protected abstract count(movedBytes: number): void
+  protected override interpret(movedBytes: number): T {
+    return this.plan.decoder.decode(this, movedBytes)
+  }
 
-  /** Names file and memory as `ring` knows them. */
-  protected address(ring: Ring): void {
-    this.file = this.descriptor.targetOn(ring)
-    if (this.memory.bufferIndex >= ring.registeredBufferCount) {
-      this.memory = {
-        address: this.memory.address,
-        lengthBytes: this.#leftBytes,
-        bufferIndex: -1,
-      }
-    }
+  // What a pipe gives it has no more; what is appended, or in a pipe, would be there twice if it was written again.
+  protected override isIrrevocable(result: number): boolean {
+    if (this.offsetBytes >= 0 || result <= 0) return false
+    return !this.plan.isWrite || result === this.doneBytes + this.leftBytes
   }
 
   protected override finish(): void {
     super.finish()
     this.buffer.unpin()
+    if (this.plan.decoder.ownsBuffer && !this.isDelivered) this.buffer.release()
+    if (this.hold !== null) this.descriptor.ranges!.release(this.hold)
   }
 
-  protected end(outcome: number, flags: number): void {
+  #end(outcome: number, flags: number): void {
     if (outcome < 0) {
-      super.complete(outcome, flags)
+      this.settle(outcome, flags)
       return
     }
-    const totalBytes = this.#doneBytes + outcome
-    if (!this.isCancelled || this.isIrrevocable(totalBytes)) this.count(totalBytes)
-    super.complete(totalBytes, flags)
+    assert(outcome <= this.leftBytes, 'no more is moved than was to be')
+    const totalBytes = this.doneBytes + outcome
+    if (!this.isCancelled || this.isIrrevocable(totalBytes)) this.#count(totalBytes)
+    this.settle(totalBytes, flags)
   }
 
-  protected judge(result: number): number {
-    if (result === -EOPNOTSUPP && this.#isPolled && this.descriptor.giveUpPolling()) return MORE
-    if (result < 0 && result !== -EAGAIN && result !== -EINTR) return result
-    const outcome = result < 0 ? MORE : this.judgeShort(result, this.#alignmentBytes)
+  #judge(result: number): number {
+    if (result === -EOPNOTSUPP && this.isPolled && this.descriptor.giveUpPolling()) return MORE
+    const { isWrite } = this.plan
+    const { alignmentBytes } = this.descriptor
+    const isSeekable = this.offsetBytes >= 0
+    const outcome = judgeShort({ isWrite, isSeekable, alignmentBytes, result })
     if (outcome !== MORE) return outcome
-    const movedBytes = alignDown(Math.max(0, result), this.#alignmentBytes)
-    this.#idleCount = movedBytes > 0 ? 0 : this.#idleCount + 1
-    if (this.#idleCount > RETRIES_MAX) return result < 0 ? result : -EIO
-    this.advance(movedBytes)
+    const movedBytes = alignDown(Math.max(0, result), alignmentBytes)
+    this.idleCount = movedBytes > 0 ? 0 : this.idleCount + 1
+    if (this.idleCount > RETRIES_MAX) return result < 0 ? result : -EIO
+    this.#advance(movedBytes)
     return MORE
   }
 
-  protected advance(movedBytes: number): void {
-    const { address, bufferIndex } = this.memory
-    this.#leftBytes -= movedBytes
-    this.#doneBytes += movedBytes
+  #advance(movedBytes: number): void {
+    assert(movedBytes < this.leftBytes, 'something is left to be moved')
+    this.leftBytes -= movedBytes
+    this.doneBytes += movedBytes
     // A pipe has no positions, and stays at -1.
     if (this.offsetBytes >= 0) this.offsetBytes += movedBytes
-    this.memory = { address: address + movedBytes, lengthBytes: this.#leftBytes, bufferIndex }
-  }
-}
-
-/** Reads until the memory is full or the file ends. */
-export abstract class Read<T> extends Transfer<T> {
-  // Too late to cancel it changes nothing.
-  protected override get submitsEarly(): boolean {
-    return true
   }
 
-  get action(): string {
-    return 'read a file'
-  }
-
-  get syscall(): string {
-    return 'read'
-  }
-
-  protected override encode(ring: Ring, base: number): void {
-    this.address(ring)
-    encodeRead(ring.sqes, base, this)
-  }
-
-  protected override count(movedBytes: number): void {
-    this.descriptor.readCount++
-    this.descriptor.readBytes += movedBytes
-    this.executor.io.control.counters[33]! += movedBytes // COUNTER_BYTES_READ
-  }
-
-  // A direct read ends between multiples of the alignment only where the file does.
-  protected override judgeShort(movedBytes: number, alignmentBytes: number): number {
-    return movedBytes === 0 || movedBytes % alignmentBytes !== 0 ? movedBytes : MORE
-  }
-}
-
-/** Reads into a buffer of the user's; the value is how many bytes of it are valid. */
-export class ReadInto extends Read<number> {
-  protected override interpret(result: number): number {
-    return result
-  }
-}
-
-/** Reads once, whatever comes: for pipes and terminals, where waiting for more may be for ever. */
-export class ReadOnce extends ReadInto {
-  // What a pipe gives it has no more.
-  protected override isIrrevocable(result: number): boolean {
-    return result > 0
-  }
-
-  protected override get submitsEarly(): boolean {
-    return false
-  }
-
-  protected override judgeShort(movedBytes: number): number {
-    return movedBytes
-  }
-}
-
-/** Writes all of the memory; a short write goes on until that is done, or fails. */
-export class WriteFrom extends Transfer<number> {
-  #ranges: RangeLock | null = null
-  #hold: RangeHold | null = null
-
-  /** Gives its place in the file free when it ends, if it has one. Throws without doing so. */
-  startHeld(
-    ranges: RangeLock,
-    hold: RangeHold | null,
-    options: WaitOptions | undefined,
-  ): Promise<number> {
-    const promise = this.start(options)
-    this.#ranges = ranges
-    this.#hold = hold
-    return promise
-  }
-
-  protected override get isWrite(): boolean {
-    return true
-  }
-
-  get action(): string {
-    return 'write a file'
-  }
-
-  get syscall(): string {
-    return 'write'
-  }
-
-  // What is appended, or in a pipe, would be there twice if it was written again.
-  protected override isIrrevocable(result: number): boolean {
-    return this.offsetBytes < 0 && result > 0 && result === this.wholeBytes
-  }
-
-  protected override encode(ring: Ring, base: number): void {
-    this.address(ring)
-    encodeWrite(ring.sqes, base, this)
-  }
-
-  protected override count(movedBytes: number): void {
-    this.descriptor.writeCount++
-    this.descriptor.writeBytes += movedBytes
-    this.executor.io.control.counters[34]! += movedBytes // COUNTER_BYTES_WRITTEN
-  }
-
-  // What follows a partial block of a direct write is the whole block again.
-  protected override judgeShort(): number {
-    return MORE
-  }
-
-  protected override interpret(result: number): number {
-    return result
-  }
-
-  protected override finish(): void {
-    super.finish()
-    if (this.#hold !== null) this.#ranges!.release(this.#hold)
+  #count(movedBytes: number): void {
+    const { descriptor } = this
+    const { counters } = this.executor.io.control
+    if (this.plan.isWrite) {
+      descriptor.writeCount++
+      descriptor.writeBytes += movedBytes
+      counters[34]! += movedBytes // COUNTER_BYTES_WRITTEN
+    } else {
+      descriptor.readCount++
+      descriptor.readBytes += movedBytes
+      counters[33]! += movedBytes // COUNTER_BYTES_READ
+    }
   }
 }

@@ -5,7 +5,8 @@ import type { Descriptor } from './descriptor.ts'
 import { Statx } from './file-operations.ts'
 import { decodeSize } from './status.ts'
 import type { StreamTarget } from './stream-target.ts'
-import { partOf, ReadInto, WriteFrom } from './transfer.ts'
+import { partOf, Transfer } from './transfer.ts'
+import { READ_INTO, WRITE_FROM } from './transfer-plan.ts'
 import { truncate } from './truncate.ts'
 
 /**
@@ -61,7 +62,7 @@ async function fillAndWrite(target: StreamTarget, tail: Tail): Promise<void> {
   else buffer.bytes.fill(0, data.length)
   buffer.bytes.set(data)
   try {
-    await new WriteFrom(descriptor, buffer, buffer, offsetBytes, alignmentBytes).startShielded()
+    await new Transfer(WRITE_FROM, descriptor, buffer, buffer, offsetBytes).startShielded()
   } catch (error) {
     await cutIf(
       descriptor,
@@ -85,7 +86,7 @@ async function fill(
   offsetBytes: number,
 ): Promise<void> {
   const memory = partOf(buffer, fromBytes, alignmentBytes)
-  const read = new ReadInto(descriptor, buffer, memory, offsetBytes + fromBytes, alignmentBytes)
+  const read = new Transfer(READ_INTO, descriptor, buffer, memory, offsetBytes + fromBytes)
   const validBytes = await read.startShielded().catch((error: { errno?: number }) => {
     throw error.errno === -EBADF ? notReadable(descriptor.path, alignmentBytes, error) : error
   })

@@ -1,5 +1,11 @@
 export { BufferRing, type BufferRingOptions, NO_BUFFER } from './buffer-ring.ts'
-export { Operation } from './operation.ts'
+export {
+  Operation,
+  type OperationState,
+  SLOT_CREATED,
+  SLOT_DONE,
+  SLOT_QUEUED,
+} from './operation.ts'
 export * from './ops/index.ts'
 export { Ring, type RingOptions } from './ring.ts'
 export {

@@ -1,6 +1,19 @@
 import { Runnable, type RunQueue, type RuntimeError } from '../base/index.ts'
 
 /**
+ * How far an operation has come. It may go back from `inFlight` to `queued`, as a transfer does whose next request
+ * has to wait; nothing leads on from `done`.
+ */
+export type OperationState = 'created' | 'queued' | 'inFlight' | 'done'
+
+/** A slot that is none: nothing of the operation was submitted. */
+export const SLOT_CREATED = -1
+/** The same: it has ended, and its result stands. */
+export const SLOT_DONE = -2
+/** From here down: it waits to be submitted, and {@link Operation.slot} says where. */
+export const SLOT_QUEUED = -3
+
+/**
  * One request to the kernel, from its submission to its terminal completion.
  *
  * Its slot, and the generation of that, are its name in the ring (`user_data`). A completion marks
@@ -8,7 +21,10 @@ import { Runnable, type RunQueue, type RuntimeError } from '../base/index.ts'
  * no user code.
  */
 export abstract class Operation extends Runnable {
-  /** @internal Index in the table of its ring; meaningless once it has ended. */
+  /**
+   * @internal Index in the table of its ring, or one of `SLOT_…`. An operation that is submitted again and again
+   * leaves it as it was when a request ends: only the table knows what is in flight of these.
+   */
   slot: number
   /** What the last completion said: a count, a descriptor, or a negative error number. */
   result: number
@@ -18,9 +34,17 @@ export abstract class Operation extends Runnable {
   // Assignments rather than initializers: V8 inlines the one, and calls a builtin for the other.
   constructor(home: RunQueue, runsUserCode: boolean = false) {
     super(home, runsUserCode)
-    this.slot = -1
+    this.slot = -1 // SLOT_CREATED
     this.result = 0
     this.flags = 0
+  }
+
+  /** How far it has come. */
+  get state(): OperationState {
+    const { slot } = this
+    if (slot >= 0) return 'inFlight'
+    if (slot <= SLOT_QUEUED) return 'queued'
+    return slot === SLOT_CREATED ? 'created' : 'done'
   }
 
   /** @internal Whether somebody waits for it whom the close of the executor gives time for. */

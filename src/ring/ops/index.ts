@@ -27,7 +27,7 @@ export {
 export { encodeNop } from './nop.ts'
 export { encodeOpen, type OpenArgs } from './open.ts'
 export { encodePoll, type PollArgs } from './poll.ts'
-export { encodeRead, encodeReadVectored } from './read.ts'
+export { encodeRead, encodeReadVectored, READ_OPCODES } from './read.ts'
 export {
   encodeReceive,
   encodeReceiveSelect,
@@ -41,5 +41,11 @@ export { encodeSplice, type SpliceArgs } from './splice.ts'
 export { encodeStatx, type StatxArgs } from './statx.ts'
 export { encodeFsync, type FsyncArgs } from './sync.ts'
 export { encodeTimeout, type TimeoutArgs, writeTimespec } from './timeout.ts'
-export { type TransferArgs, type VectoredArgs, writeVector } from './transfer.ts'
-export { encodeWrite, encodeWriteVectored } from './write.ts'
+export {
+  encodeMove,
+  type TransferArgs,
+  type TransferOpcodes,
+  type VectoredArgs,
+  writeVector,
+} from './transfer.ts'
+export { encodeWrite, encodeWriteVectored, WRITE_OPCODES } from './write.ts'

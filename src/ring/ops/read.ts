@@ -1,6 +1,17 @@
 import { IORING_OP_READ, IORING_OP_READ_FIXED, IORING_OP_READV } from '../../kernel/index.ts'
 import type { SqeWords } from '../sqe.ts'
-import { encodeTransfer, encodeVectored, type TransferArgs, type VectoredArgs } from './transfer.ts'
+import {
+  encodeTransfer,
+  encodeVectored,
+  type TransferArgs,
+  type TransferOpcodes,
+  type VectoredArgs,
+} from './transfer.ts'
+
+export const READ_OPCODES: TransferOpcodes = {
+  plain: IORING_OP_READ,
+  fixed: IORING_OP_READ_FIXED,
+}
 
 /**
  * Reads into memory, like `pread(2)`; registered memory is read into as such. Linux 5.6.
@@ -10,7 +21,7 @@ import { encodeTransfer, encodeVectored, type TransferArgs, type VectoredArgs } 
  * @see io_uring_prep_read(3), io_uring_prep_read_fixed(3)
  */
 export function encodeRead(sqe: SqeWords, base: number, args: TransferArgs): void {
-  encodeTransfer(sqe, base, IORING_OP_READ, IORING_OP_READ_FIXED, args)
+  encodeTransfer(sqe, base, READ_OPCODES, args)
 }
 
 /**

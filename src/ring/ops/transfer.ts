@@ -34,17 +34,35 @@ export function writeVector(words: Uint32Array, index: number, memory: MemoryRef
   words[index + 3] = lengthBytes / 2 ** 32
 }
 
-/** Registered memory has an opcode of its own, which spares the kernel the pinning of pages. */
+/** The opcode for memory as it is, and the one for registered memory, which spares the kernel the pinning of pages. */
+export interface TransferOpcodes {
+  readonly plain: number
+  readonly fixed: number
+}
+
 export function encodeTransfer(
   sqe: SqeWords,
   base: number,
-  opcodePlain: number,
-  opcodeFixed: number,
+  opcodes: TransferOpcodes,
   args: TransferArgs,
 ): void {
   const { file, memory, offsetBytes } = args
   const { bufferIndex, address, lengthBytes } = memory
-  const opcode = opcodeFor(bufferIndex >= 0 ? opcodeFixed : opcodePlain, file)
+  encodeMove(sqe, base, opcodes, file, bufferIndex, address, lengthBytes, offsetBytes)
+}
+
+/** The same from values, so that what transfers often makes no object for it; `bufferIndex` may be -1. */
+export function encodeMove(
+  sqe: SqeWords,
+  base: number,
+  opcodes: TransferOpcodes,
+  file: Target,
+  bufferIndex: number,
+  address: number,
+  lengthBytes: number,
+  offsetBytes: number,
+): void {
+  const opcode = opcodeFor(bufferIndex >= 0 ? opcodes.fixed : opcodes.plain, file)
   encodeEntry(sqe, base, opcode, file.fd, offsetBytes, address, lengthBytes, 0)
   if (bufferIndex >= 0) sqe[base + SQE_BUFFER] = bufferIndex
 }

@@ -1,6 +1,17 @@
 import { IORING_OP_WRITE, IORING_OP_WRITE_FIXED, IORING_OP_WRITEV } from '../../kernel/index.ts'
 import type { SqeWords } from '../sqe.ts'
-import { encodeTransfer, encodeVectored, type TransferArgs, type VectoredArgs } from './transfer.ts'
+import {
+  encodeTransfer,
+  encodeVectored,
+  type TransferArgs,
+  type TransferOpcodes,
+  type VectoredArgs,
+} from './transfer.ts'
+
+export const WRITE_OPCODES: TransferOpcodes = {
+  plain: IORING_OP_WRITE,
+  fixed: IORING_OP_WRITE_FIXED,
+}
 
 /**
  * Writes from memory, like `pwrite(2)`; registered memory is written from as such. Linux 5.6.
@@ -10,7 +21,7 @@ import { encodeTransfer, encodeVectored, type TransferArgs, type VectoredArgs } 
  * @see io_uring_prep_write(3), io_uring_prep_write_fixed(3)
  */
 export function encodeWrite(sqe: SqeWords, base: number, args: TransferArgs): void {
-  encodeTransfer(sqe, base, IORING_OP_WRITE, IORING_OP_WRITE_FIXED, args)
+  encodeTransfer(sqe, base, WRITE_OPCODES, args)
 }
 
 /**
