@@ -1,0 +1,100 @@
+import type { DirectFile, Lease } from 'percore/io'
+import { HEADER_BYTES, writeRecord, writeSegmentHeader } from './record.ts'
+import type { Segment } from './segment.ts'
+
+/**
+ * Records that are written together, in one write of whole blocks.
+ *
+ * It begins with the block that the batch before has ended in, of which it writes the same bytes again: so records lie
+ * close together, however few come at a time, and what was acknowledged stays as it is whichever part of a write is lost.
+ */
+export class Batch {
+  readonly segment: Segment
+  readonly file: DirectFile
+  readonly lease: Lease
+  readonly #bytes: Buffer
+  /** Where {@link lease} begins in the file. */
+  readonly #startBytes: number
+  #usedBytes: number
+  /** The offset of the next record. */
+  endOffset: number
+  recordCount = 0
+  /** All of its records are on the disk. */
+  readonly committed: Promise<void>
+  commit!: () => void
+  fail!: (error: unknown) => void
+
+  private constructor(segment: Segment, lease: Lease, endOffset: number) {
+    const { file } = segment
+    this.segment = segment
+    this.file = file
+    this.lease = lease
+    this.#bytes = Buffer.from(lease.bytes.buffer, lease.bytes.byteOffset, lease.lengthBytes)
+    const positionBytes = segment.positionOf(endOffset)
+    this.#usedBytes = positionBytes % blockBytesOf(file)
+    this.#startBytes = positionBytes - this.#usedBytes
+    this.endOffset = endOffset
+    this.committed = new Promise<void>((resolve, reject) => {
+      this.commit = resolve
+      this.fail = reject
+    })
+    // Who waits for it is told; nobody need be waiting.
+    this.committed.catch(() => {})
+  }
+
+  /** The first of a new segment. */
+  static first(segment: Segment, lease: Lease): Batch {
+    const batch = new Batch(segment, lease, segment.baseOffset)
+    batch.#usedBytes = HEADER_BYTES
+    writeSegmentHeader(batch.#bytes, segment.baseOffset)
+    return batch
+  }
+
+  /** The first after a recovery: the block that the log ends in is read. */
+  static async resume(segment: Segment, lease: Lease, endOffset: number): Promise<Batch> {
+    const batch = new Batch(segment, lease, endOffset)
+    if (batch.#usedBytes > 0) {
+      using block = await segment.file.read(batch.#startBytes, batch.#usedBytes)
+      batch.#bytes.set(block.bytes)
+    }
+    return batch
+  }
+
+  /** The one that goes on where this ends, which takes no more records. */
+  next(lease: Lease): Batch {
+    const batch = new Batch(this.segment, lease, this.endOffset)
+    const tail = this.#usedBytes - batch.#usedBytes
+    this.#bytes.copy(batch.#bytes, 0, tail, this.#usedBytes)
+    return batch
+  }
+
+  fits(dataBytes: number, segmentBytes: number): boolean {
+    const usedBytes = this.#usedBytes + HEADER_BYTES + dataBytes
+    return usedBytes <= this.#bytes.length && this.#startBytes + usedBytes <= segmentBytes
+  }
+
+  /** Takes a copy of a record; its offset. */
+  push(data: Uint8Array): number {
+    const offset = this.endOffset
+    writeRecord(this.#bytes, this.#usedBytes, offset, data)
+    this.#usedBytes += HEADER_BYTES + data.length
+    this.endOffset += HEADER_BYTES + data.length
+    this.recordCount++
+    return offset
+  }
+
+  /** Writes all of it, and waits for the disk. */
+  async write(): Promise<void> {
+    const blockBytes = blockBytesOf(this.file)
+    const lengthBytes = Math.ceil(this.#usedBytes / blockBytes) * blockBytes
+    this.#bytes.fill(0, this.#usedBytes, lengthBytes)
+    using part = this.lease.slice(0, lengthBytes)
+    await this.file.write(part, this.#startBytes)
+    await this.file.datasync()
+  }
+}
+
+/** Not less than a sector, also where the file system takes any bytes. */
+function blockBytesOf(file: DirectFile): number {
+  return Math.max(512, file.alignmentBytes)
+}
