@@ -10,10 +10,12 @@ import { echoBenchmark } from './echo.bench.ts'
 import { measureBenchmark } from './harness.ts'
 import { latencyBenchmark } from './latency.bench.ts'
 import { findRoot } from './locate.ts'
+import { logBenchmark } from './log.bench.ts'
 import { allowedCpus, describeMachine, MachineWatch } from './machine.ts'
 import { nopBenchmark } from './nop.bench.ts'
 import { queuesBenchmark } from './queues.bench.ts'
 import { read4kBenchmark } from './read4k.bench.ts'
+import { readManyBenchmark } from './readmany.bench.ts'
 import { formatJsonRow, formatTable } from './report.ts'
 import { shardsBenchmark } from './shards.bench.ts'
 import { spawnBenchmark } from './spawn.bench.ts'
@@ -23,6 +25,8 @@ const BENCHMARKS: readonly Benchmark[] = [
   nopBenchmark,
   taskBenchmark,
   read4kBenchmark,
+  readManyBenchmark,
+  logBenchmark,
   echoBenchmark,
   latencyBenchmark,
   busyBenchmark,

@@ -1,12 +1,13 @@
 /*
  * echo-client HOST PORT CONNECTIONS SIZE SECONDS [WARMUP] [--rate R] [--spin] [--idle N]
- * [--server PID]: drives an echo server with epoll and prints one line of JSON.
+ * [--server PID] [--log]: drives an echo server with epoll and prints one line of JSON.
  *
  * Closed loop: one request outstanding per connection. Open loop (--rate): R requests per second
  * in all, round robin, each timed from when it was meant to leave, so that a server that stalls
  * cannot hide behind a client that waits for it (coordinated omission).
  * --spin polls instead of sleeping: a virtual CPU takes 20 us to wake, which would be ours.
  * --server adds `serverCpuNs`, what the threads of that process ran during the timed window.
+ * --log sends records of SIZE bytes, prefix included, to the log of examples/, and expects its answers.
  * --idle N opens N more connections, prints "idle ready", and holds them until stdin closes.
  */
 #include "histogram.h"
@@ -18,7 +19,8 @@
 #include <sys/epoll.h>
 #include <time.h>
 
-enum { EVENT_COUNT_MAX = 512, SCRATCH_BYTES = 256 * 1024, IDLE_PER_ADDRESS = 8192 };
+enum { EVENT_COUNT_MAX = 512, SCRATCH_BYTES = 256 * 1024, IDLE_PER_ADDRESS = 8192,
+       PREFIX_BYTES = 5, APPENDED_BYTES = 13 };
 
 struct connection {
   int fd;
@@ -39,7 +41,9 @@ static struct {
   double seconds, warmup;
 } plan;
 static double rate;
-static int spin, idle_count, server_pid;
+static int spin, idle_count, server_pid, is_log;
+static size_t answer_size; /* As the message's, but for the log. */
+static const char appended[PREFIX_BYTES] = {9, 0, 0, 0, 1}; /* How its answer begins. */
 
 static int epoll_fd;
 static struct connection *connections;
@@ -166,7 +170,9 @@ static void finish_request(struct connection *connection, uint64_t time_ns, int 
 
 static void check_bytes(struct connection *connection, size_t length) {
   for (size_t index = 0; index < length; index++) {
-    if (scratch[index] != message[(connection->receive_position + index) % plan.size]) {
+    size_t position = (connection->receive_position + index) % answer_size;
+    if (is_log && position >= PREFIX_BYTES) continue;
+    if (scratch[index] != (is_log ? appended : message)[position]) {
       fail("Cannot trust the server: what it echoed is not what was sent");
     }
   }
@@ -181,11 +187,13 @@ static void receive(struct connection *connection, int again) {
   }
   if (verifying) check_bytes(connection, (size_t)length);
   size_t position = connection->receive_position + (size_t)length;
-  if (position / plan.size > connection->due_count) {
+  if (position / answer_size > connection->due_count) {
     fail("Cannot trust the server: it sent more than it was sent");
   }
   uint64_t time_ns = now_ns();
-  for (; position >= plan.size; position -= plan.size) finish_request(connection, time_ns, again);
+  for (; position >= answer_size; position -= answer_size) {
+    finish_request(connection, time_ns, again);
+  }
   connection->receive_position = position;
 }
 
@@ -245,6 +253,13 @@ static void open_all(void) {
   for (size_t index = 0; index < plan.size * 2; index++) {
     if (index < plan.size) state = state * 1664525 + 1013904223;
     message[index] = index < plan.size ? (char)(state >> 24) : message[index - plan.size];
+  }
+  answer_size = is_log ? APPENDED_BYTES : plan.size;
+  if (is_log) {
+    uint32_t length = (uint32_t)plan.size - 4;
+    char prefix[PREFIX_BYTES] = {(char)length, (char)(length >> 8), (char)(length >> 16), 0, 1};
+    memcpy(message, prefix, PREFIX_BYTES);
+    memcpy(message + plan.size, prefix, PREFIX_BYTES);
   }
   epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_fd < 0) die("create an epoll");
@@ -317,19 +332,21 @@ static void parse(int argc, char **argv) {
                                           {"idle", required_argument, NULL, 'i'},
                                           {"server", required_argument, NULL, 'p'},
                                           {"spin", no_argument, NULL, 's'},
+                                          {"log", no_argument, NULL, 'l'},
                                           {NULL, 0, NULL, 0}};
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'r') rate = atof(optarg);
     else if (option == 'i') idle_count = atoi(optarg);
     else if (option == 'p') server_pid = atoi(optarg);
     else if (option == 's') spin = 1;
+    else if (option == 'l') is_log = 1;
     else exit(2);
   }
   int count = argc - optind;
   char **values = argv + optind;
   if (count < 5 || count > 6) {
     fail("usage: echo-client HOST PORT CONNECTIONS SIZE SECONDS [WARMUP] [--rate R] [--spin]"
-         " [--idle N] [--server PID]");
+         " [--idle N] [--server PID] [--log]");
   }
   plan.host = values[0];
   plan.port = atoi(values[1]);
@@ -337,6 +354,7 @@ static void parse(int argc, char **argv) {
   plan.size = (size_t)atol(values[3]);
   plan.seconds = atof(values[4]);
   plan.warmup = count == 6 ? atof(values[5]) : 0.2;
+  if (is_log && plan.size <= PREFIX_BYTES) fail("Cannot run as a record must have a byte");
   if (plan.connections < 0 || plan.size < 1 || plan.size > 1 << 20) {
     fail("Cannot run as SIZE must be 1 to 1048576 and CONNECTIONS at least 0");
   }
