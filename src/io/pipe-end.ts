@@ -39,7 +39,7 @@ export async function waitForWriter(descriptor: Descriptor, steps: Deadline): Pr
 }
 
 /** `poll(2)` for something to read. */
-class Readable extends FileOperation<void> {
+export class Readable extends FileOperation<void> {
   get action(): string {
     return 'open a file'
   }
