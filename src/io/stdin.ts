@@ -11,10 +11,11 @@ import {
 import { EAGAIN, F_DUPFD_CLOEXEC, kernelError } from '../kernel/index.ts'
 import { type Lease, leaseHeap } from '../memory/index.ts'
 import type { ByteSource } from '../streams/index.ts'
-import { NO_POSITION } from './copies.ts'
+
 import { Descriptor } from './descriptor.ts'
 import { Readable } from './pipe-end.ts'
-import { ReadOnce } from './transfer.ts'
+import { NO_POSITION, Transfer } from './transfer.ts'
+import { READ_INTO } from './transfer-plan.ts'
 
 const ACTION = 'read standard input'
 const STDIN_FD = 0
@@ -86,7 +87,7 @@ export class Stdin implements ByteSource, AsyncDisposable {
     while (true) {
       const buffer = allocate(descriptor.executor)
       try {
-        const read = new ReadOnce(descriptor, buffer, buffer, NO_POSITION, 1)
+        const read = new Transfer(READ_INTO, descriptor, buffer, buffer, NO_POSITION)
         this.#pending = read
         const count = await read.start(steps.next(), ACTION)
         buffer.trim(count)
