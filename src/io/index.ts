@@ -13,6 +13,12 @@ export { DirectoryEntries, type DirectoryEntry } from './directory-entries.ts'
 export { FileReader, type FileReaderOptions } from './file-reader.ts'
 export type { FileDetachOptions, FileTicket, FileTicketOptions } from './file-ticket.ts'
 export { FileWriter, type FileWriterOptions } from './file-writer.ts'
+export {
+  type ImmutableBuildOptions,
+  ImmutableFile,
+  ImmutableFileSink,
+  type ImmutableOpenOptions,
+} from './immutable-file.ts'
 export type { ByteRange } from './merge-ranges.ts'
 export {
   link,
