@@ -9,6 +9,7 @@ import type { Benchmark, Params, Plan } from './definition.ts'
 import { echoBenchmark } from './echo.bench.ts'
 import { measureBenchmark } from './harness.ts'
 import { latencyBenchmark } from './latency.bench.ts'
+import { linesBenchmark } from './lines.bench.ts'
 import { findRoot } from './locate.ts'
 import { logBenchmark } from './log.bench.ts'
 import { allowedCpus, describeMachine, MachineWatch } from './machine.ts'
@@ -25,6 +26,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   nopBenchmark,
   taskBenchmark,
   read4kBenchmark,
+  linesBenchmark,
   readManyBenchmark,
   logBenchmark,
   echoBenchmark,
