@@ -14,6 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { bundle } from './bundle.mjs'
 import {
   capture,
   changedMs,
@@ -24,7 +25,6 @@ import {
   run,
   runAsProgram,
 } from './project.mjs'
-
 import { publishTypes } from './types.mjs'
 
 /** Written when a build has succeeded; its time says what the build has seen. */
@@ -152,7 +152,10 @@ function buildTypeScript(compiler) {
   }
   const exitCode = run(process.execPath, [compiler, '-p', 'tsconfig.json'])
   removeStale(new Set(sources))
-  if (exitCode === 0) publishTypes()
+  if (exitCode === 0) {
+    publishTypes()
+    bundle()
+  }
   const program = join(ROOT, 'dist/src/cli/main.js')
   if (existsSync(program)) chmodSync(program, 0o755)
   return exitCode

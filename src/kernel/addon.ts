@@ -135,13 +135,16 @@ function load(): Addon {
   }
 }
 
+/** Where this code is, unless somebody has bundled percore: alone, or in the file that threads load. */
+const OWN_PLACES = /\/src\/(?:kernel\/addon|executor\/bundle)\./
+
 /** What to do about an addon that does not load. */
 function cureOf(cause: NodeJS.ErrnoException, platform: string): string {
   if (cause.code === 'ERR_DLOPEN_DISABLED') {
     return 'Node was told to load none: run it with --allow-addons beside --permission, and without --no-addons'
   }
   const url: string | undefined = import.meta.url
-  if (!url?.includes('/src/kernel/addon.')) {
+  if (url === undefined || !OWN_PLACES.test(url)) {
     return 'percore is in a bundle, which leaves it behind: mark percore as external (esbuild --external:percore) and install it beside, see docs/bundlers.md'
   }
   if (cause.code === 'MODULE_NOT_FOUND') {

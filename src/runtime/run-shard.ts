@@ -3,7 +3,8 @@ import type { Executor } from '../executor/index.ts'
 import type { Kernel } from '../kernel/index.ts'
 import type { ToPort } from './port-messages.ts'
 import type { PortServers } from './port-server.ts'
-import { ServiceHub } from './service-hub.ts'
+import { createServices, notDefined, type ShardServices } from './service-loading.ts'
+import type { ToServices } from './service-messages.ts'
 import { Shard, type ShardMain } from './shard.ts'
 import { ShardCalls } from './shard-calls.ts'
 import type { ShardHost, ShardProgram, ShardReport, ToShard } from './shard-thread.ts'
@@ -11,9 +12,6 @@ import type { ShardHost, ShardProgram, ShardReport, ToShard } from './shard-thre
 const MASK_BYTES = 8192
 /** More than malloc ever takes from what another thread may have touched; but one page of it is not. */
 const HEAP_PROBE_BYTES = 40 * MIB
-/** Loaded as programs are, since most shards serve no port of a runtime, and do without all of `percore/net`. */
-const PORT_SERVER = new URL('./port-server.js', import.meta.url).href
-
 /**
  * @internal Runs a shard on the calling thread, from its executor to its end: the same on a real thread and a simulated one.
  */
@@ -28,7 +26,7 @@ class ShardRun {
   #executor: Executor | null = null
   #calls: ShardCalls | null = null
   #ports: Promise<PortServers> | null = null
-  #services: ServiceHub | null = null
+  #services: ShardServices | null = null
   #main: ShardMain | null = null
   #state: 'starting' | 'ready' | 'running' | 'done' | 'ending' = 'starting'
   #cancelClose: (() => void) | null = null
@@ -50,7 +48,8 @@ class ShardRun {
       return
     }
     this.#calls = new ShardCalls(this.#host, this.#executor)
-    this.#startServices(this.#executor)
+    this.#shard.useServices = () => this.#useServices()
+    this.#host.onIdle(() => this.#leaveServices())
     const { defaultQueue } = this.#executor
     this.#executor
       .spawnInto(defaultQueue, () => this.#load(), `${name}: load`)
@@ -60,19 +59,31 @@ class ShardRun {
       )
   }
 
-  #startServices(home: Executor): void {
-    const services = new ServiceHub({
-      home,
+  /** The services of this shard; null while no module that defines one is loaded. */
+  #useServices(): ShardServices | null {
+    this.#services ??= createServices({
+      home: this.#executor!,
       shard: this.#shard,
       post: (message) => this.#host.post({ kind: 'services', message }),
     })
-    this.#services = services
-    this.#shard.services = services
-    this.#host.onIdle(() => {
-      if (this.#state !== 'done' || !services.isInUse) return false
-      void services.end()
-      return true
-    })
+    return this.#services
+  }
+
+  /** The thread would end now: where services are in use that waits for their end. */
+  #leaveServices(): boolean {
+    if (this.#state !== 'done' || this.#services?.isInUse !== true) return false
+    void this.#services.end()
+    return true
+  }
+
+  #hearOfServices(message: ToServices): void {
+    const services = this.#useServices()
+    if (services !== null) services.onMessage(message)
+    else if (message.kind === 'start') {
+      const error = recordError(notDefined(message.name, this.#shard.name))
+      const answer = { kind: 'notStarted', service: message.service, error } as const
+      this.#host.post({ kind: 'services', message: answer })
+    }
   }
 
   async #load(): Promise<void> {
@@ -120,7 +131,7 @@ class ShardRun {
         this.#calls!.cancel(message.id)
         return
       case 'services':
-        this.#services!.onMessage(message.message)
+        this.#hearOfServices(message.message)
         return
       default:
         this.#hearOfPort(message)
@@ -174,8 +185,7 @@ class ShardRun {
     this.#shard.stop()
     const end = (): void => void this.#end(0)
     // A program that never asked for its signal would wait for ever.
-    if (this.#shard.isSignalTaken || this.#calls!.count > 0)
-      this.#cancelClose = this.#host.setTimer(closeAfterMs, end)
+    if (this.#shard.isSignalTaken || this.#calls!.count > 0) this.#cancelClose = this.#host.setTimer(closeAfterMs, end)
     else end()
   }
 
@@ -185,10 +195,11 @@ class ShardRun {
     void this.#ports.then((ports) => ports.hear(message))
   }
 
+  /** Loaded as programs are, since most shards serve no port of a runtime, and do without all of `percore/net`. */
   async #loadPorts(): Promise<PortServers> {
-    const { PortServers } = (await this.#host.load(
-      PORT_SERVER,
-    )) as typeof import('./port-server.ts')
+    // By way of its folder, as this file may be part of one that lies in another.
+    const url = new URL('../runtime/port-server.js', import.meta.url)
+    const { PortServers } = (await this.#host.load(url.href)) as typeof import('./port-server.ts')
     const host = this.#host
     return new PortServers({
       executor: this.#executor!,
@@ -203,7 +214,7 @@ class ShardRun {
     const ports = this.#ports?.then((loaded) => loaded.closeAll())
     await Promise.all([this.#calls!.whenIdle(), ports])
     // Others may not have come to their end, and call what runs here.
-    await this.#services!.end()
+    await this.#services?.end()
   }
 
   async #end(exitCode: number): Promise<void> {

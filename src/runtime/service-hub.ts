@@ -12,18 +12,11 @@ import { runForNobody } from './call-context.ts'
 import { LocalService, type LocalServicePort } from './local-service.ts'
 import { PeerConnection } from './peer-connection.ts'
 import { RunningService } from './running-service.ts'
+import { notDefined, type ShardServices, type ShardServicesParts } from './service-loading.ts'
 import type { FromServices, ToServices } from './service-messages.ts'
-import type { JoinedService, ServicePort } from './service-port.ts'
+import type { JoinedService } from './service-port.ts'
 import { findDefinition, listMethods } from './service-registry.ts'
 import type { Shard } from './shard.ts'
-
-/** What the services of a shard are given. */
-export interface ServiceHubParts {
-  readonly home: Executor
-  readonly shard: Shard
-  /** Sends to the pool. @throws for what cannot be cloned; then nothing was sent. */
-  readonly post: (message: FromServices) => void
-}
 
 /** The service whose instance the running code makes. */
 const beingMade = new AsyncLocalStorage<{ readonly service: number; readonly name: string }>()
@@ -33,7 +26,7 @@ const beingMade = new AsyncLocalStorage<{ readonly service: number; readonly nam
  *
  * The pool starts and stops services, since it alone outlives every shard; calls go from shard to shard.
  */
-export class ServiceHub implements ServicePort {
+export class ServiceHub implements ShardServices {
   readonly #home: Executor
   readonly #shard: Shard
   readonly #post: (message: FromServices) => void
@@ -49,7 +42,7 @@ export class ServiceHub implements ServicePort {
   #ended: Deferred<void> | null = null
   #nextRequest = 1
 
-  constructor({ home, shard, post }: ServiceHubParts) {
+  constructor({ home, shard, post }: ShardServicesParts) {
     this.#home = home
     this.#shard = shard
     this.#post = post
@@ -159,9 +152,7 @@ export class ServiceHub implements ServicePort {
     try {
       const definition = findDefinition(name)
       if (definition === undefined) {
-        throw new Error(
-          `the module of the shard must define it, or import what does: '${name}' is not defined on '${this.#shard.name}'`,
-        )
+        throw notDefined(name, this.#shard.name)
       }
       const { create } = definition
       const instance: unknown = await beingMade.run({ service: number, name }, () =>

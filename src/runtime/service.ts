@@ -7,6 +7,9 @@ import {
   validateString,
   wrongType,
 } from '../base/index.ts'
+import { ServiceHub } from './service-hub.ts'
+import { provideServices } from './service-loading.ts'
+import type { ServicePort } from './service-port.ts'
 import { registerService } from './service-registry.ts'
 import { Shard } from './shard.ts'
 import { ShardedService } from './sharded-service.ts'
@@ -75,6 +78,7 @@ export function defineService<Instance extends object, Argument = undefined>(
   const { outstandingMax = OUTSTANDING_DEFAULT } = options
   validateInteger(action, 'outstandingMax', outstandingMax, { min: 1, max: 65_535 })
   registerService({ name, create, outstandingMax })
+  provideServices((parts) => new ServiceHub(parts))
   return new Service<Instance, Argument>(name)
 }
 
@@ -123,8 +127,9 @@ export class Service<Instance extends object, Argument = undefined> {
   }
 }
 
-function portOf(action: string, shard: Shard): NonNullable<Shard['services']> {
+function portOf(action: string, shard: Shard): ServicePort {
   if (!(shard instanceof Shard)) throw wrongType(action, 'shard', 'a Shard', shard)
-  if (shard.services !== null) return shard.services
+  const services = shard.useServices()
+  if (services !== null) return services
   throw new TypeError(`Cannot ${action} as the shard must run: it does not`)
 }

@@ -32,8 +32,8 @@ export class Shard<Argument = unknown> {
   readonly node: number | null
   /** This shard's copy of the pool's `argument`. */
   readonly argument: Argument
-  /** @internal Null before it has an executor. */
-  services: ServicePort | null = null
+  /** @internal Null before it has an executor, and where nothing can have defined a service. */
+  useServices: () => ServicePort | null = nothing
   #peers: readonly ShardPeer[] = []
   #controller: AbortController | null = null
   #stopReason: RuntimeError | null = null
@@ -87,4 +87,8 @@ export class Shard<Argument = unknown> {
     )
     this.#controller?.abort(this.#stopReason)
   }
+}
+
+function nothing(): null {
+  return null
 }
