@@ -4,7 +4,8 @@ import type { FromPort, OpenedPort, PortProgram, ToPort } from './port-messages.
 
 /** What a port is to be told of one of its drivers. */
 export interface PortEvents {
-  onConnectionFailed(error: unknown): void
+  /** What was thrown for some connections, and for how many more. */
+  onConnectionsFailed(errors: readonly unknown[], skippedCount: number): void
   /** A thread has taken the place of the driver's last one: it serves nothing yet. */
   onStartedAgain(): void
 }
@@ -25,8 +26,27 @@ interface Opening {
   readonly port: Port
   readonly opened: Deferred<OpenedPort>
   isOpen: boolean
-  closing: Deferred<void> | null
+  /** Null while it is wanted. */
+  closing: Closing | null
 }
+
+/** The end of what a thread has of a port. */
+interface Closing {
+  /** It has no socket of it. */
+  readonly shut: Deferred<void>
+  /** It has no connection either. */
+  readonly closed: Deferred<void>
+}
+
+/** How a port is closed on one driver. */
+export interface PortClosing {
+  /** The driver has no socket of it any more. */
+  readonly shut: Promise<void>
+  /** It has nothing of it any more, but for what it opens just then, which it closes. */
+  readonly closed: Promise<void>
+}
+
+const NOTHING_OPEN: PortClosing = { shut: Promise.resolve(), closed: Promise.resolve() }
 
 /** The ports of one driver, as its runtime sees them: O(1) each. Belongs to the pool's thread. */
 export class PortBoard {
@@ -65,58 +85,62 @@ export class PortBoard {
     if (opening?.isOpen) this.#post({ kind: 'servePort', port: opening.number })
   }
 
-  /** Resolves once the driver has nothing of the port any more, but for what it opens just then, which it closes. */
-  close(id: number, cutAfterMs: number): Promise<void> {
+  /** Has the driver close it. */
+  close(id: number, cutAfterMs: number): PortClosing {
     const port = this.#ports.get(id)
-    if (port === undefined) return Promise.resolve()
+    if (port === undefined) return NOTHING_OPEN
     // From now on it may be opened again, and no thread that comes is to do so by itself.
     this.#ports.delete(id)
     const { opening } = port
     // Its thread has ended.
-    if (opening === null) return Promise.resolve()
-    if (!opening.isOpen) {
-      // The driver is told as it says that it has opened it.
-      this.#openings.delete(opening.number)
+    if (opening === null) return NOTHING_OPEN
+    const closing: Closing = { shut: createDeferred(), closed: createDeferred() }
+    opening.closing = closing
+    if (opening.isOpen) this.#post({ kind: 'closePort', port: opening.number, cutAfterMs })
+    else {
+      // The driver is told as it says that it has opened it. Nobody waits for that.
+      closing.closed.resolve()
       opening.opened.reject(
         new RuntimeError(
           'ERR_HANDLE_CLOSED',
           'Cannot open a port as it must be wanted: it was closed',
         ),
       )
-      return Promise.resolve()
     }
-    opening.closing = createDeferred()
-    this.#post({ kind: 'closePort', port: opening.number, cutAfterMs })
-    return opening.closing.promise
+    return { shut: closing.shut.promise, closed: closing.closed.promise }
   }
 
   hear(message: FromPort): void {
-    const number = message.port
+    const { port: number } = message
     const opening = this.#openings.get(number)
-    if (opening === undefined) {
-      // It was closed while it was being opened. Or this is a failure that comes behind the end of its port.
-      if (message.kind === 'portOpened') {
-        this.#post({ kind: 'closePort', port: number, cutAfterMs: 0 })
-      }
-      return
-    }
+    // A connection that was cut may fail behind the end of its port.
+    if (opening === undefined) return
+    const { port } = opening
     switch (message.kind) {
       case 'portOpened':
         opening.isOpen = true
-        opening.port.wasOpen = true
-        opening.opened.resolve(message.opened)
+        if (opening.closing === null) {
+          port.wasOpen = true
+          opening.opened.resolve(message.opened)
+        } else this.#post({ kind: 'closePort', port: number, cutAfterMs: 0 })
         return
       case 'portRefused':
         this.#refuse(opening, reviveError(message.error))
         return
+      case 'portShut':
+        opening.closing?.shut.resolve()
+        return
       case 'portClosed':
         // Also by a stop of the driver, which nobody waits for here.
         this.#openings.delete(number)
-        if (this.#ports.get(opening.port.id) === opening.port) this.#ports.delete(opening.port.id)
-        opening.closing?.resolve()
+        if (this.#ports.get(port.id) === port) this.#ports.delete(port.id)
+        endClosing(opening)
         return
-      case 'connectionFailed':
-        opening.port.events.onConnectionFailed(reviveError(message.error))
+      case 'connectionsFailed': {
+        const { errors, skippedCount } = message
+        port.events.onConnectionsFailed(errors.map(reviveError), skippedCount)
+        this.#post({ kind: 'failuresTaken', port: number })
+      }
     }
   }
 
@@ -133,7 +157,7 @@ export class PortBoard {
       }
       this.#openings.delete(opening.number)
       opening.port.opening = null
-      opening.closing?.resolve()
+      endClosing(opening)
     }
   }
 
@@ -147,7 +171,15 @@ export class PortBoard {
     const { number, port } = opening
     this.#openings.delete(number)
     port.opening = null
-    if (!port.wasOpen) this.#ports.delete(port.id)
+    // Closed meanwhile, and perhaps opened again: that is another of the same number.
+    if (!port.wasOpen && this.#ports.get(port.id) === port) this.#ports.delete(port.id)
+    // To a promise that is settled already, where it was closed, that is nothing.
     opening.opened.reject(error)
+    endClosing(opening)
   }
+}
+
+function endClosing({ closing }: Opening): void {
+  closing?.shut.resolve()
+  closing?.closed.resolve()
 }

@@ -1,12 +1,39 @@
 import { assert, RuntimeError } from '../base/index.ts'
+import { abortHub, createDeferred } from '../executor/index.ts'
 import type { SocketAddress, TcpListenerShare } from '../net/index.ts'
 import type { Driver } from './driver.ts'
+import type { PoolTimer } from './long-timer.ts'
 import type { PortEvents } from './port-board.ts'
 import type { OpenedPort, PortProgram } from './port-messages.ts'
-import { assertSamePort, type CheckedPortOptions } from './port-options.ts'
+import {
+  assertSamePort,
+  type CheckedPortOptions,
+  HOST_DEFAULT,
+  type PortWait,
+} from './port-options.ts'
 
-/** Told of one driver's connections of a port. */
-export type OnConnectionFailed = (driver: Driver, error: unknown) => void
+/** Told of one driver's connections of a port: what was thrown for some, and for how many more. */
+export type OnConnectionsFailed = (
+  driver: Driver,
+  errors: readonly unknown[],
+  skippedCount: number,
+) => void
+
+/** What a port asks of its runtime. */
+export interface PortGroupHost {
+  /** Resolves once the sockets are gone that others had on that port number. */
+  readonly whenFree: Promise<unknown>
+  setTimer(delayMs: number, callback: () => void): PoolTimer
+  /** @throws {RuntimeError} `ERR_LISTENERS_DIFFER` if another group has the address already. */
+  assertOwnAddress(group: PortGroup): void
+}
+
+/** Drivers that are about to serve a port. */
+interface Joining {
+  readonly drivers: readonly Driver[]
+  /** Whether nobody waits for them any more: they have left. */
+  isGivenUp: boolean
+}
 
 /**
  * All drivers of a runtime that serve one port, by one configuration. Belongs to the runtime's thread.
@@ -18,14 +45,18 @@ export class PortGroup {
   /** The number by which drivers know the port. */
   readonly id: number
   readonly options: CheckedPortOptions
+  readonly #host: PortGroupHost
   readonly #members = new Map<Driver, PortEvents>()
   #address: SocketAddress | null = null
   #share: TcpListenerShare | null = null
-  #opening: Promise<unknown> = Promise.resolve()
+  #opening: Promise<unknown>
+  #shut: Promise<unknown> = Promise.resolve()
 
-  constructor(id: number, options: CheckedPortOptions) {
+  constructor(id: number, options: CheckedPortOptions, host: PortGroupHost) {
     this.id = id
     this.options = options
+    this.#host = host
+    this.#opening = host.whenFree
   }
 
   /** Null until it is open for the first time. */
@@ -37,12 +68,34 @@ export class PortGroup {
     return this.#members.size === 0
   }
 
+  /** Resolves once those who have left have no socket of it any more. */
+  get whenShut(): Promise<unknown> {
+    return this.#shut
+  }
+
+  hasNumber(port: number): boolean {
+    return port !== 0 && port === this.#withPort().listen.port
+  }
+
+  /** Whether these options name what this one listens on: by the same words, or by its address. */
+  isNamedBy({ transport, listen }: CheckedPortOptions): boolean {
+    const own = this.#withPort()
+    if (transport !== own.transport || listen.port !== own.listen.port || listen.port === 0) {
+      return false
+    }
+    const { host = HOST_DEFAULT } = listen
+    return host === (own.listen.host ?? HOST_DEFAULT) || host === this.#address?.host
+  }
+
   /** @throws {RuntimeError} `ERR_LISTENERS_DIFFER`; {@link RangeError} for a driver that serves it already. */
   assertJoinable(drivers: readonly Driver[], options: CheckedPortOptions): void {
     const [member] = this.#members.keys()
     if (member === undefined) return
     const first = { driver: member.name, options: this.#withPort() }
-    assertSamePort(first, { driver: drivers[0]!.name, options })
+    // Named by its address, or by its name: both are the same.
+    const { host = HOST_DEFAULT } = this.options.listen
+    const other = { ...options, listen: { ...options.listen, host } }
+    assertSamePort(first, { driver: drivers[0]!.name, options: other })
     const twice = drivers.find((driver) => this.#members.has(driver))
     if (twice === undefined) return
     throw new RangeError(
@@ -50,34 +103,61 @@ export class PortGroup {
     )
   }
 
-  /** Has all of `drivers` serve it, or none. */
-  join(drivers: readonly Driver[], onFailed: OnConnectionFailed): Promise<void> {
+  /** Has all of `drivers` serve it, or none; rejects as `options` say, then none. */
+  async join(
+    drivers: readonly Driver[],
+    { signal, timeoutMs }: PortWait,
+    onFailed: OnConnectionsFailed,
+  ): Promise<void> {
     for (const driver of drivers) {
       this.#members.set(driver, {
-        onConnectionFailed: (error) => onFailed(driver, error),
+        onConnectionsFailed: (errors, count) => onFailed(driver, errors, count),
         onStartedAgain: () => this.#openAgain(driver),
       })
     }
-    return this.#inOrder(() => this.#openAll(drivers))
+    const joining: Joining = { drivers, isGivenUp: false }
+    const given = createDeferred<never>()
+    const giveUp = (reason: unknown): void => {
+      joining.isGivenUp = true
+      given.reject(reason)
+      // It may be a driver that never answers: nobody waits for that.
+      void this.leave(drivers, 0)
+    }
+    const timer = this.#host.setTimer(timeoutMs, () => giveUp(this.#lateError(drivers, timeoutMs)))
+    const target = { cancel: giveUp }
+    const hub = signal === undefined ? null : abortHub(signal)
+    hub?.add(target)
+    try {
+      await Promise.race([given.promise, this.#inOrder(() => this.#openAll(joining))])
+    } finally {
+      timer.cancel()
+      hub?.remove(target)
+    }
   }
 
   /** Resolves once none of `drivers` has a socket or a connection of it. */
   async leave(drivers: readonly Driver[], cutAfterMs: number): Promise<void> {
     for (const driver of drivers) this.#members.delete(driver)
-    await Promise.all(drivers.map(({ shard }) => shard.ports.close(this.id, cutAfterMs)))
+    const closings = drivers.map(({ shard }) => shard.ports.close(this.id, cutAfterMs))
+    this.#shut = Promise.all([this.#shut, ...closings.map(({ shut }) => shut)])
+    await Promise.all(closings.map(({ closed }) => closed))
   }
 
-  async #openAll(drivers: readonly Driver[]): Promise<void> {
+  async #openAll(joining: Joining): Promise<void> {
+    const { drivers } = joining
     try {
+      assertWanted(joining)
       // The first one says which port it is, and has the socket.
       await this.#open(drivers[0]!)
+      assertWanted(joining)
       const others = drivers.slice(1).map((driver) => this.#open(driver))
       const failed = (await Promise.allSettled(others)).find(({ status }) => status === 'rejected')
       if (failed !== undefined) throw (failed as PromiseRejectedResult).reason
       const lost = drivers.find(({ shard }) => !shard.ports.isOpen(this.id))
       if (lost !== undefined) throw endedMeanwhile(lost)
     } catch (error) {
-      await this.leave(drivers, 0)
+      // Some may have joined again since it was given up.
+      if (!joining.isGivenUp) await this.leave(drivers, 0)
       throw error
     }
     for (const { shard } of drivers) shard.ports.serve(this.id)
@@ -100,6 +180,7 @@ export class PortGroup {
     this.#address ??= opened.address
     this.#share = opened.share
     assertSameAddress(this.#address, opened.address, driver)
+    this.#host.assertOwnAddress(this)
   }
 
   #ask(driver: Driver, share: TcpListenerShare | null): Promise<OpenedPort> {
@@ -120,9 +201,18 @@ export class PortGroup {
     return driver.shard.ports.open(this.id, program, events)
   }
 
-  /** Another thread is the driver now. */
+  /** Another thread is the driver now. Each has as long as all had at first. */
   #openAgain(driver: Driver): void {
-    void this.#inOrder(async () => {
+    const { timeoutMs } = this.options
+    const timer = this.#host.setTimer(timeoutMs, () => {
+      this.#giveUp(driver, this.#lateError([driver], timeoutMs))
+    })
+    void this.#reopen(driver).finally(() => timer.cancel())
+  }
+
+  /** Never rejects. */
+  #reopen(driver: Driver): Promise<void> {
+    return this.#inOrder(async () => {
       // Of two that have taken its place one after the other the last one opens it, for both.
       const isWanted = this.#members.has(driver) && !driver.shard.ports.isOpen(this.id)
       if (!isWanted || !driver.isRunning) return
@@ -144,6 +234,16 @@ export class PortGroup {
       { type: 'ShardFailure' },
     )
     void driver.shard.terminate()
+  }
+
+  #lateError(drivers: readonly Driver[], timeoutMs: number): RuntimeError {
+    const late = drivers.filter(({ shard }) => !shard.ports.isOpen(this.id))
+    const names = late.map(({ name }) => `'${name}'`).join(', ')
+    const port = this.#address?.port ?? this.options.listen.port
+    return new RuntimeError(
+      'ERR_TASK_TIMEOUT',
+      `Cannot serve a port as all its drivers must have loaded ${this.options.module} and opened port ${port} within ${timeoutMs} ms: ${names} had not`,
+    )
   }
 
   #withPort(): CheckedPortOptions {
@@ -174,6 +274,10 @@ function endedMeanwhile({ name }: Driver): RuntimeError {
     'ERR_SHARD_FAILED',
     `Cannot serve a port as its drivers must go on until all have opened it: '${name}' has ended`,
   )
+}
+
+function assertWanted({ isGivenUp }: Joining): void {
+  if (isGivenUp) throw noLongerWanted()
 }
 
 function noLongerWanted(): RuntimeError {

@@ -34,12 +34,21 @@ export type ToPort =
   | { readonly kind: 'servePort'; readonly port: number }
   /** Stop listening; connections that have not ended after that time are ended. */
   | { readonly kind: 'closePort'; readonly port: number; readonly cutAfterMs: number }
+  /** What was told of connections that failed has been taken: more may come. */
+  | { readonly kind: 'failuresTaken'; readonly port: number }
 
 /** From a driver. */
 export type FromPort =
   | { readonly kind: 'portOpened'; readonly port: number; readonly opened: OpenedPort }
   | { readonly kind: 'portRefused'; readonly port: number; readonly error: ErrorRecord }
+  /** It has no socket of it any more; connections may go on. */
+  | { readonly kind: 'portShut'; readonly port: number }
   /** Neither the socket nor a connection of it is left. */
   | { readonly kind: 'portClosed'; readonly port: number }
-  /** The function has thrown for one connection. */
-  | { readonly kind: 'connectionFailed'; readonly port: number; readonly error: ErrorRecord }
+  /** The function has thrown for some connections: what it threw for the first ones, and for how many more. */
+  | {
+      readonly kind: 'connectionsFailed'
+      readonly port: number
+      readonly errors: readonly ErrorRecord[]
+      readonly skippedCount: number
+    }

@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import {
+  isAbortSignal,
   optionNames,
   RuntimeError,
+  validateDurationMs,
   validateFunction,
   validateOptions,
   validateString,
@@ -16,11 +18,18 @@ import { checkArgument } from './pool-options.ts'
 export interface ConnectionFailure {
   readonly error: unknown
   readonly driver: Driver
+  /** Connections of that driver that failed at the same time, and of which only the number is told, as they were too many; mostly 0. */
+  readonly skippedCount: number
 }
 
 /** Which port is served, by whom, and how. */
 export interface PortOptions<Argument = unknown>
-  extends Omit<ListenOptions, 'reusePort' | 'signal' | 'timeoutMs'> {
+  extends Omit<ListenOptions, 'reusePort' | 'timeoutMs'> {
+  /**
+   * How long all drivers may take to load the module and open the port, in milliseconds; 60,000 if not given. A driver that is
+   * restarted is given as long, and is terminated then.
+   */
+  readonly timeoutMs?: number
   /** The transport; `tcp` is the one there is. */
   readonly transport?: 'tcp'
   /** Whose export serves each connection: a URL, as `new URL('./serve.js', import.meta.url)` makes it, or an absolute path. */
@@ -38,7 +47,7 @@ export interface PortOptions<Argument = unknown>
    */
   readonly accept?: 'shared' | 'reusePort'
   /**
-   * Called on this thread with what functions threw for connections. If it is not given the first failure is a warning of the
+   * Called on this thread with what functions threw for connections; where very many fail at once, for some of them. If it is not given the first failure is a warning of the
    * process, and further ones are counted only; a connection that its peer has broken counts as none then.
    */
   readonly onError?: (failure: ConnectionFailure) => void
@@ -58,11 +67,22 @@ const NAMES = optionNames<PortOptions>({
   backlog: true,
   reuseAddress: true,
   noDelay: true,
+  signal: true,
+  timeoutMs: true,
 })
 const ACTION = 'serve a port'
+const TIMEOUT_MS = 60_000
+/** As a listener has it. */
+export const HOST_DEFAULT = 'localhost'
+
+/** How long somebody waits for a port to be open. */
+export interface PortWait {
+  readonly signal: AbortSignal | undefined
+  readonly timeoutMs: number
+}
 
 /** {@link PortOptions}, checked. */
-export interface CheckedPortOptions {
+export interface CheckedPortOptions extends PortWait {
   readonly transport: 'tcp'
   readonly module: string
   readonly name: string
@@ -76,7 +96,11 @@ export interface CheckedPortOptions {
 export function checkPortOptions(options: PortOptions): CheckedPortOptions {
   validateOptions(ACTION, options, NAMES)
   const { transport = 'tcp', module, name = 'default', argument, drivers, ...rest } = options
-  const { accept = 'shared', onError, ...listen } = rest
+  const { accept = 'shared', onError, signal, timeoutMs = TIMEOUT_MS, ...listen } = rest
+  validateDurationMs(ACTION, 'timeoutMs', timeoutMs)
+  if (signal !== undefined && !isAbortSignal(signal)) {
+    throw wrongType(ACTION, 'signal', 'an AbortSignal', signal)
+  }
   if (transport !== 'tcp') throw wrongType(ACTION, 'transport', "'tcp'", transport)
   validateString(ACTION, 'name', name)
   if (accept !== 'shared' && accept !== 'reusePort') {
@@ -94,6 +118,8 @@ export function checkPortOptions(options: PortOptions): CheckedPortOptions {
     accept,
     listen: { ...listen, reusePort: accept === 'reusePort' },
     onError,
+    signal,
+    timeoutMs,
   }
   // What a driver would refuse is found here, before any of them has opened anything.
   assertSameListeners({ name, options: checked.listen }, { name, options: checked.listen })

@@ -2,6 +2,7 @@
 import { assert, findExport, RuntimeError, recordError } from '../base/index.ts'
 import type { Executor, Task } from '../executor/index.ts'
 import { TcpListener, type TcpStream } from '../net/index.ts'
+import { FailureLots } from './failure-lots.ts'
 import type { FromPort, PortProgram, ToPort } from './port-messages.ts'
 import { type ConnectionMain, ServedPort } from './served-port.ts'
 
@@ -44,6 +45,7 @@ export class PortServers {
     // One that was refused, or that a stop has closed, is gone.
     if (server === undefined) return
     if (message.kind === 'servePort') server.serve()
+    else if (message.kind === 'failuresTaken') server.failures.taken()
     else {
       this.#host.setTimer(message.cutAfterMs, () => server.cut())
       this.#close(port, server)
@@ -66,6 +68,7 @@ export class PortServers {
     if (!server.isOpen) return
     void server.close().then(() => {
       if (!this.#servers.has(port)) return
+      server.failures.flush()
       this.#host.post({ kind: 'portClosed', port })
       this.#forget(port)
     })
@@ -78,6 +81,7 @@ export class PortServers {
 }
 
 class PortServer {
+  readonly failures: FailureLots
   readonly #host: PortHost
   readonly #port: number
   readonly #program: PortProgram
@@ -92,6 +96,9 @@ class PortServer {
     this.#host = host
     this.#port = port
     this.#program = program
+    this.failures = new FailureLots((errors, skippedCount) => {
+      host.post({ kind: 'connectionsFailed', port, errors, skippedCount })
+    })
   }
 
   get isOpen(): boolean {
@@ -191,7 +198,7 @@ class PortServer {
     const { reason } = this.#controller.signal
     // It let the reason of its signal through, as was asked of it.
     if (reason !== undefined && (error === reason || (error as Error)?.cause === reason)) return
-    this.#host.post({ kind: 'connectionFailed', port: this.#port, error: recordError(error) })
+    this.failures.add(error)
   }
 
   #end(task: Task<void>): void {
@@ -210,6 +217,7 @@ class PortServer {
       ),
     )
     await closing
+    this.#host.post({ kind: 'portShut', port: this.#port })
     if (this.#connections.size > 0) {
       await new Promise<void>((resolve) => {
         this.#onIdle = resolve

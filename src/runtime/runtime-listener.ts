@@ -74,19 +74,28 @@ export class RuntimeListener implements AsyncDisposable {
   }
 
   /** @internal */
-  noteFailure(driver: Driver, error: unknown): void {
-    this.#failureCount++
+  noteFailures(driver: Driver, errors: readonly unknown[], skippedCount: number): void {
+    const isFirst = this.#failureCount === 0
+    this.#failureCount += errors.length + skippedCount
     const { onError } = this.#group.options
-    if (onError !== undefined) {
-      // Apart from what goes on here: a listener that throws is its own failure.
-      queueMicrotask(() => onError({ error, driver }))
-    } else if (this.#failureCount === 1) {
-      const stack = error instanceof Error && error.stack !== undefined ? `\n${error.stack}` : ''
-      process.emitWarning(
-        `A connection of port ${this.address.port} on driver '${driver.name}' threw ${describeError(error)}, and nobody has asked; further ones are counted${stack}`,
-        { type: 'ConnectionFailure' },
-      )
+    if (onError === undefined) {
+      if (isFirst) this.#warn(driver, errors[0])
+      return
     }
+    const last = errors.length - 1
+    for (const [index, error] of errors.entries()) {
+      const failure = { error, driver, skippedCount: index === last ? skippedCount : 0 }
+      // Apart from what goes on here: a listener that throws is its own failure.
+      queueMicrotask(() => onError(failure))
+    }
+  }
+
+  #warn({ name }: Driver, error: unknown): void {
+    const stack = error instanceof Error && error.stack !== undefined ? `\n${error.stack}` : ''
+    process.emitWarning(
+      `A connection of port ${this.address.port} on driver '${name}' threw ${describeError(error)}, and nobody has asked; further ones are counted${stack}`,
+      { type: 'ConnectionFailure' },
+    )
   }
 
   async #close(deadlineMs: number): Promise<void> {

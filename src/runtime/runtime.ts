@@ -23,8 +23,8 @@ import {
 import { type DriverPolicy, leastBusy } from './driver-policy.ts'
 import { ExecutorPool, type StopOptions } from './executor-pool.ts'
 import { checkPoolOptions, type PoolThreadOptions, THREAD_OPTIONS } from './pool-options.ts'
-import { PortGroup } from './port-group.ts'
 import { checkPortOptions, type PortOptions } from './port-options.ts'
+import { PortTable } from './port-table.ts'
 import { RuntimeListener } from './runtime-listener.ts'
 import type { ShardExit } from './shard-exit.ts'
 import type { ShardExecutorOptions } from './shard-options.ts'
@@ -87,9 +87,7 @@ export class Runtime {
   readonly drivers: readonly Driver[]
   readonly #pool: ExecutorPool
   readonly #starter = currentThreadStarter()
-  /** By their transport and number. */
-  readonly #ports = new Map<string, PortGroup>()
-  #portCount = 0
+  readonly #ports = new PortTable(this.#starter)
 
   /** @internal Use {@link start}. */
   constructor(contexts: readonly Context[], pool: ExecutorPool) {
@@ -156,16 +154,19 @@ export class Runtime {
    * Serves a port: has drivers listen on it, and call a function of a module for each connection that they accept.
    *
    * All of them do so, or none: accepting begins when all have loaded the function and opened the port. They do it by one
-   * configuration, which is what is given here. Called again for other drivers and the same port, the configuration must be the
-   * same, or a client would be treated by the chance that it comes to one or the other; ports can be on drivers of their own.
-   * A driver that has ended and is restarted listens again; if it cannot, it has failed once more.
+   * configuration, which is what is given here. Called again for other drivers and the same address and port, the configuration must be the
+   * same, or a client would be treated by the chance that it comes to one or the other; ports can be on drivers of their own. One that is just
+   * being closed is opened as soon as its sockets are gone.
+   * A driver that has ended and is restarted listens again; if it cannot, it has failed once more. While all drivers of a port are between two
+   * threads nobody has its socket: clients are refused.
    *
    * The stream is closed when the promise of the function has settled: to {@link TcpStream.consume}, return one that `onEnd`
    * resolves. What the function throws ends that connection alone. Each connection is a task of its driver.
    *
    * @throws {KernelError} such as `EADDRINUSE`, `EACCES`; what the look-up of a name throws.
    * @throws {RuntimeError} `ERR_LISTENERS_DIFFER`, naming what differs and where; `ERR_UNSUPPORTED` for a driver of the kind
-   * `task`, and where no other is; `ERR_SHARD_FAILED` if one does not run, or ends meanwhile.
+   * `task`, and where no other is; `ERR_SHARD_FAILED` if one does not run, or ends meanwhile; `ERR_TASK_TIMEOUT`, naming the drivers that
+   * have not opened it, after `timeoutMs`; the reason of the signal.
    * @throws {TypeError | RangeError} for options of the wrong kind, a module without that function, and drivers of another runtime.
    *
    * @example Echo on all cores
@@ -186,23 +187,20 @@ export class Runtime {
   async listen<Argument = unknown>(options: PortOptions<Argument>): Promise<RuntimeListener> {
     const checked = checkPortOptions(options)
     const drivers = this.#driversFor(options.drivers)
-    const { transport, listen } = checked
-    const known = this.#ports.get(`${transport}:${listen.port}`)
-    // One that is just being closed has nobody left.
-    const isServed = known !== undefined && !known.isEmpty
-    const group = isServed ? known : new PortGroup(++this.#portCount, checked)
-    group.assertJoinable(drivers, checked)
-    if (listen.port !== 0) this.#ports.set(`${transport}:${listen.port}`, group)
-    const onLeft = (): void => this.#forget(group)
-    const listener = new RuntimeListener(group, drivers, { starter: this.#starter, onLeft })
+    if (checked.signal?.aborted) throw checked.signal.reason
+    const group = this.#ports.find(checked)
     try {
-      await group.join(drivers, (driver, error) => listener.noteFailure(driver, error))
+      group.assertJoinable(drivers, checked)
+      const onLeft = (): void => this.#ports.release(group)
+      const listener = new RuntimeListener(group, drivers, { starter: this.#starter, onLeft })
+      await group.join(drivers, checked, (driver, errors, skippedCount) =>
+        listener.noteFailures(driver, errors, skippedCount),
+      )
+      return listener
     } catch (error) {
-      this.#forget(group)
+      this.#ports.release(group)
       throw error
     }
-    this.#ports.set(`${transport}:${listener.address.port}`, group)
-    return listener
   }
 
   #driversFor(given: readonly Driver[] | undefined): readonly Driver[] {
@@ -233,11 +231,6 @@ export class Runtime {
       'ERR_UNSUPPORTED',
       `Cannot ${action} as one driver at least must do I/O: there is none`,
     )
-  }
-
-  #forget(group: PortGroup): void {
-    if (!group.isEmpty) return
-    for (const [key, each] of this.#ports) if (each === group) this.#ports.delete(key)
   }
 
   /** Stops all drivers, as {@link ExecutorPool.stop} does; work that has begun has half of the deadline to end. */

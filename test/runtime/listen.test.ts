@@ -150,7 +150,6 @@ test(
     const { port } = (await runtime.listen({ ...given, port: 0 })).address
     const differing: [Partial<PortOptions>, RegExp][] = [
       [{ backlog: 7 }, /backlog is 1024 on driver 'io-0.0', and 7 on driver 'io-0.1'/],
-      [{ host: '127.0.0.1' }, /host is localhost on driver 'io-0.0', and 127.0.0.1 on/],
       [{ accept: 'reusePort' }, /reusePort is false on driver 'io-0.0', and true on/],
       [{ name: 'polite' }, /name is "default" on driver 'io-0.0', and "polite" on/],
       [{ module: work }, /module is .*connections.js.* and .*work.js/],
@@ -226,6 +225,87 @@ test('listen() refuses options that cannot be right', LIMIT, async () => {
     await assert.rejects(runtime.listen(options as PortOptions), expected as Error)
   }
   assert.ok(runtime.drivers.every(({ isRunning }) => isRunning))
+})
+
+test('listen() gives up a module that hangs, and the port is free', LIMIT, async () => {
+  await using runtime = await startThree()
+  const hangs = new URL('data:text/javascript,await new Promise(() => {})')
+
+  await assert.rejects(runtime.listen({ port: 0, module: hangs, timeoutMs: 20 }), {
+    code: 'ERR_TASK_TIMEOUT',
+    message: /'io-0\.0', 'io-0\.1' had not/,
+  })
+
+  const listener = await runtime.listen({ port: 0, module })
+  await untilServedBy(listener.address.port, ['io-0.0', 'io-0.1'])
+})
+
+test('one number on two addresses is two ports', LIMIT, async () => {
+  await using runtime = await startThree()
+  const one = await runtime.listen({ port: 0, module, host: '127.0.0.1' })
+  const { port } = one.address
+
+  const two = await runtime.listen({ port, module, host: '127.0.0.2', name: 'polite' })
+
+  assert.deepEqual([two.address.host, two.address.port], ['127.0.0.2', port])
+  await one.close()
+  await using stream = await TcpStream.connect({ port, host: '127.0.0.2' })
+  assert.match(await readLine(stream), /^io-/)
+  await two.close()
+  assert.equal(await readLine(stream), 'bye')
+})
+
+test(
+  'an address that is named in two ways is one port, also with sockets of their own',
+  LIMIT,
+  async () => {
+    await using runtime = await startThree()
+    const [first, second] = runtime.drivers
+    const accept = 'reusePort'
+    const one = await runtime.listen({ port: 0, module, accept, drivers: [first!] })
+    const { port } = one.address
+
+    const same = { port, host: '127.0.0.1', accept, drivers: [second!] } as const
+    await assert.rejects(runtime.listen({ ...same, module, name: 'polite' }), {
+      code: 'ERR_LISTENERS_DIFFER',
+    })
+
+    const two = await runtime.listen({ ...same, module })
+    assert.equal(two.address.port, port)
+  },
+)
+
+test('a port is served again at once after close() was called', LIMIT, async () => {
+  await using runtime = await startThree()
+  let port = 0
+  for (let round = 0; round < 5; round++) {
+    const listener = await runtime.listen({ port, module, name: 'polite' })
+    port = listener.address.port
+    void listener.close()
+  }
+
+  const listener = await runtime.listen({ port, module })
+  await untilServedBy(port, ['io-0.0', 'io-0.1'])
+  await listener.close()
+})
+
+test('however many connections fail at once, all are counted', LIMIT, async () => {
+  await using runtime = await startThree()
+  let toldCount = 0
+  const onError = ({ skippedCount }: ConnectionFailure): void => {
+    toldCount += 1 + skippedCount
+  }
+  const listener = await runtime.listen({ port: 0, module, name: 'fail', onError })
+  const streams = await Promise.all(
+    Array.from({ length: 60 }, () => TcpStream.connect({ port: listener.address.port })),
+  )
+
+  await Promise.all(streams.map((stream) => stream.write(Uint8Array.of(1))))
+  await Promise.all(streams.map((stream) => stream.read()))
+  await listener.close()
+
+  assert.deepEqual([listener.failureCount, toldCount], [60, 60])
+  for (const stream of streams) await stream.close()
 })
 
 test('a connection whose function throws ends alone, and is told', LIMIT, async () => {
