@@ -29,6 +29,7 @@ class ShardRun {
   #services: ShardServices | null = null
   #main: ShardMain | null = null
   #state: 'starting' | 'ready' | 'running' | 'done' | 'ending' = 'starting'
+  #hasBegun = false
   #cancelClose: (() => void) | null = null
 
   constructor(host: ShardHost, program: ShardProgram) {
@@ -145,13 +146,26 @@ class ShardRun {
     const main = this.#main!
     const task = executor.spawnInto(
       executor.defaultQueue,
-      () => main(this.#shard),
+      () => this.#begin(main),
       this.#program.name,
     )
     task.then(
       (value) => this.#succeed(value),
       (error) => this.#fail(error, task.isCancelled),
     )
+  }
+
+  #begin(main: ShardMain): unknown {
+    this.#hasBegun = true
+    const result = main(this.#shard)
+    // Asked to end before it began, it has had its chance to ask for its signal.
+    if (this.#shard.stopReason !== null && !this.#mayEndByItself) void this.#end(0)
+    return result
+  }
+
+  /** Whether something here can react to a stop. */
+  get #mayEndByItself(): boolean {
+    return !this.#hasBegun || this.#shard.isSignalTaken || this.#calls!.count > 0
   }
 
   #succeed(value: unknown): void {
@@ -185,7 +199,7 @@ class ShardRun {
     this.#shard.stop()
     const end = (): void => void this.#end(0)
     // A program that never asked for its signal would wait for ever.
-    if (this.#shard.isSignalTaken || this.#calls!.count > 0) this.#cancelClose = this.#host.setTimer(closeAfterMs, end)
+    if (this.#mayEndByItself) this.#cancelClose = this.#host.setTimer(closeAfterMs, end)
     else end()
   }
 

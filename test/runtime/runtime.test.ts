@@ -140,6 +140,17 @@ test(
   },
 )
 
+test('stop() lets drivers return that have not begun', LIMIT, async () => {
+  const runtime = await startPair()
+
+  const exits = await runtime.stop()
+
+  assert.deepEqual(
+    exits.map(({ reason }) => reason),
+    ['returned', 'returned'],
+  )
+})
+
 test('stop() lets work that has begun end', LIMIT, async () => {
   const runtime = await startPair()
   const words = new Int32Array(new SharedArrayBuffer(8))
