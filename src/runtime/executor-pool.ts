@@ -101,7 +101,10 @@ export class ExecutorPool<Result = unknown> {
       const name = options.ofShard?.(id).name ?? `${options.name}-${id}`
       return new ShardSlot(port, { id, name, cpus, memoryNodes })
     })
-    this.#services = new ServiceBoard(this.#slots)
+    this.#services = new ServiceBoard(this.#slots, {
+      startTimeoutMs: options.startTimeoutMs,
+      setTimer: port.setTimer,
+    })
     const observe = (): void => {
       this.#isObserved = true
     }

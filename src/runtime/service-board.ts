@@ -9,7 +9,9 @@ import {
 } from '../base/index.ts'
 import { createSharedChannel } from '../channels/index.ts'
 import { createDeferred, type Deferred } from '../executor/index.ts'
+import type { PoolTimer } from './long-timer.ts'
 import type { FromServices, LinkEnds, ToServices } from './service-messages.ts'
+import { ServiceWaits } from './service-waits.ts'
 
 /** Each ring between two shards: room for so many calls, or answers. */
 const RING = { capacity: 128, valueBytes: 120, codec: 'bytes' } as const
@@ -24,12 +26,21 @@ export interface ServedShard {
   postToServices(message: ToServices): void
 }
 
+/** What services need of their pool. */
+export interface ServiceLimits {
+  /** How long the making of an instance may take. */
+  readonly startTimeoutMs: number
+  setTimer(delayMs: number, callback: () => void): PoolTimer
+}
+
 /** Who has started a service, or joined it. */
 interface User {
   readonly shard: ServedShard
   /** Of its thread: another one in its place has not asked for anything. */
   readonly generation: number
   readonly request: number
+  /** The service whose instance waits for the answer, until there is one; else null. */
+  maker: number | null
 }
 
 type State = 'starting' | 'started' | 'stopping'
@@ -43,6 +54,8 @@ interface Entry {
   methods: readonly string[] | null
   /** The shards whose present threads have an instance. */
   readonly startedOn: Set<number>
+  /** Those on which one is made, after the service has started. */
+  readonly restoring: Map<number, Promise<void>>
   readonly users: Map<string, User>
   /** Who was the last to leave, and waits for the end. */
   lastUser: User | null
@@ -65,10 +78,13 @@ export class ServiceBoard {
   readonly #asked: readonly Map<number, Deferred<Answer>>[]
   /** The shards that the present thread of each is linked with. */
   readonly #linked: readonly Set<number>[]
+  readonly #limits: ServiceLimits
+  readonly #waits = new ServiceWaits()
   #nextNumber = 1
 
-  constructor(shards: readonly ServedShard[]) {
+  constructor(shards: readonly ServedShard[], limits: ServiceLimits) {
     this.#shards = shards
+    this.#limits = limits
     this.#asked = shards.map(() => new Map())
     this.#linked = shards.map(() => new Set())
   }
@@ -79,15 +95,24 @@ export class ServiceBoard {
         this.#link(shard, message.peer)
         return
       case 'join': {
-        const { generation } = shard
-        this.#join({ shard, generation, request: message.request }, message)
+        const { request, maker } = message
+        this.#join({ shard, generation: shard.generation, request, maker }, message)
         return
       }
       case 'leave':
         this.#leave(shard, message.request)
         return
       default:
-        this.#asked[shard.id]!.get(message.service)?.resolve(message)
+        this.#hearAnswer(shard, message)
+    }
+  }
+
+  #hearAnswer(shard: ServedShard, message: Answer): void {
+    const asked = this.#asked[shard.id]!.get(message.service)
+    if (asked !== undefined) asked.resolve(message)
+    // One that was made too late.
+    else if (message.kind === 'started') {
+      shard.postToServices({ kind: 'stop', service: message.service })
     }
   }
 
@@ -104,7 +129,12 @@ export class ServiceBoard {
     this.#asked[id]!.clear()
     for (const { reject } of asked) reject(new Error(`shard '${shard.name}' has ended`))
     for (const entry of [...this.#entries.values()]) {
-      for (const [key, user] of entry.users) if (user.shard === shard) entry.users.delete(key)
+      entry.restoring.delete(id)
+      for (const [key, user] of entry.users) {
+        if (user.shard !== shard) continue
+        this.#endWait(entry, user)
+        entry.users.delete(key)
+      }
       this.#stopUnused(entry)
     }
   }
@@ -113,10 +143,23 @@ export class ServiceBoard {
   async restore(shard: ServedShard): Promise<void> {
     for (const entry of [...this.#entries.values()]) {
       if (entry.state !== 'started') continue
-      await this.#startOn(entry, shard)
+      await this.#restoreOn(entry, shard)
       // Nobody has found an instance here as the others were stopped.
       if ((entry.state as State) === 'stopping') await this.#stopOn(entry, shard)
     }
+  }
+
+  /** Starts a service on a shard that lacks it, also before its turn, where the instance of another one needs it there. */
+  #restoreOn(entry: Entry, shard: ServedShard): Promise<void> {
+    if (entry.startedOn.has(shard.id)) return Promise.resolve()
+    let restored = entry.restoring.get(shard.id)
+    if (restored === undefined) {
+      restored = this.#startOn(entry, shard).finally(() => {
+        if (entry.restoring.get(shard.id) === restored) entry.restoring.delete(shard.id)
+      })
+      entry.restoring.set(shard.id, restored)
+    }
+    return restored
   }
 
   #link(shard: ServedShard, peerId: number): void {
@@ -152,9 +195,43 @@ export class ServiceBoard {
       return
     }
     const entry = found ?? this.#createEntry(name, argument)
+    const { maker } = user
+    const isThere = entry.state === 'started' && entry.startedOn.has(user.shard.id)
+    if (maker !== null && !isThere && this.#waits.leads(entry.number, maker)) {
+      refuseJoin(user, recordError(circleError(name)))
+      return
+    }
     entry.users.set(keyOf(user), user)
-    if (entry.state === 'started') answerJoin(entry, user)
+    if (maker !== null) this.#waits.add(maker, entry.number)
+    if (entry.state === 'started') void this.#answerLater(entry, user)
     else if (found === undefined) void this.#start(entry)
+  }
+
+  /** Answers who joins a service that has started, once it runs on that shard as well. */
+  async #answerLater(entry: Entry, user: User): Promise<void> {
+    try {
+      await this.#restoreOn(entry, user.shard)
+      this.#answerJoin(entry, user)
+    } catch (error) {
+      if (entry.users.get(keyOf(user)) === user) entry.users.delete(keyOf(user))
+      this.#refuse(entry, user, recordError(error))
+      this.#stopUnused(entry)
+    }
+  }
+
+  #answerJoin(entry: Entry, user: User): void {
+    this.#endWait(entry, user)
+    tell(user, { kind: 'joined', request: user.request, service: entry.number })
+  }
+
+  #refuse(entry: Entry, user: User, error: ErrorRecord): void {
+    this.#endWait(entry, user)
+    refuseJoin(user, error)
+  }
+
+  #endWait(entry: Entry, user: User): void {
+    if (user.maker !== null) this.#waits.remove(user.maker, entry.number)
+    user.maker = null
   }
 
   #createEntry(name: string, argument: unknown): Entry {
@@ -165,6 +242,7 @@ export class ServiceBoard {
       state: 'starting',
       methods: null,
       startedOn: new Set(),
+      restoring: new Map(),
       users: new Map(),
       lastUser: null,
     }
@@ -182,13 +260,13 @@ export class ServiceBoard {
         await this.#startOn(entry, next)
       }
       entry.state = 'started'
-      for (const user of entry.users.values()) answerJoin(entry, user)
+      for (const user of entry.users.values()) this.#answerJoin(entry, user)
       this.#stopUnused(entry)
     } catch (error) {
       await this.#stopAll(entry)
       this.#forget(entry)
       const record = recordError(error)
-      for (const user of entry.users.values()) refuseJoin(user, record)
+      for (const user of entry.users.values()) this.#refuse(entry, user, record)
     }
   }
 
@@ -281,13 +359,33 @@ export class ServiceBoard {
     assert(!asked.has(service), 'a shard is asked one thing of a service at a time')
     const deferred = createDeferred<Answer>()
     asked.set(service, deferred)
-    shard.postToServices(message)
+    const timer = message.kind === 'start' ? this.#limit(deferred) : null
     try {
+      shard.postToServices(message)
       return await deferred.promise
     } finally {
+      timer?.cancel()
       if (asked.get(service) === deferred) asked.delete(service)
     }
   }
+
+  #limit(started: Deferred<Answer>): PoolTimer {
+    const { startTimeoutMs, setTimer } = this.#limits
+    const timer = setTimer(startTimeoutMs, () => {
+      const why = `its instance must be made within ${startTimeoutMs} ms: it was not`
+      started.reject(new RuntimeError('ERR_TASK_TIMEOUT', why))
+    })
+    // A pool that lets its program end does so meanwhile, too.
+    timer.setReferenced(false)
+    return timer
+  }
+}
+
+function circleError(name: string): RuntimeError {
+  return new RuntimeError(
+    'ERR_SERVICE_START_FAILED',
+    `Cannot start service '${name}' as services must not need each other to start: an instance of it is being made, and waits for the one that asks`,
+  )
 }
 
 function keyOf({ shard, request }: Pick<User, 'shard' | 'request'>): string {
@@ -301,10 +399,6 @@ function isThere({ shard, generation }: User): boolean {
 
 function tell(user: User, message: ToServices): void {
   if (isThere(user)) user.shard.postToServices(message)
-}
-
-function answerJoin({ number }: Entry, user: User): void {
-  tell(user, { kind: 'joined', request: user.request, service: number })
 }
 
 function refuseJoin(user: User, error: ErrorRecord): void {

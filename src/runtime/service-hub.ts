@@ -18,8 +18,15 @@ import type { JoinedService } from './service-port.ts'
 import { findDefinition, listMethods } from './service-registry.ts'
 import type { Shard } from './shard.ts'
 
-/** The service whose instance the running code makes. */
-const beingMade = new AsyncLocalStorage<{ readonly service: number; readonly name: string }>()
+/** The making of a service's instance. */
+interface Making {
+  readonly service: number
+  readonly name: string
+  isOver: boolean
+}
+
+/** That which the running code belongs to, or which has begun it. */
+const beingMade = new AsyncLocalStorage<Making>()
 
 /**
  * The services of one shard: its instances, its ways to all other shards, and what it has asked the pool for.
@@ -56,14 +63,20 @@ export class ServiceHub implements ShardServices {
 
   async join(name: string, argument: unknown): Promise<JoinedService> {
     const maker = beingMade.getStore()
-    if (maker?.name === name) {
+    if (maker?.name === name && !maker.isOver) {
       throw new Error(
         `Cannot start service '${name}' as its instance is being made: it needs itself`,
       )
     }
     const action = `start service '${name}'`
     const request = this.#nextRequest++
-    const number = await this.#ask(action, { kind: 'join', request, name, argument })
+    const number = await this.#ask(action, {
+      kind: 'join',
+      request,
+      name,
+      argument,
+      maker: maker === undefined || maker.isOver ? null : maker.service,
+    })
     const service = this.#running.get(number as number)
     assert(service !== undefined, 'a service that has started runs on each shard')
     const local = new LocalService(service, request, this.#port)
@@ -128,8 +141,10 @@ export class ServiceHub implements ShardServices {
     return ended.promise
   }
 
+  /** What an instance needs it has until its own end. */
   #leaveAll(): void {
-    for (const service of [...this.#joined.keys()]) {
+    for (const [service, maker] of [...this.#joined]) {
+      if (maker !== null) continue
       // What fails as a service stops is told to those who wait for that.
       runForNobody(() => void service.leave().catch(ignore))
     }
@@ -149,15 +164,15 @@ export class ServiceHub implements ShardServices {
 
   async #start(message: ToServices & { readonly kind: 'start' }): Promise<void> {
     const { service: number, name, argument } = message
+    const making: Making = { service: number, name, isOver: false }
     try {
       const definition = findDefinition(name)
       if (definition === undefined) {
         throw notDefined(name, this.#shard.name)
       }
       const { create } = definition
-      const instance: unknown = await beingMade.run({ service: number, name }, () =>
-        create(this.#shard, argument as never),
-      )
+      const instance: unknown = await beingMade.run(making, () => create(this.#shard, argument))
+      making.isOver = true
       if (typeof instance !== 'object' || instance === null) {
         throw new TypeError(`it must be made an object with methods: it is ${typeof instance}`)
       }
@@ -165,6 +180,7 @@ export class ServiceHub implements ShardServices {
       this.#running.set(number, new RunningService({ number, definition, instance, methods }))
       this.#post({ kind: 'started', service: number, methods })
     } catch (error) {
+      making.isOver = true
       this.#leaveOf(number)
       this.#post({ kind: 'notStarted', service: number, error: recordError(error) })
     }

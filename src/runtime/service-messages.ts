@@ -42,6 +42,8 @@ export type FromServices =
       readonly request: number
       readonly name: string
       readonly argument: unknown
+      /** The service whose instance is made, and needs it; null if none is. */
+      readonly maker: number | null
     }
   /** Nothing will be asked of it any more by who made that request. */
   | { readonly kind: 'leave'; readonly request: number }

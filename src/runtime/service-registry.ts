@@ -5,7 +5,7 @@ import type { Shard } from './shard.ts'
 export interface ServiceDefinition {
   readonly name: string
   /** Makes a shard's instance. */
-  readonly create: (shard: Shard, argument: never) => unknown
+  readonly create: (shard: Shard, argument: unknown) => unknown
   readonly outstandingMax: number
 }
 

@@ -77,7 +77,9 @@ export function defineService<Instance extends object, Argument = undefined>(
   validateOptions(action, options, NAMES)
   const { outstandingMax = OUTSTANDING_DEFAULT } = options
   validateInteger(action, 'outstandingMax', outstandingMax, { min: 1, max: 65_535 })
-  registerService({ name, create, outstandingMax })
+  // What arrives is what whoever starts the service has given, a copy of an Argument.
+  const createFor = (shard: Shard, argument: unknown) => create(shard, argument as Argument)
+  registerService({ name, create: createFor, outstandingMax })
   provideServices((parts) => new ServiceHub(parts))
   return new Service<Instance, Argument>(name)
 }

@@ -1,170 +1,34 @@
 /** What shards run in tests of services: `argument.do` says which of it, `argument.words` is what all of them see. */
 import assert from 'node:assert/strict'
-import { executor, spawn } from '../../src/index.ts'
-import {
-  currentCall,
-  defineService,
-  type Shard,
-  type ShardedService,
-} from '../../src/runtime/index.ts'
+import { spawn } from '../../src/index.ts'
+import type { Shard, ShardedService } from '../../src/runtime/index.ts'
 import { sleep } from '../../src/time/index.ts'
-
-export interface Wanted {
-  readonly do: string
-  readonly words: Int32Array
-}
-
-/** Places in {@link Wanted.words}. */
-export const WORD_BEGUN = 0
-export const WORD_ABORTED = 1
-export const WORD_MADE = 2
-export const WORD_ENDED = 3
-/** From here on: which shard did something, in their order. */
-export const WORD_ORDER = 8
-export const WORD_COUNT = 64
+import {
+  dependent,
+  egg,
+  hen,
+  noObject,
+  ordered,
+  type Probe,
+  probe,
+  uneven,
+  type Wanted,
+  WORD_ABORTED,
+  WORD_BEGUN,
+  WORD_ENDED,
+  WORD_MADE,
+} from './service-definitions.ts'
 
 type Program = (shard: Shard<Wanted>) => Promise<unknown>
-
-class Probe {
-  readonly id: number
-  readonly base: number
-  readonly #shard: Shard<Wanted>
-  #sum = 0
-  #running = 0
-  #runningMax = 0
-
-  constructor(shard: Shard, base: number) {
-    this.#shard = shard as Shard<Wanted>
-    this.id = shard.id
-    this.base = base
-  }
-
-  add(value: number): number {
-    this.#sum += value
-    return this.#sum + this.base
-  }
-
-  sum(): number {
-    return this.#sum
-  }
-
-  whoAmI(): [id: number, from: number | undefined, name: string] {
-    return [this.id, currentCall()?.from, executor().name]
-  }
-
-  echo<T>(value: T): T {
-    return value
-  }
-
-  lengthOf(bytes: Uint8Array): number {
-    return bytes.length
-  }
-
-  change(list: number[]): number[] {
-    list.push(0)
-    return list
-  }
-
-  fail(): never {
-    throw Object.assign(new RangeError('not today'), { code: 'ERR_MINE', cause: new Error('why') })
-  }
-
-  failWith(value: unknown): never {
-    throw value
-  }
-
-  answerFunction(): unknown {
-    return () => {}
-  }
-
-  nothing(): void {}
-
-  /** Until it is cancelled. */
-  async waitForEver(): Promise<void> {
-    const { words } = this.#shard.argument
-    currentCall()!.signal.addEventListener('abort', () => Atomics.add(words, WORD_ABORTED, 1))
-    Atomics.add(words, WORD_BEGUN, 1)
-    await sleep(1e9)
-  }
-
-  /** Until so many have begun, which is said. */
-  async busy(): Promise<void> {
-    this.#running++
-    this.#runningMax = Math.max(this.#runningMax, this.#running)
-    await sleep(1)
-    this.#running--
-  }
-
-  runningMax(): number {
-    return this.#runningMax
-  }
-
-  /** Goes along the shards of a path, each of which calls the next one. */
-  async relay(path: readonly number[]): Promise<number> {
-    const [next, ...rest] = path
-    if (next === undefined) return 0
-    // Spawned, since the calls of such a task have been led to by this call all the same.
-    return 1 + (await spawn(() => probe.of(this.#shard)!.on(next).relay(rest)))
-  }
-
-  /** A call that leads to itself. */
-  async circle(): Promise<void> {
-    await probe
-      .of(this.#shard)!
-      .on((this.id + 1) % this.#shard.count)
-      .circle()
-  }
-
-  exit(): void {
-    process.exit(7)
-  }
-}
-
-const probe = defineService('probe', (shard, base: number) => new Probe(shard, base), {
-  outstandingMax: 4,
-})
-
-/** Instances that write down when they are made and disposed of. */
-const ordered = defineService('ordered', async (shard: Shard) => {
-  const { words, do: wanted } = (shard as Shard<Wanted>).argument
-  note(words, WORD_MADE, shard.id)
-  await sleep(1)
-  if (wanted === 'startFails' && shard.id === 1) throw new RangeError('not on this one')
-  return {
-    slow: () => sleep(5),
-    async [Symbol.asyncDispose]() {
-      await sleep(1)
-      note(words, WORD_ENDED, 10 + shard.id)
-      if (wanted === 'stopFails' && shard.id === 1) throw new RangeError('cannot end')
-    },
-  }
-})
-
-const uneven = defineService('uneven', (shard) => (shard.id === 0 ? { one() {} } : { two() {} }))
-
-const noObject = defineService('noObject', () => 3 as unknown as object)
-
-/** One that needs another. */
-const dependent = defineService('dependent', async (shard) => {
-  const service = await probe.start(shard, 5)
-  return { ask: (to: number) => service.on(to).add(1) }
-})
-
-function note(words: Int32Array, count: number, value: number): void {
-  Atomics.add(words, count, 1)
-  for (let index = WORD_ORDER; index < words.length; index++) {
-    if (Atomics.compareExchange(words, index, 0, value + 1) === 0) return
-  }
-}
 
 async function until(isTrue: () => boolean): Promise<void> {
   while (!isTrue()) await sleep(1)
 }
 
 /** Until all shards have called this. */
-async function allAreHere({ argument, count }: Shard<Wanted>): Promise<void> {
+async function allAreHere({ argument, count }: Shard<Wanted>, round = 1): Promise<void> {
   Atomics.add(argument.words, WORD_BEGUN, 1)
-  await until(() => Atomics.load(argument.words, WORD_BEGUN) === count)
+  await until(() => Atomics.load(argument.words, WORD_BEGUN) >= count * round)
 }
 
 /** What a promise rejects with. */
@@ -329,6 +193,35 @@ export const PROGRAMS: Record<string, Program> = {
     const other = await errorOf(noObject.start(shard))
     await allAreHere(shard)
     return [error.code, other.code, other.cause]
+  },
+
+  /** Both at the same time, on different shards. */
+  async startCircle(shard) {
+    const error = await errorOf(shard.id === 0 ? egg.start(shard) : hen.start(shard))
+    await allAreHere(shard)
+    // What has failed can be tried again, and fails again.
+    const again = await errorOf(egg.start(shard))
+    await allAreHere(shard, 2)
+    return [error.code, again.code]
+  },
+
+  /** Shard 1 comes again with an instance that needs one of another service there. */
+  async crashDependent(shard) {
+    const { words } = shard.argument
+    const service = await dependent.start(shard)
+    if (shard.id === 1) {
+      if (shard.generation === 1) {
+        await until(() => Atomics.load(words, WORD_BEGUN) > 0)
+        throw new Error('crash')
+      }
+      await service.stop()
+      return 'back'
+    }
+    Atomics.add(words, WORD_BEGUN, 1)
+    await until(() => shard.peers[1]!.generation === 2)
+    const answer = await service.on(1).ask(1)
+    await service.stop()
+    return answer
   },
 
   async stops(shard) {

@@ -13,7 +13,7 @@ import { simulate } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { PoolPlacement } from '../../src/topology/index.ts'
 import { limited, seedCount } from '../limits.ts'
-import { type Wanted, WORD_COUNT, WORD_ORDER } from './service-programs.ts'
+import { type Wanted, WORD_COUNT, WORD_ORDER } from './service-definitions.ts'
 
 const MODULE = new URL('./service-programs.js', import.meta.url)
 const LIMIT = limited(60_000)
@@ -110,7 +110,7 @@ both('errors cross with all that they say, and misuse has its own', 'errors', {}
     assert.equal(failed!.message, 'not today')
     assert.equal(failed!.code, 'ERR_MINE')
     assert.equal(failed!.cause, 'why')
-    assert.match(String(failed!.stack), /service-programs/)
+    assert.match(String(failed!.stack), /service-definitions/)
     assert.match(String(unclonableResult!.message), /a result must be cloneable/)
     assert.equal(unclonableResult!.name, 'TypeError')
     assert.match(String(unclonableArgument!.message), /call 'echo' .* arguments must be cloneable/)
@@ -206,6 +206,26 @@ both('start() refuses instances that differ, and none', 'startUneven', {}, async
   ]
   assert.deepEqual(results, [expected, expected])
 })
+
+both('services that start each other are refused', 'startCircle', {}, async ({ pool }) => {
+  const results = await pool.results()
+
+  assert.deepEqual(results, [
+    ['ERR_SERVICE_START_FAILED', 'ERR_SERVICE_START_FAILED'],
+    ['ERR_SERVICE_START_FAILED', 'ERR_SERVICE_START_FAILED'],
+  ])
+})
+
+both(
+  'an instance that is made anew finds the services that it needs',
+  'crashDependent',
+  { restart: { backoffMs: 1 }, onExit: () => {} },
+  async ({ pool }) => {
+    const [first, second] = await pool.join()
+
+    assert.deepEqual([first?.reason, second?.reason], ['returned', 'returned'])
+  },
+)
 
 both('stop() waits for calls, and ends in reverse', 'stops', {}, async ({ pool, words }) => {
   const results = await pool.results()
