@@ -25,6 +25,8 @@ const TIMER_MS_MAX = 2 ** 31 - 1
 const POLL_MS = 2
 /** So many that have given up may stand in line, whoever else does. */
 const LEFT_MAX = 16
+/** So many sends at once, before whatever else the thread has to do. */
+const ROUND_MAX = 256
 
 /** What a thread without an executor sends from. */
 export interface ThreadSenderParts<T> {
@@ -50,6 +52,8 @@ export class ThreadSenderState<T> {
   #isClosing = false
   /** Looks now and then, and keeps the thread alive: there while somebody waits. */
   #timer: NodeJS.Timeout | null = null
+  /** Goes on with a round that was cut. */
+  #later: NodeJS.Immediate | null = null
   /** Whether this thread is told of room by the ring's memory: at most once at a time. */
   #isListening = false
 
@@ -137,7 +141,12 @@ export class ThreadSenderState<T> {
     const { producer } = this.writer
     if (producer.isClosed) return
     this.lookForPeer()
+    let left = ROUND_MAX
     for (let first = this.#waiting.first; first !== undefined; first = this.#waiting.first) {
+      if (left-- === 0) {
+        this.#pumpLater()
+        return
+      }
       if (first.isSettled) {
         this.#waiting.shift()
         this.#leftCount--
@@ -161,6 +170,15 @@ export class ThreadSenderState<T> {
     this.flush()
     this.#stopLooking()
     if (this.#isClosing) this.#end()
+  }
+
+  /** Goes on once the event loop has been round: a receiver that takes as fast as this one sends would hold this thread for as long. */
+  #pumpLater(): void {
+    this.flush()
+    this.#later ??= setImmediate(() => {
+      this.#later = null
+      this.#pump()
+    })
   }
 
   /** One has given up. It stays in line until it is its turn, but for many: these are not kept, however long the first waits. */
