@@ -8,11 +8,11 @@ import { availableParallelism, loadavg, release } from 'node:os'
 import { build, isBuildNeeded } from './build.mjs'
 import { listFiles, Refusal, runAsProgram, runNode } from './project.mjs'
 
-/** Only a hang takes as long: on a machine that is busy as the tests begin, too, as `test/limits.ts` has it. */
-const BUSYNESS = Math.min(4, Math.max(2.5, 1 + loadavg()[0] / availableParallelism()))
-const FILE_TIMEOUT_MS = Math.ceil(120_000 * Math.max(readSlowness(), BUSYNESS))
+/** Only a hang takes as long, on a machine that is neither slow nor busy. */
+const FILE_TIMEOUT_MS = 120_000
 
 async function main(args) {
+  const slowness = readSlowness()
   const flags = args.filter((word) => word.startsWith('-'))
   const filters = args.filter((word) => !word.startsWith('-'))
   if (isBuildNeeded()) {
@@ -23,11 +23,14 @@ async function main(args) {
   if (files.length === 0)
     throw new Refusal(`Cannot run tests: no file matches ${filters.join(' ') || 'at all'}`)
 
+  // Compiled, as the tests take theirs from it, too.
+  const { busyness } = await import('../dist/test/busyness.js')
+  const factor = Math.max(slowness, busyness(loadavg()[0], availableParallelism()))
   console.log(`Node ${process.version} on Linux ${release()}, ${files.length} files`)
   // On Node 20 the limit counts per file, and later also per test within one: both end a hang.
   const options = [
     '--test-concurrency=2',
-    `--test-timeout=${FILE_TIMEOUT_MS}`,
+    `--test-timeout=${Math.ceil(FILE_TIMEOUT_MS * factor)}`,
     '--test-reporter=spec',
   ]
   return runNode(['--enable-source-maps', '--test', ...options, ...flags, ...files])

@@ -1,15 +1,10 @@
 /** How long a test may take before it counts as hanging, and how much of it is worth its time. */
 import { availableParallelism, loadavg } from 'node:os'
 import { after, afterEach, type TestContext } from 'node:test'
+import { busyness } from './busyness.ts'
 
 /** By how much this machine is slower than one with a processor of its own: `PERCORE_TEST_SLOWNESS`. */
 const SLOWNESS = Number(process.env.PERCORE_TEST_SLOWNESS ?? 1)
-
-/**
- * How many times as long a busy machine is given, at least and at most: by how many compete for each processor as the tests begin. What
- * comes later, and what other guests of a virtual machine's host do, does not show in that.
- */
-const BUSYNESS = { min: 2.5, max: 4 }
 
 /** How long a file in which a test has failed may go on after its last test. */
 const AFTERMATH_MS = 5_000
@@ -19,11 +14,6 @@ export function farLimitMs(limitMs: number): number {
   const factor = Math.max(SLOWNESS, busyness(loadavg()[0]!, availableParallelism()))
   // Node takes whole milliseconds only.
   return Math.ceil(limitMs * factor)
-}
-
-/** By how much longer everything takes where so many programs compete for so many processors: a pure function. */
-export function busyness(load: number, cpuCount: number): number {
-  return Math.min(BUSYNESS.max, Math.max(BUSYNESS.min, 1 + load / cpuCount))
 }
 
 // What a failed test has left open would else keep its file until the limit of that. One that has passed is to end by itself.
