@@ -1,13 +1,11 @@
 /** What tests need of the kernel: they are passed over, with the reason, where it lacks that. */
 import { release } from 'node:os'
-import { type Capabilities, type Kernel, probeKernel, UringKernel } from '../src/kernel/index.ts'
-
-const known = new WeakMap<Kernel, Capabilities>()
+import { type Kernel, UringKernel } from '../src/kernel/index.ts'
 
 /** Which of these operations, `BIND` say, a kernel at hand lacks, as `contract()` asks: null where it has them all. */
 export function lacksOperations(...opcodes: string[]): (kernel: Kernel) => string | null {
   return (kernel) => {
-    const { opcodes: present } = capabilitiesOf(kernel)
+    const { opcodes: present } = kernel.capabilities()
     const missing = opcodes.filter((name) => !present.includes(name))
     return missing.length === 0 ? null : `${describe(kernel)} has no ${missing.join(', ')}`
   }
@@ -21,7 +19,7 @@ export function needsRegisteredFiles(): { skip: string | false } {
 
 /** The same, as `contract()` asks. */
 export function lacksRegisteredFiles(kernel: Kernel): string | null {
-  return capabilitiesOf(kernel).letsFilesGo
+  return kernel.capabilities().letsFilesGo
     ? null
     : `${describe(kernel)} keeps registered files open`
 }
@@ -29,10 +27,4 @@ export function lacksRegisteredFiles(kernel: Kernel): string | null {
 /** How a reason names a kernel. */
 export function describe(kernel: Kernel): string {
   return kernel.name === 'uring' ? `Linux ${release()}` : 'the simulated kernel'
-}
-
-function capabilitiesOf(kernel: Kernel): Capabilities {
-  const capabilities = known.get(kernel) ?? probeKernel(kernel)
-  known.set(kernel, capabilities)
-  return capabilities
 }

@@ -1,5 +1,5 @@
 import { ShieldedWaiter } from '../executor/index.ts'
-import { EINVAL, kernelError } from '../kernel/index.ts'
+import { kernelError } from '../kernel/index.ts'
 import type { Descriptor } from './descriptor.ts'
 import { Truncate } from './file-operations.ts'
 
@@ -14,13 +14,9 @@ export async function truncate(
   sizeBytes: number,
   start: (operation: Truncate) => Promise<void>,
 ): Promise<void> {
-  try {
-    await start(new Truncate(descriptor, sizeBytes))
-  } catch (error) {
-    // An unknown operation and a refused argument look the same; the system call tells them apart.
-    if ((error as { errno?: number }).errno !== -EINVAL) throw error
-    await truncateAside(descriptor, sizeBytes)
-  }
+  const { opcodes } = descriptor.executor.io.capabilities
+  if (opcodes.includes('FTRUNCATE')) await start(new Truncate(descriptor, sizeBytes))
+  else await truncateAside(descriptor, sizeBytes)
 }
 
 async function truncateAside(descriptor: Descriptor, sizeBytes: number): Promise<void> {

@@ -56,6 +56,8 @@ export const HEADER_AWAKE_COUNT = 16
 export const HEADER_CPU_COUNT = 32
 /** Word of the first slot: how many whole CPUs' time its control group allows, or 0. Written by executors that spin. */
 export const HEADER_CPU_QUOTA = 33
+/** The first of {@link CAPABILITY_WORDS}: what the kernel offers, once somebody has tried. */
+export const HEADER_CAPABILITIES = 48
 /** The first of as many words: a bit for each of those CPUs. Written by the hook. */
 const HEADER_CPU_MASK = 160
 /** The first of as many words: how many executors do not sleep of those that are bound to that CPU alone. Written by the hook. */
@@ -82,6 +84,7 @@ export const DIRECTORY_LAYOUT: Readonly<Record<string, number>> = {
   HEADER_AWAKE_COUNT,
   HEADER_CPU_COUNT,
   HEADER_CPU_QUOTA,
+  HEADER_CAPABILITIES,
   HEADER_CPU_MASK,
   HEADER_CPU_AWAKE,
   CPU_COUNT_MAX,

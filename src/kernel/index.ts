@@ -1,4 +1,11 @@
 export * from './abi.ts'
+export {
+  type Capabilities,
+  decodeCapabilities,
+  encodeCapabilities,
+  type Refusal,
+  type RefusalCause,
+} from './capabilities.ts'
 export { currentKernel, provideKernel } from './current-kernel.ts'
 export {
   COUNTERS_OFFSET_BYTES,
@@ -100,13 +107,7 @@ export {
   WORD_TURN_SEQUENCE,
 } from './loop-control.ts'
 export { loadOptional } from './optional-package.ts'
-export {
-  type Capabilities,
-  letsFilesGo,
-  probeKernel,
-  type Refusal,
-  type RefusalCause,
-} from './probe.ts'
+export { probeKernel } from './probe.ts'
 export {
   clearPublished,
   listPublished,

@@ -1,3 +1,4 @@
+import type { Capabilities } from './capabilities.ts'
 import type { Directory, ExecutorId } from './directory.ts'
 import type { LoopControl } from './loop-control.ts'
 
@@ -266,6 +267,13 @@ export interface SocketCalls {
  */
 export interface Kernel extends MachinePort, FileCalls, MemoryCalls, SocketCalls {
   readonly name: KernelName
+  /**
+   * What it offers. The first thread of the process that asks tries it out, with some dozens of system calls on rings that are
+   * closed again: opened by `host` where a loop is to close them with its thread.
+   *
+   * @internal
+   */
+  capabilities(host?: LoopHost): Capabilities
   /** @internal */
   readonly aside: AsideCalls
 

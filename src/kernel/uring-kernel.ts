@@ -12,7 +12,8 @@ import {
   SQE_WORDS,
 } from './abi.ts'
 import { type Addon, loadAddon, type NativeLoop } from './addon.ts'
-import { type Directory, type ExecutorId, OwnSlot } from './directory.ts'
+import { CAPABILITY_WORDS, type Capabilities } from './capabilities.ts'
+import { type Directory, type ExecutorId, HEADER_CAPABILITIES, OwnSlot } from './directory.ts'
 import { EACCES, ENOENT, ENOSYS } from './errno.ts'
 import { hostRandom, hostWallClockMs } from './host-clock.ts'
 import type {
@@ -28,6 +29,7 @@ import type {
   SubmitRing,
 } from './kernel.ts'
 import { WORD_HOLDER } from './loop-control.ts'
+import { shareCapabilities } from './probe.ts'
 import { UringAside } from './uring-aside.ts'
 import { UringDirectory } from './uring-directory.ts'
 import { HUGE_PAGE_BYTES, UringMemory } from './uring-memory.ts'
@@ -57,7 +59,17 @@ export class UringKernel implements Kernel {
   readonly #addon: Addon = loadAddon()
   readonly aside: AsideCalls = new UringAside(this.#addon)
   readonly #clock = new Float64Array(1)
+  #capabilities: Capabilities | null = null
   readonly #readClock: () => void = this.#addon.clockReader(this.#clock)
+
+  capabilities(host?: LoopHost): Capabilities {
+    if (this.#capabilities !== null) return this.#capabilities
+    const { words } = this.directory.slot(0)
+    const shared = words.subarray(HEADER_CAPABILITIES, HEADER_CAPABILITIES + CAPABILITY_WORDS)
+    const capabilities = shareCapabilities(this, shared, host)
+    if (capabilities.isAvailable) this.#capabilities = capabilities
+    return capabilities
+  }
 
   setupRing(setup: RingSetup): RingMemory | number {
     const addon = this.#addon

@@ -24,8 +24,8 @@ export class NetRing {
   readonly executor: Executor
   readonly ring: Ring
   readonly pool: ReceivePool
-  /** Whether receives go on by themselves; found out by the first refusal. */
-  isMultishot: boolean
+  /** Whether receives go on by themselves. */
+  readonly isMultishot: boolean
   readonly sendMemory: SendMemory
   /** Where the executor counts. */
   readonly home: Counters
@@ -35,7 +35,7 @@ export class NetRing {
     this.ring = ring
     this.sendMemory = sendMemory
     this.home = executor.io.control
-    this.isMultishot = options.multishot ?? true
+    this.isMultishot = options.multishot ?? executor.io.capabilities.hasMultishotReceive
     const entryCount = options.entryCount ?? ENTRY_COUNT
     this.pool = new ReceivePool({
       kernel: executor.kernel,

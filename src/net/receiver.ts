@@ -16,7 +16,6 @@ import {
   EAGAIN,
   ECANCELED,
   EINTR,
-  EINVAL,
   ENOBUFS,
   IORING_CQE_BUFFER_SHIFT,
   IORING_CQE_F_BUFFER,
@@ -465,8 +464,6 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
       else this.#failure = madeInTurn(kernelError(brokenBy, this.#socket.describe('recv')))
     } else if (result === -ENOBUFS) {
       if (this.#want !== NOTHING && !this.#isReady()) net.pool.refill()
-    } else if (result === -EINVAL && net.isMultishot) {
-      net.isMultishot = false
     } else if (result !== -EAGAIN && result !== -EINTR && !(result === -ECANCELED && wasStopping)) {
       this.#failure = madeInTurn(kernelError(result, this.#socket.describe('recv')))
     }

@@ -1,3 +1,4 @@
+import type { Capabilities } from '../kernel/index.ts'
 import type { Operation, OperationName, Ring } from '../ring/index.ts'
 import type { Counters } from '../stats/index.ts'
 import type { FileTable } from './registered-files.ts'
@@ -11,6 +12,8 @@ import type { FileTable } from './registered-files.ts'
 export interface IoPort {
   /** For everything that may wait for the end of a turn, whichever queue asks for it. */
   readonly main: Ring
+  /** What the kernel offers: nobody tries for itself. */
+  readonly capabilities: Capabilities
   /** Where the executor counts. */
   readonly control: Counters
   /** Files that the rings know by index. */

@@ -1,5 +1,6 @@
 import { assert, isDebugging, NO_QUEUE, RuntimeError } from '../base/index.ts'
 import {
+  type Capabilities,
   DOUBLE_NOW_NS,
   DOUBLE_SPIN_NS,
   ENOSPC,
@@ -50,6 +51,8 @@ export interface ReactorOptions {
  */
 export class Reactor implements IoPort {
   readonly kernel: Kernel
+  /** What the kernel offers. */
+  readonly capabilities: Capabilities
   readonly control: LoopControl
   readonly host: LoopHost
   readonly timers: Timers
@@ -85,6 +88,7 @@ export class Reactor implements IoPort {
     this.liveness = new Liveness(this.control, this.host)
     this.timers = new Timers({ kernel, control: this.control, liveness: this.liveness })
     try {
+      this.capabilities = kernel.capabilities(this.host)
       this.memory = this.#createMemory(options)
       const { control, host } = this
       this.rings = new RingSet({ kernel, control, host, entryCount: options.ringEntryCount })
@@ -96,7 +100,7 @@ export class Reactor implements IoPort {
     this.doorbell = new Doorbell({ kernel, host: this.host, main: this.main })
     this.loans = new Loans({ kernel, host: this.host, doorbell: this.doorbell })
     this.registered = new RegisteredMemory(kernel, this.memory, this.rings)
-    this.files = new RegisteredFiles(kernel, this.host, this.rings)
+    this.files = new RegisteredFiles(kernel, this.rings, this.capabilities)
     this.#wakers = [new ReadinessPoll(this.host.hostFd, this.control, true)]
     this.#hostWatch = new HostWatch(this.host.hostFd, this.control)
   }

@@ -1,11 +1,10 @@
 import { assert } from '../base/index.ts'
 import {
+  type Capabilities,
   IORING_REGISTER_FILES_UPDATE,
   IORING_REGISTER_FILES2,
   IORING_RSRC_REGISTER_SPARSE,
   type Kernel,
-  type LoopHost,
-  letsFilesGo,
 } from '../kernel/index.ts'
 import type { Ring, Target } from '../ring/index.ts'
 
@@ -20,6 +19,9 @@ export interface RegisteredFilesStats {
   /** Files that are used by descriptor, as the table was full or refused. */
   readonly refusedCount: number
 }
+
+/** What decides whether there is a table. */
+export type FileTableTraits = Pick<Capabilities, 'letsFilesGo'>
 
 /** The open files that the rings of a thread know by index. */
 export interface FileTable {
@@ -38,11 +40,10 @@ export interface FileTable {
  * An operation on a registered file spares the kernel the look-up and reference counting of its
  * descriptor. Registering costs a system call, hence it is for files that stay open. A file has the same index in
  * every ring, each of which has a table of its own. Whatever is refused works by descriptor, and is counted. A kernel that would keep a file
- * open after its removal gets none ({@link letsFilesGo}): a caller that has awaited a close relies on it. Linux 6.13.
+ * open after its removal gets none ({@link Capabilities.letsFilesGo}): a caller that has awaited a close relies on it. Linux 6.13.
  */
 export class RegisteredFiles implements FileTable {
   readonly #kernel: Kernel
-  readonly #host: LoopHost
   readonly #rings: Iterable<Ring>
   /** By the index of their ring; none before the first file, or where the kernel refuses them. */
   readonly #tables: (RingTable | undefined)[] = []
@@ -56,9 +57,9 @@ export class RegisteredFiles implements FileTable {
   #isRefused = false
 
   /** `rings`: the first decides how many files there may be. */
-  constructor(kernel: Kernel, host: LoopHost, rings: Iterable<Ring>) {
+  constructor(kernel: Kernel, rings: Iterable<Ring>, { letsFilesGo }: FileTableTraits) {
+    this.#isRefused = !letsFilesGo
     this.#kernel = kernel
-    this.#host = host
     this.#rings = rings
     this.#descriptorAddress = kernel.addressOf(this.#descriptor)
   }
@@ -151,10 +152,9 @@ export class RegisteredFiles implements FileTable {
   }
 
   #createTable(): void {
-    const capacities = letsFilesGo(this.#kernel, this.#host) ? CAPACITIES : []
     const [first, ...further] = this.#rings
     assert(first?.index === 0, 'a thread with files has a ring')
-    const capacity = capacities.find((count) => createTable(this.#kernel, first, count))
+    const capacity = CAPACITIES.find((count) => createTable(this.#kernel, first, count))
     if (capacity === undefined) {
       this.#isRefused = true
       return

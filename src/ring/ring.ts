@@ -113,12 +113,13 @@ export class Ring {
   /** @throws {RuntimeError} `ERR_URING_UNAVAILABLE` or `ERR_MEMLOCK_LIMIT`, with cause and cure. */
   constructor(options: RingOptions) {
     const { kernel, control, host, index, role, entryCount } = options
+    const capabilities = kernel.capabilities(host)
     this.#control = control.words
     this.#home = control
     this.#host = host
     this.index = index
     this.role = role
-    this.memory = setUpRing(host, role, entryCount)
+    this.memory = setUpRing(host, role, entryCount, capabilities)
     this.sqes = this.memory.sqes
     const layout = this.memory.layout
     assert(isPowerOfTwo(layout.sqEntryCount), 'submission entries are a power of two')
@@ -134,7 +135,7 @@ export class Ring {
     if (layout.sqArray !== -1) {
       for (let i = 0; i < layout.sqEntryCount; i++) this.#words[layout.sqArray + i] = i
     }
-    this.entry = registerRingFd(kernel, this.memory)
+    this.entry = registerRingFd(kernel, this.memory, capabilities)
     const submit = host.addRing(this.memory, this.entry, role)
     if (typeof submit === 'number') {
       dropRing(kernel, host, this.memory, this.entry)

@@ -1,5 +1,5 @@
 import {
-  EINVAL,
+  type Capabilities,
   ENOMEM,
   IORING_ENTER_NO_IOWAIT,
   IORING_ENTER_REGISTERED_RING,
@@ -26,59 +26,51 @@ const COMPLETIONS_PER_ENTRY = 4
 /** Below this a ring is not tried. */
 const ENTRY_COUNT_MIN = 128
 
-const COMMON: number = IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL
-const SINGLE: number = COMMON | IORING_SETUP_SINGLE_ISSUER
-const DEFERRED: number = SINGLE | IORING_SETUP_DEFER_TASKRUN
-
-/** Flags to try for each role, the best first. */
-const ATTEMPTS: Readonly<Record<RingRole, readonly number[]>> = {
-  // Completions come when asked for, which is cheapest.
-  park: [
-    DEFERRED | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_NO_SQARRAY, // Linux 6.6
-    DEFERRED | IORING_SETUP_TASKRUN_FLAG, // Linux 6.1
-    SINGLE, // Linux 6.0
-    COMMON, // Linux 5.19
-  ],
-  notify: [SINGLE | IORING_SETUP_NO_SQARRAY, SINGLE, COMMON],
-  busyPoll: [
-    DEFERRED | IORING_SETUP_IOPOLL | IORING_SETUP_NO_SQARRAY,
-    DEFERRED | IORING_SETUP_IOPOLL,
-    SINGLE | IORING_SETUP_IOPOLL,
-    COMMON | IORING_SETUP_IOPOLL,
-  ],
+/** The best flags for a role that a kernel knows. */
+function flagsOf(role: RingRole, { setupFlags }: Capabilities): number {
+  const common = IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL // Linux 5.19
+  const single = setupFlags.includes('SINGLE_ISSUER') ? IORING_SETUP_SINGLE_ISSUER : 0 // Linux 6.0
+  const bare = setupFlags.includes('NO_SQARRAY') ? IORING_SETUP_NO_SQARRAY : 0 // Linux 6.6
+  // Its completions are to come by themselves.
+  if (role === 'notify') return common | single | bare
+  const polled = role === 'busyPoll' ? IORING_SETUP_IOPOLL : 0
+  if (!setupFlags.includes('DEFER_TASKRUN')) return common | single | polled
+  // Completions come when asked for, which is cheapest: Linux 6.1. Of those of a device that is polled no flag tells.
+  const told = role === 'park' ? IORING_SETUP_TASKRUN_FLAG : 0
+  return common | single | bare | IORING_SETUP_DEFER_TASKRUN | told | polled
 }
 
-/** Asks for the best flags first, and drops those that this kernel does not know. */
-export function setUpRing(host: LoopHost, role: RingRole, entryCount: number): RingMemory {
+/** Sets a ring up with the best flags for its role. */
+export function setUpRing(
+  host: LoopHost,
+  role: RingRole,
+  entryCount: number,
+  capabilities: Capabilities,
+): RingMemory {
+  const flags = flagsOf(role, capabilities)
   // A ring that locked memory is too short for may do with fewer entries.
   for (let count = entryCount; ; count /= 2) {
-    const result = trySetUp(host, ATTEMPTS[role], count)
+    const completionCount = count * COMPLETIONS_PER_ENTRY
+    const result = host.setupRing({ entryCount: count, completionCount, flags })
     if (typeof result !== 'number') return result
     if (result !== -ENOMEM || count <= ENTRY_COUNT_MIN) throw refusedRing(result)
   }
 }
 
-function trySetUp(
-  host: LoopHost,
-  attempts: readonly number[],
-  entryCount: number,
-): RingMemory | number {
-  let result: RingMemory | number = -EINVAL
-  for (const flags of attempts) {
-    const completionCount = entryCount * COMPLETIONS_PER_ENTRY
-    result = host.setupRing({ entryCount, completionCount, flags })
-    if (result !== -EINVAL) break
-  }
-  return result
-}
-
 /** Entering by a registered index spares the kernel a look-up per call (Linux 5.18). */
-export function registerRingFd(kernel: Kernel, memory: RingMemory): RingEntry {
+export function registerRingFd(
+  kernel: Kernel,
+  memory: RingMemory,
+  { hasRegisteredRingFd }: Capabilities,
+): RingEntry {
   const waitFlags = memory.features & IORING_FEAT_NO_IOWAIT ? IORING_ENTER_NO_IOWAIT : 0
+  const plain = { enterFd: memory.fd, enterFlags: 0, waitFlags }
+  if (!hasRegisteredRingFd) return plain
   // ABI: struct io_uring_rsrc_update: offset (-1: any), reserved, data.
   const update = Int32Array.of(-1, 0, memory.fd, 0)
   const registered = kernel.register(memory.fd, IORING_REGISTER_RING_FDS, update, 1)
-  if (registered !== 1) return { enterFd: memory.fd, enterFlags: 0, waitFlags }
+  // A thread may have sixteen.
+  if (registered !== 1) return plain
   return { enterFd: update[0]!, enterFlags: IORING_ENTER_REGISTERED_RING, waitFlags }
 }
 

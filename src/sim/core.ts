@@ -1,5 +1,7 @@
 import { assert, type Prng } from '../base/index.ts'
 import {
+  type Capabilities,
+  decodeCapabilities,
   EALREADY,
   EBADF,
   ECANCELED,
@@ -7,6 +9,11 @@ import {
   ENFILE,
   ENOENT,
   EOPNOTSUPP,
+  encodeCapabilities,
+  IORING_FEAT_EXT_ARG,
+  IORING_FEAT_NO_IOWAIT,
+  IORING_FEAT_NODROP,
+  IORING_FEAT_SINGLE_MMAP,
   IORING_OP_LINK_TIMEOUT,
   IORING_OP_TIMEOUT,
   IOSQE_BUFFER_SELECT,
@@ -32,6 +39,10 @@ import type { RequestRing, SimRequest } from './request.ts'
 import { SimThreads } from './threads.ts'
 import { describeRequest } from './trace.ts'
 import { Transit } from './transit.ts'
+
+/** `IORING_FEAT_…` of every ring. */
+export const SIM_FEATURES: number =
+  IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_NO_IOWAIT
 
 const SLOT_ALLOCATE = 0xffffffff
 
@@ -89,6 +100,7 @@ export class SimCore {
   readonly rings: Set<RequestRing> = new Set()
   /** And its threads. */
   readonly threads: SimThreads
+  readonly capabilities: Capabilities
   /** How many threads have had a kernel. */
   kernelCount = 0
   /** Whether the program runs: a turn of the loop has begun and not ended. */
@@ -114,6 +126,13 @@ export class SimCore {
     this.network = new Network(this)
     this.threads = new SimThreads(this.clock, prng, options.faults.threadPause)
     this.#operations = operations
+    this.capabilities = decodeCapabilities(
+      encodeCapabilities({
+        isKnown: (opcode) => this.isKnown(opcode),
+        setups: knownSetups(options),
+        features: SIM_FEATURES,
+      }),
+    )
   }
 
   isKnown(opcode: number): boolean {
@@ -412,4 +431,13 @@ export class SimCore {
     this.#operationOf(request)!.failed?.(this, request)
     return request.doneBytes > 0 ? request.doneBytes : -ERRNO_OF[name]
   }
+}
+
+/** The flags that a simulated ring takes. */
+function knownSetups({ hasNoSqArray, hasDeferTaskrun }: CheckedSimOptions): string[] {
+  return [
+    ...['CLAMP', 'IOPOLL', 'SUBMIT_ALL', 'COOP_TASKRUN', 'TASKRUN_FLAG', 'SINGLE_ISSUER'],
+    ...(hasDeferTaskrun ? ['DEFER_TASKRUN'] : []),
+    ...(hasNoSqArray ? ['NO_SQARRAY'] : []),
+  ]
 }

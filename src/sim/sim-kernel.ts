@@ -1,6 +1,7 @@
 import { NS_PER_MS, Prng } from '../base/index.ts'
 import {
   type AsideCalls,
+  type Capabilities,
   type Directory,
   EBADF,
   EBUSY,
@@ -181,6 +182,11 @@ export class SimKernel implements Kernel {
   /** Breaks the connection of a socket, as a machine that crashed would. */
   resetConnection(fd: number): void {
     this.#core.network.reset(this.#core.descriptors.get(fd))
+  }
+
+  /** @internal */
+  capabilities(): Capabilities {
+    return this.#core.capabilities
   }
 
   setupRing(setup: RingSetup): RingMemory | number {

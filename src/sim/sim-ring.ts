@@ -5,10 +5,6 @@ import {
   EPERM,
   IORING_CQE_F_MORE,
   IORING_ENTER_GETEVENTS,
-  IORING_FEAT_EXT_ARG,
-  IORING_FEAT_NO_IOWAIT,
-  IORING_FEAT_NODROP,
-  IORING_FEAT_SINGLE_MMAP,
   IORING_SETUP_CLAMP,
   IORING_SETUP_DEFER_TASKRUN,
   IORING_SETUP_IOPOLL,
@@ -28,14 +24,12 @@ import {
   SQE_WORDS,
 } from '../kernel/index.ts'
 import type { BufferGroup } from './buffer-group.ts'
-import type { SimCore } from './core.ts'
+import { SIM_FEATURES, type SimCore } from './core.ts'
 import { Description } from './descriptors.ts'
 import { type RegisteredBuffer, type RequestRing, SimRequest } from './request.ts'
 
 const ENTRY_COUNT_MAX = 32_768
 const KNOWN_SETUP_FLAGS = 0x1ffff
-const FEATURES: number =
-  IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_NO_IOWAIT
 
 // The layout is ours to choose: each side of each queue on a cache line of its own, as in Linux.
 const SQ_HEAD = 0
@@ -94,7 +88,7 @@ export class SimRing extends Description implements RequestRing {
       sqes: new Uint32Array(sqes),
       layout,
       setupFlags: flags,
-      features: FEATURES,
+      features: SIM_FEATURES,
     }
   }
 

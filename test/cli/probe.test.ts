@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { CAPABILITY_WORDS } from '../../src/kernel/capabilities.ts'
 import {
   EINVAL,
   ENOMEM,
@@ -9,6 +10,7 @@ import {
   probeKernel,
   UringKernel,
 } from '../../src/kernel/index.ts'
+import { shareCapabilities } from '../../src/kernel/probe.ts'
 import { SimKernel } from '../../src/sim/index.ts'
 
 for (const [name, create] of [
@@ -82,3 +84,56 @@ function watch(kernel: Kernel, replaced: Partial<Kernel>): Kernel {
     },
   })
 }
+
+for (const options of [
+  {},
+  { hasNoSqArray: false },
+  { hasNoSqArray: false, hasDeferTaskrun: false, hasFtruncate: false },
+]) {
+  test(`a simulated kernel says what trying it finds: ${JSON.stringify(options)}`, () => {
+    const kernel = new SimKernel({ seed: 1, ...options })
+
+    const { opcodes, setupFlags, features, ...rest } = kernel.capabilities()
+
+    const found = probeKernel(kernel)
+    assert.deepEqual(setupFlags, found.setupFlags)
+    assert.deepEqual(opcodes, found.opcodes)
+    assert.deepEqual(features, found.features)
+    assert.equal(rest.hasBufferRings, found.hasBufferRings)
+    assert.equal(rest.hasRegisteredRingFd, found.hasRegisteredRingFd)
+    assert.equal(rest.hasMultishotReceive, found.hasMultishotReceive)
+    assert.ok(Object.isFrozen(kernel.capabilities()))
+  })
+}
+
+test('the first thread that asks tries the kernel, and others go by what it has found', () => {
+  const shared = new Int32Array(new SharedArrayBuffer(CAPABILITY_WORDS * 4))
+  const kernel = new UringKernel()
+  let ringCount = 0
+  const watched = watch(kernel, {
+    setupRing(setup) {
+      ringCount++
+      return kernel.setupRing(setup)
+    },
+  })
+
+  const first = shareCapabilities(watched, shared, undefined)
+  const triedCount = ringCount
+  const second = shareCapabilities(watched, shared, undefined)
+
+  assert.ok(triedCount > 0)
+  assert.equal(ringCount, triedCount)
+  assert.deepEqual(second, first)
+})
+
+test('a refusal is not kept: the next that asks tries again', () => {
+  const shared = new Int32Array(CAPABILITY_WORDS)
+  const kernel = new SimKernel({ seed: 1 })
+  const refusing = watch(kernel, { setupRing: () => -ENOMEM })
+
+  const refused = shareCapabilities(refusing, shared, undefined)
+  const granted = shareCapabilities(kernel, shared, undefined)
+
+  assert.equal(refused.refusal?.cause, 'memlock')
+  assert.equal(granted.isAvailable, true)
+})

@@ -109,7 +109,7 @@ contract(
     using set = createSet(kernel)
     using sockets = openSockets(kernel)
     const second = set.add('notify')
-    const files = new RegisteredFiles(kernel, nowhere(kernel), set)
+    const files = new RegisteredFiles(kernel, set, { letsFilesGo: true })
     const known = files.add(sockets.fds[0]!)
     const restore = refuseUpdates(kernel, second)
     const late = files.add(sockets.fds[1]!)
@@ -134,7 +134,7 @@ contract(
     using set = createSet(kernel)
     using sockets = openSockets(kernel)
     const second = set.add('notify')
-    const files = new RegisteredFiles(kernel, nowhere(kernel), set)
+    const files = new RegisteredFiles(kernel, set, { letsFilesGo: true })
     const index = files.add(sockets.fds[0]!)
     const restore = refuseUpdates(kernel, second)
 

@@ -7,7 +7,12 @@ import { type TestContext, test } from 'node:test'
 import { setImmediate as nextRound } from 'node:timers/promises'
 import { executor } from '../../src/executor/index.ts'
 import { BufferedFile } from '../../src/io/index.ts'
-import { ENOMEM, IORING_REGISTER_FILES_UPDATE, UringKernel } from '../../src/kernel/index.ts'
+import {
+  ENOMEM,
+  IORING_REGISTER_FILES_UPDATE,
+  probeKernel,
+  UringKernel,
+} from '../../src/kernel/index.ts'
 import { RegisteredFiles } from '../../src/reactor/index.ts'
 import type { Ring } from '../../src/ring/index.ts'
 import { needsRegisteredFiles } from '../needs.ts'
@@ -92,7 +97,7 @@ test('no file is registered on a kernel that tells nothing of its removal', (t) 
   const ring = kernel.setupRing({ entryCount: 4, completionCount: 8, flags: 0 })
   assert.ok(typeof ring !== 'number')
   const rings = [{ memory: ring, index: 0 } as Ring]
-  const files = new RegisteredFiles(kernel, reactorOf(executor()).host, rings)
+  const files = new RegisteredFiles(kernel, rings, probeKernel(kernel))
 
   const index = files.add(0)
 

@@ -1,6 +1,6 @@
 import { RuntimeError } from '../../base/index.ts'
 import { type ExecutorStats, executor } from '../../executor/index.ts'
-import { type Capabilities, probeKernel, UringKernel } from '../../kernel/index.ts'
+import { type Capabilities, UringKernel } from '../../kernel/index.ts'
 import type { Finding, FindingState, Section } from './finding.ts'
 import { examineContainer, examineNode } from './host.ts'
 import { examineKernel } from './kernel.ts'
@@ -58,7 +58,7 @@ function tryAll(): Basis {
   } catch (error) {
     return { ...nothing, addonError: error as Error }
   }
-  const capabilities = probeKernel(kernel)
+  const capabilities = kernel.capabilities()
   if (!capabilities.isAvailable) return { ...nothing, capabilities }
   try {
     const current = executor()
