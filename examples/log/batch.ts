@@ -2,6 +2,8 @@ import type { DirectFile, Lease } from 'percore/io'
 import { HEADER_BYTES, writeRecord, writeSegmentHeader } from './record.ts'
 import type { Segment } from './segment.ts'
 
+const BLOCK_BYTES = 4096
+
 /**
  * Records that are written together, in one write of whole blocks.
  *
@@ -88,13 +90,15 @@ export class Batch {
     const blockBytes = blockBytesOf(this.file)
     const lengthBytes = Math.ceil(this.#usedBytes / blockBytes) * blockBytes
     this.#bytes.fill(0, this.#usedBytes, lengthBytes)
+    const endBytes = this.#startBytes + lengthBytes
+    if (!this.segment.isFilled(endBytes)) await this.segment.fill(endBytes)
     using part = this.lease.slice(0, lengthBytes)
     await this.file.write(part, this.#startBytes)
     await this.file.datasync()
   }
 }
 
-/** Not less than a sector, also where the file system takes any bytes. */
+/** File systems take parts of their blocks, too, but wait for each other's and for what fills the rest of the block. */
 function blockBytesOf(file: DirectFile): number {
-  return Math.max(512, file.alignmentBytes)
+  return Math.max(BLOCK_BYTES, file.alignmentBytes)
 }
