@@ -18,6 +18,7 @@ import { queuesBenchmark } from './queues.bench.ts'
 import { read4kBenchmark } from './read4k.bench.ts'
 import { readManyBenchmark } from './readmany.bench.ts'
 import { formatJsonRow, formatTable } from './report.ts'
+import { scanBenchmark } from './scan.bench.ts'
 import { shardsBenchmark } from './shards.bench.ts'
 import { spawnBenchmark } from './spawn.bench.ts'
 import { taskBenchmark } from './task.bench.ts'
@@ -29,6 +30,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   linesBenchmark,
   readManyBenchmark,
   logBenchmark,
+  scanBenchmark,
   echoBenchmark,
   latencyBenchmark,
   busyBenchmark,

@@ -1,4 +1,4 @@
-/** Makes what `read4k` reads: a file without holes, on a disk and on a block device in memory. */
+/** Makes what benchmarks of files read: a file without holes, on a disk and on a block device in memory. */
 
 import { spawnSync } from 'node:child_process'
 import {
