@@ -117,7 +117,7 @@ export class ByteReader implements ByteSource, AsyncIterable<Uint8Array>, AsyncD
   /**
    * The next line without its end (`\n` or `\r\n`), or null at the end; the last one may have none.
    *
-   * A string of its own, about 0.1 us each: many at a time are cheaper by {@link lineBatches}.
+   * While it is kept, so is up to a KiB around it. Many at a time are cheaper by {@link lineBatches}.
    *
    * @throws {RuntimeError} `ERR_LIMIT_EXCEEDED` if it is longer than `lineBytesMax`, and stays: {@link skip} some of it, or close.
    * @throws what the source throws.
@@ -144,8 +144,8 @@ export class ByteReader implements ByteSource, AsyncIterable<Uint8Array>, AsyncD
    * All lines that are at hand together, up to about 32 KiB of them, one array after another: for going through large
    * files fast, since a promise for each line costs more than the line.
    *
-   * Lines of one batch may share their memory: while one is kept, so are 32 KiB. Who keeps a few of many lines is better
-   * off with {@link lines}.
+   * Lines of one batch may share their memory: while one is kept, so are up to 32 KiB. Who keeps a few of many lines is
+   * better off with {@link lines}.
    *
    * @example Count the errors in a log
    * ```ts run

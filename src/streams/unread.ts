@@ -1,9 +1,15 @@
 import { assert } from '../base/index.ts'
 import { type Lease, leaseHeap } from '../memory/index.ts'
-import { allocateBytes, asBuffer, copyBytes } from './owned-bytes.ts'
+import {
+  allocateBuffer,
+  allocateBytes,
+  asBuffer,
+  copyBytes,
+  type TextBuffer,
+} from './owned-bytes.ts'
 import { NEWLINE, PieceText } from './piece-text.ts'
 
-const NONE: Buffer = Buffer.alloc(0)
+const NONE: TextBuffer = allocateBuffer(0)
 const CARRIAGE_RETURN = 13
 const CARRY_BYTES_MIN = 256
 /** An emptied carry that is longer is not kept for the next time. */
@@ -18,11 +24,11 @@ const CARRY_BYTES_KEPT_MAX: number = 64 * 1024
  */
 export class Unread {
   /** Bytes from {@link #carryStart} to {@link #carryEnd} of it come first. */
-  #carry: Buffer = NONE
+  #carry: TextBuffer = NONE
   #carryStart = 0
   #carryEnd = 0
   #lease: Lease | null = null
-  #piece: Buffer = NONE
+  #piece: TextBuffer = NONE
   #pieceStart = 0
   readonly #text = new PieceText()
   /** So many bytes from the front are known to hold no newline. */
@@ -31,7 +37,11 @@ export class Unread {
   takenBytes = 0
 
   get lengthBytes(): number {
-    return this.#carryBytes + this.#piece.length - this.#pieceStart
+    return this.#carryBytes + this.#pieceBytes
+  }
+
+  get #pieceBytes(): number {
+    return this.#piece.length - this.#pieceStart
   }
 
   get #carryBytes(): number {
@@ -107,8 +117,8 @@ export class Unread {
 
   /** Takes off the first `count` bytes. */
   discard(count: number): void {
-    assert(count >= 0 && count <= this.lengthBytes, 'no more is taken off than there is')
     const carried = this.#carryBytes
+    assert(count >= 0 && count <= carried + this.#pieceBytes, 'no more is taken off than there is')
     if (carried > 0) {
       this.#carryStart += Math.min(count, carried)
       if (this.#carryStart === this.#carryEnd) this.#dropCarry()
@@ -173,15 +183,10 @@ export class Unread {
 
   /** Gives out the first `count` bytes as a string, without its line end. */
   takeText(count: number, encoding: 'utf8' | 'latin1'): string {
-    assert(count <= this.lengthBytes, 'no more is taken than there is')
-    const carried = this.#carryBytes
-    // A line that lies in two places is put together.
-    if (carried > 0 && count > carried) this.#carryMore(count - carried, 0)
-    const isCarried = carried > 0
-    const bytes = isCarried ? this.#carry : this.#piece
-    const start = isCarried ? this.#carryStart : this.#pieceStart
-    const end = start + count - lineEndBytes(bytes, start, start + count)
-    const text = bytes.toString(encoding, start, end)
+    const text =
+      this.#carryEnd > this.#carryStart
+        ? this.#decodeCarried(count, encoding)
+        : this.#decodePiece(count, encoding)
     this.discard(count)
     return text
   }
@@ -221,6 +226,21 @@ export class Unread {
       : this.#piece[this.#pieceStart + index - carried]!
   }
 
+  #decodePiece(count: number, encoding: 'utf8' | 'latin1'): string {
+    const start = this.#pieceStart
+    const end = start + count - lineEndBytes(this.#piece, start, start + count)
+    return this.#text.decode(start, end, encoding)
+  }
+
+  #decodeCarried(count: number, encoding: 'utf8' | 'latin1'): string {
+    const carried = this.#carryBytes
+    // A line that lies in two places is put together.
+    if (count > carried) this.#carryMore(count - carried, 0)
+    const start = this.#carryStart
+    const end = start + count - lineEndBytes(this.#carry, start, start + count)
+    return this.#carry.toString(encoding, start, end)
+  }
+
   /** Moves the next `count` bytes of the piece behind the carry. */
   #carryMore(count: number, expectedBytes: number): void {
     const carried = this.#carryBytes
@@ -237,7 +257,7 @@ export class Unread {
     const carried = this.#carryBytes
     const usual = Math.max(CARRY_BYTES_MIN, 2 * neededBytes)
     const bytes = neededBytes <= expectedBytes ? Math.min(usual, expectedBytes) : usual
-    const grown = bytes > this.#carry.length ? Buffer.allocUnsafeSlow(bytes) : this.#carry
+    const grown = bytes > this.#carry.length ? allocateBuffer(bytes) : this.#carry
     this.#carry.copy(grown, 0, this.#carryStart, this.#carryEnd)
     this.#carry = grown
     this.#carryStart = 0

@@ -390,3 +390,20 @@ test('a chunk of an iterable that is no bytes fails the read', async () => {
   await assert.rejects(reader.readLine(), TypeError)
   assert.equal(textOf(await reader.read()), 'a')
 })
+
+for (const encoding of ['utf8', 'latin1'] as const) {
+  test(`many lines of all lengths are right in ${encoding}, whatever is decoded together`, async () => {
+    const lines = Array.from({ length: 4_000 }, (_, index) => {
+      const unit = index % 7 === 0 ? 'é' : index % 211 === 0 ? '🙂€' : 'abcdefg'
+      return unit.repeat((index * 37) % 97).slice(0, (index * 53) % 700)
+    }).map((line) => Buffer.from(line, encoding).toString(encoding))
+    const bytes = Buffer.from(lines.map((line) => `${line}\n`).join(''), encoding)
+
+    for (const length of [1_000, 40_000, bytes.length]) {
+      const open = (): ByteReader =>
+        new ByteReader(fromIterable(cut(bytes, [length])), { encoding })
+      assert.deepEqual(await collect(open().lines()), lines)
+      assert.deepEqual((await collect(open().lineBatches())).flat(), lines)
+    }
+  })
+}
