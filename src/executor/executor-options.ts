@@ -11,6 +11,7 @@ import {
 } from '../base/index.ts'
 import { type Kernel, UringKernel } from '../kernel/index.ts'
 import { type CheckedHostOptions, type HostOptions, validateHostOptions } from './host-queue.ts'
+import { type DeviceProperties, type IoProperties, loadIoProperties } from './io-properties.ts'
 import { type CheckedStallOptions, validateStallOptions } from './stall-detector.ts'
 import type { StallOptions } from './stall-report.ts'
 
@@ -48,6 +49,12 @@ export interface ExecutorOptions {
    * cost about as much as a short pause takes.
    */
   readonly measureGc?: boolean
+  /**
+   * What the devices of files can do: the path of a file that `percore iotune` has saved, or what is in it; the environment variable
+   * `PERCORE_IO_PROPERTIES` if not given. Task queues then share these devices for direct I/O by their shares, with those of other
+   * threads; without, every device takes what comes.
+   */
+  readonly ioProperties?: string | IoProperties
   /** The kernel driver; the real one if not given. */
   readonly kernel?: Kernel
 }
@@ -62,6 +69,7 @@ const NAMES = optionNames<ExecutorOptions>({
   spinBeforeParkUs: true,
   detectStalls: true,
   measureGc: true,
+  ioProperties: true,
   kernel: true,
 })
 
@@ -77,6 +85,7 @@ export interface CheckedOptions {
   readonly spinNs: number
   readonly stalls: CheckedStallOptions | null
   readonly measuresGc: boolean
+  readonly ioProperties: readonly DeviceProperties[]
 }
 
 /** @throws {TypeError | RangeError} for options of the wrong kind. */
@@ -121,5 +130,6 @@ export function checkExecutorOptions(options: ExecutorOptions): CheckedOptions {
     spinNs: spinUs * NS_PER_US,
     stalls: stalls === null ? null : validateStallOptions(stalls, sliceNs),
     measuresGc: measuresGc && kernel.name !== 'sim',
+    ioProperties: loadIoProperties(kernel, options.ioProperties),
   }
 }

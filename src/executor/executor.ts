@@ -36,6 +36,7 @@ import { checkExecutorOptions, type ExecutorOptions } from './executor-options.t
 import { FollowUps } from './follow-ups.ts'
 import { GcMeter } from './gc-meter.ts'
 import { HostQueue, WaitingQueues } from './host-queue.ts'
+import type { DeviceProperties } from './io-properties.ts'
 import { Preemption } from './preempt.ts'
 import { QueueSet } from './queue-set.ts'
 import { Scheduler } from './scheduler.ts'
@@ -63,6 +64,8 @@ export class Executor implements AsyncDisposable {
   }
 
   readonly name: string
+  /** @internal What devices can do, as far as they were measured. */
+  readonly ioProperties: readonly DeviceProperties[]
   /** @internal */
   readonly kernel: Kernel
   /** @internal Where operations go. */
@@ -111,17 +114,14 @@ export class Executor implements AsyncDisposable {
   /** @internal Use {@link attachExecutor}. */
   constructor(options: ExecutorOptions = {}) {
     const checked = checkExecutorOptions(options)
-    this.name = checked.name
+    ;({ name: this.name, ioProperties: this.ioProperties } = checked)
     assertThreadFree(checked.kernel)
     const reactor = new Reactor(checked, () => this.#turn())
     this.#reactor = reactor
     this.kernel = reactor.kernel
     this.io = reactor
-    this.memory = reactor.memory
-    this.timers = reactor.timers
-    this.liveness = reactor.liveness
-    this.doorbell = reactor.doorbell
-    this.loans = reactor.loans
+    ;({ memory: this.memory, timers: this.timers, liveness: this.liveness } = reactor)
+    ;({ doorbell: this.doorbell, loans: this.loans } = reactor)
     this.descriptors = reactor.host
     this.waits = new Waits(checked.name)
     ;({ words: this.#words, doubles: this.#doubles } = reactor.control)

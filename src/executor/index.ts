@@ -28,6 +28,12 @@ export type { ExecutorOptions } from './executor-options.ts'
 export { adoptBuffer, type BufferTicket, detachBuffer, discardBuffer } from './hand-over-buffer.ts'
 export { HoldingWaiter } from './holding-waiter.ts'
 export type { HostOptions } from './host-queue.ts'
+export {
+  checkIoProperties,
+  type DeviceProperties,
+  type DirectionProperties,
+  type IoProperties,
+} from './io-properties.ts'
 export { metricsText, type QueueValues, readExecutors, readQueueValues } from './metrics.ts'
 export { needPreempt } from './preempt.ts'
 export { random } from './random.ts'
@@ -49,6 +55,8 @@ export type { Stall, StallOptions } from './stall-report.ts'
 export type { ExecutorStats } from './stats.ts'
 export { Task, type TaskBody, type TaskState } from './task.ts'
 export {
+  type IoCaps,
+  type IoLimits,
   type LatencyClass,
   TaskQueue,
   type TaskQueueOptions,
@@ -64,5 +72,5 @@ export {
 } from './wait-list.ts'
 export { keepWaitLog, type LoggedTask, WaitLog } from './wait-log.ts'
 export { Waiter } from './waiter.ts'
-export type { LooseWait, Waits } from './waits.ts'
+export type { ListOfWaits, LooseWait, Waits } from './waits.ts'
 export { yieldIfNeeded, yieldNow, yieldQueue } from './yield.ts'

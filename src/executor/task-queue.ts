@@ -9,6 +9,7 @@ import {
   validateDurationMs,
   validateOptions,
   validateString,
+  wrongType,
 } from '../base/index.ts'
 import {
   addToRest,
@@ -41,10 +42,31 @@ export interface TaskQueueOptions {
   readonly shares?: Shares
   /** None if not given: the queue is for throughput. */
   readonly latency?: LatencyClass
+  /** What its reads and writes of files may take at the most. */
+  readonly io?: IoLimits
 }
 
-const NAMES = optionNames<TaskQueueOptions>({ shares: true, latency: true })
+/**
+ * What reads and writes of files in a task queue may take at the most, on all devices and through the page cache alike; no limit where none
+ * is given. What is more waits; up to 10 ms of it go at once.
+ */
+export interface IoLimits {
+  readonly bytesPerSecondMax?: number
+  readonly operationsPerSecondMax?: number
+}
+
+/** {@link IoLimits}, checked. */
+export interface IoCaps {
+  readonly bytesPerSecondMax: number
+  readonly operationsPerSecondMax: number
+}
+
+const NAMES = optionNames<TaskQueueOptions>({ shares: true, latency: true, io: true })
 const LATENCY_NAMES = optionNames<LatencyClass>({ maxMs: true })
+const IO_NAMES = optionNames<IoLimits>({
+  bytesPerSecondMax: true,
+  operationsPerSecondMax: true,
+})
 
 /** Counters of one queue since its creation; reading does not reset them. */
 export interface TaskQueueStats {
@@ -98,6 +120,8 @@ export class TaskQueue extends RunQueue implements Schedulable {
   /** @internal */
   readonly claim: Claim | null
   /** @internal */
+  readonly ioCaps: IoCaps | null
+  /** @internal */
   readonly owner: QueueOwner
   /** @internal Names it where names do not fit; never used twice in a thread. */
   readonly number: number = ++lastNumber
@@ -137,6 +161,7 @@ export class TaskQueue extends RunQueue implements Schedulable {
     this.latencyNs =
       latency === undefined ? Number.POSITIVE_INFINITY : validateLatency(action, latency, 'latency')
     this.claim = latency === undefined ? null : new Claim(this.latencyNs, this.shares)
+    this.ioCaps = options.io === undefined ? null : validateIoLimits(action, options.io)
     this.#record = owner.queueRecords.take(name, this.number)
     this.publishShares()
   }
@@ -262,6 +287,23 @@ export function validateLatency(action: string, latency: LatencyClass, name: str
   validateOptions(action, latency, LATENCY_NAMES, name)
   validateDurationMs(action, `${name}.maxMs`, latency.maxMs)
   return latency.maxMs * NS_PER_MS
+}
+
+function validateIoLimits(action: string, io: IoLimits): IoCaps {
+  validateOptions(action, io, IO_NAMES, 'io')
+  const rate = (name: keyof IoLimits): number => {
+    const value = io[name]
+    if (value === undefined) return Number.POSITIVE_INFINITY
+    if (typeof value !== 'number') throw wrongType(action, `io.${name}`, 'a number', value)
+    if (value >= 1) return value
+    throw new RangeError(
+      `Cannot ${action} as io.${name} must be 1 or more a second: current value is ${value}`,
+    )
+  }
+  return {
+    bytesPerSecondMax: rate('bytesPerSecondMax'),
+    operationsPerSecondMax: rate('operationsPerSecondMax'),
+  }
 }
 
 export function queueNotFound(action: string, queue: TaskQueue): RuntimeError {

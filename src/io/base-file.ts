@@ -10,6 +10,7 @@ import type { WaitOptions } from '../executor/index.ts'
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../kernel/index.ts'
 import { Deadline } from './deadline.ts'
 import type { Descriptor, TransferStats } from './descriptor.ts'
+import { devicesOf } from './devices.ts'
 import { Allocate, Statx, Sync } from './file-operations.ts'
 import { type FileReader, type FileReaderOptions, openReader } from './file-reader.ts'
 import {
@@ -88,6 +89,10 @@ export abstract class BaseFile implements AsyncDisposable {
     this.identity = opened.identity
     this.ranges = rangesOf(opened)
     this.descriptor.ranges = this.ranges
+    this.descriptor.isDirect = opened.isDirect
+    if (opened.device !== null) {
+      this.descriptor.dispatcher = devicesOf(this.descriptor.executor).dispatcherOf(opened.device)
+    }
     const { isReadable, isAppending, isTemporary } = opened.request
     this.#isTemporary = isTemporary
     this.#streamTarget = streamTargetOf(opened, this.ranges)

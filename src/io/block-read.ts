@@ -5,6 +5,10 @@ import { BlockTransfer } from './block-transfer.ts'
 export class BlockRead extends BlockTransfer implements TransferArgs {
   readonly memory: MemoryRef = this
 
+  get isWrite(): boolean {
+    return false
+  }
+
   protected get syscall(): string {
     return 'read'
   }

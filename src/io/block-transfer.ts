@@ -4,6 +4,7 @@ import { EAGAIN, EINTR, EIO, kernelError } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { type MemoryRef, Operation, type Ring, type Target } from '../ring/index.ts'
 import type { Descriptor } from './descriptor.ts'
+import { SMALL_READ_BYTES_MAX } from './device-scheduler.ts'
 import type { Dispatched } from './dispatcher.ts'
 
 /** How often in a row the kernel may move nothing before that is the result. */
@@ -71,6 +72,19 @@ export abstract class BlockTransfer extends Operation implements MemoryRef, Disp
   protected abstract isOver(movedBytes: number, alignmentBytes: number): boolean
   /** Counts what was moved. */
   protected abstract count(movedBytes: number): void
+  get queue(): TaskQueue {
+    return this.#queue!
+  }
+  get isTransfer(): boolean {
+    return true
+  }
+  abstract get isWrite(): boolean
+  get isMetered(): boolean {
+    return this.descriptor.isDirect
+  }
+  get isSmallRead(): boolean {
+    return !this.isWrite && this.lengthBytes <= SMALL_READ_BYTES_MAX
+  }
   /** Whether it is submitted before the turn ends, so that cancelling comes too late to undo it. */
   get submitsEarly(): boolean {
     return false

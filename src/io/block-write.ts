@@ -12,6 +12,10 @@ export class BlockWrite extends BlockTransfer implements TransferArgs {
   /** Whether it has ended, and those before it have not. */
   isDone = false
 
+  get isWrite(): boolean {
+    return true
+  }
+
   protected get syscall(): string {
     return 'write'
   }

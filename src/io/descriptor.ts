@@ -10,7 +10,8 @@ import {
 } from '../executor/index.ts'
 import { encodeClose, type Ring, type Target } from '../ring/index.ts'
 import { AttachedStreams, throwFailures } from './attached-streams.ts'
-import { Dispatcher } from './dispatcher.ts'
+import { devicesOf } from './devices.ts'
+import type { Dispatcher } from './dispatcher.ts'
 import type { Polling } from './polling.ts'
 import type { RangeLock } from './range-lock.ts'
 
@@ -41,7 +42,9 @@ export class Descriptor {
   /** How transfers are polled for; null where they are not. */
   polling: Polling | null = null
   /** By which its operations go to the rings: that of its device, once that is known. */
-  dispatcher: Dispatcher = new Dispatcher()
+  dispatcher: Dispatcher
+  /** Whether its I/O goes past the page cache, once that is known. */
+  isDirect = false
   /** What transfers begin at multiples of, once it is known to be a direct file: a power of two. */
   alignmentBytes = 1
   /** Where its writes hold their places, once it is known. */
@@ -70,6 +73,7 @@ export class Descriptor {
     const { files, main } = executor.io
     this.executor = executor
     this.path = path
+    this.dispatcher = devicesOf(executor).unknown
     this.#fd = fd
     this.#index = files.add(fd)
     this.#mainTarget = files.target(main, fd, this.#index)

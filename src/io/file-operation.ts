@@ -27,6 +27,28 @@ export abstract class FileOperation<T> extends AwaitedOperation<T> implements Di
   get submitsEarly(): boolean {
     return false
   }
+  /** Whose it is, for the scheduler of the device. */
+  get queue(): TaskQueue {
+    return this.home as TaskQueue
+  }
+  /** Whether it moves bytes, which that may hold back; all else passes. */
+  get isTransfer(): boolean {
+    return false
+  }
+  get isWrite(): boolean {
+    return false
+  }
+  /** Whether it takes time of the device, as what the page cache answers does not, or not now. */
+  get isMetered(): boolean {
+    return false
+  }
+  get isSmallRead(): boolean {
+    return false
+  }
+  /** How much its next request moves at the most. */
+  get lengthBytes(): number {
+    return 0
+  }
   /** Writes the entry at `base` of `ring`. */
   protected abstract encode(ring: Ring, base: number): void
 

@@ -4,6 +4,7 @@ import { EIO, EOPNOTSUPP } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { encodeMove, type MemoryRef, type Ring } from '../ring/index.ts'
 import type { Descriptor } from './descriptor.ts'
+import { SMALL_READ_BYTES_MAX } from './device-scheduler.ts'
 import { FileOperation } from './file-operation.ts'
 import type { RangeHold } from './range-lock.ts'
 import { judgeShort, MORE, type TransferPlan, type Transferred } from './transfer-plan.ts'
@@ -79,6 +80,26 @@ export class Transfer<T> extends FileOperation<T> implements Transferred {
   // Too late to cancel a read of a file changes nothing; what a pipe gives it has no more.
   override get submitsEarly(): boolean {
     return !this.plan.isWrite && this.offsetBytes >= 0
+  }
+
+  override get isTransfer(): boolean {
+    return true
+  }
+
+  override get isWrite(): boolean {
+    return this.plan.isWrite
+  }
+
+  override get isMetered(): boolean {
+    return this.descriptor.isDirect
+  }
+
+  override get isSmallRead(): boolean {
+    return !this.plan.isWrite && this.leftBytes <= SMALL_READ_BYTES_MAX
+  }
+
+  override get lengthBytes(): number {
+    return this.leftBytes
   }
 
   /** How much was moved, as far as is known: all that the requests before a failure did. */

@@ -1,6 +1,5 @@
-import type { Capabilities } from '../kernel/index.ts'
+import type { Capabilities, LoopControl } from '../kernel/index.ts'
 import type { Operation, OperationName, Ring } from '../ring/index.ts'
-import type { Counters } from '../stats/index.ts'
 import type { FileTable } from './registered-files.ts'
 
 /**
@@ -15,7 +14,7 @@ export interface IoPort {
   /** What the kernel offers: nobody tries for itself. */
   readonly capabilities: Capabilities
   /** Where the executor counts. */
-  readonly control: Counters
+  readonly control: LoopControl
   /** Files that the rings know by index. */
   readonly files: FileTable
   /**

@@ -91,6 +91,7 @@ const EXECUTOR_NAMES = optionNames<ShardExecutorOptions>({
   host: true,
   spinBeforeParkUs: true,
   measureGc: true,
+  ioProperties: true,
 })
 const HEAP_NAMES = optionNames<HeapOptions>({
   oldMiB: true,
