@@ -3,12 +3,13 @@
 
 import { type Command, describeCommand, formatTerms, runCommand, UsageError } from './command.ts'
 import { doctor } from './doctor.ts'
+import { iotune } from './iotune.ts'
 import { top } from './top.ts'
 import { tour } from './tour.ts'
 import { readVersion } from './version.ts'
 
 /** Every command, in the order of the help: to add one, add it here. */
-const COMMANDS: readonly Command[] = [doctor, tour, top]
+const COMMANDS: readonly Command[] = [doctor, tour, top, iotune]
 
 process.stdout.on('error', endOutput)
 // Progress and refusals that nobody reads any more stop nothing.
