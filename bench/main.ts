@@ -8,6 +8,7 @@ import { competingIoBenchmark } from './competing-io.bench.ts'
 import type { Benchmark, Params, Plan } from './definition.ts'
 import { echoBenchmark } from './echo.bench.ts'
 import { measureBenchmark } from './harness.ts'
+import { ioSharesBenchmark } from './io-shares.bench.ts'
 import { latencyBenchmark } from './latency.bench.ts'
 import { linesBenchmark } from './lines.bench.ts'
 import { findRoot } from './locate.ts'
@@ -35,6 +36,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   latencyBenchmark,
   busyBenchmark,
   competingIoBenchmark,
+  ioSharesBenchmark,
   queuesBenchmark,
   channelBenchmark,
   spawnBenchmark,
