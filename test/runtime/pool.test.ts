@@ -212,6 +212,23 @@ for (const [program, expected] of ends) {
   )
 }
 
+test('a message that a shard cannot read ends it, rather than be waited for', LIMIT, async () => {
+  // The kernel of Node makes such an event of what it cannot read.
+  const text = `import { parentPort } from 'node:worker_threads'
+    export default () => {
+      parentPort.emit('messageerror', new Error('unreadable'))
+      return new Promise(() => {})
+    }`
+  const module = new URL(`data:text/javascript,${encodeURIComponent(text)}`)
+  const placement = PoolPlacement.unbound(1)
+  await using pool = await ExecutorPool.start({ module, placement, onExit: () => {} })
+
+  const [exit] = await pool.join()
+
+  assert.equal(exit?.reason, 'threw')
+  assert.equal((exit as { error: Error }).error.message, 'unreadable')
+})
+
 test('an error that a shard throws keeps its class, code, cause and stack', LIMIT, async () => {
   await using pool = await start({ do: 'throw' }, { placement: PoolPlacement.unbound(1) })
 
