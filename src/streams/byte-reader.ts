@@ -31,6 +31,8 @@ import { validateSource } from './validate-ends.ts'
 
 /** What one read gives out where nothing says how much. */
 const CHUNK_BYTES_MAX: number = 64 * KIB
+/** A line takes a fraction of what most pieces of a turn's work take. */
+const LINES_PER_PIECE = 16
 
 /** One call, which takes what it wants as soon as that is there. */
 export interface Read<T> {
@@ -132,12 +134,12 @@ export class ByteReader implements ByteSource, AsyncIterable<Uint8Array>, AsyncD
    * Leaving the loop closes nothing, and the lines that it has not given are the next reader's.
    */
   lines(options?: WaitOptions): AsyncIterableIterator<string, undefined> {
-    return this.#iterate(this.#lines.text, options)
+    return this.#iterate(this.#lines.text, options, LINES_PER_PIECE)
   }
 
   /** The same as bytes, copies with an `ArrayBuffer` each. */
   linesAsBytes(options?: WaitOptions): AsyncIterableIterator<Uint8Array, undefined> {
-    return this.#iterate(this.#lines.bytes, options)
+    return this.#iterate(this.#lines.bytes, options, LINES_PER_PIECE)
   }
 
   /**
@@ -340,9 +342,11 @@ export class ByteReader implements ByteSource, AsyncIterable<Uint8Array>, AsyncD
   #iterate<T>(
     read: Read<T | null>,
     options: WaitOptions | undefined,
+    itemsPerPiece = 1,
   ): AsyncIterableIterator<T, undefined> {
     const steps = {
       action: read.action,
+      itemsPerPiece,
       ready: (): T | null => {
         this.#assertFree(read.action)
         return read.take() ?? null

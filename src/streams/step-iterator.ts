@@ -10,6 +10,8 @@ import {
 /** Where an iteration's items come from. */
 export interface Steps<T> {
   readonly action: string
+  /** How many items make one piece of work of a turn: they are the cheaper the more. */
+  readonly itemsPerPiece: number
   /** The next item if it is at hand, else null. */
   ready(): T | null
   /** Waits for the next; null at the end. */
@@ -28,6 +30,8 @@ export class StepIterator<T> implements AsyncIterableIterator<T, undefined> {
   readonly #home: Executor
   readonly #steps: Steps<T>
   readonly #options: WaitOptions | undefined
+  /** How many items of the last piece of work were not given yet. */
+  #itemsLeft = 0
 
   /** @throws {TypeError} for options of the wrong kind. */
   constructor(home: Executor, steps: Steps<T>, options: WaitOptions | undefined) {
@@ -43,7 +47,7 @@ export class StepIterator<T> implements AsyncIterableIterator<T, undefined> {
       checkCancellation(this.#home, undefined, this.#steps.action)
       if (signal?.aborted === true) throw signal.reason
       const value = this.#steps.ready()
-      if (value !== null) return answerReady(this.#home, { done: false, value })
+      if (value !== null) return this.#answer({ done: false, value })
     } catch (error) {
       return refuse(error)
     }
@@ -56,6 +60,15 @@ export class StepIterator<T> implements AsyncIterableIterator<T, undefined> {
 
   [Symbol.asyncIterator](): this {
     return this
+  }
+
+  #answer(item: IteratorResult<T, undefined>): Promise<IteratorResult<T, undefined>> {
+    if (this.#itemsLeft > 0) {
+      this.#itemsLeft--
+      return Promise.resolve(item)
+    }
+    this.#itemsLeft = this.#steps.itemsPerPiece - 1
+    return answerReady(this.#home, item)
   }
 
   async #nextLater(): Promise<IteratorResult<T, undefined>> {
