@@ -46,6 +46,8 @@ export class Inode {
   /** Where a symbolic link leads. */
   target = ''
   linkCount = 0
+  /** Whether it may get a name though it has none: it never had one, being an O_TMPFILE. */
+  isLinkable = false
   /** Who has it locked by flock(2): open files, of which one that is exclusive is alone. */
   readonly lockers: Map<object, 'shared' | 'exclusive'> = new Map()
   openCount = 0

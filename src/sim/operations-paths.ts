@@ -105,7 +105,9 @@ function openInode(core: SimCore, end: PathEnd, flags: number, mode: number): In
   if (flags & TMPFILE_BIT) {
     if (inode === null) return -ENOENT
     if (inode.kind !== 'directory') return -ENOTDIR
-    return core.files.create('file', mode & 0o7777)
+    const temporary = core.files.create('file', mode & 0o7777)
+    temporary.isLinkable = !(flags & O_EXCL)
+    return temporary
   }
   if (inode === null) {
     if (!(flags & O_CREAT)) return -ENOENT
@@ -203,6 +205,8 @@ function linkAt(core: SimCore, request: SimRequest): number {
   if (from.inode === null) return -ENOENT
   if (to.inode !== null) return -EEXIST
   if (from.inode.kind === 'directory') return -EPERM
+  if (from.inode.linkCount === 0 && !from.inode.isLinkable) return -ENOENT
+  from.inode.isLinkable = false
   core.files.link(to.directory, to.name, from.inode)
   return 0
 }
