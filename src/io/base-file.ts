@@ -1,17 +1,16 @@
-import {
-  optionNames,
-  RuntimeError,
-  showAs,
-  validateInteger,
-  validateOptions,
-  wrongType,
-} from '../base/index.ts'
+import { RuntimeError, showAs, validateInteger, wrongType } from '../base/index.ts'
 import type { WaitOptions } from '../executor/index.ts'
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../kernel/index.ts'
+import { AT_SYMLINK_FOLLOW } from '../kernel/index.ts'
+import type { Lease } from '../memory/index.ts'
+import { type AdviseOptions, advise, type FileAdvice } from './advise.ts'
+import { changeAlone } from './change-alone.ts'
+import { type CopyOptions, copyRange, refuseAppending } from './copy-range.ts'
 import { Deadline } from './deadline.ts'
 import type { Descriptor, TransferStats } from './descriptor.ts'
 import { devicesOf } from './devices.ts'
-import { Allocate, Statx, Sync } from './file-operations.ts'
+import { hintExtentSize } from './extent-size.ts'
+import { type FileLock, FileLocks, type LockOptions } from './file-lock.ts'
+import { Statx, Sync } from './file-operations.ts'
 import { type FileReader, type FileReaderOptions, openReader } from './file-reader.ts'
 import {
   checkDetach,
@@ -26,11 +25,21 @@ import {
 import { type FileWriter, type FileWriterOptions, openWriter } from './file-writer.ts'
 import { checkName } from './look-up.ts'
 import { Name } from './name.ts'
-import { Rename, Unlink } from './name-operations.ts'
+import { Link, Rename, Unlink } from './name-operations.ts'
+import { FILE_BYTES_MAX } from './offset.ts'
 import { alignmentOf, type OpenedFile } from './opened-file.ts'
 import { type FilePath, toAbsolute, toPath } from './path.ts'
-import { type RangeHold, RangeLock } from './range-lock.ts'
+import { RangeLock } from './range-lock.ts'
 import { releaseRanges, shareRanges } from './shared-ranges.ts'
+import {
+  type AllocateOptions,
+  allocate,
+  collapse,
+  insert,
+  punch,
+  type ZeroOptions,
+  zero,
+} from './space.ts'
 import {
   decodeSize,
   decodeStatus,
@@ -40,24 +49,6 @@ import {
 } from './status.ts'
 import type { StreamTarget } from './stream-target.ts'
 import { truncate } from './truncate.ts'
-
-/** Options of {@link BaseFile.allocate}. */
-export interface AllocateOptions extends WaitOptions {
-  /** Where the space begins; 0 if not given. */
-  readonly offsetBytes?: number | undefined
-  /** Whether the file keeps its size, though space beyond it is reserved. */
-  readonly keepSize?: boolean | undefined
-}
-
-const ALLOCATE_NAMES = optionNames<AllocateOptions>({
-  offsetBytes: true,
-  keepSize: true,
-  signal: true,
-  timeoutMs: true,
-})
-
-/** Positions and sizes stay exact numbers. */
-export const FILE_BYTES_MAX: number = Number.MAX_SAFE_INTEGER
 
 /**
  * What direct and buffered files have in common. Belongs to the executor that opened it.
@@ -78,7 +69,9 @@ export abstract class BaseFile implements AsyncDisposable {
   /** @internal */
   readonly descriptor: Descriptor
   /** @internal */
-  protected readonly ranges: RangeLock
+  readonly ranges: RangeLock
+  /** @internal Shared with what {@link dup} makes. */
+  protected locks: FileLocks = new FileLocks()
   readonly #streamTarget: StreamTarget
   readonly #isTemporary: boolean
   readonly #traits: FileTraits
@@ -181,23 +174,7 @@ export abstract class BaseFile implements AsyncDisposable {
    * @throws {KernelError} `ENOSPC`, `EOPNOTSUPP`, `EBADF` on a file opened for reading only.
    */
   async allocate(lengthBytes: number, options: AllocateOptions = {}): Promise<void> {
-    const action = 'allocate space in a file'
-    validateInteger(action, 'lengthBytes', lengthBytes, { min: 1, max: FILE_BYTES_MAX })
-    validateOptions(action, options, ALLOCATE_NAMES)
-    const { offsetBytes = 0, keepSize = false, signal, timeoutMs } = options
-    validateOffset(action, offsetBytes, lengthBytes)
-    if (typeof keepSize !== 'boolean') throw wrongType(action, 'keepSize', 'a boolean', keepSize)
-    const refusal = this.descriptor.refusal(action)
-    if (refusal !== null) return refusal
-    const mode = keepSize ? FALLOC_FL_KEEP_SIZE : 0
-    // What may grow the file is alone behind, where a write may be about to set the size.
-    const endBytes = keepSize ? offsetBytes + lengthBytes : Infinity
-    const range = { startBytes: offsetBytes, endBytes, isExclusive: true }
-    const args = { offsetBytes, lengthBytes, mode }
-    const wait = { signal, timeoutMs }
-    return this.#changeAlone(range, action, wait, (wait) => {
-      return new Allocate(this.descriptor, args).start(wait, action)
-    })
+    return allocate(this, lengthBytes, options)
   }
 
   /**
@@ -207,18 +184,106 @@ export abstract class BaseFile implements AsyncDisposable {
    * @throws {KernelError} `EOPNOTSUPP` where the file system has no holes.
    */
   async punch(offsetBytes: number, lengthBytes: number, options?: WaitOptions): Promise<void> {
-    const action = 'punch a hole in a file'
-    validateInteger(action, 'lengthBytes', lengthBytes, { min: 1, max: FILE_BYTES_MAX })
-    validateOffset(action, offsetBytes, lengthBytes)
-    const refusal = this.descriptor.refusal(action)
-    if (refusal !== null) return refusal
-    const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
-    const endBytes = offsetBytes + lengthBytes
-    const range = { startBytes: offsetBytes, endBytes, isExclusive: true }
-    const args = { offsetBytes, lengthBytes, mode }
-    return this.#changeAlone(range, action, options, (wait) => {
-      return new Allocate(this.descriptor, args).start(wait, action)
-    })
+    return punch(this, offsetBytes, lengthBytes, options)
+  }
+
+  /**
+   * Makes a stretch zero, and takes its space up; the file grows to its end unless it is to keep its size. It
+   * waits for writes of this executor there, or beyond where the file may grow.
+   *
+   * @throws {KernelError} `EOPNOTSUPP` where the file system can't, `ENOSPC`, `EBADF`.
+   */
+  async zero(offsetBytes: number, lengthBytes: number, options: ZeroOptions = {}): Promise<void> {
+    return zero(this, offsetBytes, lengthBytes, options)
+  }
+
+  /**
+   * Takes a stretch out of the file: what is behind moves there, and the file is as much shorter. It waits for writes
+   * of this executor there and behind.
+   *
+   * @throws {KernelError} `EINVAL` unless both are multiples of the file system's block, and the stretch ends before
+   * the file does; `EOPNOTSUPP` but on ext4, XFS and f2fs.
+   */
+  async collapse(offsetBytes: number, lengthBytes: number, options?: WaitOptions): Promise<void> {
+    return collapse(this, offsetBytes, lengthBytes, options)
+  }
+
+  /**
+   * Puts a hole into the file: what is there and behind moves behind it, and the file is as much longer. It waits for
+   * writes of this executor there and behind.
+   *
+   * @throws {KernelError} `EINVAL` unless both are multiples of the file system's block, and it begins before the file
+   * ends; `EOPNOTSUPP` but on ext4, XFS and f2fs.
+   */
+  async insertHole(offsetBytes: number, lengthBytes: number, options?: WaitOptions): Promise<void> {
+    return insert(this, offsetBytes, lengthBytes, options)
+  }
+
+  /**
+   * Copies from another file; resolves with how many bytes, fewer than asked for only where the source ends. By the kernel, without
+   * bringing them here, or even by sharing them on the disk, where it can; in another thread, in pieces of
+   * 16 MiB, between which it can be cancelled: a part is copied then. Else through I/O memory.
+   *
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`, `ERR_UNSUPPORTED` on a file opened for appending; {@link RangeError} for
+   * stretches of one file that overlap; {@link KernelError} as `copy_file_range(2)`.
+   */
+  async copyFrom(source: BaseFile, options: CopyOptions = {}): Promise<number> {
+    if (!(source instanceof BaseFile)) {
+      throw wrongType('copy from a file', 'source', 'a file', source)
+    }
+    if (this.#traits.isAppending) refuseAppending()
+    return copyRange(source, this, options)
+  }
+
+  /**
+   * Tells the page cache how a stretch of the file is going to be used: what to read ahead, or to forget.
+   *
+   * @throws {KernelError} `ESPIPE` for a pipe.
+   */
+  async advise(advice: FileAdvice, options: AdviseOptions = {}): Promise<void> {
+    return advise(this.descriptor, advice, options)
+  }
+
+  /**
+   * Has XFS take up space for the file in multiples of a size, so that it stays in one piece though it grows bit by bit;
+   * 0 for as it likes. For a file that is empty still.
+   *
+   * @throws {KernelError} `EOPNOTSUPP`, `ENOTTY` on other file systems; `EINVAL` for what is no multiple of its block, or a file with contents.
+   */
+  async hintExtentSize(sizeBytes: number, options?: WaitOptions): Promise<void> {
+    return hintExtentSize(this.descriptor, sizeBytes, options)
+  }
+
+  /**
+   * Locks the file, by `flock(2)`, against those who lock it as well: other programs, threads and objects. It waits until nobody has
+   * a lock that excludes this one, looking again and again, up to 50 ms apart, and is not fair. {@link dup} shares its lock.
+   *
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`; {@link KernelError} as `flock(2)`.
+   *
+   * @example One writer at a time, of all programs
+   * ```ts run
+   * import { tmpdir } from 'node:os'
+   * import { join } from 'node:path'
+   * import { BufferedFile } from 'percore/io'
+   *
+   * const path = join(tmpdir(), `percore-lock-${process.pid}`)
+   * await using file = await BufferedFile.create(path)
+   * await using other = await BufferedFile.open(path)
+   * {
+   *   await using lock = await file.lock({ timeoutMs: 1000 })
+   *   console.log(lock.mode, await other.tryLock()) // exclusive null
+   * }
+   * console.log((await other.tryLock({ shared: true }))?.mode) // shared
+   * await file.remove()
+   * ```
+   */
+  async lock(options: LockOptions = {}): Promise<FileLock> {
+    return this.locks.take(this.descriptor, options)
+  }
+
+  /** The same without waiting: null where somebody has a lock that excludes it. */
+  async tryLock(options: LockOptions = {}): Promise<FileLock | null> {
+    return this.locks.try(this.descriptor, options)
   }
 
   /**
@@ -236,7 +301,7 @@ export abstract class BaseFile implements AsyncDisposable {
     const refusal = this.descriptor.refusal(action)
     if (refusal !== null) return refusal
     const range = { startBytes: sizeBytes, endBytes: Infinity, isExclusive: true }
-    return this.#changeAlone(range, action, options, (wait) => {
+    return changeAlone(this, range, action, options, (wait) => {
       return truncate(this.descriptor, sizeBytes, (operation) => operation.start(wait, action))
     })
   }
@@ -263,6 +328,27 @@ export abstract class BaseFile implements AsyncDisposable {
       descriptor.path = to
     } finally {
       descriptor.leave()
+    }
+  }
+
+  /**
+   * Gives the file another name; a temporary file its first, by which it stays.
+   *
+   * @throws {KernelError} as `link(2)`: `EEXIST`, `EXDEV`, `ENOENT` where the file has been removed, or there is no `/proc`.
+   */
+  async link(path: FilePath, options?: WaitOptions): Promise<void> {
+    const action = 'link a file'
+    const { executor } = this.descriptor
+    const to = Name.fromHere(executor, toPath(action, 'path', path))
+    const refusal = this.descriptor.refusal(action)
+    if (refusal !== null) return refusal
+    // What it is, rather than what is called so by now. By its descriptor alone it takes a privilege.
+    const self = Name.absolute(`/proc/self/fd/${this.fd}`)
+    this.descriptor.enter()
+    try {
+      await new Link(executor, self, to, AT_SYMLINK_FOLLOW).start(options)
+    } finally {
+      this.descriptor.leave()
     }
   }
 
@@ -365,29 +451,17 @@ export abstract class BaseFile implements AsyncDisposable {
     return duplicateFile(this.descriptor, this.#traits, options)
   }
 
+  /** @internal */
+  abstract readStretch(
+    offsetBytes: number,
+    lengthBytes: number,
+    options?: WaitOptions,
+  ): Promise<Lease>
+  /** @internal */
+  abstract writeStretch(data: Lease, offsetBytes: number, options?: WaitOptions): Promise<number>
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.descriptor.close()
-  }
-
-  /** Runs an operation while nobody else of this executor writes there. */
-  async #changeAlone(
-    range: RangeHold,
-    action: string,
-    options: WaitOptions | undefined,
-    run: (options: WaitOptions | undefined) => Promise<void>,
-  ): Promise<void> {
-    const steps = new Deadline(this.descriptor.executor, action, options)
-    this.descriptor.enter()
-    try {
-      const hold = await this.ranges.acquire(range, action, steps.next())
-      try {
-        await run(steps.next())
-      } finally {
-        this.ranges.release(hold)
-      }
-    } finally {
-      this.descriptor.leave()
-    }
   }
 
   #refusalOfName(action: string): Promise<never> | null {
@@ -412,10 +486,4 @@ function streamTargetOf(opened: OpenedFile, ranges: RangeLock): StreamTarget {
   const { isAppending } = request
   const alignmentBytes = alignmentOf(opened)
   return { descriptor, ranges, alignmentBytes, isSeekable, isRegular, isAppending }
-}
-
-/** @throws {TypeError | RangeError} unless a whole number, with `lengthBytes` more still being one. */
-export function validateOffset(action: string, offsetBytes: number, lengthBytes: number): void {
-  const max = FILE_BYTES_MAX - lengthBytes
-  validateInteger(action, 'offsetBytes', offsetBytes, { min: 0, max })
 }

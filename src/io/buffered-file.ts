@@ -1,13 +1,13 @@
-import { isBytes, RuntimeError, validateInteger, wrongBytes } from '../base/index.ts'
+import { isBytes, RuntimeError, validateInteger, wrongBytes, wrongType } from '../base/index.ts'
 import { refuse, type WaitOptions } from '../executor/index.ts'
 import { Lease } from '../memory/index.ts'
-import { BaseFile, validateOffset } from './base-file.ts'
+import { BaseFile } from './base-file.ts'
+import type { LockedFile } from './change-alone.ts'
 import { readCopy, writeCopy } from './copies.ts'
 import { Deadline } from './deadline.ts'
-import { Statx } from './file-operations.ts'
 import { adoptFile, type FileTicket } from './file-ticket.ts'
-import { GrowingBytes } from './growing-bytes.ts'
 import type { ByteRange } from './merge-ranges.ts'
+import { validateOffset } from './offset.ts'
 import { type OpenedFile, openFile } from './opened-file.ts'
 import { checkOpenOptions, type OpenOptions } from './options.ts'
 import { type FilePath, toPath } from './path.ts'
@@ -16,9 +16,12 @@ import type { BlockReader } from './planned-reads.ts'
 import type { RangeHold } from './range-lock.ts'
 import { type ReadMany, readMany } from './read-many.ts'
 import type { ReadManyOptions } from './read-many-options.ts'
-import { decodeSize } from './status.ts'
+import { type ReadPlace, readLarge, readPiece, readPieces } from './read-pieces.ts'
+import { readRange } from './read-range.ts'
+import { type SpliceOptions, splice } from './splice.ts'
 import { NO_POSITION, partOf, Transfer } from './transfer.ts'
-import { READ_INTO, WRITE_FROM } from './transfer-plan.ts'
+import { WRITE_FROM } from './transfer-plan.ts'
+import { readVector, writeVector } from './vectors.ts'
 
 const READ_BYTES_MAX: number = 2 ** 31 - 1
 
@@ -104,7 +107,7 @@ export class BufferedFile extends BaseFile {
       validateInteger(action, 'lengthBytes', lengthBytes, { min: 0, max: READ_BYTES_MAX })
       validateOffset(action, offsetBytes, lengthBytes)
       this.descriptor.assertOpen(action)
-      if (lengthBytes > PIECE_BYTES) return this.#readMany(offsetBytes, lengthBytes, options)
+      if (lengthBytes > PIECE_BYTES) return readLarge(this.#at(offsetBytes, lengthBytes), options)
       const place = { offsetBytes, isSeekable: this.#isSeekable }
       return readCopy(this.descriptor, lengthBytes, place, options)
     } catch (error) {
@@ -130,11 +133,11 @@ export class BufferedFile extends BaseFile {
     const refusal = this.descriptor.refusal(action)
     if (refusal !== null) return refusal
     if (memory instanceof Lease) {
-      return this.#readPiece(memory, lengthBytes, offsetBytes, options)
+      return readPiece(memory, this.#at(offsetBytes, lengthBytes), options)
     }
     const steps = new Deadline(this.descriptor.executor, action, options)
     let doneBytes = 0
-    await this.#readPieces(offsetBytes, lengthBytes, steps, (bytes) => {
+    await readPieces(this.#at(offsetBytes, lengthBytes), steps, (bytes) => {
       memory.set(bytes, doneBytes)
       doneBytes += bytes.length
     })
@@ -232,67 +235,99 @@ export class BufferedFile extends BaseFile {
     }
   }
 
-  /** Asks for the size first, since asking for more than there is must not take as much memory. */
-  async #readMany(
+  /**
+   * Fills several leases from a position on, one behind the other, without a copy; resolves with how many bytes are
+   * valid, fewer than there is room for only where the file ends.
+   *
+   * @throws {RuntimeError} `ERR_UNSUPPORTED` for what has no positions; `ERR_HANDLE_CLOSED`, `ERR_BUFFER_RELEASED`;
+   * {@link KernelError} as `readv(2)`.
+   */
+  async readVector(
+    buffers: readonly Lease[],
     offsetBytes: number,
-    lengthBytes: number,
-    options: WaitOptions | undefined,
-  ): Promise<Uint8Array> {
-    const { descriptor } = this
-    const action = 'read a file'
-    const steps = new Deadline(descriptor.executor, action, options)
-    descriptor.enter()
-    try {
-      // Of what has no size, and what grows meanwhile, there may be more.
-      const sizeBytes = this.#isSeekable
-        ? await new Statx(descriptor, decodeSize).start(steps.next(), action)
-        : 0
-      // Faulting small pages in takes four times as long as all the rest.
-      const { kernel } = descriptor.executor
-      const prepare = (bytes: Uint8Array): void => kernel.adviseHugePages(bytes)
-      const all = new GrowingBytes(Math.max(0, sizeBytes - offsetBytes), lengthBytes, prepare)
-      await this.#readPieces(offsetBytes, lengthBytes, steps, (bytes) => all.append(bytes))
-      return all.take()
-    } finally {
-      descriptor.leave()
-    }
-  }
-
-  #readPiece(
-    buffer: Lease,
-    lengthBytes: number,
-    offsetBytes: number,
-    options: WaitOptions | undefined,
+    options?: WaitOptions,
   ): Promise<number> {
-    const { descriptor } = this
-    const memory = partOf(buffer, 0, lengthBytes)
-    const at = this.#isSeekable ? offsetBytes : NO_POSITION
-    return new Transfer(READ_INTO, descriptor, buffer, memory, at).start(options)
+    this.#assertPlaced('read a file')
+    return readVector({ ...this.#locked, alignmentBytes: 1 }, buffers, offsetBytes, options)
   }
 
-  /** Reads up to `lengthBytes`, and shows each piece to `take`, which must copy it. */
-  async #readPieces(
+  /**
+   * Writes all of several leases at a position, one behind the other, without a copy; resolves with their length. Short
+   * writes go on by themselves.
+   *
+   * @throws {RuntimeError} `ERR_UNSUPPORTED` on a file opened for appending, and for what has no positions;
+   * `ERR_HANDLE_CLOSED`, `ERR_BUFFER_RELEASED`; {@link KernelError} as `writev(2)`, when a part may have been written.
+   */
+  async writeVector(
+    buffers: readonly Lease[],
+    offsetBytes: number,
+    options?: WaitOptions,
+  ): Promise<number> {
+    this.#assertPlaced('write a file')
+    return writeVector({ ...this.#locked, alignmentBytes: 1 }, buffers, offsetBytes, options)
+  }
+
+  /**
+   * Moves bytes from another file here without bringing them to the program, if one of the two is a pipe; resolves with how many,
+   * at most `lengthBytes`, 0 where the source has ended. What has been moved is told even if it was cancelled meanwhile.
+   *
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`; {@link KernelError} as `splice(2)`: `EINVAL` without a pipe, or on a
+   * file opened for appending.
+   */
+  async spliceFrom(
+    source: BufferedFile,
+    lengthBytes: number,
+    options: SpliceOptions = {},
+  ): Promise<number> {
+    if (!(source instanceof BufferedFile)) {
+      throw wrongType('splice files', 'source', 'a BufferedFile', source)
+    }
+    const from = { descriptor: source.descriptor, isSeekable: source.#isSeekable }
+    const to = { descriptor: this.descriptor, isSeekable: this.#isSeekable }
+    return splice(from, to, lengthBytes, options)
+  }
+
+  /**
+   * A further descriptor of this file, for this thread, which is closed by itself and shares its locks.
+   *
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`; {@link KernelError} `EMFILE`.
+   */
+  async dup(): Promise<BufferedFile> {
+    const copy = await BufferedFile.adopt(this.duplicate())
+    copy.locks = this.locks
+    return copy
+  }
+
+  /** @internal */
+  override async readStretch(
     offsetBytes: number,
     lengthBytes: number,
-    steps: Deadline,
-    take: (bytes: Uint8Array) => void,
-  ): Promise<void> {
+    options?: WaitOptions,
+  ): Promise<Lease> {
+    this.#assertPlaced('copy from a file')
+    return readRange(this.descriptor, { alignmentBytes: 1, offsetBytes, lengthBytes }, options)
+  }
+
+  /** @internal */
+  override writeStretch(data: Lease, offsetBytes: number, options?: WaitOptions): Promise<number> {
+    return this.write(data, offsetBytes, options)
+  }
+
+  #at(offsetBytes: number, lengthBytes: number): ReadPlace {
     const { descriptor } = this
-    using buffer = descriptor.executor.memory.allocateOwn(Math.min(lengthBytes, PIECE_BYTES) || 1)
-    descriptor.enter()
-    try {
-      let doneBytes = 0
-      do {
-        const askedBytes = Math.min(lengthBytes - doneBytes, PIECE_BYTES)
-        const at = offsetBytes + doneBytes
-        const readBytes = await this.#readPiece(buffer, askedBytes, at, steps.next())
-        take(buffer.bytes.subarray(0, readBytes))
-        doneBytes += readBytes
-        if (readBytes < askedBytes || !this.#isSeekable) break
-      } while (doneBytes < lengthBytes)
-    } finally {
-      descriptor.leave()
-    }
+    return { descriptor, isSeekable: this.#isSeekable, offsetBytes, lengthBytes }
+  }
+
+  get #locked(): LockedFile {
+    return { descriptor: this.descriptor, ranges: this.ranges }
+  }
+
+  #assertPlaced(action: string): void {
+    if (this.#isSeekable && !(this.#isAppending && action === 'write a file')) return
+    throw new RuntimeError(
+      'ERR_UNSUPPORTED',
+      `Cannot ${action} at a position as it must have positions, and not be opened for appending`,
+    )
   }
 
   #writeAt(

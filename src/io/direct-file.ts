@@ -12,10 +12,11 @@ import {
 import { executor, refusalOf, refuse, type WaitOptions } from '../executor/index.ts'
 import { Lease } from '../memory/index.ts'
 import type { MemoryRef } from '../ring/index.ts'
-import { BaseFile, FILE_BYTES_MAX, validateOffset } from './base-file.ts'
+import { BaseFile } from './base-file.ts'
 import { Deadline } from './deadline.ts'
 import { adoptFile, type FileTicket } from './file-ticket.ts'
 import type { ByteRange } from './merge-ranges.ts'
+import { FILE_BYTES_MAX, validateOffset } from './offset.ts'
 import { alignmentOf, type OpenedFile, openFile } from './opened-file.ts'
 import { checkOpenOptions, OPEN_OPTIONS, type OpenOptions, refuseAppend } from './options.ts'
 import { type FilePath, toPath } from './path.ts'
@@ -27,6 +28,7 @@ import { readRange } from './read-range.ts'
 import { replaceBytes } from './replace-bytes.ts'
 import { partOf, Transfer } from './transfer.ts'
 import { READ_INTO, WRITE_FROM } from './transfer-plan.ts'
+import { readVector, writeVector } from './vectors.ts'
 
 /** How a direct file is opened. */
 export interface DirectOpenOptions extends OpenOptions {
@@ -280,6 +282,60 @@ export class DirectFile extends BaseFile {
     } finally {
       descriptor.leave()
     }
+  }
+
+  /**
+   * Fills several buffers from an aligned position on, one behind the other, with one request for each 1,024; resolves with how
+   * many bytes are valid, fewer than there is room for only where the file ends.
+   *
+   * @throws {RuntimeError} `ERR_UNALIGNED`, `ERR_BUFFER_RELEASED`, `ERR_HANDLE_CLOSED`; {@link KernelError} as `readv(2)`.
+   */
+  async readVector(
+    buffers: readonly Lease[],
+    offsetBytes: number,
+    options?: WaitOptions,
+  ): Promise<number> {
+    return readVector(this, buffers, offsetBytes, options)
+  }
+
+  /**
+   * Writes all of several buffers at an aligned position, one behind the other, with one request for each 1,024;
+   * resolves with their length. Short writes go on by themselves.
+   *
+   * @throws {RuntimeError} `ERR_UNALIGNED`, `ERR_BUFFER_RELEASED`, `ERR_HANDLE_CLOSED`; {@link KernelError} as `writev(2)`,
+   * when a part may have been written.
+   */
+  async writeVector(
+    buffers: readonly Lease[],
+    offsetBytes: number,
+    options?: WaitOptions,
+  ): Promise<number> {
+    return writeVector(this, buffers, offsetBytes, options)
+  }
+
+  /**
+   * A further descriptor of this file, for this thread, which is closed by itself and shares its locks.
+   *
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`; {@link KernelError} `EMFILE`.
+   */
+  async dup(): Promise<DirectFile> {
+    const copy = await DirectFile.adopt(this.duplicate())
+    copy.locks = this.locks
+    return copy
+  }
+
+  /** @internal */
+  override readStretch(
+    offsetBytes: number,
+    lengthBytes: number,
+    options?: WaitOptions,
+  ): Promise<Lease> {
+    return this.read(offsetBytes, lengthBytes, options)
+  }
+
+  /** @internal */
+  override writeStretch(data: Lease, offsetBytes: number, options?: WaitOptions): Promise<number> {
+    return this.writeBytes(data.bytes, offsetBytes, options)
   }
 
   #writeHeld(

@@ -1,5 +1,7 @@
 import {
   AT_EMPTY_PATH,
+  ECANCELED,
+  EINTR,
   STATX_BASIC_STATS,
   STATX_BTIME,
   STATX_BYTES,
@@ -32,6 +34,11 @@ export class Sync extends FileOperation<void> {
 
   get syscall(): string {
     return this.#dataOnly ? 'fdatasync' : 'fsync'
+  }
+
+  // The kernel tells once that it could not write: nobody would hear of it from a later sync.
+  protected override isIrrevocable(result: number): boolean {
+    return result < 0 && result !== -ECANCELED && result !== -EINTR
   }
 
   protected override encode(ring: Ring, base: number): void {

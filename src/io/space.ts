@@ -1,0 +1,130 @@
+import { optionNames, validateBoolean, validateInteger, validateOptions } from '../base/index.ts'
+import type { WaitOptions } from '../executor/index.ts'
+import {
+  FALLOC_FL_COLLAPSE_RANGE,
+  FALLOC_FL_INSERT_RANGE,
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  FALLOC_FL_ZERO_RANGE,
+} from '../kernel/index.ts'
+import { changeAlone, type LockedFile } from './change-alone.ts'
+import { Allocate } from './file-operations.ts'
+import { FILE_BYTES_MAX, validateOffset } from './offset.ts'
+
+/** Options of {@link BaseFile.allocate}. */
+export interface AllocateOptions extends WaitOptions {
+  /** Where the space begins; 0 if not given. */
+  readonly offsetBytes?: number | undefined
+  /** Whether the file keeps its size, though space beyond it is reserved. */
+  readonly keepSize?: boolean | undefined
+}
+
+/** Options of {@link BaseFile.zero}. */
+export interface ZeroOptions extends WaitOptions {
+  /** Whether the file keeps its size, though what is to be zero ends beyond it. */
+  readonly keepSize?: boolean | undefined
+}
+
+const ALLOCATE_NAMES = optionNames<AllocateOptions>({
+  offsetBytes: true,
+  keepSize: true,
+  signal: true,
+  timeoutMs: true,
+})
+const ZERO_NAMES = optionNames<ZeroOptions>({ keepSize: true, signal: true, timeoutMs: true })
+
+/** What `fallocate(2)` does to a stretch of a file. */
+interface SpaceChange {
+  readonly action: string
+  readonly mode: number
+  readonly offsetBytes: number
+  readonly lengthBytes: number
+  /** Whether it moves, or makes, what is behind as well. */
+  readonly reachesEnd: boolean
+}
+
+/** Takes space up. */
+export function allocate(
+  file: LockedFile,
+  lengthBytes: number,
+  options: AllocateOptions,
+): Promise<void> {
+  const action = 'allocate space in a file'
+  validateOptions(action, options, ALLOCATE_NAMES)
+  const { offsetBytes = 0, keepSize = false, signal, timeoutMs } = options
+  validateBoolean(action, 'keepSize', keepSize)
+  const mode = keepSize ? FALLOC_FL_KEEP_SIZE : 0
+  // What may grow the file is alone behind, where a write may be about to set the size.
+  const change = { action, mode, offsetBytes, lengthBytes, reachesEnd: !keepSize }
+  return changeSpace(file, change, { signal, timeoutMs })
+}
+
+/** Makes a stretch zero, taking space up. */
+export function zero(
+  file: LockedFile,
+  offsetBytes: number,
+  lengthBytes: number,
+  options: ZeroOptions,
+): Promise<void> {
+  const action = 'zero a stretch of a file'
+  validateOptions(action, options, ZERO_NAMES)
+  const { keepSize = false, signal, timeoutMs } = options
+  validateBoolean(action, 'keepSize', keepSize)
+  const mode = FALLOC_FL_ZERO_RANGE | (keepSize ? FALLOC_FL_KEEP_SIZE : 0)
+  const change = { action, mode, offsetBytes, lengthBytes, reachesEnd: !keepSize }
+  return changeSpace(file, change, { signal, timeoutMs })
+}
+
+/** Gives space back. */
+export function punch(
+  file: LockedFile,
+  offsetBytes: number,
+  lengthBytes: number,
+  options: WaitOptions | undefined,
+): Promise<void> {
+  const action = 'punch a hole in a file'
+  const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+  return changeSpace(file, { action, mode, offsetBytes, lengthBytes, reachesEnd: false }, options)
+}
+
+/** Takes a stretch out. */
+export function collapse(
+  file: LockedFile,
+  offsetBytes: number,
+  lengthBytes: number,
+  options: WaitOptions | undefined,
+): Promise<void> {
+  const action = 'take a stretch out of a file'
+  const mode = FALLOC_FL_COLLAPSE_RANGE
+  return changeSpace(file, { action, mode, offsetBytes, lengthBytes, reachesEnd: true }, options)
+}
+
+/** Puts a hole in. */
+export function insert(
+  file: LockedFile,
+  offsetBytes: number,
+  lengthBytes: number,
+  options: WaitOptions | undefined,
+): Promise<void> {
+  const action = 'insert a hole into a file'
+  const mode = FALLOC_FL_INSERT_RANGE
+  return changeSpace(file, { action, mode, offsetBytes, lengthBytes, reachesEnd: true }, options)
+}
+
+async function changeSpace(
+  file: LockedFile,
+  { action, mode, offsetBytes, lengthBytes, reachesEnd }: SpaceChange,
+  options: WaitOptions | undefined,
+): Promise<void> {
+  validateInteger(action, 'lengthBytes', lengthBytes, { min: 1, max: FILE_BYTES_MAX })
+  validateOffset(action, offsetBytes, lengthBytes)
+  const { descriptor } = file
+  const refusal = descriptor.refusal(action)
+  if (refusal !== null) return refusal
+  const endBytes = reachesEnd ? Infinity : offsetBytes + lengthBytes
+  const range = { startBytes: offsetBytes, endBytes, isExclusive: true }
+  const args = { offsetBytes, lengthBytes, mode }
+  return changeAlone(file, range, action, options, (wait) => {
+    return new Allocate(descriptor, args).start(wait, action)
+  })
+}
