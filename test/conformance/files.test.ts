@@ -2,12 +2,20 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { existsSync, fstatSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  fstatSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { spawn, yieldNow } from '../../src/index.ts'
-import { BufferedFile, DirectFile } from '../../src/io/index.ts'
+import { BufferedFile, DirectFile, Directory } from '../../src/io/index.ts'
 import type { FileOrder } from '../io/file-ticket-worker.ts'
 import { assertNoLeak, holdings, makeFolder, needsDirect, pattern } from '../io/support.ts'
 
@@ -224,6 +232,17 @@ test('60: a file is sent to another thread, with its descriptor, and closed ther
   assert.throws(() => fstatSync(fd), { code: 'EBADF' })
 })
 
+test('61: dup() outlives the file that it was made of', direct, async (t) => {
+  const file = await DirectFile.create(join(makeFolder(t), 'file'))
+  await file.writeBytes(pattern(700, 61), 0)
+  await using copy = await file.dup()
+
+  await file.close()
+
+  using bytes = await copy.read(0, 1000)
+  assert.deepEqual([bytes.bytes, copy.isSameFile(file)], [pattern(700, 61), true])
+})
+
 test('61: a duplicate outlives what it was made of', async (t) => {
   const path = join(makeFolder(t), 'file')
   writeFileSync(path, 'shared')
@@ -233,6 +252,96 @@ test('61: a duplicate outlives what it was made of', async (t) => {
   await file.close()
 
   assert.equal(Buffer.from(await copy.read(0, 100)).toString(), 'shared')
+})
+
+test('62: a temporary file must be writable, and has an inode of its own', direct, async (t) => {
+  const folder = makeFolder(t)
+  const options = { read: true, write: true, tmpfile: true }
+
+  await assert.rejects(DirectFile.open(folder, { read: true, tmpfile: true }), RangeError)
+  await using one = await DirectFile.open(folder, options)
+  await using other = await DirectFile.open(folder, options)
+
+  assert.equal(one.isSameFile(other), false)
+  assert.notEqual(one.identity.inode, other.identity.inode)
+  assert.deepEqual(readdirSync(folder), [])
+})
+
+test(
+  '65: copyFrom() copies within the kernel, and a lease goes from file to file',
+  direct,
+  async (t) => {
+    const folder = makeFolder(t)
+    await using source = await DirectFile.create(join(folder, 'source'))
+    await using copy = await DirectFile.create(join(folder, 'copy'))
+    await using written = await DirectFile.create(join(folder, 'written'))
+    await source.writeBytes(pattern(8192, 65), 0)
+
+    const copiedBytes = await copy.copyFrom(source, { fromBytes: 4096, lengthBytes: 4096 })
+    using lease = await source.read(0, 8192)
+    await written.write(lease, 0)
+
+    assert.equal(copiedBytes, 4096)
+    const contents = ['copy', 'written'].map((name) => readFileSync(join(folder, name)))
+    assert.deepEqual(new Uint8Array(contents[0]!), pattern(8192, 65).subarray(4096))
+    assert.deepEqual(new Uint8Array(contents[1]!), pattern(8192, 65))
+  },
+)
+
+test(
+  '69: advisory locks exclude other open files, and are shared by duplicates',
+  direct,
+  async (t) => {
+    const path = join(makeFolder(t), 'file')
+    await using file = await DirectFile.create(path)
+    await using copy = await file.dup()
+    await using other = await DirectFile.open(path)
+
+    const lock = await file.lock()
+    const tries = [
+      await other.tryLock(),
+      await other.tryLock({ shared: true }),
+      await copy.tryLock(),
+    ]
+    await lock.release()
+    await using shared = await other.lock({ shared: true })
+    const after = [await file.tryLock(), (await file.tryLock({ shared: true }))?.mode]
+
+    assert.deepEqual(tries, [null, null, null])
+    assert.deepEqual([shared.mode, ...after], ['shared', null, 'shared'])
+  },
+)
+
+test('D18: open() rejects while its file comes and goes', direct, async (t) => {
+  const path = join(makeFolder(t), 'file')
+  const before = holdings()
+
+  for (let round = 0; round < 100; round++) {
+    writeFileSync(path, 'x')
+    const opening = DirectFile.open(path)
+    if (round % 2 === 0) await yieldNow()
+    rmSync(path)
+    const file = await opening.catch((error: { code: string }) => {
+      assert.equal(error.code, 'ENOENT')
+      return null
+    })
+    await file?.close()
+  }
+
+  assertNoLeak(before)
+})
+
+test('directories are made, opened, listed and synced, and files opened in them', async (t) => {
+  const path = join(makeFolder(t), 'directory')
+  await using directory = await Directory.create(path)
+  await using again = await Directory.create(path)
+  await using file = await BufferedFile.create('file', { directory })
+
+  await directory.sync()
+  const names: string[] = []
+  for await (const { name } of again.list()) names.push(name)
+
+  assert.deepEqual([names, file.path], [['file'], join(path, 'file')])
 })
 
 test('67: a file that threads share is closed by each for itself', async (t) => {
