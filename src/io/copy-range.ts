@@ -4,9 +4,10 @@ import { EINVAL, ENOSYS, EOPNOTSUPP, EXDEV } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { callAside } from './aside.ts'
 import type { LockedFile } from './change-alone.ts'
+import { Statx } from './file-operations.ts'
 import { FILE_BYTES_MAX, validateOffset } from './offset.ts'
 import { PIECE_BYTES } from './pieces.ts'
-import { type FileIdentity, isSameIdentity } from './status.ts'
+import { decodeSize, type FileIdentity, isSameIdentity } from './status.ts'
 
 /** Options of {@link BaseFile.copyFrom}. */
 export interface CopyOptions extends WaitOptions {
@@ -68,7 +69,9 @@ export async function copyRange(
   source.descriptor.enter()
   target.descriptor.enter()
   try {
-    return await job.run(fromBytes, offsetBytes, wholeBytes)
+    // A file that is copied to its own end would else have no end: it grows as it is copied.
+    const leftBytes = isSame ? (await job.size()) - fromBytes : wholeBytes
+    return await job.run(fromBytes, offsetBytes, Math.min(wholeBytes, leftBytes))
   } finally {
     target.descriptor.leave()
     source.descriptor.leave()
@@ -85,6 +88,10 @@ class Copying {
     this.#source = source
     this.#target = target
     this.#steps = steps
+  }
+
+  size(): Promise<number> {
+    return new Statx(this.#source.descriptor, decodeSize).start(this.#steps.next(), ACTION)
   }
 
   async run(fromBytes: number, toBytes: number, lengthBytes: number): Promise<number> {
