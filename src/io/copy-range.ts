@@ -69,9 +69,9 @@ export async function copyRange(
   source.descriptor.enter()
   target.descriptor.enter()
   try {
-    // A file that is copied to its own end would else have no end: it grows as it is copied.
+    // A file that is copied to its own end would else have no end: it grows as it is copied. Not none, which would refuse nothing.
     const leftBytes = isSame ? (await job.size()) - fromBytes : wholeBytes
-    return await job.run(fromBytes, offsetBytes, Math.min(wholeBytes, leftBytes))
+    return await job.run(fromBytes, offsetBytes, Math.min(wholeBytes, Math.max(leftBytes, 1)))
   } finally {
     target.descriptor.leave()
     source.descriptor.leave()
