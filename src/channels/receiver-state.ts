@@ -1,5 +1,11 @@
 import { RuntimeError } from '../base/index.ts'
-import { type Executor, WaitList, type WaitListOwner, type WaitOptions } from '../executor/index.ts'
+import {
+  type Executor,
+  type Poll,
+  WaitList,
+  type WaitListOwner,
+  type WaitOptions,
+} from '../executor/index.ts'
 import { RingSource, type SourceOwner } from './ring-source.ts'
 import { SharedWaiter } from './shared-wait.ts'
 import { NONE, type None, type ValueReader, type ValueTarget } from './value-reader.ts'
@@ -101,6 +107,10 @@ export abstract class ReceiverState<T> implements WaitListOwner {
   protected abstract takePeerError(): RuntimeError | null
   protected abstract closeSources(): void
 
+  protected get hasWaiters(): boolean {
+    return this.#receivers.length > 0
+  }
+
   /** Gives values to those who wait for them, and has the senders tell of more. */
   protected pump(): void {
     if (this.#isClosed) return
@@ -143,8 +153,11 @@ export abstract class ReceiverState<T> implements WaitListOwner {
 }
 
 /** Receives from one sender. */
-export class SingleReceiverState<T> extends ReceiverState<T> implements SourceOwner<T> {
+export class SingleReceiverState<T> extends ReceiverState<T> implements SourceOwner<T>, Poll {
   readonly #source: RingSource<T>
+  /** Whether the turn looks for what comes: until it ends the sender need not tell. */
+  #isPolled = false
+  #mayPoll = true
 
   /** Takes the end, or nothing: it is left to others where an executor has no inbox for it. */
   constructor(home: Executor, openReader: () => ValueReader<T>, expectedId?: number) {
@@ -166,6 +179,22 @@ export class SingleReceiverState<T> extends ReceiverState<T> implements SourceOw
     this.pump()
   }
 
+  get hasNews(): boolean {
+    return !this.hasWaiters || this.#source.isClosed || this.#source.hasItems
+  }
+
+  goOn(): void {
+    this.#isPolled = false
+    this.pump()
+  }
+
+  ask(): void {
+    this.#isPolled = false
+    this.#mayPoll = false
+    this.pump()
+    this.#mayPoll = true
+  }
+
   protected override get hasEnded(): boolean {
     return this.#source.isEnded
   }
@@ -179,7 +208,9 @@ export class SingleReceiverState<T> extends ReceiverState<T> implements SourceOw
   }
 
   protected override requestNext(): boolean {
-    return this.#source.requestItem()
+    if (this.#isPolled) return false
+    this.#isPolled = this.#mayPoll && this.home.followUps.polls.add(this)
+    return !this.#isPolled && this.#source.requestItem()
   }
 
   protected override takePeerError(): RuntimeError | null {

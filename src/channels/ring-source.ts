@@ -87,6 +87,11 @@ export class RingSource<T> implements PeerListener {
     return consumer.countFilled() / consumer.capacity
   }
 
+  /** Whether there is something to be taken: cheap, to be asked again and again. */
+  get hasItems(): boolean {
+    return this.#reader.consumer.countFilled() > 0
+  }
+
   /** Takes the oldest value; what its codec throws, the value being gone then. */
   take(): T | None {
     const { consumer } = this.#reader

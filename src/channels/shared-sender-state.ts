@@ -31,8 +31,8 @@ export class SharedSenderState<T> implements WaitListOwner, PeerListener {
   onBlocked: ((change: 1 | -1) => void) | null = null
   #isBlocked = false
   readonly #lot: Lot
-  /** The turn in which the receiver was last told of the first of a lot; and when it was of a full one. */
-  #toldTurn = -1
+  /** The turn whose first value went last; and when the receiver was last told of a full lot. */
+  #firstTurn = -1
   #toldNs = Number.NEGATIVE_INFINITY
   readonly #senders = new WaitList<SendWaiter<T, unknown>>(this)
 
@@ -84,7 +84,7 @@ export class SharedSenderState<T> implements WaitListOwner, PeerListener {
   tryStage(packed: unknown): boolean {
     const { writer } = this
     if (this.#senders.length > 0 || !writer.stage(packed)) return false
-    if (this.#lot.isEmpty && writer.producer.seesItemRequest && this.#isFirstOfTurn()) {
+    if (this.#lot.isEmpty && this.#isFirstOfTurn()) {
       this.#countSent(1)
       this.flush()
     } else this.#lot.add()
@@ -140,11 +140,11 @@ export class SharedSenderState<T> implements WaitListOwner, PeerListener {
     this.#pump()
   }
 
-  /** A receiver that waits is told of the first at once, so that it wakes up while more are sent: these go in lots. */
+  /** The first goes at once, so that a receiver that waits has it, or wakes up, while more are sent: these go in lots. */
   #isFirstOfTurn(): boolean {
     const turn = this.home.turnSequence
-    if (turn === this.#toldTurn) return false
-    this.#toldTurn = turn
+    if (turn === this.#firstTurn) return false
+    this.#firstTurn = turn
     return true
   }
 

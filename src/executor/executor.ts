@@ -449,8 +449,8 @@ export class Executor implements AsyncDisposable {
   #endTurn(sequence: number): void {
     const queue = this.#running
     if (queue === null) return
-    this.#running = null
     this.followUps.end()
+    this.#running = null
     const elapsedNs = this.#doubles[DOUBLE_TURN_END_NS]! - this.#turnStartNs
     queue.charge(elapsedNs)
     this.#scheduler.charge(queue, elapsedNs)

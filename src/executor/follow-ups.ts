@@ -1,6 +1,7 @@
 import { DOUBLE_DEADLINE_NS, type LoopControl } from '../kernel/index.ts'
 import { COUNTER_FOLLOW_UPS } from '../stats/index.ts'
 import { Guess } from './guess.ts'
+import { type PollSources, Polls } from './polls.ts'
 import type { TaskQueue } from './task-queue.ts'
 import { createTurnView, decideTurn, isTurnOver, untimedCountFor } from './turn-policy.ts'
 
@@ -23,10 +24,10 @@ export interface TurnHome {
 }
 
 /** The part of a reactor that follow-ups go through. */
-interface TurnReactor {
+interface TurnReactor extends PollSources {
   readonly control: LoopControl
   readonly hasUrgentCompletions: boolean
-  readonly main: { readonly unsubmittedCount: number; submit(): number; reap(): number }
+  readonly main: PollSources['main'] & { submit(): number; reap(): number }
 }
 
 /** What {@link FollowUps} look at. */
@@ -43,6 +44,8 @@ export interface FollowUpSources {
  * may go, by count and by the clock, and only while nobody else has anything to do.
  */
 export class FollowUps {
+  /** What a turn looks at where it would end. */
+  readonly polls: Polls
   readonly #home: TurnHome
   readonly #reactor: TurnReactor
   readonly #runnable: { readonly size: number }
@@ -63,6 +66,7 @@ export class FollowUps {
     this.#home = home
     this.#reactor = reactor
     this.#runnable = runnable
+    this.polls = new Polls(reactor)
   }
 
   /** The turn of `queue` has settled so many, and may settle as many more. */
@@ -75,16 +79,21 @@ export class FollowUps {
     this.#turnStartNs = turnStartNs
     this.#view.leftCount = leftCount
     this.#untimedCount = settledCount
+    this.polls.open()
     this.#followUpSoon()
   }
 
   /** The turn is over. */
   end(): void {
     this.#queue = null
+    this.polls.close()
   }
 
   #followUpSoon(): void {
-    if (this.#view.leftCount <= 0) return
+    if (this.#view.leftCount <= 0) {
+      this.polls.close()
+      return
+    }
     this.#view.hopsLeft = HOPS_MAX - 1
     SETTLED.then(this.#followUp)
   }
@@ -93,24 +102,39 @@ export class FollowUps {
     const queue = this.#queue
     if (queue === null) return
     const view = this.#view
-    view.isWanted = this.#isWanted()
+    this.#look(queue)
     view.isOver = !view.isWanted && this.#isOver()
-    view.readyCount = queue.length
-    view.isUserCodeNext = queue.length > 0 && queue.peek()!.runsUserCode
     view.canCollect = this.#triesInline
     let decision = decideTurn(view)
     if (decision === 'submit') {
       this.#collectInline()
       // Also what was reaped may be somebody else's.
-      view.isWanted = this.#isWanted()
-      view.readyCount = queue.length
-      view.isUserCodeNext = queue.length > 0 && queue.peek()!.runsUserCode
+      this.#look(queue)
       view.canCollect = false
+      decision = decideTurn(view)
+    }
+    const isIdle = decision === 'leave' && !view.isWanted && !view.isOver && view.readyCount === 0
+    if (isIdle && this.polls.size > 0 && this.polls.run()) {
+      this.#look(queue)
       decision = decideTurn(view)
     }
     if (decision === 'settle') this.#settleMore(queue)
     else if (decision === 'wait') this.#hop()
-    if (decision !== 'leave' || view.isWanted || view.isOver) return
+    else this.#leave()
+  }
+
+  /** Looks again who is ready. */
+  #look(queue: TaskQueue): void {
+    const view = this.#view
+    view.isWanted = this.#isWanted()
+    view.readyCount = queue.length
+    view.isUserCodeNext = queue.length > 0 && queue.peek()!.runsUserCode
+  }
+
+  #leave(): void {
+    this.polls.close()
+    const view = this.#view
+    if (view.isWanted || view.isOver) return
     // Nobody has cut it short: it found a task to start, or waited for nothing.
     this.#followUps.record(view.readyCount > 0)
   }

@@ -35,6 +35,7 @@ export {
   type IoProperties,
 } from './io-properties.ts'
 export { metricsText, type QueueValues, readExecutors, readQueueValues } from './metrics.ts'
+export type { Poll } from './polls.ts'
 export { needPreempt } from './preempt.ts'
 export { random } from './random.ts'
 export { answerDone, answerReady } from './ready.ts'

@@ -5,6 +5,8 @@ import {
   DOUBLE_SPIN_NS,
   ENOSPC,
   EXECUTOR_COUNT_MAX,
+  HEADER_AWAKE_COUNT,
+  HEADER_CPU_COUNT,
   type Kernel,
   kernelError,
   type LoopControl,
@@ -112,6 +114,13 @@ export class Reactor implements IoPort {
 
   pollRing(): Ring {
     return this.rings.find('busyPoll') ?? this.#addRing('busyPoll')
+  }
+
+  /** Whether this thread spins before it parks, and there is a CPU for that. See native/directory.c. */
+  get maySpin(): boolean {
+    if (this.control.doubles[DOUBLE_SPIN_NS]! === 0) return false
+    const { words } = this.kernel.directory.slot(0)
+    return words[HEADER_AWAKE_COUNT]! <= words[HEADER_CPU_COUNT]!
   }
 
   /** Whether operations of latency-sensitive queues have completed that nobody has looked at yet. */

@@ -62,7 +62,7 @@ function produce(world: World, shape: Shape): null {
     world.mark(sent, staged, producer.locals)
     if (producer.stage(sent + 1)) {
       sent++
-      const isWanted = shape.isEager === true && staged === 0 && producer.seesItemRequest
+      const isWanted = shape.isEager === true && staged === 0 && producer.hasItemRequest
       if (++staged < shape.lot && !isWanted) continue
       if (isWanted) staged = shape.lot
     }

@@ -24,7 +24,14 @@ export async function runThreads(
   }
   const kernel = new SimKernel({ seed, faults }, { onStuck, turnCountMax: 200_000 })
   const executors = mains.map((_, index) => {
-    const options = { name: `shard ${index}`, ringDepth: 8, ioMemoryBytes: 1 << 16 }
+    // Every other seed has threads that look for what comes before they ask to be told.
+    const spinBeforeParkUs = (seed & 1) * 10
+    const options = {
+      name: `shard ${index}`,
+      ringDepth: 8,
+      ioMemoryBytes: 1 << 16,
+      spinBeforeParkUs,
+    }
     const executor = new Executor({ ...options, kernel: index === 0 ? kernel : kernel.thread() })
     confine(executor)
     return executor

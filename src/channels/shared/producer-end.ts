@@ -88,11 +88,6 @@ export abstract class ProducerEnd<Cells> {
     return true
   }
 
-  /** Whether the consumer seems to wait for what comes: a hint, for a tenth of the price of {@link hasItemRequest}. */
-  get seesItemRequest(): boolean {
-    return this.words.peek(7 /* WORD_ITEM_WANTED */) !== 0
-  }
-
   /** Whether the consumer has asked to be told of what comes, and was not. */
   get hasItemRequest(): boolean {
     // ORDER: comes after the store of the tail, or of the flag that this end is closed. See requestItem().
