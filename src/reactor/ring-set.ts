@@ -58,6 +58,7 @@ export class RingSet implements Iterable<Ring> {
   add(role: RingRole): Ring {
     assert(this.#byRole[role] === null, 'a role has one ring')
     assert(this.#rings.length < RING_COUNT_MAX, 'a thread has a ring for each role at most')
+    assert((role === 'park') === (this.#rings.length === 0), 'the ring to park in is the first')
     const ring = new Ring({ ...this.#options, index: this.#rings.length, role })
     this.#rings.push(ring)
     this.#byRole[role] = ring
@@ -100,6 +101,7 @@ export class RingSet implements Iterable<Ring> {
   /** Takes no more: the loop closes their descriptors. */
   close(): void {
     for (const ring of this.#rings) ring.close()
+    assert(this.main.isClosed, 'the ring to park in takes no more, as all others')
   }
 
   /** Checks every ring, and that each is where its index and role say. O(slots): for audits. */
