@@ -23,6 +23,8 @@ export const BURST_US = 1000
 export const DEPTH = 32
 /** How far a queue with a latency class may be ahead of others, at 1000 shares. */
 const LEAD_US = 20_000
+/** What a queue that had nothing waiting keeps of what it has had less than others. */
+const FORGIVEN_US = 20_000
 /** A request waits no longer than that, once it was refused, whoever is before it. */
 export const STARVATION_US = 1_000_000
 /** A read up to this length is a small one. */
@@ -232,8 +234,8 @@ export class DeviceScheduler<R extends ScheduledRequest> {
     flow.push(request, nowUs)
     this.queuedCount++
     if (flow.count > 1) return
-    // Who was away has saved nothing up.
-    flow.virtualUs = Math.max(flow.virtualUs, this.#virtualUs)
+    // Who was away has saved nothing up; who was for a moment, between two batches of completions, has lost nothing.
+    flow.virtualUs = Math.max(flow.virtualUs, this.#virtualUs - FORGIVEN_US)
     this.#enter(flow, nowUs)
   }
 
