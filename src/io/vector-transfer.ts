@@ -38,6 +38,7 @@ export class VectorTransfer extends FileOperation<number> {
   readonly #plan: VectorPlan
   /** Taken down, as the user may release a buffer meanwhile. */
   readonly #memory: readonly MemoryRef[]
+  readonly #wholeBytes: number
   #table: Lease | null = null
   /** What is still to be moved begins in that part, so many bytes behind its beginning. */
   #index = 0
@@ -53,6 +54,7 @@ export class VectorTransfer extends FileOperation<number> {
     this.#memory = plan.parts.map(({ address, lengthBytes }) => {
       return { address, lengthBytes, bufferIndex: -1 }
     })
+    this.#wholeBytes = this.#memory.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
   }
 
   get action(): string {
@@ -61,6 +63,22 @@ export class VectorTransfer extends FileOperation<number> {
 
   get syscall(): string {
     return this.#plan.isRead ? 'readv' : 'writev'
+  }
+
+  override get isTransfer(): boolean {
+    return true
+  }
+
+  override get isWrite(): boolean {
+    return !this.#plan.isRead
+  }
+
+  override get isMetered(): boolean {
+    return this.descriptor.isDirect
+  }
+
+  override get lengthBytes(): number {
+    return this.#wholeBytes - this.#doneBytes
   }
 
   override complete(result: number, flags: number): void {
