@@ -15,7 +15,14 @@ import {
   wrongBytes,
   wrongType,
 } from '../base/index.ts'
-import { abortHub, type Cancellable, refuse, Waiter, type WaitOptions } from '../executor/index.ts'
+import {
+  abortHub,
+  type Cancellable,
+  refuse,
+  validateWaitOptions,
+  Waiter,
+  type WaitOptions,
+} from '../executor/index.ts'
 import { Lease } from '../memory/index.ts'
 import type { ByteSink } from '../streams/index.ts'
 import type { AttachedStream } from './attached-streams.ts'
@@ -229,8 +236,17 @@ export class FileWriter implements ByteSink, AsyncDisposable {
    * @throws as {@link flush}, and as {@link sync} with the option `syncAtEnd`.
    */
   end(options?: WaitOptions): Promise<void> {
+    if (options === undefined) {
+      this.#ending ??= this.#end()
+      return this.#ending
+    }
+    try {
+      // First: a call that is refused ends nothing.
+      validateWaitOptions(ACTION, options)
+    } catch (error) {
+      return refuse(error)
+    }
     this.#ending ??= this.#end()
-    if (options === undefined) return this.#ending
     return this.#waitForEnd(this.#ending, options)
   }
 

@@ -43,6 +43,7 @@ import {
 import { SimKernel, simTopology, simulate } from '../../src/testing/index.ts'
 import { Interval, once, onceAt, repeat, sleep, sleepUntil, timeout } from '../../src/time/index.ts'
 import { CpuSet, PoolPlacement } from '../../src/topology/index.ts'
+import { byteCalls } from './byte-options.ts'
 
 /** Options that nothing knows. */
 const nonsense = { nonsense: 1 } as never
@@ -100,9 +101,11 @@ const service = new ShardedService<{ one(): void }>({
 const runtimeListener = await runtime.listen({ port: 0, module: program })
 const [context] = runtime.contexts
 const [driver] = runtime.drivers
+const ofBytes = await byteCalls(stream)
 
 after(async () => {
   interval.close()
+  await ofBytes.close()
   await Promise.all([runtime.stop(), pool.stop()])
   const ends = [sharedSender, sharedReceiver, broadcastSender, broadcastReceiver, watchReader]
   for (const end of [...ends, oneshotReceiver]) end.close()
@@ -116,6 +119,7 @@ after(async () => {
 
 /** What answers with a promise: it rejects, whatever it was given. */
 const ASYNCHRONOUS: Readonly<Record<string, () => Promise<unknown>>> = {
+  ...ofBytes.asynchronous,
   'Barrier.arrive': () => new Barrier(2).arrive(nonsense),
   'Barrier.arrive as the last': () => new Barrier(1).arrive(nonsense),
   'BlockingModule.call': () =>
@@ -213,6 +217,7 @@ const ASYNCHRONOUS: Readonly<Record<string, () => Promise<unknown>>> = {
 
 /** What answers at once: it throws. */
 const SYNCHRONOUS: Readonly<Record<string, () => unknown>> = {
+  ...ofBytes.synchronous,
   'ShardedService.on': () => service.on(0, nonsense),
   defineService: () => defineService('options', () => ({}), nonsense),
   'Context.pick': () => context!.pick(nonsense),
