@@ -56,33 +56,19 @@ function latencyCase(plan: Plan): Case {
 
 async function measure(plan: Plan, command: Command): Promise<Sample> {
   const seconds = plan.smoke ? 0.3 : 3
+  // Compilers share the processor with the server, and hold it up for milliseconds each time: at 3 s of
+  // warm-up they were still at it during the measurement, and the figure was theirs.
+  const warmupSeconds = plan.smoke ? 0.1 : 10
   await using server = await Held.start(command)
-  // Compilers share the processor with the server, and hold it up for milliseconds each time: at the measured rate they
-  // are at it for half a minute, and the figure is theirs. As fast as it goes the same code is hot in seconds.
-  await load(plan, server.port(), [plan.smoke ? 0.1 : 6, 0])
-  const client = await load(
-    plan,
-    server.port(),
-    [seconds, plan.smoke ? 0.1 : 1],
-    ['--rate', String(RATE), '--spin'],
-  )
+  const load = [CONNECTION_COUNT, SIZE_BYTES, seconds, warmupSeconds].map(String)
+  const client = await runForJson({
+    program: buildPeer('echo-client'),
+    args: ['127.0.0.1', String(server.port()), ...load, '--rate', String(RATE), '--spin'],
+    cpu: plan.clientCpu,
+  })
   const background = parseLastLine(await server.stop())
   return {
     [LATENCY_UNIT]: numberField(client, 'p99us'),
     [PROGRESS_UNIT]: numberField(background, 'units') / numberField(background, 'seconds'),
   }
-}
-
-function load(
-  plan: Plan,
-  port: number,
-  seconds: readonly [measured: number, warmup: number],
-  options: readonly string[] = [],
-) {
-  const shape = [CONNECTION_COUNT, SIZE_BYTES, ...seconds].map(String)
-  return runForJson({
-    program: buildPeer('echo-client'),
-    args: ['127.0.0.1', String(port), ...shape, ...options],
-    cpu: plan.clientCpu,
-  })
 }
