@@ -3,17 +3,21 @@ import { DeviceShare, EPOCH_US } from './device-share.ts'
 import type { Cap } from './io-cap.ts'
 import { Flow, type FlowOwner, type Place, type Request } from './io-flow.ts'
 import {
+  type Buckets,
+  bucketsWaitUs,
   bucketWaitUs,
   type CostLine,
   costLineOf,
   costUs,
   type DeviceLimits,
-  fillBucket,
+  fillOwnBucket,
   fractionOf,
   hasHadLess,
   hasWaitedLonger,
+  leftWindowUs,
   pickNext,
   windowAdmits,
+  windowPartUs,
   windowUsOf,
 } from './io-model.ts'
 
@@ -198,15 +202,12 @@ export class DeviceScheduler<R extends ScheduledRequest> {
     const requestUs = this.#costUs(request)
     if (requestUs === 0 || this.#isAlone(flow, nowUs)) return 0
     this.#announce(nowUs)
-    const fullUs = this.#share.fullUs(nowUs)
     // What is urgent has room of its own in the bucket, and does not wait for what is in flight.
-    if (flow.isUrgent) return bucketWaitUs(fullUs, nowUs, 2 * BURST_US)
-    const fraction = this.#fraction(nowUs)
-    if (!windowAdmits(this.inFlightUs, requestUs, this.#windowUs * fraction)) return EPOCH_US
-    return Math.max(
-      bucketWaitUs(fullUs, nowUs, BURST_US),
-      bucketWaitUs(this.#ownFullUs, nowUs, BURST_US),
-    )
+    if (flow.isUrgent) return bucketWaitUs(this.#share.fullUs(nowUs), nowUs, 2 * BURST_US)
+    const othersUs = this.#share.othersInFlightUs(nowUs)
+    const windowUs = windowPartUs(this.#windowUs, this.#fraction(nowUs), othersUs)
+    if (!windowAdmits(this.inFlightUs, requestUs, windowUs)) return EPOCH_US
+    return bucketsWaitUs(this.#buckets(nowUs, requestUs))
   }
 
   #issue(flow: Flow<R>, nowUs: number): void {
@@ -222,9 +223,10 @@ export class DeviceScheduler<R extends ScheduledRequest> {
     flow.virtualUs += (requestUs * SHARES_MAX) / flow.owner.shares
     flow.cap?.take(nowUs, request.lengthBytes)
     if (requestUs > 0) {
+      this.#ownFullUs = fillOwnBucket(this.#buckets(nowUs, requestUs), requestUs / fraction)
       this.#share.take(nowUs, requestUs)
-      this.#ownFullUs = fillBucket(this.#ownFullUs, nowUs, requestUs / fraction)
       this.inFlightUs += requestUs
+      this.#share.announceInFlight(nowUs, this.inFlightUs)
     }
     if (flow.count > 0) this.#enter(flow, nowUs)
     this.#port.issue(request)
@@ -307,6 +309,14 @@ export class DeviceScheduler<R extends ScheduledRequest> {
 
   #announce(nowUs: number): void {
     this.#share.announce(nowUs, this.#waitingShares)
+    this.#share.announceInFlight(nowUs, this.inFlightUs)
+  }
+
+  #buckets(nowUs: number, requestUs: number): Buckets {
+    const fullUs = this.#share.fullUs(nowUs)
+    const leftUs = leftWindowUs(this.#windowUs, this.#share.othersInFlightUs(nowUs))
+    const isLeft = windowAdmits(this.inFlightUs, requestUs, leftUs)
+    return { fullUs, ownFullUs: this.#ownFullUs, nowUs, burstUs: BURST_US, isLeft }
   }
 
   /** Our part of the device, of all that wait for it. */

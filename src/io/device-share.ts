@@ -9,9 +9,11 @@ const FULL_US = 1
 const FULL_SECOND = 2
 /** Until which second a task queue with a latency class may come back. */
 const LATENCY_SECOND = 3
-/** By the parity of the epoch, its number and a sum: of the shares that wait, and of the executors that are there. */
+/** By the parity of the epoch, its number and a sum: of the shares that wait, of the executors that are there, */
 const SHARES = 4
 const PRESENT = 6
+/** and of the device's time that each has in flight. */
+const IN_FLIGHT = 8
 
 /** Words that a device has. */
 export const DEVICE_WORDS = 16
@@ -58,6 +60,8 @@ export class DeviceShare {
   #ownShares = 0
   #ownLastShares = 0
   #wasPresentLast = false
+  #ownInFlightUs = 0
+  #ownLastInFlightUs = 0
 
   constructor(words: Int32Array) {
     assert(words.length === DEVICE_WORDS, 'a device has its words')
@@ -95,6 +99,8 @@ export class DeviceShare {
       this.#ownLastShares = isNext ? this.#ownShares : 0
       this.#wasPresentLast = isNext
       this.#ownShares = 0
+      this.#ownLastInFlightUs = isNext ? this.#ownInFlightUs : 0
+      this.#ownInFlightUs = 0
       this.#epoch = epoch
       this.#add(PRESENT, epoch, 1)
     }
@@ -103,18 +109,31 @@ export class DeviceShare {
     this.#ownShares = waitingShares
   }
 
+  /** Says how much time this thread has in flight; the most of an epoch counts. Behind {@link announce}. */
+  announceInFlight(nowUs: number, inFlightUs: number): void {
+    const wholeUs = Math.ceil(inFlightUs)
+    if (wholeUs <= this.#ownInFlightUs) return
+    this.#add(IN_FLIGHT, this.#epochOf(nowUs), wholeUs - this.#ownInFlightUs)
+    this.#ownInFlightUs = wholeUs
+  }
+
+  /** What other threads have in flight at the most, as far as the last epoch and this one tell. Behind {@link announce}. */
+  othersInFlightUs(nowUs: number): number {
+    const epoch = this.#epochOf(nowUs)
+    const now = this.#sum(IN_FLIGHT, epoch) - this.#ownInFlightUs
+    return Math.max(0, now, this.#sum(IN_FLIGHT, epoch - 1) - this.#ownLastInFlightUs)
+  }
+
   /** Shares of other threads that wait, as far as the last epoch and this one tell. Behind {@link announce}. */
   othersShares(nowUs: number): number {
-    const epoch = Math.floor(nowUs / EPOCH_US)
-    assert(epoch === this.#epoch, 'who asks for others has announced itself')
+    const epoch = this.#epochOf(nowUs)
     const now = this.#sum(SHARES, epoch) - this.#ownShares
     return Math.max(0, now, this.#sum(SHARES, epoch - 1) - this.#ownLastShares)
   }
 
   /** Whether other threads use the device. Behind {@link announce}. */
   hasOthers(nowUs: number): boolean {
-    const epoch = Math.floor(nowUs / EPOCH_US)
-    assert(epoch === this.#epoch, 'who asks for others has announced itself')
+    const epoch = this.#epochOf(nowUs)
     if (this.#sum(PRESENT, epoch) > 1) return true
     return this.#sum(PRESENT, epoch - 1) > (this.#wasPresentLast ? 1 : 0)
   }
@@ -129,6 +148,13 @@ export class DeviceShare {
   /** Whether one may come. */
   isLatencyExpected(nowUs: number): boolean {
     return Atomics.load(this.#words, LATENCY_SECOND) > nowUs / US_PER_S
+  }
+
+  /** Its number, which this thread has announced itself in. */
+  #epochOf(nowUs: number): number {
+    const epoch = Math.floor(nowUs / EPOCH_US)
+    assert(epoch === this.#epoch, 'who asks for others has announced itself')
+    return epoch
   }
 
   #add(first: number, epoch: number, amount: number): void {

@@ -61,6 +61,34 @@ export function fillBucket(fullUs: number, nowUs: number, requestUs: number): nu
   return Math.max(fullUs, nowUs) + requestUs
 }
 
+/** What two buckets say: the one of the device, which all threads share, and that of our part of it. */
+export interface Buckets {
+  readonly fullUs: number
+  readonly ownFullUs: number
+  readonly nowUs: number
+  readonly burstUs: number
+  /** Whether there is so little in flight that others leave something; see {@link leftWindowUs}. */
+  readonly isLeft: boolean
+}
+
+/**
+ * How long a request waits for both buckets. Who has had its part of the device has what others leave: it waits for the
+ * device to be taken for no more than half a burst, so that those who have not find room in the other half.
+ */
+export function bucketsWaitUs({ fullUs, ownFullUs, nowUs, burstUs, isLeft }: Buckets): number {
+  const ownUs = bucketWaitUs(ownFullUs, nowUs, burstUs)
+  const leftUs = isLeft ? bucketWaitUs(fullUs, nowUs, burstUs / 2) : ownUs
+  return Math.max(bucketWaitUs(fullUs, nowUs, burstUs), Math.min(ownUs, leftUs))
+}
+
+/** Until when our part is taken once a request has passed; what others left counts for nothing in it. */
+export function fillOwnBucket(buckets: Buckets, requestUs: number): number {
+  const { fullUs, ownFullUs, nowUs, burstUs } = buckets
+  const isLeft = buckets.isLeft && bucketWaitUs(fullUs, nowUs, burstUs / 2) === 0
+  if (isLeft && bucketWaitUs(ownFullUs, nowUs, burstUs) > 0) return ownFullUs
+  return fillBucket(ownFullUs, nowUs, requestUs)
+}
+
 /** The part of the device that is ours, of shares that ask for it in all. */
 export function fractionOf(ownShares: number, allShares: number): number {
   return allShares <= ownShares ? 1 : ownShares / allShares
@@ -69,6 +97,19 @@ export function fractionOf(ownShares: number, allShares: number): number {
 /** Whether one more request may be in flight: one always may, so that a request of any size comes to its turn. */
 export function windowAdmits(inFlightUs: number, requestUs: number, windowUs: number): boolean {
   return inFlightUs <= 0 || inFlightUs + requestUs <= windowUs
+}
+
+/** Our part of the window: by shares, or all that others do not use. */
+export function windowPartUs(windowUs: number, fraction: number, othersUs: number): number {
+  return Math.max(windowUs * fraction, windowUs - othersUs)
+}
+
+/**
+ * How much of the window is for those who take what others leave: half of it without what others use, so that a device that falls
+ * behind, whose bucket is empty as nothing passes, does not look like one that is idle; and enough to keep it from running dry.
+ */
+export function leftWindowUs(windowUs: number, othersUs: number): number {
+  return Math.max(windowUs / 4, windowUs / 2 - othersUs)
 }
 
 /** How many devices' time may be in flight: what keeps a device busy that is as slow to answer as this one at its limits. */

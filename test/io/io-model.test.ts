@@ -2,16 +2,21 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import {
+  type Buckets,
+  bucketsWaitUs,
   bucketWaitUs,
   type Candidate,
   costLineOf,
   costUs,
   fillBucket,
+  fillOwnBucket,
   fractionOf,
   LARGE_REQUEST_BYTES,
+  leftWindowUs,
   pickNext,
   SMALL_REQUEST_BYTES,
   windowAdmits,
+  windowPartUs,
   windowUsOf,
 } from '../../src/io/io-model.ts'
 
@@ -48,6 +53,52 @@ for (const [fullUs, nowUs, waitUs] of BUCKETS) {
     assert.equal(bucketWaitUs(fullUs, nowUs, 100), waitUs)
   })
 }
+
+/** Both buckets, from now on; the wait with a burst of 100; until when the own one is full after a request of 30. */
+const PAIRS: readonly (readonly [fullUs: number, ownUs: number, waitUs: number, after: number])[] =
+  [
+    [0, 0, 0, 30],
+    [100, 100, 0, 130],
+    [150, 0, 50, 30],
+    // It has had its part: others leave half the burst, which does not count.
+    [50, 1000, 0, 1000],
+    [51, 1000, 1, 1030],
+    [100, 1000, 50, 1030],
+    // Its part is free before what others leave.
+    [100, 110, 10, 140],
+    [300, 110, 200, 140],
+  ]
+
+for (const [fullUs, ownFullUs, waitUs, afterUs] of PAIRS) {
+  test(`a device full for ${fullUs} and a part of it full for ${ownFullUs} make a request wait ${waitUs}`, () => {
+    const nowUs = 1000
+    const times = { fullUs: nowUs + fullUs, ownFullUs: nowUs + ownFullUs }
+    const buckets: Buckets = { ...times, nowUs, burstUs: 100, isLeft: true }
+
+    assert.equal(bucketsWaitUs(buckets), waitUs)
+    assert.equal(fillOwnBucket(buckets, 30), nowUs + afterUs)
+  })
+}
+
+test('a device with much in flight leaves nothing to a thread that has had its part', () => {
+  const buckets: Buckets = { fullUs: 0, ownFullUs: 1200, nowUs: 1000, burstUs: 100, isLeft: false }
+
+  assert.equal(bucketsWaitUs(buckets), 100)
+  assert.equal(fillOwnBucket(buckets, 30), 1230)
+})
+
+test('leftWindowUs() is half of the window without what others use, and never less than a quarter', () => {
+  assert.equal(leftWindowUs(2000, 0), 1000)
+  assert.equal(leftWindowUs(2000, 300), 700)
+  assert.equal(leftWindowUs(2000, 5000), 500)
+})
+
+test('windowPartUs() is what others do not use, and never less than the part by shares', () => {
+  assert.equal(windowPartUs(2000, 0.25, 0), 2000)
+  assert.equal(windowPartUs(2000, 0.25, 600), 1400)
+  assert.equal(windowPartUs(2000, 0.25, 1900), 500)
+  assert.equal(windowPartUs(2000, 0.25, 9000), 500)
+})
 
 test('a bucket lets no more through than time passes, and a burst and a request', () => {
   const step = fc.record({
