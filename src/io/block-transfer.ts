@@ -1,17 +1,14 @@
 import { alignDown, assert, KernelError, NO_QUEUE, type RuntimeError } from '../base/index.ts'
 import { madeInTurn, type TaskQueue } from '../executor/index.ts'
-import { EAGAIN, EINTR, EIO, kernelError } from '../kernel/index.ts'
+import { EIO, kernelError } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { type MemoryRef, Operation, type Ring, type Target } from '../ring/index.ts'
 import type { Descriptor } from './descriptor.ts'
 import { SMALL_READ_BYTES_MAX } from './device-scheduler.ts'
 import type { Dispatched } from './dispatcher.ts'
+import { judgeShort, MORE, NO_POSITION, RETRIES_MAX } from './transfer-plan.ts'
 
-/** How often in a row the kernel may move nothing before that is the result. */
-const RETRIES_MAX = 64
 const NO_TARGET: Target = { fd: -1, registered: false }
-/** In place of a position, of what has none. */
-export const NO_POSITION = -1
 
 /** Which part of a lease is moved, and to or from where in the file. */
 export interface BlockPlace {
@@ -68,10 +65,6 @@ export abstract class BlockTransfer extends Operation implements MemoryRef, Disp
 
   protected abstract get syscall(): string
   protected abstract encode(ring: Ring, base: number): void
-  /** Whether nothing follows a request that moved so much, which is less than it was asked for. */
-  protected abstract isOver(movedBytes: number, alignmentBytes: number): boolean
-  /** Counts what was moved. */
-  protected abstract count(movedBytes: number): void
   get queue(): TaskQueue {
     return this.#queue!
   }
@@ -87,7 +80,8 @@ export abstract class BlockTransfer extends Operation implements MemoryRef, Disp
   }
   /** Whether it is submitted before the turn ends, so that cancelling comes too late to undo it. */
   get submitsEarly(): boolean {
-    return false
+    // What a pipe is asked for would be taken even if the reader is cancelled in this turn.
+    return !this.isWrite && this.offsetBytes !== NO_POSITION
   }
 
   /**
@@ -158,30 +152,34 @@ export abstract class BlockTransfer extends Operation implements MemoryRef, Disp
       this.#end()
       return
     }
-    if (result < 0) this.#judgeFailure(result)
-    else this.#judgeShort(result)
+    this.#judge(result)
   }
 
   override run(): void {}
 
-  #judgeFailure(result: number): void {
-    const isPassing = result === -EAGAIN || result === -EINTR
-    if (isPassing && this.isWanted && ++this.#idleCount <= RETRIES_MAX) this.#goOn(0)
-    else this.#fail(result)
-  }
-
-  #judgeShort(movedBytes: number): void {
+  #judge(result: number): void {
     // One that was withdrawn before the kernel saw it moved nothing, and says so.
-    if (!this.isWanted || this.isOver(movedBytes, this.#alignmentBytes)) {
-      this.doneBytes += movedBytes
-      this.isLast = this.isWanted
+    if (!this.isWanted) {
+      this.doneBytes += Math.max(0, result)
       this.#end()
       return
     }
-    const wholeBytes = alignDown(movedBytes, this.#alignmentBytes)
-    this.#idleCount = wholeBytes > 0 ? 0 : this.#idleCount + 1
-    if (this.#idleCount > RETRIES_MAX) this.#fail(-EIO)
-    else this.#goOn(wholeBytes)
+    const { isWrite } = this
+    const isSeekable = this.offsetBytes !== NO_POSITION
+    const alignmentBytes = this.#alignmentBytes
+    const outcome = judgeShort({ isWrite, isSeekable, alignmentBytes, result })
+    if (outcome === MORE) {
+      const wholeBytes = alignDown(Math.max(0, result), alignmentBytes)
+      this.#idleCount = wholeBytes > 0 ? 0 : this.#idleCount + 1
+      if (this.#idleCount <= RETRIES_MAX) this.#goOn(wholeBytes)
+      else this.#fail(result < 0 ? result : -EIO)
+    } else if (outcome < 0) {
+      this.#fail(outcome)
+    } else {
+      this.doneBytes += outcome
+      this.isLast = true
+      this.#end()
+    }
   }
 
   /** Asks for the rest. */
@@ -228,7 +226,9 @@ export abstract class BlockTransfer extends Operation implements MemoryRef, Disp
 
   #end(): void {
     this.isInFlight = false
-    if (this.doneBytes > 0 || this.failure === null) this.count(this.doneBytes)
+    if (this.doneBytes > 0 || this.failure === null) {
+      this.descriptor.countMoved(this.isWrite, this.doneBytes)
+    }
     this.descriptor.leave()
     this.#owner.blockEnded(this)
   }

@@ -23,16 +23,4 @@ export class BlockWrite extends BlockTransfer implements TransferArgs {
   protected override encode(ring: Ring, base: number): void {
     encodeWrite(ring.sqes, base, this)
   }
-
-  // What follows a partial block of a direct write is the whole block again.
-  protected override isOver(): boolean {
-    return false
-  }
-
-  protected override count(movedBytes: number): void {
-    const { descriptor } = this
-    descriptor.writeCount++
-    descriptor.writeBytes += movedBytes
-    descriptor.executor.io.control.counters[34]! += movedBytes // COUNTER_BYTES_WRITTEN
-  }
 }

@@ -2,8 +2,8 @@ import type { WaitOptions } from '../executor/index.ts'
 import type { Descriptor } from './descriptor.ts'
 import { copyPiece } from './pieces.ts'
 import type { RangeHold } from './range-lock.ts'
-import { NO_POSITION, Transfer } from './transfer.ts'
-import { READ_COPY, WRITE_FROM } from './transfer-plan.ts'
+import { Transfer } from './transfer.ts'
+import { NO_POSITION, READ_COPY, WRITE_FROM } from './transfer-plan.ts'
 
 /** Where a piece of ordinary memory goes, or comes from. */
 export interface Place {

@@ -97,6 +97,20 @@ export class Descriptor {
     return this.#inFlightCount
   }
 
+  /** Counts a transfer that did not fail, once, however many requests it took. */
+  countMoved(isWrite: boolean, movedBytes: number): void {
+    const { counters } = this.executor.io.control
+    if (isWrite) {
+      this.writeCount++
+      this.writeBytes += movedBytes
+      counters[34]! += movedBytes // COUNTER_BYTES_WRITTEN
+    } else {
+      this.readCount++
+      this.readBytes += movedBytes
+      counters[33]! += movedBytes // COUNTER_BYTES_READ
+    }
+  }
+
   stats(): TransferStats {
     const { readCount, readBytes, writeCount, writeBytes } = this
     return { readCount, readBytes, writeCount, writeBytes }

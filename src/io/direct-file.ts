@@ -9,11 +9,10 @@ import {
   wrongBytes,
   wrongType,
 } from '../base/index.ts'
-import { executor, refusalOf, refuse, type WaitOptions } from '../executor/index.ts'
+import { Deadline, executor, refusalOf, refuse, type WaitOptions } from '../executor/index.ts'
 import { Lease } from '../memory/index.ts'
 import type { MemoryRef } from '../ring/index.ts'
 import { BaseFile } from './base-file.ts'
-import { Deadline } from './deadline.ts'
 import { adoptFile, type FileTicket } from './file-ticket.ts'
 import type { ByteRange } from './merge-ranges.ts'
 import { FILE_BYTES_MAX, validateOffset } from './offset.ts'

@@ -1,6 +1,11 @@
 import { optionNames, showAs, validateBoolean, validateOptions, wrongType } from '../base/index.ts'
-import { executor, refusalOf, validateWaitOptions, type WaitOptions } from '../executor/index.ts'
-import { Deadline } from './deadline.ts'
+import {
+  Deadline,
+  executor,
+  refusalOf,
+  validateWaitOptions,
+  type WaitOptions,
+} from '../executor/index.ts'
 import type { Descriptor } from './descriptor.ts'
 import { DirectoryEntries } from './directory-entries.ts'
 import { openDirectory } from './directory-reader.ts'

@@ -18,6 +18,7 @@ import {
 import {
   abortHub,
   type Cancellable,
+  Deadline,
   refuse,
   validateWaitOptions,
   Waiter,
@@ -26,7 +27,6 @@ import {
 import { Lease } from '../memory/index.ts'
 import type { ByteSink } from '../streams/index.ts'
 import type { AttachedStream } from './attached-streams.ts'
-import { Deadline } from './deadline.ts'
 import { Sync } from './file-operations.ts'
 import { type StreamTarget, streamClosed } from './stream-target.ts'
 import { WriteBehind, type WritePlan } from './write-behind.ts'

@@ -1,7 +1,6 @@
 import { dirname } from 'node:path/posix'
-import type { Executor } from '../executor/index.ts'
+import type { Deadline, Executor } from '../executor/index.ts'
 import { EEXIST, ENOENT } from '../kernel/index.ts'
-import type { Deadline } from './deadline.ts'
 import { openDirectory } from './directory-reader.ts'
 import { Sync } from './file-operations.ts'
 import { LookUp } from './look-up.ts'

@@ -5,14 +5,13 @@ import {
   validateOptions,
   validateString,
 } from '../base/index.ts'
-import { type Executor, refusalOf, type WaitOptions } from '../executor/index.ts'
+import { Deadline, type Executor, refusalOf, type WaitOptions } from '../executor/index.ts'
 import {
   AT_SYMLINK_NOFOLLOW,
   RENAME_NOREPLACE,
   STATX_BASIC_STATS,
   STATX_BTIME,
 } from '../kernel/index.ts'
-import { Deadline } from './deadline.ts'
 import type { Descriptor } from './descriptor.ts'
 import { LookUp } from './look-up.ts'
 import { makeDirectories, makeDirectory } from './make-directories.ts'

@@ -1,5 +1,5 @@
 import { RuntimeError } from '../base/index.ts'
-import { type Executor, executor, refusalOf } from '../executor/index.ts'
+import { Deadline, type Executor, executor, refusalOf } from '../executor/index.ts'
 import {
   AT_SYMLINK_NOFOLLOW,
   EINVAL,
@@ -13,7 +13,6 @@ import {
   O_DIRECTORY,
   O_RDONLY,
 } from '../kernel/index.ts'
-import { Deadline } from './deadline.ts'
 import { Descriptor } from './descriptor.ts'
 import { Statx } from './file-operations.ts'
 import { LookUp } from './look-up.ts'

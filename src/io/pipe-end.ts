@@ -1,7 +1,7 @@
 import { KernelError } from '../base/index.ts'
+import type { Deadline } from '../executor/index.ts'
 import { O_CLOEXEC, O_RDONLY, POLLIN } from '../kernel/index.ts'
 import { encodePoll, type Ring } from '../ring/index.ts'
-import type { Deadline } from './deadline.ts'
 import { Descriptor } from './descriptor.ts'
 import { FileOperation } from './file-operation.ts'
 import { Name } from './name.ts'

@@ -16,9 +16,10 @@ import {
 } from '../executor/index.ts'
 import { type Lease, leaseHeap } from '../memory/index.ts'
 import type { AttachedStream } from './attached-streams.ts'
-import { BlockRead, PieceRead } from './block-read.ts'
-import { type BlockOwner, type BlockTransfer, NO_POSITION } from './block-transfer.ts'
+import { BlockRead } from './block-read.ts'
+import type { BlockOwner, BlockTransfer } from './block-transfer.ts'
 import { type StreamTarget, streamClosed, takeNeededBlock, tryBlockAhead } from './stream-target.ts'
+import { NO_POSITION } from './transfer-plan.ts'
 
 // What a reader wants.
 const NOTHING = 0
@@ -343,9 +344,8 @@ export class ReadAhead extends Runnable implements BlockOwner, Cancellable, Atta
   }
 
   #makeSlot(): Slot {
-    const { descriptor, alignmentBytes, isSeekable } = this.#target
-    const Read = isSeekable ? BlockRead : PieceRead
-    return { block: new Read(descriptor, alignmentBytes, this), isReserved: false }
+    const { descriptor, alignmentBytes } = this.#target
+    return { block: new BlockRead(descriptor, alignmentBytes, this), isReserved: false }
   }
 
   #nextIndex(): number {

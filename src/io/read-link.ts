@@ -1,7 +1,6 @@
-import type { Executor } from '../executor/index.ts'
+import type { Deadline, Executor } from '../executor/index.ts'
 import { EINVAL, ENOENT, kernelError, O_CLOEXEC, O_NOFOLLOW, O_PATH } from '../kernel/index.ts'
 import { callAside } from './aside.ts'
-import type { Deadline } from './deadline.ts'
 import { Descriptor } from './descriptor.ts'
 import type { Name } from './name.ts'
 import { Open } from './name-operations.ts'

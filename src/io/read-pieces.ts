@@ -5,8 +5,8 @@ import { Statx } from './file-operations.ts'
 import { GrowingBytes } from './growing-bytes.ts'
 import { PIECE_BYTES } from './pieces.ts'
 import { decodeSize } from './status.ts'
-import { NO_POSITION, partOf, Transfer } from './transfer.ts'
-import { READ_INTO } from './transfer-plan.ts'
+import { partOf, Transfer } from './transfer.ts'
+import { NO_POSITION, READ_INTO } from './transfer-plan.ts'
 
 /** What is read, and from where. */
 export interface ReadPlace {

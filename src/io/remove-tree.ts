@@ -1,6 +1,5 @@
-import type { Executor } from '../executor/index.ts'
+import type { Deadline, Executor } from '../executor/index.ts'
 import { EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EPERM } from '../kernel/index.ts'
-import type { Deadline } from './deadline.ts'
 import { DirectoryReader, openDirectory, type RawEntry } from './directory-reader.ts'
 import { Name } from './name.ts'
 import { Unlink } from './name-operations.ts'

@@ -1,7 +1,6 @@
 import { alignDown, alignUp, assert } from '../base/index.ts'
-import type { WaitOptions } from '../executor/index.ts'
+import { Deadline, type WaitOptions } from '../executor/index.ts'
 import type { Lease } from '../memory/index.ts'
-import { Deadline } from './deadline.ts'
 import type { Descriptor } from './descriptor.ts'
 import { Statx } from './file-operations.ts'
 import { copyPiece, PIECE_BYTES } from './pieces.ts'

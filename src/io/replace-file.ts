@@ -8,7 +8,13 @@ import {
   validateOptions,
   wrongBytes,
 } from '../base/index.ts'
-import { type Executor, executor, refusalOf, type WaitOptions } from '../executor/index.ts'
+import {
+  Deadline,
+  type Executor,
+  executor,
+  refusalOf,
+  type WaitOptions,
+} from '../executor/index.ts'
 import {
   AT_SYMLINK_NOFOLLOW,
   EEXIST,
@@ -25,7 +31,6 @@ import {
 import { Lease } from '../memory/index.ts'
 import { callAside } from './aside.ts'
 import { BufferedFile } from './buffered-file.ts'
-import { Deadline } from './deadline.ts'
 import type { Descriptor } from './descriptor.ts'
 import { type Directory, descriptorOf } from './directory.ts'
 import { openDirectory } from './directory-reader.ts'

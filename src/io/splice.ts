@@ -5,6 +5,7 @@ import type { Descriptor } from './descriptor.ts'
 import { FileOperation } from './file-operation.ts'
 import { validateOffset } from './offset.ts'
 import { withWorker } from './open-workers.ts'
+import { NO_POSITION } from './transfer-plan.ts'
 
 /** Options of {@link BufferedFile.spliceFrom}. */
 export interface SpliceOptions extends WaitOptions {
@@ -28,7 +29,6 @@ const NAMES = optionNames<SpliceOptions>({
 })
 const ACTION = 'splice files'
 const LENGTH_BYTES_MAX: number = 2 ** 31 - 1
-const NO_POSITION = -1
 
 /** Moves bytes between a pipe and a file, or two pipes, once; resolves with how many. */
 export async function splice(

@@ -14,8 +14,8 @@ import type { ByteSource } from '../streams/index.ts'
 
 import { Descriptor } from './descriptor.ts'
 import { Readable } from './pipe-end.ts'
-import { NO_POSITION, Transfer } from './transfer.ts'
-import { READ_INTO } from './transfer-plan.ts'
+import { Transfer } from './transfer.ts'
+import { NO_POSITION, READ_INTO } from './transfer-plan.ts'
 
 const ACTION = 'read standard input'
 const STDIN_FD = 0

@@ -3,6 +3,10 @@ import { EAGAIN, EINTR } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { READ_OPCODES, type TransferOpcodes, WRITE_OPCODES } from '../ring/index.ts'
 
+/** How often in a row the kernel may move nothing before that is the result. */
+export const RETRIES_MAX = 64
+/** Pipes and terminals have no positions; appending needs none, since the kernel looks for the end itself. */
+export const NO_POSITION = -1
 /** Another request follows. */
 export const MORE: number = Number.NEGATIVE_INFINITY
 

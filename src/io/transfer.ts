@@ -7,12 +7,13 @@ import type { Descriptor } from './descriptor.ts'
 import { SMALL_READ_BYTES_MAX } from './device-scheduler.ts'
 import { FileOperation } from './file-operation.ts'
 import type { RangeHold } from './range-lock.ts'
-import { judgeShort, MORE, type TransferPlan, type Transferred } from './transfer-plan.ts'
-
-/** How often in a row the kernel may move nothing before that is the result. */
-const RETRIES_MAX = 64
-/** Pipes and terminals have no positions; appending needs none, since the kernel looks for the end itself. */
-export const NO_POSITION = -1
+import {
+  judgeShort,
+  MORE,
+  RETRIES_MAX,
+  type TransferPlan,
+  type Transferred,
+} from './transfer-plan.ts'
 
 /** A part of a buffer. */
 export function partOf(buffer: Lease, fromBytes: number, lengthBytes: number): MemoryRef {
@@ -194,7 +195,9 @@ export class Transfer<T> extends FileOperation<T> implements Transferred {
     }
     assert(outcome <= this.leftBytes, 'no more is moved than was to be')
     const totalBytes = this.doneBytes + outcome
-    if (!this.isCancelled || this.isIrrevocable(totalBytes)) this.#count(totalBytes)
+    if (!this.isCancelled || this.isIrrevocable(totalBytes)) {
+      this.descriptor.countMoved(this.plan.isWrite, totalBytes)
+    }
     this.settle(totalBytes, flags)
   }
 
@@ -218,19 +221,5 @@ export class Transfer<T> extends FileOperation<T> implements Transferred {
     this.doneBytes += movedBytes
     // A pipe has no positions, and stays at -1.
     if (this.offsetBytes >= 0) this.offsetBytes += movedBytes
-  }
-
-  #count(movedBytes: number): void {
-    const { descriptor } = this
-    const { counters } = this.executor.io.control
-    if (this.plan.isWrite) {
-      descriptor.writeCount++
-      descriptor.writeBytes += movedBytes
-      counters[34]! += movedBytes // COUNTER_BYTES_WRITTEN
-    } else {
-      descriptor.readCount++
-      descriptor.readBytes += movedBytes
-      counters[33]! += movedBytes // COUNTER_BYTES_READ
-    }
   }
 }

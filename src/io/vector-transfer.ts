@@ -1,5 +1,5 @@
 import { alignDown, assert, KernelError } from '../base/index.ts'
-import { EAGAIN, EINTR, EIO } from '../kernel/index.ts'
+import { EIO } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import {
   encodeReadVectored,
@@ -8,17 +8,15 @@ import {
   type Ring,
   writeVector,
 } from '../ring/index.ts'
-import { COUNTER_BYTES_READ, COUNTER_BYTES_WRITTEN } from '../stats/index.ts'
 import type { Descriptor } from './descriptor.ts'
 import { FileOperation } from './file-operation.ts'
+import { judgeShort, MORE, RETRIES_MAX } from './transfer-plan.ts'
 
 /** IOV_MAX: no request takes more stretches of memory. */
 export const VECTORS_MAX = 1024
 // ABI: struct iovec: address and length.
 const VECTOR_BYTES = 16
 const VECTOR_WORDS = 4
-/** How often in a row the kernel may move nothing before that is the result. */
-const RETRIES_MAX = 64
 
 /** What is moved, and where. */
 export interface VectorPlan {
@@ -85,7 +83,7 @@ export class VectorTransfer extends FileOperation<number> {
     const { dispatcher } = this.descriptor
     dispatcher.completed(this)
     const outcome = this.isCancelled ? result : this.#judge(result)
-    if (outcome !== null) {
+    if (outcome !== MORE) {
       this.#end(outcome, flags)
       return
     }
@@ -145,21 +143,21 @@ export class VectorTransfer extends FileOperation<number> {
     return { address: address + skipBytes, lengthBytes: lengthBytes - skipBytes, bufferIndex: -1 }
   }
 
-  /** The outcome, or null to go on. */
-  #judge(result: number): number | null {
-    const { isRead, alignmentBytes } = this.#plan
-    if (result < 0 && result !== -EAGAIN && result !== -EINTR) return result
-    // A direct read ends between multiples of the alignment only where the file does.
-    if (isRead && result >= 0 && result < this.#askedBytes) {
-      if (result === 0 || result % alignmentBytes !== 0) return this.#doneBytes + result
-    }
+  /** The outcome, or {@link MORE}. */
+  #judge(result: number): number {
+    const isWrite = !this.#plan.isRead
+    const { alignmentBytes } = this.#plan
     const isWhole = result === this.#askedBytes
+    if (!isWhole) {
+      const outcome = judgeShort({ isWrite, isSeekable: true, alignmentBytes, result })
+      if (outcome !== MORE) return outcome < 0 ? outcome : this.#doneBytes + outcome
+    }
     const movedBytes = isWhole ? result : alignDown(Math.max(0, result), alignmentBytes)
     this.#idleCount = movedBytes > 0 ? 0 : this.#idleCount + 1
     this.#advance(movedBytes)
     if (this.#index === this.#memory.length) return this.#doneBytes
     if (this.#idleCount > RETRIES_MAX) return result < 0 ? result : -EIO
-    return null
+    return MORE
   }
 
   #advance(movedBytes: number): void {
@@ -176,21 +174,7 @@ export class VectorTransfer extends FileOperation<number> {
   }
 
   #end(outcome: number, flags: number): void {
-    if (outcome >= 0 && !this.isCancelled) this.#count(outcome)
+    if (outcome >= 0 && !this.isCancelled) this.descriptor.countMoved(this.isWrite, outcome)
     this.settle(outcome, flags)
-  }
-
-  #count(movedBytes: number): void {
-    const { descriptor, executor } = this
-    const { counters } = executor.io.control
-    if (this.#plan.isRead) {
-      descriptor.readCount++
-      descriptor.readBytes += movedBytes
-      counters[COUNTER_BYTES_READ]! += movedBytes
-    } else {
-      descriptor.writeCount++
-      descriptor.writeBytes += movedBytes
-      counters[COUNTER_BYTES_WRITTEN]! += movedBytes
-    }
   }
 }

@@ -1,15 +1,11 @@
 import { assert } from '../base/index.ts'
 import type { TaskQueue } from '../executor/index.ts'
 import type { Lease } from '../memory/index.ts'
-import {
-  type BlockOwner,
-  type BlockPlace,
-  type BlockTransfer,
-  NO_POSITION,
-} from './block-transfer.ts'
+import type { BlockOwner, BlockPlace, BlockTransfer } from './block-transfer.ts'
 import { BlockWrite } from './block-write.ts'
 import type { RangeHold } from './range-lock.ts'
 import type { StreamTarget } from './stream-target.ts'
+import { NO_POSITION } from './transfer-plan.ts'
 
 /** What has blocks written. Called while reaping, or from within {@link WriteWindow.assign}. */
 export interface WindowOwner {

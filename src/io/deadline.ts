@@ -1,1 +1,0 @@
-export { Deadline } from '../executor/index.ts'
