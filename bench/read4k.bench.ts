@@ -6,12 +6,10 @@ import {
   missingScript,
   nodeCommand,
   numberField,
-  parseLastLine,
   runForJson,
-  runToEnd,
 } from './child.ts'
 import type { Benchmark, Case, Plan, Sample, Side } from './definition.ts'
-import { findTool } from './locate.ts'
+import { fioSide } from './fio.ts'
 import { openFile, openMemoryFile, type Storage } from './test-storage.ts'
 
 const MIB = 1024 * 1024
@@ -40,14 +38,14 @@ function readCase(plan: Plan, device: (typeof DEVICES)[number], depth: number): 
       const storage = openStorage(plan, device)
       return [
         scriptSide(plan, { name: 'percore', script: 'percore/read4k', storage, depth }),
-        fioSide(plan, { name: 'fio', storage, depth, batchCount: 1 }),
+        readSide(plan, { name: 'fio', storage, depth, batchCount: 1 }),
         // How near to fio the language itself comes, without a runtime, where reads end within the call.
         ...(device === 'ram' && depth === 1
           ? [scriptSide(plan, { name: 'bare', script: 'peers/bare-read4k', storage, depth })]
           : []),
         // What fio does at its best where reads complete within the call that submits them.
         ...(device === 'ram' && depth > 1
-          ? [fioSide(plan, { name: 'fio-batch', storage, depth, batchCount: BATCH_COUNT })]
+          ? [readSide(plan, { name: 'fio-batch', storage, depth, batchCount: BATCH_COUNT })]
           : []),
         scriptSide(plan, { name: 'node', script: 'peers/node-read4k', storage, depth }),
         // libuv's own io_uring, off unless asked for: the peer a reviewer would ask about.
@@ -105,7 +103,7 @@ function readScriptAnswer(answer: Answer): Sample {
 }
 
 /** `batchCount`: how many reads it submits with one call; 1 unless fio is told. */
-function fioSide(
+function readSide(
   plan: Plan,
   options: {
     readonly name: string
@@ -116,19 +114,8 @@ function fioSide(
 ): Side {
   const { name, storage, depth, batchCount } = options
   const { runMs, warmupMs } = durations(plan)
-  const fio = findTool('fio')
-  const args = [
-    '--name=read4k',
-    `--filename=${storage.path}`,
-    `--size=${storage.sizeBytes}`,
+  const job = [
     '--readonly',
-    // A thread, as a job of its own session would outlive a harness that is interrupted.
-    '--thread',
-    '--ioengine=io_uring',
-    '--fixedbufs',
-    '--registerfiles',
-    '--nonvectored=1',
-    '--direct=1',
     '--rw=randread',
     '--bs=4k',
     `--iodepth=${depth}`,
@@ -139,32 +126,9 @@ function fioSide(
     '--time_based',
     `--runtime=${runMs}ms`,
     `--ramp_time=${warmupMs}ms`,
-    `--cpus_allowed=${plan.clientCpu}`,
-    '--output-format=json',
   ]
-  return {
-    name,
-    missing: fio === undefined ? 'fio is not installed' : undefined,
-    run: async () => readFioOutput(await runToEnd({ program: fio ?? 'fio', args })),
-  }
-}
-
-/**
- * fio's CPU percentages are of its job's run time, without the ramp.
- *
- * Its answer spans lines and may follow a warning, hence from the first line that opens an object.
- */
-function readFioOutput(output: string): Sample {
-  const start = output.startsWith('{') ? 0 : output.indexOf('\n{') + 1
-  const parsed = parseLastLine(JSON.stringify(JSON.parse(output.slice(start))))
-  const jobs = parsed.jobs
-  const job: Answer = Array.isArray(jobs) ? jobs[0] : {}
-  const read = job.read as Answer
-  if (numberField(job, 'error') !== 0) throw new Error(`Cannot use fio: error ${job.error}`)
-  const busyPercent = numberField(job, 'usr_cpu') + numberField(job, 'sys_cpu')
-  const busyUs = (busyPercent / 100) * numberField(job, 'job_runtime') * 1_000
-  return {
-    [RATE_UNIT]: numberField(read, 'iops'),
-    [CPU_UNIT]: busyUs / numberField(read, 'total_ios'),
-  }
+  return fioSide(plan, name, storage, job, (result) => ({
+    [RATE_UNIT]: result.operationCount / (result.runMs / 1_000),
+    [CPU_UNIT]: result.busyUs / result.operationCount,
+  }))
 }

@@ -3,17 +3,9 @@
 import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  type Answer,
-  missingScript,
-  nodeCommand,
-  numberField,
-  parseLastLine,
-  runForJson,
-  runToEnd,
-} from './child.ts'
+import { type Answer, missingScript, nodeCommand, numberField, runForJson } from './child.ts'
 import type { Benchmark, Case, Plan, Sample, Side } from './definition.ts'
-import { findTool } from './locate.ts'
+import { type FioResult, fioSide } from './fio.ts'
 import { openFile, type Storage } from './test-storage.ts'
 
 const KIB = 1024
@@ -73,13 +65,19 @@ function readSides(plan: Plan, { block, depth }: Scan): Side[] {
   return [
     percore('percore', 'leases'),
     percore('percore-chunks', 'chunks'),
-    fioSide(plan, 'fio', storage, [
-      '--rw=read',
-      '--readonly',
-      `--bs=${block}`,
-      `--iodepth=${depth}`,
-      `--loops=${DIRECT_PASSES}`,
-    ]),
+    fioSide(
+      plan,
+      'fio',
+      storage,
+      [
+        '--rw=read',
+        '--readonly',
+        `--bs=${block}`,
+        `--iodepth=${depth}`,
+        `--loops=${DIRECT_PASSES}`,
+      ],
+      toSample,
+    ),
     // As people use it, which is 64 KiB at a time; and with chunks as long as ours may be.
     node('node', 64 * KIB),
     node('node-1m', MIB),
@@ -104,13 +102,20 @@ function writeSides(plan: Plan, { what, block, depth }: Scan): Side[] {
     fresh(scriptSide(plan, name, 'percore/scan', [way, path, sizeBytes, block, depth, 1]))
   const node = fresh(scriptSide(plan, 'node', 'peers/node-scan', [what, path, sizeBytes, block]))
   if (what === 'records') return [percore('percore', 'records'), node]
-  const fio = fioSide(plan, 'fio', { path, sizeBytes }, [
-    '--rw=write',
-    `--bs=${block}`,
-    `--iodepth=${depth}`,
-    '--fallocate=none',
-    '--end_fsync=1',
-  ])
+  const fio = fioSide(
+    plan,
+    'fio',
+    { path, sizeBytes },
+    [
+      '--refill_buffers=0',
+      '--rw=write',
+      `--bs=${block}`,
+      `--iodepth=${depth}`,
+      '--fallocate=none',
+      '--end_fsync=1',
+    ],
+    toSample,
+  )
   return [percore('percore', 'push'), percore('percore-bytes', 'write'), fresh(fio), node]
 }
 
@@ -143,49 +148,10 @@ function readAnswer(answer: Answer): Sample {
   }
 }
 
-function fioSide(
-  plan: Plan,
-  name: string,
-  { path, sizeBytes }: Storage,
-  extra: readonly string[],
-): Side {
-  const fio = findTool('fio')
-  const args = [
-    '--name=scan',
-    `--filename=${path}`,
-    `--size=${sizeBytes}`,
-    // A thread, as a job of its own session would outlive a harness that is interrupted.
-    '--thread',
-    '--ioengine=io_uring',
-    '--fixedbufs',
-    '--registerfiles',
-    '--nonvectored=1',
-    '--direct=1',
-    '--refill_buffers=0',
-    `--cpus_allowed=${plan.clientCpu}`,
-    '--output-format=json',
-    ...extra,
-  ]
-  return {
-    name,
-    missing: fio === undefined ? 'fio is not installed' : undefined,
-    run: async () => readFio(await runToEnd({ program: fio ?? 'fio', args })),
-  }
-}
-
-/** Its answer spans lines and may follow a warning, hence from the first line that opens an object. */
-function readFio(output: string): Sample {
-  const start = output.startsWith('{') ? 0 : output.indexOf('\n{') + 1
-  const { jobs } = parseLastLine(JSON.stringify(JSON.parse(output.slice(start))))
-  const job: Answer = Array.isArray(jobs) ? jobs[0] : {}
-  if (numberField(job, 'error') !== 0) throw new Error(`Cannot use fio: error ${job.error}`)
-  const [read, write] = [job.read as Answer, job.write as Answer]
-  const bytes = numberField(read, 'io_bytes') + numberField(write, 'io_bytes')
-  const runMs = numberField(job, 'job_runtime')
-  const busyPercent = numberField(job, 'usr_cpu') + numberField(job, 'sys_cpu')
+function toSample({ bytes, runMs, busyUs }: FioResult): Sample {
   return {
     [RATE_UNIT]: bytes / (runMs / 1_000) / 1e9,
-    [CPU_UNIT]: ((busyPercent / 100) * runMs * 1_000) / (bytes / MIB),
+    [CPU_UNIT]: busyUs / (bytes / MIB),
     // What it holds of its own is of no interest.
     [MEMORY_UNIT]: 0,
   }
