@@ -103,16 +103,22 @@ export abstract class BlockTransfer extends Operation implements MemoryRef, Disp
     this.#idleCount = 0
     this.lease = lease
     this.#begin()
-    this.isInFlight = true
-    this.descriptor.executor.io.control.counters[32]!++ // COUNTER_FILE_OPERATIONS
-    this.descriptor.enter()
   }
 
+  // Counted before, since a dispatcher that holds requests back may end it within the call, when the ring refuses it.
   #begin(): void {
+    const { descriptor } = this
+    const { counters } = descriptor.executor.io.control
+    this.isInFlight = true
+    counters[32]!++ // COUNTER_FILE_OPERATIONS
+    descriptor.enter()
     try {
-      this.descriptor.dispatcher.submit(this)
+      descriptor.dispatcher.submit(this)
     } catch (error) {
+      this.isInFlight = false
       this.lease = null
+      counters[32]!-- // COUNTER_FILE_OPERATIONS
+      descriptor.leave()
       throw error
     }
   }

@@ -155,3 +155,34 @@ test('close() resolves once the executor is closed, whatever was under way', asy
   await file.close()
   assert.equal(file.fd, -1)
 })
+
+const STREAMS: Readonly<Record<string, (file: BufferedFile) => Promise<unknown>>> = {
+  stream: async (file) => {
+    for await (const _ of file.stream({ blockBytes: BLOCK_BYTES }));
+  },
+  writer: async (file) => {
+    const writer = file.writer({ blockBytes: BLOCK_BYTES })
+    await writer.write(new Uint8Array(2 * BLOCK_BYTES))
+    await writer.end()
+  },
+}
+
+for (const [name, move] of Object.entries(STREAMS)) {
+  test(`a ${name} of a queue with a cap whose entry is refused does not hold close() up`, async (t) => {
+    await simulate(OPTIONS, async () => {
+      const file = await BufferedFile.create('/tmp/file')
+      await file.write(new Uint8Array(2 * BLOCK_BYTES), 0)
+      const { memory } = reactorOf(executor())
+      const before = memory.leasedCount
+      const capped = createTaskQueue('capped', { io: { operationsPerSecondMax: 1e6 } })
+      const wasRefused = refuseEntry(t, executor().io.main, 0)
+
+      await assert.rejects(async () => spawnInto(capped, () => move(file)), { code: 'ENOMEM' })
+
+      assert.ok(wasRefused())
+      assert.equal(file.inFlightCount, 0)
+      await file.close()
+      assert.equal(memory.leasedCount, before)
+    })
+  })
+}
