@@ -159,9 +159,11 @@ function statxInode(core: SimCore, request: SimRequest, path: string): Inode | n
 }
 
 function renameAt(core: SimCore, request: SimRequest): number {
-  const ends = bothEnds(core, request, false)
-  if (typeof ends === 'number') return ends
-  return core.files.rename(ends[0], ends[1], !(request.opFlags & RENAME_NOREPLACE))
+  const from = fromEnd(core, request, false)
+  if (typeof from === 'number') return from
+  const to = toEnd(core, request)
+  if (typeof to === 'number') return to
+  return core.files.rename(from, to, !(request.opFlags & RENAME_NOREPLACE))
 }
 
 function unlinkAt(core: SimCore, request: SimRequest): number {
@@ -199,10 +201,12 @@ function symbolicLinkAt(core: SimCore, request: SimRequest): number {
 }
 
 function linkAt(core: SimCore, request: SimRequest): number {
-  const ends = bothEnds(core, request, (request.opFlags & AT_SYMLINK_FOLLOW) !== 0)
-  if (typeof ends === 'number') return ends
-  const [from, to] = ends
+  const from = fromEnd(core, request, (request.opFlags & AT_SYMLINK_FOLLOW) !== 0)
+  if (typeof from === 'number') return from
+  // Whatever the second path is: unlike rename(2), which walks both first.
   if (from.inode === null) return -ENOENT
+  const to = toEnd(core, request)
+  if (typeof to === 'number') return to
   if (to.inode !== null) return -EEXIST
   if (from.inode.kind === 'directory') return -EPERM
   if (from.inode.linkCount === 0 && !from.inode.isLinkable) return -ENOENT
@@ -211,31 +215,28 @@ function linkAt(core: SimCore, request: SimRequest): number {
   return 0
 }
 
-/** ABI: of two paths the second is where the offset is, its directory where the length is. */
-function bothEnds(
-  core: SimCore,
-  request: SimRequest,
-  isFollowing: boolean,
-): readonly [PathEnd, PathEnd] | number {
-  const fromPath = core.memory.text(request.address)
-  const toPath = core.memory.text(request.offset)
-  if (fromPath === null || toPath === null) return -EFAULT
-  let from = find(core, request.fd, fromPath, isFollowing)
+function fromEnd(core: SimCore, request: SimRequest, isFollowing: boolean): PathEnd | number {
+  const path = core.memory.text(request.address)
+  if (path === null) return -EFAULT
   // An open file by its descriptor: how an O_TMPFILE gets its name.
-  if (fromPath === '' && request.opFlags & AT_EMPTY_PATH) {
+  if (path === '' && request.opFlags & AT_EMPTY_PATH) {
     const file = core.descriptors.get(request.fd)
     if (!(file instanceof OpenFile)) return -EBADF
-    from = { directory: core.files.root, name: '', inode: file.inode }
+    return { directory: core.files.root, name: '', inode: file.inode }
   }
-  const descriptor = /^\/proc\/self\/fd\/(\d+)$/.exec(fromPath)
+  const descriptor = /^\/proc\/self\/fd\/(\d+)$/.exec(path)
   if (descriptor !== null && isFollowing) {
     const file = core.descriptors.get(Number(descriptor[1]))
     if (!(file instanceof OpenFile)) return -ENOENT
-    from = { directory: core.files.root, name: '', inode: file.inode }
+    return { directory: core.files.root, name: '', inode: file.inode }
   }
-  if (typeof from === 'number') return from
-  const to = find(core, request.length | 0, toPath, false)
-  return typeof to === 'number' ? to : [from, to]
+  return find(core, request.fd, path, isFollowing)
+}
+
+/** ABI: of two paths the second is where the offset is, its directory where the length is. */
+function toEnd(core: SimCore, request: SimRequest): PathEnd | number {
+  const path = core.memory.text(request.offset)
+  return path === null ? -EFAULT : find(core, request.length | 0, path, false)
 }
 
 function find(core: SimCore, fd: number, path: string, isFollowing: boolean): PathEnd | number {
