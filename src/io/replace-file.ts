@@ -1,4 +1,4 @@
-import { basename, dirname, join } from 'node:path/posix'
+import { basename, dirname } from 'node:path/posix'
 import {
   assert,
   isBytes,
@@ -36,7 +36,7 @@ import { type Directory, descriptorOf } from './directory.ts'
 import { openDirectory } from './directory-reader.ts'
 import { Sync } from './file-operations.ts'
 import { LookUp } from './look-up.ts'
-import { Name } from './name.ts'
+import { joinPath, Name } from './name.ts'
 import { Rename, Unlink } from './name-operations.ts'
 import { Names } from './names.ts'
 import { openFile } from './opened-file.ts'
@@ -133,7 +133,8 @@ async function resolveLinks(home: Executor, name: Name, steps: Deadline): Promis
       return { name: next, status }
     }
     const leadsTo = await readLink(home, next, steps)
-    const path = leadsTo.startsWith('/') ? leadsTo : join(dirname(textOf(next)), leadsTo)
+    // Not normalised: `..` in a linked directory is the kernel's to follow.
+    const path = leadsTo.startsWith('/') ? leadsTo : joinPath(dirname(textOf(next)), leadsTo)
     next = new Name(leadsTo.startsWith('/') ? null : next.base, path)
   }
   throw kernelError(-ELOOP, { syscall: 'open', path: name.fullPath })

@@ -116,7 +116,8 @@ export function replaceOracle(path: string, data: Uint8Array): void {
     const status = fs.lstatSync(target, { throwIfNoEntry: false })
     if (status?.isDirectory()) throw Object.assign(new Error('a directory'), { code: 'EISDIR' })
     if (!status?.isSymbolicLink()) break
-    target = join(dirname(target), fs.readlinkSync(target))
+    // By the kernel: join() would take `..` out by its letters, whatever is a link.
+    target = `${fs.realpathSync.native(dirname(target))}/${fs.readlinkSync(target)}`
   }
   const temporary = `${target}.tmp`
   fs.writeFileSync(temporary, data)

@@ -109,7 +109,8 @@ function drawOperation(prng: Prng): FuzzOperation {
   }
   if (choice < 82) {
     const kind = prng.pick(['rename', 'rename', 'link', 'symlink'] as const)
-    return { kind, path: drawPath(prng), to: drawPath(prng) }
+    const path = kind === 'symlink' ? drawLeadsTo(prng) : drawPath(prng)
+    return { kind, path, to: drawPath(prng) }
   }
   if (choice < 86) return { kind: 'replace', path: drawPath(prng), data: drawData(prng) }
   return { kind: prng.pick(NAME_KINDS), path: drawPath(prng) }
@@ -118,6 +119,11 @@ function drawOperation(prng: Prng): FuzzOperation {
 function drawPath(prng: Prng): string {
   const depth = prng.pick([1, 1, 1, 2, 2, 3])
   return Array.from({ length: depth }, () => prng.pick(NAMES)).join('/')
+}
+
+/** Where a link leads: never out of the folder, as each `..` is behind a name and before one. */
+function drawLeadsTo(prng: Prng): string {
+  return prng.chance(0.3) ? `${drawPath(prng)}/../${drawPath(prng)}` : drawPath(prng)
 }
 
 function drawHow(prng: Prng): OpenHow {

@@ -15,7 +15,13 @@ import {
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { spawn, yieldNow } from '../../src/index.ts'
-import { BufferedFile, Directory, replaceFile } from '../../src/io/index.ts'
+import {
+  BufferedFile,
+  Directory,
+  makeDirectory,
+  replaceFile,
+  symbolicLink,
+} from '../../src/io/index.ts'
 import { type FileSystem, type Simulation, seeds, simulate } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { assertNoLeak, holdings, makeFolder, mountFolder, needsRoot, pattern } from './support.ts'
@@ -134,6 +140,22 @@ onBoth('replacements at once leave the contents of one of them', async (folder) 
   assert.ok(texts.includes(await readText(path)))
   assert.deepEqual(await listed(folder), ['file'])
 })
+
+onBoth(
+  'replaceFile() follows a link as the kernel does, below a linked directory',
+  async (folder) => {
+    await makeDirectory(join(folder, 'a', 'b'), { recursive: true })
+    await symbolicLink('a/b', join(folder, 'linked'))
+    await symbolicLink('../file', join(folder, 'a', 'b', 'link'))
+    await replaceFile(join(folder, 'file'), 'another')
+    await replaceFile(join(folder, 'a', 'file'), 'old')
+
+    await replaceFile(join(folder, 'linked', 'link'), 'new')
+
+    assert.equal(await readText(join(folder, 'a', 'file')), 'new')
+    assert.equal(await readText(join(folder, 'file')), 'another')
+  },
+)
 
 test('replaceFile() keeps permissions, and follows links', async (t) => {
   const folder = makeFolder(t)
