@@ -4,7 +4,7 @@ import { DirectoryReader, openDirectory, type RawEntry } from './directory-reade
 import { Name } from './name.ts'
 import { Unlink } from './name-operations.ts'
 
-/** Removals under way at a time, in each directory. */
+/** Removals under way at a time. */
 const REMOVALS_MAX = 32
 /** How often a directory that is not empty is listed again, as others may fill it meanwhile. */
 const PASSES_MAX = 16
@@ -13,16 +13,24 @@ const PASSES_MAX = 16
  * Removes a file, or a directory with all that is in it; symbolic links are removed, not followed.
  *
  * Each directory is opened by its name in that above it, so that nobody who replaces one by a link leads
- * this astray. One descriptor and one batch of names for each level.
+ * this astray. The names of a batch go at once, the directories among them one after the other: one descriptor and one batch
+ * of names for each level, however wide it is.
  */
 export async function removeTree(executor: Executor, name: Name, steps: Deadline): Promise<void> {
+  const refusal = await unlink(executor, name, steps)
+  if (refusal !== null) await removeDirectory(executor, name, steps, refusal)
+}
+
+/** Resolves with why not for what seems to be a directory; with null if it is removed. */
+async function unlink(executor: Executor, name: Name, steps: Deadline): Promise<unknown> {
   try {
     await new Unlink(executor, name).start(steps.next())
+    return null
   } catch (error) {
     // POSIX has EPERM for a directory, Linux EISDIR.
     const { errno } = error as { errno?: number }
     if (errno !== -EISDIR && errno !== -EPERM) throw error
-    await removeDirectory(executor, name, steps, error)
+    return error
   }
 }
 
@@ -58,7 +66,7 @@ async function removeEntries(
     while (await reader.read(steps.next())) {
       for (let some = takeSome(reader); some.length > 0; some = takeSome(reader)) {
         const names = some.map(({ name, bytes }) => Name.listed(directory, bytes ?? name))
-        await settleAll(names.map((entry) => removeEntry(executor, entry, steps)))
+        await removeBatch(executor, names, steps)
       }
     }
   } finally {
@@ -76,18 +84,31 @@ function takeSome(reader: DirectoryReader): RawEntry[] {
   return some
 }
 
-async function removeEntry(executor: Executor, name: Name, steps: Deadline): Promise<void> {
+async function removeBatch(
+  executor: Executor,
+  names: readonly Name[],
+  steps: Deadline,
+): Promise<void> {
+  const unlinking = names.map((name) => unlessGone(unlink(executor, name, steps)))
+  const refusals = await settleAll(unlinking)
+  for (const [index, refusal] of refusals.entries()) {
+    if (refusal === null) continue
+    await unlessGone(removeDirectory(executor, names[index]!, steps, refusal))
+  }
+}
+
+/** Resolves with null where somebody else has removed it. */
+async function unlessGone<T>(removing: Promise<T>): Promise<T | null> {
   try {
-    await removeTree(executor, name, steps)
+    return await removing
   } catch (error) {
-    // Somebody else has removed it.
     if ((error as { errno?: number }).errno !== -ENOENT) throw error
+    return null
   }
 }
 
 /** Waits for all, and throws the first error: nothing is under way when it is over. */
-async function settleAll(promises: readonly Promise<void>[]): Promise<void> {
-  for (const result of await Promise.allSettled(promises)) {
-    if (result.status === 'rejected') throw result.reason
-  }
+async function settleAll<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(promises)
+  return Promise.all(promises)
 }

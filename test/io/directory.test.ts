@@ -14,7 +14,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { spawn } from '../../src/index.ts'
+import { spawn, yieldNow } from '../../src/index.ts'
 import {
   BufferedFile,
   Directory,
@@ -258,6 +258,33 @@ onBoth('removeTree() removes all, and follows no link', async (folder) => {
   await assert.rejects(directory.removeTree('tree'), { code: 'ENOENT' })
   await removeTree(join(folder, 'kept', 'file'))
   assert.deepEqual(await listed(directory), ['kept directory'])
+})
+
+test('removeTree() has few descriptors open, however wide a tree is', async (t) => {
+  const folder = join(makeFolder(t), 'tree')
+  for (let outer = 0; outer < 40; outer++) {
+    for (let inner = 0; inner < 40; inner++) {
+      mkdirSync(join(folder, `${outer}`, `${inner}`), { recursive: true })
+    }
+  }
+  const before = holdings()
+  const counts: number[] = []
+  let isRemoved = false
+  const watching = spawn(async () => {
+    while (!isRemoved) {
+      counts.push(holdings().fdCount - before.fdCount)
+      await yieldNow()
+    }
+  })
+
+  await removeTree(folder)
+  isRemoved = true
+  await watching
+
+  // Three levels, and what lists a directory has one of its own.
+  const most = Math.max(...counts)
+  assert.ok(counts.length > 40 && most >= 1 && most <= 6, `${most} in ${counts.length} looks`)
+  assertNoLeak(before)
 })
 
 onBoth('sync() resolves, and everything is refused once it is closed', async (folder) => {
