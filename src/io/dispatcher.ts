@@ -89,8 +89,9 @@ export class Dispatcher implements ListOfWaits {
    * @throws {KernelError} where the ring takes no more; {@link RuntimeError} `ERR_EXECUTOR_CLOSED`.
    */
   submit(operation: Dispatched): void {
-    if (operation.isTransfer && this.#holdsBack(operation)) return
-    const ring = operation.issue()
+    const scheduler = operation.isTransfer ? this.#schedulerFor(operation) : null
+    if (scheduler !== null && this.#holdsBack(scheduler, operation)) return
+    const ring = scheduler === null ? operation.issue() : issueCharged(scheduler, operation)
     if (operation.submitsEarly) this.#submitBurst(ring)
   }
 
@@ -142,10 +143,13 @@ export class Dispatcher implements ListOfWaits {
     }
   }
 
-  #holdsBack(operation: Dispatched): boolean {
-    const { queue } = operation
+  /** What decides about a transfer, and charges for it; null where it passes as it is. */
+  #schedulerFor({ queue }: Dispatched): DeviceScheduler<Dispatched> | null {
     const scheduler = this.#scheduler ?? (queue.ioCaps === null ? null : this.#schedule())
-    if (scheduler === null || this.#home.waits.closeReason !== null) return false
+    return scheduler === null || this.#home.waits.closeReason !== null ? null : scheduler
+  }
+
+  #holdsBack(scheduler: DeviceScheduler<Dispatched>, operation: Dispatched): boolean {
     const flow = this.#flowOf(operation)
     // The clock of the turn will do where nobody waits.
     const turnUs = this.#home.io.control.doubles[DOUBLE_NOW_NS]! / NS_PER_US
@@ -211,6 +215,16 @@ export class Dispatcher implements ListOfWaits {
       completedCount < unsubmittedCount
         ? BURST_COUNT_MIN
         : Math.min(BURST_COUNT_MAX, this.#burstCount * 2)
+  }
+}
+
+/** Of an operation that may pass: what it was charged is given back where the ring refuses it. */
+function issueCharged(scheduler: DeviceScheduler<Dispatched>, operation: Dispatched): Ring {
+  try {
+    return operation.issue()
+  } catch (error) {
+    scheduler.completed(operation)
+    throw error
   }
 }
 

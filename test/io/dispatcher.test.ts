@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Dispatched, Dispatcher } from '../../src/io/dispatcher.ts'
+import { type Dispatched, Dispatcher, type DispatcherHome } from '../../src/io/dispatcher.ts'
+import { ENOMEM, kernelError } from '../../src/kernel/index.ts'
 import type { Ring } from '../../src/ring/index.ts'
 
 /** A ring that counts its system calls, each of which completes a part of what it submits. */
@@ -61,4 +62,63 @@ test('submit() goes back to few when reads take their time again', () => {
   callsFor(32, ring, dispatcher)
 
   assert.equal(callsFor(40, ring, dispatcher), 10)
+})
+
+const DISK = { bytesPerSecond: 1e9, operationsPerSecond: 100_000 }
+
+/** A dispatcher of a measured device, and how often it has asked for the time, which stands still. */
+class Measured {
+  clockCount = 0
+  readonly ring = new CountingRing()
+  readonly dispatcher: Dispatcher
+
+  constructor() {
+    const nowNs = 1e12
+    const home = {
+      waits: { closeReason: null, addList: () => {}, removeList: () => {} },
+      timers: { arm: () => {}, disarm: () => {} },
+      defaultQueue: null,
+      io: { control: { doubles: new Float64Array(1024).fill(nowNs) } },
+      nowNs: () => {
+        this.clockCount++
+        return nowNs
+      },
+    }
+    this.dispatcher = new Dispatcher(home as unknown as DispatcherHome, {
+      limits: { read: DISK, write: DISK },
+      words: new Int32Array(16),
+    })
+  }
+
+  read(queue: object, isMetered: boolean, issue?: () => Ring): Dispatched {
+    const ring = this.ring as unknown as Ring
+    const read = { queue, isMetered, isTransfer: true, isWrite: false, lengthBytes: 1024 * 1024 }
+    return { ...read, slot: -1, submitsEarly: false, issue: issue ?? (() => ring) } as never
+  }
+}
+
+function makeQueue(): object {
+  return { shares: 1000, isLatencySensitive: false, ioCaps: null }
+}
+
+test('submit() gives back what it has charged for a request that the ring refuses', () => {
+  const device = new Measured()
+  const { dispatcher } = device
+  const alone = makeQueue()
+  const refused = device.read(alone, true, () => {
+    throw kernelError(-ENOMEM, { syscall: 'io_uring_enter' })
+  })
+  for (let count = 0; count < 100; count++) {
+    assert.throws(() => dispatcher.submit(refused), { code: 'ENOMEM' })
+  }
+  let issuedCount = 0
+  const other = device.read(makeQueue(), true, () => {
+    issuedCount++
+    return device.ring as unknown as Ring
+  })
+
+  dispatcher.submit(other)
+
+  // Nothing is in flight, so that there is room for it.
+  assert.deepEqual([issuedCount, dispatcher.queuedCount], [1, 0])
 })
