@@ -144,9 +144,11 @@ export class Dispatcher implements ListOfWaits {
   }
 
   /** What decides about a transfer, and charges for it; null where it passes as it is. */
-  #schedulerFor({ queue }: Dispatched): DeviceScheduler<Dispatched> | null {
+  #schedulerFor({ queue, isMetered }: Dispatched): DeviceScheduler<Dispatched> | null {
     const scheduler = this.#scheduler ?? (queue.ioCaps === null ? null : this.#schedule())
-    return scheduler === null || this.#home.waits.closeReason !== null ? null : scheduler
+    if (scheduler === null || this.#home.waits.closeReason !== null) return null
+    // What the page cache answers takes no time of the device: not even the clock is read for it.
+    return isMetered || queue.ioCaps !== null ? scheduler : null
   }
 
   #holdsBack(scheduler: DeviceScheduler<Dispatched>, operation: Dispatched): boolean {

@@ -122,3 +122,19 @@ test('submit() gives back what it has charged for a request that the ring refuse
   // Nothing is in flight, so that there is room for it.
   assert.deepEqual([issuedCount, dispatcher.queuedCount], [1, 0])
 })
+
+test('submit() asks for no time where the page cache answers', () => {
+  const device = new Measured()
+  const queues = [makeQueue(), makeQueue()]
+  let issuedCount = 0
+  const issue = (): Ring => {
+    issuedCount++
+    return device.ring as unknown as Ring
+  }
+
+  for (let count = 0; count < 10; count++) {
+    device.dispatcher.submit(device.read(queues[count % 2]!, false, issue))
+  }
+
+  assert.deepEqual([issuedCount, device.clockCount], [10, 0])
+})
