@@ -18,6 +18,7 @@ import {
 import {
   AT_SYMLINK_NOFOLLOW,
   EEXIST,
+  EINVAL,
   EISDIR,
   ELOOP,
   ENOENT,
@@ -63,6 +64,10 @@ const ACTION = 'replace a file'
 const LINKS_MAX = 40
 const NAME_CHARACTERS_MAX = 60
 const ATTEMPTS_MAX = 100
+// ABI: S_ISUID, S_ISGID, and all that chmod(2) takes.
+const SET_USER_ID = 0o4000
+const SET_GROUP_ID = 0o2000
+const MODE_BITS = 0o7777
 
 /**
  * Replaces the contents of a file, or creates it, so that whoever opens it and whatever a loss of power leaves has the old contents
@@ -70,8 +75,9 @@ const ATTEMPTS_MAX = 100
  *
  * It writes a file with a name of its own beside it, `.<name>.<letters>.tmp`, syncs that, renames it, and syncs the directory. Where
  * it fails or is cancelled nothing has changed, and that file is removed; once the renaming has begun nothing cancels it any more. A process
- * that is killed may leave it behind. The new file has the permissions of the old, and its owner as far as the process may
- * give files away; it is another file for those who have the old one open, or another name of it. A symbolic link is followed, not replaced.
+ * that is killed may leave it behind. The new file has the permissions of the old, and its owner and group as far as the process may
+ * give files away: without its owner it loses the set-user-ID bit, without its group the set-group-ID bit, unless `mode` has them.
+ * It is another file for those who have the old one open, or another name of it. A symbolic link is followed, not replaced.
  *
  * The data must not change meanwhile. A string is written as UTF-8.
  *
@@ -253,16 +259,27 @@ class Replacement {
     mode: number | undefined,
   ): Promise<void> {
     const steps = this.#steps
-    if (old !== null) await this.#giveAway(file, old)
-    const permissions = mode ?? old?.mode
-    if (permissions !== undefined) await this.#changeMode(file, permissions & 0o7777)
+    const kept = old === null ? null : old.mode & (await this.#giveAway(file, old))
+    const permissions = mode ?? kept
     await file.write(data, 0, steps.next())
+    // Not before: writing takes the set-ID bits away.
+    if (permissions !== null) await this.#changeMode(file, permissions)
     await file.sync(steps.next())
   }
 
-  async #giveAway(file: BufferedFile, { userId, groupId }: FileStatus): Promise<void> {
+  /** As far as the process may; resolves with the bits of the mode that mean with the new owners what they did. */
+  async #giveAway(file: BufferedFile, { userId, groupId }: FileStatus): Promise<number> {
     const own = await file.stat(this.#steps.next())
-    if (own.userId === userId && own.groupId === groupId) return
+    const isOwner = own.userId === userId
+    if (isOwner && own.groupId === groupId) return MODE_BITS
+    if (await this.#changeOwner(file, userId, groupId)) return MODE_BITS
+    // A process may give its own file to any group that it is in itself.
+    const isGroup = own.groupId === groupId || (await this.#changeOwner(file, -1, groupId))
+    return MODE_BITS & ~(isOwner ? 0 : SET_USER_ID) & ~(isGroup ? 0 : SET_GROUP_ID)
+  }
+
+  /** Whether it may; -1 leaves the owner as it is. */
+  async #changeOwner(file: BufferedFile, userId: number, groupId: number): Promise<boolean> {
     const { aside } = this.#home.kernel
     const call = {
       action: ACTION,
@@ -272,8 +289,12 @@ class Replacement {
     }
     try {
       await callAside(file.descriptor, call, this.#steps.next())
+      return true
     } catch (error) {
-      if ((error as { errno?: number }).errno !== -EPERM) throw error
+      // EINVAL: whoever it is has no number in this user namespace.
+      const { errno } = error as { errno?: number }
+      if (errno !== -EPERM && errno !== -EINVAL) throw error
+      return false
     }
   }
 

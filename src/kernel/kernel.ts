@@ -222,7 +222,7 @@ export interface AsideCalls {
   lock(fd: number, operation: number, done: CallDone): number
   /** fchmod(2) */
   changeMode(fd: number, mode: number, done: CallDone): number
-  /** fchown(2) */
+  /** fchown(2): -1 leaves the user, or the group, as it is. */
   changeOwner(fd: number, userId: number, groupId: number, done: CallDone): number
   /** The size of XFS's extents for a file, by FS_IOC_FSSETXATTR. */
   hintExtent(fd: number, sizeBytes: number, done: CallDone): number

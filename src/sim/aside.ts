@@ -75,7 +75,8 @@ export class SimAside implements AsideCalls {
 
   // There is one user, who owns everything.
   changeOwner(fd: number, userId: number, groupId: number, done: CallDone): number {
-    return this.#call([fd], [], done, () => (userId === 0 && groupId === 0 ? 0 : -EPERM))
+    const isKept = [userId, groupId].every((id) => id === 0 || id === -1)
+    return this.#call([fd], [], done, () => (isKept ? 0 : -EPERM))
   }
 
   // As ext4 says.

@@ -190,6 +190,18 @@ contract('changeMode() sets permissions, whatever the mask', async (kernel) => {
   })
 })
 
+contract('changeOwner() leaves what is -1 as it is', async (kernel) => {
+  using ring = new TestRing(kernel)
+  await withDirectory(ring, async (path) => {
+    const fd = ring.open(`${path}/file`, CREATE)
+
+    const result = await outcome(kernel, (done) => kernel.aside.changeOwner(fd, -1, -1, done))
+
+    assert.equal(result, 0)
+    ring.close(fd)
+  })
+})
+
 contract('splice of two files is -EINVAL, as one end must be a pipe', async (kernel) => {
   using ring = new TestRing(kernel)
   await withDirectory(ring, (path) => {

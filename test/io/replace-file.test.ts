@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import {
   chmodSync,
+  chownSync,
   linkSync,
   lstatSync,
   mkdirSync,
@@ -13,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { spawn, yieldNow } from '../../src/index.ts'
 import {
   BufferedFile,
@@ -24,7 +25,15 @@ import {
 } from '../../src/io/index.ts'
 import { type FileSystem, type Simulation, seeds, simulate } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
-import { assertNoLeak, holdings, makeFolder, mountFolder, needsRoot, pattern } from './support.ts'
+import {
+  assertNoLeak,
+  holdings,
+  makeFolder,
+  mountFolder,
+  needsRoot,
+  pattern,
+  runLimited,
+} from './support.ts'
 
 /** Runs a test in a folder of the real kernel, and in one of a simulated one. */
 function onBoth(name: string, body: (folder: string) => Promise<void>): void {
@@ -185,12 +194,73 @@ test('replaceFile() keeps permissions, and follows links', async (t) => {
 test('replaceFile() keeps the owner where it may', needsRoot(), async (t) => {
   const path = join(makeFolder(t), 'file')
   await replaceFile(path, 'old')
-  const { chownSync } = await import('node:fs')
   chownSync(path, 65534, 65534)
 
   await replaceFile(path, 'new')
 
   assert.deepEqual([statSync(path).uid, statSync(path).gid], [65534, 65534])
+})
+
+/** What is left of files of these owners and modes after `nobody` has replaced them. */
+function replacedByNobody(
+  t: TestContext,
+  files: readonly (readonly [userId: number, groupId: number, mode: number])[],
+  options: { readonly mode?: number } = {},
+): unknown[] {
+  const folder = makeFolder(t)
+  // What is made there has the group of the folder, not of its maker.
+  chmodSync(folder, 0o2777)
+  for (const [index, [userId, groupId, mode]] of files.entries()) {
+    const path = join(folder, `${index}`)
+    writeFileSync(path, 'old')
+    chownSync(path, userId, groupId)
+    chmodSync(path, mode)
+  }
+  runLimited({
+    limit: 'true',
+    unprivileged: true,
+    script: `
+      const [folder, options] = args
+      for (let index = 0; index < ${files.length}; index++) {
+        await io.replaceFile(folder + '/' + index, 'new', JSON.parse(options))
+      }
+      console.log('null')`,
+    args: [folder, JSON.stringify(options)],
+  })
+  return files.map((_, index) => {
+    const path = join(folder, `${index}`)
+    assert.equal(readFileSync(path, 'utf8'), 'new')
+    const { uid, gid, mode } = statSync(path)
+    return [uid, gid, (mode & 0o7777).toString(8)]
+  })
+}
+
+test(
+  'replaceFile() gives set-ID bits to no other owner, nor to another group',
+  needsRoot(),
+  (t) => {
+    const files = [
+      [0, 0, 0o6755],
+      [0, 1, 0o6755],
+      [0, 65534, 0o6755],
+      [65534, 1, 0o6755],
+      [65534, 65534, 0o6755],
+    ] as const
+
+    const left = replacedByNobody(t, files)
+
+    assert.deepEqual(left, [
+      [65534, 0, '755'],
+      [65534, 0, '755'],
+      [65534, 65534, '2755'],
+      [65534, 0, '4755'],
+      [65534, 65534, '6755'],
+    ])
+  },
+)
+
+test('replaceFile() sets the set-ID bits that its mode has', needsRoot(), (t) => {
+  assert.deepEqual(replacedByNobody(t, [[0, 0, 0o755]], { mode: 0o4755 }), [[65534, 0, '4755']])
 })
 
 test(
