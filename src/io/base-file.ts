@@ -70,7 +70,7 @@ export abstract class BaseFile implements AsyncDisposable {
   /** @internal */
   readonly ranges: RangeLock
   /** @internal Shared with what {@link dup} makes. */
-  protected locks: FileLocks = new FileLocks()
+  protected locks: FileLocks
   readonly #streamTarget: StreamTarget
   readonly #isTemporary: boolean
   readonly #traits: FileTraits
@@ -81,6 +81,7 @@ export abstract class BaseFile implements AsyncDisposable {
     this.identity = opened.identity
     this.ranges = rangesOf(opened)
     this.descriptor.ranges = this.ranges
+    this.locks = new FileLocks(this.descriptor)
     this.descriptor.isDirect = opened.isDirect
     if (opened.device !== null) {
       this.descriptor.dispatcher = devicesOf(this.descriptor.executor).dispatcherOf(opened.device)

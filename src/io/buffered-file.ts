@@ -293,7 +293,7 @@ export class BufferedFile extends BaseFile {
    */
   async dup(): Promise<BufferedFile> {
     const copy = await BufferedFile.adopt(this.duplicate())
-    copy.locks = this.locks
+    copy.locks = this.locks.sharedBy(copy.descriptor)
     return copy
   }
 

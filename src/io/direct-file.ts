@@ -319,7 +319,7 @@ export class DirectFile extends BaseFile {
    */
   async dup(): Promise<DirectFile> {
     const copy = await DirectFile.adopt(this.duplicate())
-    copy.locks = this.locks
+    copy.locks = this.locks.sharedBy(copy.descriptor)
     return copy
   }
 

@@ -1,5 +1,5 @@
 import { optionNames, showAs, validateBoolean, validateOptions } from '../base/index.ts'
-import { Deadline, type WaitOptions } from '../executor/index.ts'
+import { checkCancellation, Deadline, type WaitOptions } from '../executor/index.ts'
 import { EAGAIN, LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN } from '../kernel/index.ts'
 import { sleep } from '../time/index.ts'
 import { callAside, callShielded } from './aside.ts'
@@ -16,15 +16,40 @@ const ACTION = 'lock a file'
 /** How long to wait between two attempts: at first, and at most. */
 const PAUSE_MS_MIN = 1
 const PAUSE_MS_MAX = 50
+const DESCRIPTORS_MAX_FIRST = 8
 
 /**
- * The lock that one open file has, for all tasks: the kernel would take a second one for a change of the first.
+ * The lock that one open file has, for all tasks: the kernel would take a second one for a change of the first. It is that of
+ * all its descriptors, and goes with the last of them.
  */
 export class FileLocks {
+  readonly #descriptors = new Set<Descriptor>()
+  /** How many there may be before closed ones are dropped. */
+  #descriptorsMax = DESCRIPTORS_MAX_FIRST
   #mode: 'shared' | 'exclusive' | null = null
   #holderCount = 0
   /** Whether a call is under way that changes the mode. */
   #isChanging = false
+
+  constructor(descriptor: Descriptor) {
+    this.#descriptors.add(descriptor)
+  }
+
+  /** The same locks, for one more descriptor of the open file. */
+  sharedBy(descriptor: Descriptor): this {
+    const descriptors = this.#descriptors
+    if (descriptors.size >= this.#descriptorsMax) {
+      for (const other of descriptors) if (other.fd === -1) descriptors.delete(other)
+      this.#descriptorsMax = Math.max(DESCRIPTORS_MAX_FIRST, descriptors.size * 2)
+    }
+    descriptors.add(descriptor)
+    return this
+  }
+
+  /** Whether the kernel's lock can be there still. */
+  get isOpen(): boolean {
+    return this.#findOpen() !== null
+  }
 
   /** Tries once; null if somebody has a lock that excludes it. */
   async try(descriptor: Descriptor, options: LockOptions): Promise<FileLock | null> {
@@ -53,11 +78,12 @@ export class FileLocks {
     isShared: boolean,
     steps: Deadline,
   ): Promise<FileLock | null> {
+    checkCancellation(descriptor.executor, steps.next(), ACTION)
     if (this.#isChanging) return null
     if (this.#mode !== null) {
       if (!isShared || this.#mode !== 'shared') return null
       this.#holderCount++
-      return new FileLock(this, descriptor, 'shared')
+      return new FileLock(this, 'shared')
     }
     this.#isChanging = true
     try {
@@ -65,7 +91,7 @@ export class FileLocks {
       await callAside(descriptor, callOf(descriptor, operation), steps.next())
       this.#mode = isShared ? 'shared' : 'exclusive'
       this.#holderCount = 1
-      return new FileLock(this, descriptor, this.#mode)
+      return new FileLock(this, this.#mode)
     } catch (error) {
       if ((error as { errno?: number }).errno !== -EAGAIN) throw error
       return null
@@ -75,16 +101,26 @@ export class FileLocks {
   }
 
   /** @internal */
-  async release(descriptor: Descriptor): Promise<void> {
+  async release(): Promise<void> {
     if (--this.#holderCount > 0) return
     this.#isChanging = true
     try {
-      // A closed descriptor has no lock any more.
-      if (!descriptor.isClosed) await callShielded(descriptor, callOf(descriptor, LOCK_UN))
+      // Whichever it is, as the lock is that of all. Where all are closed the kernel has let it go.
+      const descriptor = this.#findOpen()
+      if (descriptor !== null) await callShielded(descriptor, callOf(descriptor, LOCK_UN))
     } finally {
       this.#mode = null
       this.#isChanging = false
     }
+  }
+
+  #findOpen(): Descriptor | null {
+    for (const descriptor of this.#descriptors) {
+      if (!descriptor.isClosed) return descriptor
+      // One that is leaving for another thread may yet stay.
+      if (descriptor.fd === -1) this.#descriptors.delete(descriptor)
+    }
+    return null
   }
 }
 
@@ -105,7 +141,7 @@ function callOf({ executor }: Descriptor, operation: number): Parameters<typeof 
   return { action: ACTION, syscall: 'flock', begin }
 }
 
-/** A lock on a file; released by {@link release}, by its disposal, or with the file. */
+/** A lock on a file; released by {@link release}, by its disposal, or with the last of the file and its `dup()`s. */
 export class FileLock implements AsyncDisposable {
   static {
     showAs(FileLock, (lock) => `FileLock ${lock.mode} ${lock.isHeld ? 'held' : 'released'}`)
@@ -113,24 +149,22 @@ export class FileLock implements AsyncDisposable {
 
   readonly mode: 'shared' | 'exclusive'
   readonly #locks: FileLocks
-  readonly #descriptor: Descriptor
   #releasing: Promise<void> | null = null
 
   /** @internal */
-  constructor(locks: FileLocks, descriptor: Descriptor, mode: 'shared' | 'exclusive') {
+  constructor(locks: FileLocks, mode: 'shared' | 'exclusive') {
     this.#locks = locks
-    this.#descriptor = descriptor
     this.mode = mode
   }
 
   /** Whether it excludes others still. */
   get isHeld(): boolean {
-    return this.#releasing === null && !this.#descriptor.isClosed
+    return this.#releasing === null && this.#locks.isOpen
   }
 
   /** Lets others have the file, and resolves once they may. Again waits for the same. It can't be cancelled. */
   release(): Promise<void> {
-    this.#releasing ??= this.#locks.release(this.#descriptor)
+    this.#releasing ??= this.#locks.release()
     return this.#releasing
   }
 

@@ -284,6 +284,46 @@ onBoth('a dup outlives its original, and shares its locks', async (folder) => {
   await assert.rejects(file.dup(), { code: 'ERR_HANDLE_CLOSED' })
 })
 
+onBoth('a lock stays with a dup of its file, and is released by it', async (folder) => {
+  const path = join(folder, 'file')
+  const file = await BufferedFile.create(path)
+  await using other = await BufferedFile.open(path)
+  const lock = await file.lock()
+  const copy = await file.dup()
+  // More than are kept in mind of those that are closed.
+  for (let count = 0; count < 20; count++) await (await copy.dup()).close()
+
+  await file.close()
+  assert.equal(lock.isHeld, true)
+  assert.equal(await other.tryLock(), null)
+  await lock.release()
+
+  assert.equal(lock.isHeld, false)
+  const taken = await other.tryLock()
+  assert.equal(taken?.mode, 'exclusive')
+  assert.equal(await copy.tryLock(), null)
+  await taken.release()
+  const last = await copy.lock()
+  await copy.close()
+  assert.equal(last.isHeld, false)
+  await last.release()
+  assert.equal((await other.tryLock())?.isHeld, true)
+})
+
+onBoth('lock() can be cancelled where it would join a shared lock, too', async (folder) => {
+  const path = join(folder, 'file')
+  await using file = await BufferedFile.create(path)
+  await using other = await BufferedFile.open(path)
+  const lock = await file.lock({ shared: true })
+  const cancelled = { shared: true, signal: AbortSignal.abort(new Error('no')) }
+
+  await assert.rejects(file.lock(cancelled), { message: 'no' })
+  await assert.rejects(file.tryLock(cancelled), { message: 'no' })
+  await lock.release()
+
+  assert.equal((await other.tryLock())?.isHeld, true)
+})
+
 test('lock() excludes other programs', async (t) => {
   const path = join(makeFolder(t), 'file')
   writeFileSync(path, '')
