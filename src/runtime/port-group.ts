@@ -201,28 +201,28 @@ export class PortGroup {
     return driver.shard.ports.open(this.id, program, events)
   }
 
-  /** Another thread is the driver now. Each has as long as all had at first. */
+  /** Another thread is the driver now. */
   #openAgain(driver: Driver): void {
+    void this.#inOrder(() => this.#reopen(driver))
+  }
+
+  /** Never rejects. Each has as long as all had at first, from its turn on: those before it take no time of it. */
+  async #reopen(driver: Driver): Promise<void> {
+    // Of two that have taken its place one after the other the last one opens it, for both.
+    const isWanted = this.#members.has(driver) && !driver.shard.ports.isOpen(this.id)
+    if (!isWanted || !driver.isRunning) return
     const { timeoutMs } = this.options
     const timer = this.#host.setTimer(timeoutMs, () => {
       this.#giveUp(driver, this.#lateError([driver], timeoutMs))
     })
-    void this.#reopen(driver).finally(() => timer.cancel())
-  }
-
-  /** Never rejects. */
-  #reopen(driver: Driver): Promise<void> {
-    return this.#inOrder(async () => {
-      // Of two that have taken its place one after the other the last one opens it, for both.
-      const isWanted = this.#members.has(driver) && !driver.shard.ports.isOpen(this.id)
-      if (!isWanted || !driver.isRunning) return
-      try {
-        await this.#open(driver)
-        driver.shard.ports.serve(this.id)
-      } catch (error) {
-        this.#giveUp(driver, error)
-      }
-    })
+    try {
+      await this.#open(driver)
+      driver.shard.ports.serve(this.id)
+    } catch (error) {
+      this.#giveUp(driver, error)
+    } finally {
+      timer.cancel()
+    }
   }
 
   /** A driver that cannot serve its port has failed: whether there is another is for the policy of restarts. */

@@ -266,6 +266,31 @@ test('a driver that does not open its port again in time is terminated', LIMIT, 
   assert.equal(terminatedCount, 1)
 })
 
+test('a driver has its time to open its port again from its turn on', LIMIT, async () => {
+  const timers = new PlayedTimers()
+  const group = new PortGroup(1, OPTIONS, hostOf(timers))
+  const [a, b] = [new PlayedDriver('a'), new PlayedDriver('b')]
+  const joined = group.join(driversOf(a, b), OPTIONS, () => {})
+  await settle()
+  a.open()
+  await settle()
+  b.open()
+  await joined
+
+  a.restart()
+  b.restart()
+  await settle()
+  const whileFirst = timers.armed.size
+  a.open()
+  await settle()
+  const whileSecond = timers.armed.size
+  b.open()
+  await settle()
+
+  assert.deepEqual([whileFirst, whileSecond, timers.armed.size], [1, 1, 0])
+  assert.deepEqual([a.last.kind, b.last.kind], ['servePort', 'servePort'])
+})
+
 test('a port that is being closed is opened again once its sockets are gone', LIMIT, async () => {
   const { setTimer } = new PlayedTimers()
   const table = new PortTable({ setTimer } as unknown as ThreadStarter)
