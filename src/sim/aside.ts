@@ -6,6 +6,7 @@ import {
   EBADF,
   EINVAL,
   EISDIR,
+  ENOENT,
   ENOTDIR,
   EOPNOTSUPP,
   EPERM,
@@ -48,7 +49,8 @@ export class SimAside implements AsideCalls {
 
   readLink(fd: number, target: Uint8Array, done: CallDone): number {
     return this.#call([fd], ['EIO'], done, ({ inode }) => {
-      if (inode.kind !== 'link') return -EINVAL
+      // By a descriptor; by a name it would be EINVAL.
+      if (inode.kind !== 'link') return -ENOENT
       const bytes = Buffer.from(inode.target).subarray(0, target.length)
       target.set(bytes)
       return bytes.length

@@ -7,6 +7,7 @@ import {
   EAGAIN,
   EBADF,
   EINVAL,
+  ENOENT,
   IORING_OP_SPLICE,
   IORING_OP_SYMLINKAT,
   IORING_OP_WRITE,
@@ -129,6 +130,23 @@ contract('readLink() says where a link leads, as far as there is room', async (k
     assert.equal(await read(100), 'some/where')
     assert.equal(await read(4), 'some')
     ring.close(fd)
+  })
+})
+
+contract('readLink() answers -ENOENT for what is no link', async (kernel) => {
+  using ring = new TestRing(kernel)
+  await withDirectory(ring, async (path) => {
+    const opened = ring.open(`${path}/file`, CREATE)
+    const named = ring.open(`${path}/file`, O_PATH | O_NOFOLLOW)
+    const directory = ring.open(path, O_RDONLY | O_DIRECTORY)
+    const target = Buffer.alloc(100)
+
+    for (const fd of [opened, named, directory]) {
+      const result = await outcome(kernel, (done) => kernel.aside.readLink(fd, target, done))
+      assert.equal(result, -ENOENT)
+    }
+
+    for (const fd of [opened, named, directory]) ring.close(fd)
   })
 })
 
