@@ -29,7 +29,7 @@ interface Shape {
   readonly messageCount: number
   /** How many are staged before they are published, at most. */
   readonly lot: number
-  /** Whether the first of a lot is published at once where the consumer seems to wait. */
+  /** Whether the first of a lot, as of a turn, is published at once, whether the consumer waits or not. */
   readonly isEager?: boolean
   readonly makeProducer?: (ring: OpenRing<NumberCells>) => Producer
   readonly makeConsumer?: (ring: OpenRing<NumberCells>) => Consumer
@@ -62,7 +62,7 @@ function produce(world: World, shape: Shape): null {
     world.mark(sent, staged, producer.locals)
     if (producer.stage(sent + 1)) {
       sent++
-      const isWanted = shape.isEager === true && staged === 0 && producer.hasItemRequest
+      const isWanted = shape.isEager === true && staged === 0
       if (++staged < shape.lot && !isWanted) continue
       if (isWanted) staged = shape.lot
     }
