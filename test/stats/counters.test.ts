@@ -12,6 +12,7 @@ import { BufferedFile, DirectFile } from '../../src/io/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
 import { once as after1, sleep } from '../../src/time/index.ts'
 import { limited } from '../limits.ts'
+import { until } from '../net/support.ts'
 import { reactorOf } from '../reactor-of.ts'
 
 const LIMIT = limited(60_000)
@@ -133,7 +134,17 @@ test('sockets, accepts and operations in flight come and go', async () => {
     listener.accept(),
   ])
   const reading = server.read()
-  await sleep(1)
+  const counted = (): boolean => {
+    const { socketCount, acceptCount, connectionCount } = executor().stats().network
+    const { network } = before
+    const isAccepted = acceptCount > network.acceptCount
+    return (
+      isAccepted &&
+      socketCount > network.socketCount + 1 &&
+      connectionCount > network.connectionCount + 1
+    )
+  }
+  await until(counted)
 
   const during = executor().stats()
   assert.equal(during.network.socketCount - before.network.socketCount, 2)
@@ -144,7 +155,7 @@ test('sockets, accepts and operations in flight come and go', async () => {
   await client.close()
   await reading
   await Promise.all([server.close(), listener.close()])
-  await sleep(1)
+  await until(() => executor().stats().inFlightCount === before.inFlightCount)
   const end = executor().stats()
   assert.equal(end.network.socketCount, before.network.socketCount)
   assert.equal(end.inFlightCount, before.inFlightCount)
