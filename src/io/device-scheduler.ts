@@ -256,15 +256,17 @@ export class DeviceScheduler<R extends ScheduledRequest> {
     this.#least.push(flow.byLeast)
     this.#oldest.push(flow.byAge)
     if (flow.isUrgent) this.#urgent.push(flow.byUrgency)
-    this.#waitingShares += flow.owner.shares
+    // Whole, as in the words that threads share: sums of fractions would drift.
+    flow.waitingShares = Math.round(flow.owner.shares)
+    this.#waitingShares += flow.waitingShares
   }
 
   #leaveOrders(flow: Flow<R>): void {
     this.#least.remove(flow.byLeast)
     this.#oldest.remove(flow.byAge)
     if (flow.byUrgency.heapIndex >= 0) this.#urgent.remove(flow.byUrgency)
-    // Shares may have changed meanwhile: with the last all are gone.
-    this.#waitingShares = this.#least.size === 0 ? 0 : this.#waitingShares - flow.owner.shares
+    this.#waitingShares -= flow.waitingShares
+    assert(this.#waitingShares >= 0, 'who leaves takes the shares away that it came with')
   }
 
   #releaseCapped(nowUs: number): void {

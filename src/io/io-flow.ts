@@ -40,6 +40,8 @@ export class Flow<R extends Request> implements Candidate {
   readonly cap: Cap | null
   virtualUs = 0
   refusedUs = 0
+  /** What its queue's shares were as it began to wait for the device: they may be others by the end. */
+  waitingShares = 0
   /** Until when it counts as one that uses the device. */
   activeUntilUs = 0
   readonly byLeast: Place<R> = new Place<R>(this)

@@ -56,7 +56,7 @@ class Request {
 }
 
 class User {
-  readonly shares: number
+  shares: number
   readonly isLatencySensitive: boolean
   readonly lengthBytes: number
   readonly isWrite: boolean
@@ -278,6 +278,26 @@ test('threads share a device by the shares of their queues', () => {
 
   const [many, few] = partsOf(world)
   assert.ok(Math.abs(many! / few! / 4 - 1) < 0.1, `${many} to ${few}`)
+})
+
+test('shares that change while requests wait count as they are in the end', () => {
+  const world = new World([
+    { shares: 500, thread: 0 },
+    { shares: 500, thread: 0 },
+    { shares: 1000, thread: 1 },
+  ])
+  const changing = world.users[0]!
+  for (let step = 0; step < 500; step++) {
+    changing.shares = step % 2 === 0 ? 1 : 500
+    world.run(700)
+  }
+  const before = world.users.map(({ doneBytes }) => doneBytes)
+
+  world.run(SECOND_US)
+
+  const [one, two, other] = world.users.map(({ doneBytes }, index) => doneBytes - before[index]!)
+  assert.ok(Math.abs(one! / two! - 1) < 0.1, `${one} and ${two}`)
+  assert.ok(Math.abs((one! + two!) / other! - 1) < 0.1, `${one! + two!} to ${other}`)
 })
 
 test('a thread gets what the others leave', () => {
