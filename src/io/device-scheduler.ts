@@ -186,7 +186,8 @@ export class DeviceScheduler<R extends ScheduledRequest> {
         choice,
       )
       const waitUs = this.#waitUs(flow, nowUs)
-      if (waitUs > 0) return Math.min(nowUs + waitUs, this.#cappedUs)
+      // Whatever the words of a device say, they are looked at again in an epoch.
+      if (waitUs > 0) return Math.min(nowUs + Math.min(waitUs, EPOCH_US), this.#cappedUs)
       this.#issue(flow, nowUs)
     }
     return this.#cappedUs

@@ -85,10 +85,11 @@ export class DeviceShare {
     for (;;) {
       const old = Atomics.load(words, FULL_US)
       const fullUs = Math.floor(fillBucket(this.fullUs(nowUs), nowUs, wholeUs))
-      // ORDER: the second first, so that no look takes the new word for a stale one.
-      Atomics.store(words, FULL_SECOND, Math.floor(nowUs / US_PER_S))
-      if (Atomics.compareExchange(words, FULL_US, old, fullUs | 0) === old) return
+      // ORDER: the second behind, so that no look finds it beside a word that was stale, and may mean a far future. Who looks
+      // in between takes the new word for stale, hence the device for idle: at the worst one request is not charged.
+      if (Atomics.compareExchange(words, FULL_US, old, fullUs | 0) === old) break
     }
+    Atomics.store(words, FULL_SECOND, Math.floor(nowUs / US_PER_S))
   }
 
   /** Says that this thread uses the device, and how many shares of it wait; the most that it says in an epoch counts. */
