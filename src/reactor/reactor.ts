@@ -7,6 +7,7 @@ import {
   EXECUTOR_COUNT_MAX,
   HEADER_AWAKE_COUNT,
   HEADER_CPU_COUNT,
+  HEADER_CPU_QUOTA,
   type Kernel,
   kernelError,
   type LoopControl,
@@ -116,11 +117,17 @@ export class Reactor implements IoPort {
     return this.rings.find('busyPoll') ?? this.#addRing('busyPoll')
   }
 
-  /** Whether this thread spins before it parks, and there is a CPU for that. See native/directory.c. */
+  /**
+   * Whether this thread spins before it parks, and there is a CPU for that: by all CPUs of the process and by its quota, as
+   * `directory_is_crowded()` of native/directory.c has it, which knows the CPU of a pinned thread as well.
+   */
   get maySpin(): boolean {
     if (this.control.doubles[DOUBLE_SPIN_NS]! === 0) return false
     const { words } = this.kernel.directory.slot(0)
-    return words[HEADER_AWAKE_COUNT]! <= words[HEADER_CPU_COUNT]!
+    const [cpuCount, quota] = [words[HEADER_CPU_COUNT]!, words[HEADER_CPU_QUOTA]!]
+    const limit = quota > 0 ? Math.min(cpuCount, quota) : cpuCount
+    // Without a count nobody is ever found to be too many.
+    return limit <= 0 || words[HEADER_AWAKE_COUNT]! <= limit
   }
 
   /** Whether operations of latency-sensitive queues have completed that nobody has looked at yet. */
