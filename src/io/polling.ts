@@ -92,9 +92,11 @@ export function choosePolling(file: PollableFile, mode: PollMode): Polling | nul
   const devices = known.get(executor) ?? new Map<string, string | null>()
   known.set(executor, devices)
   const key = `${device.major}:${device.minor}`
-  const obstacle =
-    (isRequired ? undefined : devices.get(key)) ?? findObstacle(executor.kernel, device)
-  devices.set(key, obstacle)
+  const remembered = devices.get(key)
+  const isAsked = isRequired || remembered === undefined
+  const obstacle = isAsked ? findObstacle(executor.kernel, device) : remembered
+  // What the device has refused, whatever /sys says, others are not to try again.
+  if (typeof remembered !== 'string') devices.set(key, obstacle)
   if (obstacle !== null) return refuse(obstacle)
   // Only now, and per file: on one device there may be several file systems.
   if (!device.isWhole && !FILE_SYSTEMS.includes(executor.kernel.fileSystemOf(fd))) {

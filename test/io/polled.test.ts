@@ -207,8 +207,25 @@ test('simulated: a device that refuses polled requests after all is read without
     assert.equal(Buffer.compare(found.bytes, pattern(8 * KIB, 1)), 0)
     assert.equal(file.isPolled, false)
     await assert.rejects(other.read(0, 4 * KIB), { code: 'EOPNOTSUPP' })
+    await using again = await DirectFile.open('/tmp/file', { poll: 'always' })
     await using later = await DirectFile.open('/tmp/file')
-    assert.equal(later.isPolled, false)
+    assert.deepEqual([again.isPolled, later.isPolled], [true, false])
+  })
+})
+
+test('simulated: a device that can be polled is asked once', async (t) => {
+  await simulate({ seed: 7, hasPollQueues: true }, async () => {
+    const asking = t.mock.method(executor().kernel, 'readTextFile')
+    const askedCount = (): number =>
+      asking.mock.calls.filter(({ arguments: [path] }) => path.endsWith('/io_poll')).length
+    await using first = await DirectFile.create('/tmp/first')
+    const before = askedCount()
+
+    await using second = await DirectFile.create('/tmp/second')
+
+    assert.deepEqual([first.isPolled, second.isPolled], [true, true])
+    assert.ok(before > 0)
+    assert.equal(askedCount(), before)
   })
 })
 
