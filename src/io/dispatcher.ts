@@ -61,16 +61,18 @@ export class Dispatcher implements ListOfWaits {
   later: ListOfWaits | null = null
   readonly #home: DispatcherHome
   readonly #device: Device
-  /** How many requests are submitted with one system call, by where they complete. */
-  #burstCount = BURST_COUNT_MIN
+  /** Of requests that the device answers, and of those that the page cache does: each file has the one or the other. */
+  readonly #deviceBurst = new Burst()
+  readonly #cacheBurst = new Burst()
   #scheduler: DeviceScheduler<Dispatched> | null = null
   readonly #flows = new WeakMap<TaskQueue, Flow<Dispatched>>()
   #lastQueue: TaskQueue | null = null
   #lastFlow: Flow<Dispatched> | null = null
   #timer: PumpTimer | null = null
   #isListed = false
-  /** Where something was submitted that has waited. */
+  /** Where something was submitted that has waited, and what. */
   #issuedRing: Ring | null = null
+  #issuedBurst: Burst = this.#deviceBurst
 
   constructor(home: DispatcherHome, device: Device) {
     this.#home = home
@@ -92,7 +94,7 @@ export class Dispatcher implements ListOfWaits {
     const scheduler = operation.isTransfer ? this.#schedulerFor(operation) : null
     if (scheduler !== null && this.#holdsBack(scheduler, operation)) return
     const ring = scheduler === null ? operation.issue() : issueCharged(scheduler, operation)
-    if (operation.submitsEarly) this.#submitBurst(ring)
+    if (operation.submitsEarly) this.#burstOf(operation).submit(ring)
   }
 
   /** Takes out an operation that is queued; its end is the caller's to tell. */
@@ -135,6 +137,7 @@ export class Dispatcher implements ListOfWaits {
   issue(operation: Dispatched): void {
     try {
       this.#issuedRing = operation.issue()
+      this.#issuedBurst = this.#burstOf(operation)
     } catch (error) {
       // Its caller is gone, and whoever else is in line has to get on.
       if (!(error instanceof KernelError)) throw error
@@ -193,7 +196,7 @@ export class Dispatcher implements ListOfWaits {
   #settle(scheduler: DeviceScheduler<Dispatched>): void {
     const ring = this.#issuedRing
     this.#issuedRing = null
-    if (ring !== null) this.#submitBurst(ring)
+    if (ring !== null) this.#issuedBurst.submit(ring)
     const isWaiting = scheduler.queuedCount > 0
     const { timers, waits } = this.#home
     if (isWaiting !== this.#isListed) {
@@ -206,17 +209,26 @@ export class Dispatcher implements ListOfWaits {
     if (this.#timer !== null) this.#timer.arm(timers, isWaiting ? nextNs : Number.POSITIVE_INFINITY)
   }
 
+  #burstOf({ isMetered }: Dispatched): Burst {
+    return isMetered ? this.#deviceBurst : this.#cacheBurst
+  }
+}
+
+/** How many requests are submitted with one system call, by where those before completed. */
+class Burst {
+  #count = BURST_COUNT_MIN
+
   /** Submits what waits in `ring`, if that is enough. */
-  #submitBurst(ring: Ring): void {
+  submit(ring: Ring): void {
     const { unsubmittedCount } = ring
-    if (unsubmittedCount < this.#burstCount) return
+    if (unsubmittedCount < this.#count) return
     const { readyCount } = ring
     ring.submit()
     const completedCount = ring.readyCount - readyCount
-    this.#burstCount =
+    this.#count =
       completedCount < unsubmittedCount
         ? BURST_COUNT_MIN
-        : Math.min(BURST_COUNT_MAX, this.#burstCount * 2)
+        : Math.min(BURST_COUNT_MAX, this.#count * 2)
   }
 }
 

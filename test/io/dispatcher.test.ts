@@ -24,9 +24,15 @@ function passing(): Dispatcher {
 }
 
 /** Reads so often, and returns how many system calls that took. */
-function callsFor(readCount: number, ring: CountingRing, dispatcher: Dispatcher): number {
+function callsFor(
+  readCount: number,
+  ring: CountingRing,
+  dispatcher: Dispatcher,
+  isMetered = true,
+): number {
   const from = ring.callCount
   const read = {
+    isMetered,
     submitsEarly: true,
     issue: (): Ring => {
       ring.unsubmittedCount++
@@ -62,6 +68,18 @@ test('submit() goes back to few when reads take their time again', () => {
   callsFor(32, ring, dispatcher)
 
   assert.equal(callsFor(40, ring, dispatcher), 10)
+})
+
+test('submit() keeps what it learns of the page cache from reads of the device itself', () => {
+  const ring = new CountingRing()
+  const dispatcher = passing()
+  callsFor(100, ring, dispatcher, false)
+  ring.completedPart = 0.5
+  const deviceCallCount = callsFor(40, ring, dispatcher)
+  ring.completedPart = 1
+
+  assert.equal(deviceCallCount, 10)
+  assert.equal(callsFor(320, ring, dispatcher, false), 10)
 })
 
 const DISK = { bytesPerSecond: 1e9, operationsPerSecond: 100_000 }
