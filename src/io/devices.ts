@@ -38,12 +38,14 @@ export class Devices {
     this.unknown = new Dispatcher(executor, { limits: null, words: shareNothing() })
   }
 
-  /** The dispatcher of the disk that a device is, or is a part of; found out once. */
+  /** The dispatcher of the disk that a device is, or is a part of; found out once, where disks have properties. */
   dispatcherOf(device: DiskNumber): Dispatcher {
     const number = numberOf(device)
     const known = this.#byNumber.get(number)
     if (known !== undefined) return known
-    const disk = diskOf(this.#executor.kernel, device)
+    const { kernel, ioProperties } = this.#executor
+    // Without properties nothing depends on which disk it is, and no file is to wait for sysfs.
+    const disk = ioProperties.length === 0 ? device : diskOf(kernel, device)
     const dispatcher = this.#byDisk.get(numberOf(disk)) ?? this.#create(disk)
     this.#byNumber.set(number, dispatcher)
     return dispatcher

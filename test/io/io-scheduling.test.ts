@@ -151,6 +151,31 @@ test('[sim] direct I/O of several queues on a measured device brings the right b
   )
 })
 
+for (const isMeasured of [false, true]) {
+  const asks = isMeasured ? 'asks' : 'does not ask'
+  const which = isMeasured ? 'were' : 'were not'
+  test(`[sim] open() ${asks} for the disk of a device where disks ${which} measured`, async (t) => {
+    const devices = isMeasured ? [{ device: '8:0', read: DISK, write: DISK }] : []
+    const ioProperties: IoProperties = { version: 1, devices }
+    await simulate(
+      1,
+      async () => {
+        const asking = t.mock.method(executor().kernel, 'readTextFile')
+
+        await using file = await BufferedFile.create('/file')
+
+        await file.write(new Uint8Array(1), 0)
+        const paths = asking.mock.calls.map(({ arguments: [path] }) => path)
+        assert.equal(
+          paths.some((path) => path.endsWith('/partition')),
+          isMeasured,
+        )
+      },
+      { executor: { ioProperties } },
+    )
+  })
+}
+
 /** What a file of properties must not be, and what is said of it. */
 const WRONG: readonly (readonly [string, RegExp])[] = [
   ['{', /must be JSON/],
