@@ -83,6 +83,7 @@ export abstract class BaseFile implements AsyncDisposable {
     this.descriptor.ranges = this.ranges
     this.locks = new FileLocks(this.descriptor)
     this.descriptor.isDirect = opened.isDirect
+    this.descriptor.alignmentBytes = alignmentOf(opened)
     if (opened.device !== null) {
       this.descriptor.dispatcher = devicesOf(this.descriptor.executor).dispatcherOf(opened.device)
     }
@@ -484,6 +485,5 @@ function rangesOf({ descriptor, identity, isSeekable }: OpenedFile): RangeLock {
 function streamTargetOf(opened: OpenedFile, ranges: RangeLock): StreamTarget {
   const { descriptor, isSeekable, isRegular, request } = opened
   const { isAppending } = request
-  const alignmentBytes = alignmentOf(opened)
-  return { descriptor, ranges, alignmentBytes, isSeekable, isRegular, isAppending }
+  return { descriptor, ranges, isSeekable, isRegular, isAppending }
 }

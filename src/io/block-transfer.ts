@@ -52,14 +52,12 @@ export abstract class BlockTransfer extends Operation implements MemoryRef, Disp
   bufferIndex = -1
   protected readonly descriptor: Descriptor
   readonly #owner: BlockOwner
-  readonly #alignmentBytes: number
   #queue: TaskQueue | null = null
   #idleCount = 0
 
-  constructor(descriptor: Descriptor, alignmentBytes: number, owner: BlockOwner) {
+  constructor(descriptor: Descriptor, owner: BlockOwner) {
     super(NO_QUEUE)
     this.descriptor = descriptor
-    this.#alignmentBytes = alignmentBytes
     this.#owner = owner
   }
 
@@ -172,7 +170,7 @@ export abstract class BlockTransfer extends Operation implements MemoryRef, Disp
     }
     const { isWrite } = this
     const isSeekable = this.offsetBytes !== NO_POSITION
-    const alignmentBytes = this.#alignmentBytes
+    const { alignmentBytes } = this.descriptor
     const outcome = judgeShort({ isWrite, isSeekable, alignmentBytes, result })
     if (outcome === MORE) {
       const wholeBytes = alignDown(Math.max(0, result), alignmentBytes)

@@ -247,7 +247,7 @@ export class BufferedFile extends BaseFile {
     options?: WaitOptions,
   ): Promise<number> {
     this.#assertPlaced('read a file')
-    return readVector({ ...this.#locked, alignmentBytes: 1 }, buffers, offsetBytes, options)
+    return readVector(this.#locked, buffers, offsetBytes, options)
   }
 
   /**
@@ -263,7 +263,7 @@ export class BufferedFile extends BaseFile {
     options?: WaitOptions,
   ): Promise<number> {
     this.#assertPlaced('write a file')
-    return writeVector({ ...this.#locked, alignmentBytes: 1 }, buffers, offsetBytes, options)
+    return writeVector(this.#locked, buffers, offsetBytes, options)
   }
 
   /**
@@ -304,7 +304,7 @@ export class BufferedFile extends BaseFile {
     options?: WaitOptions,
   ): Promise<Lease> {
     this.#assertPlaced('copy from a file')
-    return readRange(this.descriptor, { alignmentBytes: 1, offsetBytes, lengthBytes }, options)
+    return readRange(this.descriptor, { offsetBytes, lengthBytes }, options)
   }
 
   /** @internal */

@@ -45,7 +45,7 @@ export class Descriptor {
   dispatcher: Dispatcher
   /** Whether its I/O goes past the page cache, once that is known. */
   isDirect = false
-  /** What transfers begin at multiples of, once it is known to be a direct file: a power of two. */
+  /** What positions, lengths and addresses of transfers must be multiples of, once that is known: a power of two, 1 if not direct. */
   alignmentBytes = 1
   /** Where its writes hold their places, once it is known. */
   ranges: RangeLock | null = null

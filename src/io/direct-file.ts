@@ -16,7 +16,7 @@ import { BaseFile } from './base-file.ts'
 import { adoptFile, type FileTicket } from './file-ticket.ts'
 import type { ByteRange } from './merge-ranges.ts'
 import { FILE_BYTES_MAX, validateOffset } from './offset.ts'
-import { alignmentOf, type OpenedFile, openFile } from './opened-file.ts'
+import { type OpenedFile, openFile } from './opened-file.ts'
 import { checkOpenOptions, OPEN_OPTIONS, type OpenOptions, refuseAppend } from './options.ts'
 import { type FilePath, toPath } from './path.ts'
 import { POLL_MODES, type PollMode } from './polling.ts'
@@ -74,10 +74,6 @@ const TRANSFER_BYTES_MAX: number = GIB
  * ```
  */
 export class DirectFile extends BaseFile {
-  /** What positions and lengths must be multiples of, a power of two; 1 if not {@link isDirect}. */
-  readonly alignmentBytes: number
-  /** Whether I/O goes past the page cache: false only with the option `fallback`. */
-  readonly isDirect: boolean
   readonly #mask: number
   readonly #isRegular: boolean
   readonly #isReadable: boolean
@@ -85,12 +81,19 @@ export class DirectFile extends BaseFile {
   /** @internal */
   constructor(opened: OpenedFile) {
     super('DirectFile', opened)
-    this.isDirect = opened.isDirect
-    this.alignmentBytes = alignmentOf(opened)
-    this.descriptor.alignmentBytes = this.alignmentBytes
     this.#mask = this.alignmentBytes - 1
     this.#isRegular = opened.isRegular
     this.#isReadable = opened.request.isReadable
+  }
+
+  /** What positions and lengths must be multiples of, a power of two; 1 if not {@link isDirect}. */
+  get alignmentBytes(): number {
+    return this.descriptor.alignmentBytes
+  }
+
+  /** Whether I/O goes past the page cache: false only with the option `fallback`. */
+  get isDirect(): boolean {
+    return this.descriptor.isDirect
   }
 
   /** Whether its device is polled for reads and writes: see the option `poll`. A device that refuses them after all ends it. */
@@ -184,8 +187,7 @@ export class DirectFile extends BaseFile {
       validateInteger(action, 'lengthBytes', lengthBytes, { min: 0, max: TRANSFER_BYTES_MAX })
       validateOffset(action, offsetBytes, lengthBytes)
       this.descriptor.assertOpen(action)
-      const { descriptor, alignmentBytes } = this
-      return readRange(descriptor, { alignmentBytes, offsetBytes, lengthBytes }, options)
+      return readRange(this.descriptor, { offsetBytes, lengthBytes }, options)
     } catch (error) {
       return refuse(error)
     }
@@ -273,10 +275,10 @@ export class DirectFile extends BaseFile {
     const refusal = this.descriptor.refusal(action)
     if (refusal !== null) return refusal
     if (!this.#isReadable) this.#assertAligned(action, data.length, offsetBytes)
-    const { descriptor, ranges, alignmentBytes } = this
+    const { descriptor, ranges } = this
     descriptor.enter()
     try {
-      const target = { descriptor, ranges, alignmentBytes, isRegular: this.#isRegular }
+      const target = { descriptor, ranges, isRegular: this.#isRegular }
       return await replaceBytes(target, data, offsetBytes, options)
     } finally {
       descriptor.leave()

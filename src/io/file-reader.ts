@@ -255,7 +255,7 @@ function checkReader(target: StreamTarget, options: FileReaderOptions): ReadPlan
   return {
     startBytes,
     endBytes: endBytes ?? Number.POSITIVE_INFINITY,
-    blockBytes: alignUp(blockBytes, target.alignmentBytes),
+    blockBytes: alignUp(blockBytes, target.descriptor.alignmentBytes),
     readAhead,
     signal,
   }

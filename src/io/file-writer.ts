@@ -376,7 +376,7 @@ export function openWriter(target: StreamTarget, options: FileWriterOptions = {}
 function checkWriter(target: StreamTarget, options: FileWriterOptions): WritePlan {
   validateOptions(ACTION, options, NAMES)
   const { startBytes = 0, signal, syncAtEnd = false } = options
-  const isDirect = target.alignmentBytes > 1
+  const { isDirect, alignmentBytes } = target.descriptor
   const blockBytesDefault = isDirect ? DIRECT_BLOCK_BYTES_DEFAULT : BLOCK_BYTES_DEFAULT
   const { blockBytes = blockBytesDefault, writeBehind = WRITE_BEHIND_DEFAULT } = options
   validateInteger(ACTION, 'startBytes', startBytes, { min: 0, max: POSITION_BYTES_MAX })
@@ -387,7 +387,7 @@ function checkWriter(target: StreamTarget, options: FileWriterOptions): WritePla
     throw wrongType(ACTION, 'signal', 'an AbortSignal', signal)
   }
   if (startBytes > 0) assertPlaces(ACTION, target)
-  return { startBytes, blockBytes: alignUp(blockBytes, target.alignmentBytes), writeBehind }
+  return { startBytes, blockBytes: alignUp(blockBytes, alignmentBytes), writeBehind }
 }
 
 function assertPlaces(action: string, { isSeekable, isAppending, descriptor }: StreamTarget): void {

@@ -102,7 +102,7 @@ export class ReadAhead extends Runnable implements BlockOwner, Cancellable, Atta
     this.#readsAhead = plan.readAhead > 0
     this.#signal = plan.signal
     this.#positionBytes = plan.startBytes
-    this.#aheadBytes = alignDown(plan.startBytes, target.alignmentBytes)
+    this.#aheadBytes = alignDown(plan.startBytes, target.descriptor.alignmentBytes)
     this.#endBytes = plan.endBytes
     // What has no positions gives its bytes to whoever comes first: one after the other.
     const slotCount = target.isSeekable ? Math.max(1, plan.readAhead) : 1
@@ -155,7 +155,7 @@ export class ReadAhead extends Runnable implements BlockOwner, Cancellable, Atta
     const first = this.#count === 0 ? this.#aheadBytes : this.#slots[this.#head]!.block.startBytes
     if (positionBytes < first || positionBytes >= this.#aheadBytes) {
       this.#dropWindow()
-      this.#aheadBytes = alignDown(positionBytes, this.#target.alignmentBytes)
+      this.#aheadBytes = alignDown(positionBytes, this.#target.descriptor.alignmentBytes)
       this.#windowCount = 1
     }
     this.#positionBytes = positionBytes
@@ -296,7 +296,11 @@ export class ReadAhead extends Runnable implements BlockOwner, Cancellable, Atta
     this.#target.descriptor.assertOpen(ACTION)
     const { memory } = this.#executor
     const lengthBytes = this.#nextLength()
-    const { lease, isReserved } = takeNeededBlock(memory, lengthBytes, this.#target.alignmentBytes)
+    const { lease, isReserved } = takeNeededBlock(
+      memory,
+      lengthBytes,
+      this.#target.descriptor.alignmentBytes,
+    )
     this.#begin(lease, isReserved)
     this.#fillAhead()
   }
@@ -322,7 +326,7 @@ export class ReadAhead extends Runnable implements BlockOwner, Cancellable, Atta
   #nextLength(): number {
     const leftBytes = this.#endBytes - this.#aheadBytes
     assert(leftBytes > 0, 'nothing is read behind the end')
-    return Math.min(this.#blockBytes, alignUp(leftBytes, this.#target.alignmentBytes))
+    return Math.min(this.#blockBytes, alignUp(leftBytes, this.#target.descriptor.alignmentBytes))
   }
 
   #begin(lease: Lease, isReserved: boolean): void {
@@ -344,8 +348,7 @@ export class ReadAhead extends Runnable implements BlockOwner, Cancellable, Atta
   }
 
   #makeSlot(): Slot {
-    const { descriptor, alignmentBytes } = this.#target
-    return { block: new BlockRead(descriptor, alignmentBytes, this), isReserved: false }
+    return { block: new BlockRead(this.#target.descriptor, this), isReserved: false }
   }
 
   #nextIndex(): number {

@@ -5,9 +5,8 @@ import type { Descriptor } from './descriptor.ts'
 import { Transfer } from './transfer.ts'
 import { READ_RANGE } from './transfer-plan.ts'
 
-/** A stretch of a file, and what blocks are multiples of there. */
+/** A stretch of a file. */
 export interface Stretch {
-  readonly alignmentBytes: number
   readonly offsetBytes: number
   readonly lengthBytes: number
 }
@@ -15,9 +14,10 @@ export interface Stretch {
 /** Reads the blocks around a stretch; the value is a lease on what of it there is. */
 export function readRange(
   descriptor: Descriptor,
-  { alignmentBytes, offsetBytes, lengthBytes }: Stretch,
+  { offsetBytes, lengthBytes }: Stretch,
   options: WaitOptions | undefined,
 ): Promise<Lease> {
+  const { alignmentBytes } = descriptor
   const firstBytes = alignDown(offsetBytes, alignmentBytes)
   const lastBytes = alignUp(offsetBytes + lengthBytes, alignmentBytes)
   const { memory } = descriptor.executor

@@ -14,7 +14,6 @@ import { truncate } from './truncate.ts'
 export interface ReplaceTarget {
   readonly descriptor: Descriptor
   readonly ranges: RangeLock
-  readonly alignmentBytes: number
   /** Whether it has a size that writing extends. */
   readonly isRegular: boolean
 }
@@ -67,8 +66,9 @@ class Replacement {
     this.#steps = new Deadline(target.descriptor.executor, ACTION, options)
     this.#startBytes = offsetBytes
     this.#endBytes = offsetBytes + data.length
-    this.#firstBytes = alignDown(offsetBytes, target.alignmentBytes)
-    this.#lastBytes = alignUp(this.#endBytes, target.alignmentBytes)
+    const { alignmentBytes } = target.descriptor
+    this.#firstBytes = alignDown(offsetBytes, alignmentBytes)
+    this.#lastBytes = alignUp(this.#endBytes, alignmentBytes)
   }
 
   async run(): Promise<void> {
@@ -134,7 +134,7 @@ class Replacement {
   }
 
   async #writePieces(): Promise<void> {
-    const stepBytes = alignUp(PIECE_BYTES, this.#target.alignmentBytes)
+    const stepBytes = alignUp(PIECE_BYTES, this.#target.descriptor.alignmentBytes)
     for (let from = this.#firstBytes; from < this.#lastBytes; from += stepBytes) {
       await this.#writePiece(from, Math.min(from + stepBytes, this.#lastBytes))
     }
@@ -142,7 +142,8 @@ class Replacement {
 
   /** Writes the blocks of one stretch, the first or last of which may need their old contents. */
   async #writePiece(fromBytes: number, toBytes: number): Promise<void> {
-    const { descriptor, alignmentBytes } = this.#target
+    const { descriptor } = this.#target
+    const { alignmentBytes } = descriptor
     using buffer = descriptor.executor.memory.allocateOwn(toBytes - fromBytes)
     const hasHead = fromBytes < this.#startBytes
     const tailBytes = toBytes - alignmentBytes
@@ -165,7 +166,8 @@ class Replacement {
 
   /** Reads one block; what lies beyond the end of the file is zeros. */
   async #fill(buffer: Lease, atBytes: number, offsetBytes: number): Promise<void> {
-    const { descriptor, alignmentBytes } = this.#target
+    const { descriptor } = this.#target
+    const { alignmentBytes } = descriptor
     const memory = partOf(buffer, atBytes, alignmentBytes)
     const read = new Transfer(READ_INTO, descriptor, buffer, memory, offsetBytes)
     const validBytes = await read.start(this.#steps.next())

@@ -7,8 +7,6 @@ import type { RangeLock } from './range-lock.ts'
 export interface StreamTarget {
   readonly descriptor: Descriptor
   readonly ranges: RangeLock
-  /** What positions, lengths and addresses must be multiples of; 1 for buffered files. */
-  readonly alignmentBytes: number
   /** Whether there are positions. */
   readonly isSeekable: boolean
   readonly isRegular: boolean

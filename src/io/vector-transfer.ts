@@ -24,8 +24,6 @@ export interface VectorPlan {
   /** In order; pinned until it is over. */
   readonly parts: readonly Lease[]
   readonly offsetBytes: number
-  /** What a request that follows a short one must begin at a multiple of. */
-  readonly alignmentBytes: number
 }
 
 /**
@@ -146,7 +144,7 @@ export class VectorTransfer extends FileOperation<number> {
   /** The outcome, or {@link MORE}. */
   #judge(result: number): number {
     const isWrite = !this.#plan.isRead
-    const { alignmentBytes } = this.#plan
+    const { alignmentBytes } = this.descriptor
     const isWhole = result === this.#askedBytes
     if (!isWhole) {
       const outcome = judgeShort({ isWrite, isSeekable: true, alignmentBytes, result })

@@ -5,14 +5,9 @@ import { changeAlone, type LockedFile } from './change-alone.ts'
 import { validateOffset } from './offset.ts'
 import { VectorTransfer } from './vector-transfer.ts'
 
-/** The file that is read or written. */
-export interface VectorFile extends LockedFile {
-  readonly alignmentBytes: number
-}
-
 /** Fills several buffers from a position on; resolves with how many bytes are valid. */
 export async function readVector(
-  file: VectorFile,
+  file: LockedFile,
   buffers: readonly Lease[],
   offsetBytes: number,
   options: WaitOptions | undefined,
@@ -22,14 +17,14 @@ export async function readVector(
   const refusal = file.descriptor.refusal(action)
   if (refusal !== null) return refusal
   if (parts.length === 0) return 0
-  const { descriptor, alignmentBytes } = file
-  const plan = { isRead: true, parts, offsetBytes, alignmentBytes }
+  const { descriptor } = file
+  const plan = { isRead: true, parts, offsetBytes }
   return new VectorTransfer(descriptor, plan).start(options)
 }
 
 /** Writes all of several buffers, one behind the other; resolves with their length. */
 export async function writeVector(
-  file: VectorFile,
+  file: LockedFile,
   buffers: readonly Lease[],
   offsetBytes: number,
   options: WaitOptions | undefined,
@@ -39,7 +34,7 @@ export async function writeVector(
   const refusal = file.descriptor.refusal(action)
   if (refusal !== null) return refusal
   if (parts.length === 0) return 0
-  const { descriptor, alignmentBytes } = file
+  const { descriptor } = file
   const lengthBytes = parts.reduce((sum, part) => sum + part.lengthBytes, 0)
   const range = {
     startBytes: offsetBytes,
@@ -49,7 +44,7 @@ export async function writeVector(
   // Theirs by the pins, while it waits for its range.
   for (const part of parts) part.pin()
   try {
-    const plan = { isRead: false, parts, offsetBytes, alignmentBytes }
+    const plan = { isRead: false, parts, offsetBytes }
     const transfer = new VectorTransfer(descriptor, plan)
     return await changeAlone(file, range, action, options, (wait) => transfer.start(wait))
   } finally {
@@ -60,7 +55,7 @@ export async function writeVector(
 /** @throws {TypeError | RangeError | RuntimeError} `ERR_UNALIGNED`, `ERR_BUFFER_RELEASED` */
 function checkParts(
   action: string,
-  { alignmentBytes }: VectorFile,
+  { descriptor: { alignmentBytes } }: LockedFile,
   buffers: readonly Lease[],
   offsetBytes: number,
 ): readonly Lease[] {

@@ -66,12 +66,12 @@ export class WriteBehind implements WindowOwner, WaitListOwner, WritePort {
   #drained: ClosingWaiter | null = null
 
   constructor(target: StreamTarget, plan: WritePlan) {
-    const { descriptor, alignmentBytes } = target
+    const { descriptor } = target
     this.target = target
     this.#executor = descriptor.executor
     this.#blockBytes = plan.blockBytes
     this.#positionBytes = plan.startBytes
-    this.#startBytes = alignDown(plan.startBytes, alignmentBytes)
+    this.#startBytes = alignDown(plan.startBytes, descriptor.alignmentBytes)
     // Where the kernel decides on what comes where, one goes after the other.
     const hasPlaces = target.isSeekable && !target.isAppending
     const slotCount = hasPlaces ? plan.writeBehind : 1
@@ -163,7 +163,7 @@ export class WriteBehind implements WindowOwner, WaitListOwner, WritePort {
     const executor = this.#executor
     checkCancellation(executor, options, ACTION)
     const endBytes = this.#positionBytes + this.#waitingBytes
-    const targetBytes = alignDown(endBytes, this.target.alignmentBytes)
+    const targetBytes = alignDown(endBytes, this.target.descriptor.alignmentBytes)
     if (this.flushedBytes >= targetBytes) return answerDone(executor)
     const waiter = new FlushWaiter(executor, targetBytes)
     waiter.bindListed(executor, options, ACTION)
@@ -178,7 +178,7 @@ export class WriteBehind implements WindowOwner, WaitListOwner, WritePort {
     this.#dropBlock()
     this.#positionBytes = positionBytes
     this.#window.moveTo(positionBytes)
-    this.#startBytes = alignDown(positionBytes, this.target.alignmentBytes)
+    this.#startBytes = alignDown(positionBytes, this.target.descriptor.alignmentBytes)
   }
 
   /** It fails, for who waits and who comes later; what was gathered is dropped. */
@@ -265,7 +265,7 @@ export class WriteBehind implements WindowOwner, WaitListOwner, WritePort {
   /** Whether what comes next is long enough, and lies right, to be written from where it is. */
   #canPass({ lease, doneBytes, leftBytes }: PendingWrite): boolean {
     if (lease === null || leftBytes < PASSED_BYTES_MIN || lease.address === 0) return false
-    const { alignmentBytes } = this.target
+    const { alignmentBytes } = this.target.descriptor
     if (leftBytes < alignmentBytes) return false
     return (
       this.#positionBytes % alignmentBytes === 0 &&
@@ -278,7 +278,7 @@ export class WriteBehind implements WindowOwner, WaitListOwner, WritePort {
     if (this.#filledBytes > this.#keptBytes && !this.#submitBlock()) return false
     if (this.#window.isFull) return false
     this.#dropBlock()
-    const lengthBytes = alignDown(write.leftBytes, this.target.alignmentBytes)
+    const lengthBytes = alignDown(write.leftBytes, this.target.descriptor.alignmentBytes)
     const fromBytes = write.doneBytes
     const offsetBytes = this.#positionBytes
     this.#positionBytes += lengthBytes
@@ -306,7 +306,7 @@ export class WriteBehind implements WindowOwner, WaitListOwner, WritePort {
   #allocate(): Lease | null {
     const { memory } = this.#executor
     if (!this.#window.isEmpty) return tryOwnBlockAhead(memory, this.#blockBytes)
-    return takeOwnBlock(memory, this.#blockBytes, this.target.alignmentBytes)
+    return takeOwnBlock(memory, this.#blockBytes, this.target.descriptor.alignmentBytes)
   }
 
   #setBlock(lease: Lease, keptBytes: number): void {
@@ -367,7 +367,7 @@ export class WriteBehind implements WindowOwner, WaitListOwner, WritePort {
    */
   #pushAligned(): void {
     const filledBytes = this.#filledBytes
-    const wholeBytes = alignDown(filledBytes, this.target.alignmentBytes)
+    const wholeBytes = alignDown(filledBytes, this.target.descriptor.alignmentBytes)
     if (this.#hasFailed || wholeBytes <= this.#keptBytes) return
     if (wholeBytes === filledBytes) {
       this.#submitBlock()
@@ -436,7 +436,7 @@ export class WriteBehind implements WindowOwner, WaitListOwner, WritePort {
   #pushTail(): void {
     const lengthBytes = this.#filledBytes
     if (lengthBytes <= this.#keptBytes || !this.#isIdle() || this.#hasFailed) return
-    if (lengthBytes % this.target.alignmentBytes === 0) return
+    if (lengthBytes % this.target.descriptor.alignmentBytes === 0) return
     this.#isAside = true
     // The block goes on being filled.
     const data = this.#view.slice(0, lengthBytes)

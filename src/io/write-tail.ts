@@ -24,9 +24,9 @@ export async function writeTail(
   data: Uint8Array,
   offsetBytes: number,
 ): Promise<void> {
-  const { descriptor, ranges, alignmentBytes } = target
+  const { descriptor, ranges } = target
   const endBytes = offsetBytes + data.length
-  const wholeBytes = alignUp(endBytes, alignmentBytes) - offsetBytes
+  const wholeBytes = alignUp(endBytes, descriptor.alignmentBytes) - offsetBytes
   assert(data.length > 0 && wholeBytes > data.length, 'a tail ends in the middle of a block')
   const range = { startBytes: offsetBytes, endBytes: Infinity, isExclusive: true }
   descriptor.enter()
@@ -51,14 +51,14 @@ interface Tail {
 }
 
 async function fillAndWrite(target: StreamTarget, tail: Tail): Promise<void> {
-  const { descriptor, isRegular, alignmentBytes } = target
+  const { descriptor, isRegular } = target
   const { data, offsetBytes, buffer } = tail
   const endBytes = offsetBytes + data.length
   const reachedBytes = offsetBytes + buffer.lengthBytes
   // What is no regular file, such as a device, has no size to go by, and is not cut.
   const sizeBytes = isRegular ? await sizeOf(descriptor) : Infinity
-  if (sizeBytes > endBytes)
-    await fill(target, buffer, reachedBytes - alignmentBytes - offsetBytes, offsetBytes)
+  const lastFromBytes = buffer.lengthBytes - descriptor.alignmentBytes
+  if (sizeBytes > endBytes) await fill(descriptor, buffer, lastFromBytes, offsetBytes)
   else buffer.bytes.fill(0, data.length)
   buffer.bytes.set(data)
   try {
@@ -80,11 +80,12 @@ async function fillAndWrite(target: StreamTarget, tail: Tail): Promise<void> {
 
 /** Reads what the last block holds; what lies behind the end of the file is zeros. */
 async function fill(
-  { descriptor, alignmentBytes }: StreamTarget,
+  descriptor: Descriptor,
   buffer: Lease,
   fromBytes: number,
   offsetBytes: number,
 ): Promise<void> {
+  const { alignmentBytes } = descriptor
   const memory = partOf(buffer, fromBytes, alignmentBytes)
   const read = new Transfer(READ_INTO, descriptor, buffer, memory, offsetBytes + fromBytes)
   const validBytes = await read.startShielded().catch((error: { errno?: number }) => {
@@ -106,7 +107,7 @@ export async function readHead(
   const { descriptor } = target
   descriptor.enter()
   try {
-    await fill(target, buffer, 0, offsetBytes)
+    await fill(descriptor, buffer, 0, offsetBytes)
   } finally {
     descriptor.leave()
   }

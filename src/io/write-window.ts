@@ -40,12 +40,12 @@ export class WriteWindow implements BlockOwner {
     owner: WindowOwner,
     { slotCount, startBytes }: { readonly slotCount: number; readonly startBytes: number },
   ) {
-    const { descriptor, alignmentBytes } = target
+    const { descriptor } = target
     this.#target = target
     this.#queue = descriptor.executor.currentQueue() as TaskQueue
     this.#owner = owner
     this.#flushedBytes = startBytes
-    const makeSlot = (): BlockWrite => new BlockWrite(descriptor, alignmentBytes, this)
+    const makeSlot = (): BlockWrite => new BlockWrite(descriptor, this)
     this.#slots = Array.from({ length: slotCount }, makeSlot)
   }
 
