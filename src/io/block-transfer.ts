@@ -4,7 +4,6 @@ import { EIO, kernelError } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { type MemoryRef, Operation, type Ring, type Target } from '../ring/index.ts'
 import type { Descriptor } from './descriptor.ts'
-import { SMALL_READ_BYTES_MAX } from './device-scheduler.ts'
 import type { Dispatched } from './dispatcher.ts'
 import { judgeShort, MORE, NO_POSITION, RETRIES_MAX } from './transfer-plan.ts'
 
@@ -72,9 +71,6 @@ export abstract class BlockTransfer extends Operation implements MemoryRef, Disp
   abstract get isWrite(): boolean
   get isMetered(): boolean {
     return this.descriptor.isDirect
-  }
-  get isSmallRead(): boolean {
-    return !this.isWrite && this.lengthBytes <= SMALL_READ_BYTES_MAX
   }
   /** Whether it is submitted before the turn ends, so that cancelling comes too late to undo it. */
   get submitsEarly(): boolean {

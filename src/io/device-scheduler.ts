@@ -31,8 +31,6 @@ const LEAD_US = 20_000
 const FORGIVEN_US = 20_000
 /** A request waits no longer than that, once it was refused, whoever is before it. */
 export const STARVATION_US = 1_000_000
-/** A read up to this length is a small one. */
-export const SMALL_READ_BYTES_MAX: number = 64 * 1024
 /** How long a queue counts as one that uses the device; */
 const ACTIVE_US = 100_000
 /** and one with a latency class, whose reads may be rare and are not to find the device full. */
@@ -41,8 +39,6 @@ const SHARES_MAX = 1000
 
 /** A request, as a scheduler sees it. */
 export interface ScheduledRequest extends Request {
-  readonly isWrite: boolean
-  readonly lengthBytes: number
   /** Whether it takes time of the device, as those of the page cache do not, or not now. */
   readonly isMetered: boolean
 }

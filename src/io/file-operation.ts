@@ -42,9 +42,6 @@ export abstract class FileOperation<T> extends AwaitedOperation<T> implements Di
   get isMetered(): boolean {
     return false
   }
-  get isSmallRead(): boolean {
-    return false
-  }
   /** How much its next request moves at the most. */
   get lengthBytes(): number {
     return 0

@@ -7,7 +7,9 @@ import type { Candidate } from './io-model.ts'
 export interface Request {
   /** Where it waits, as `SLOT_QUEUED` minus its number. */
   slot: number
-  readonly isSmallRead: boolean
+  readonly isWrite: boolean
+  /** How much it moves at the most. */
+  readonly lengthBytes: number
 }
 
 /** Whose requests a flow has: a task queue. */
@@ -27,6 +29,8 @@ export class Place<R extends Request> implements HeapEntry {
   }
 }
 
+/** A read up to this length is a small one. */
+const SMALL_READ_BYTES_MAX = 64 * 1024
 /** So many places before the first are cut off together. */
 const CUT_COUNT_MIN = 64
 
@@ -67,7 +71,8 @@ export class Flow<R extends Request> implements Candidate {
   }
 
   get isUrgent(): boolean {
-    return this.owner.isLatencySensitive && this.first.isSmallRead
+    const { isWrite, lengthBytes } = this.first
+    return this.owner.isLatencySensitive && !isWrite && lengthBytes <= SMALL_READ_BYTES_MAX
   }
 
   /** The first in line. */

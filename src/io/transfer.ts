@@ -4,7 +4,6 @@ import { EIO, EOPNOTSUPP } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { encodeMove, type MemoryRef, type Ring } from '../ring/index.ts'
 import type { Descriptor } from './descriptor.ts'
-import { SMALL_READ_BYTES_MAX } from './device-scheduler.ts'
 import { FileOperation } from './file-operation.ts'
 import type { RangeHold } from './range-lock.ts'
 import {
@@ -93,10 +92,6 @@ export class Transfer<T> extends FileOperation<T> implements Transferred {
 
   override get isMetered(): boolean {
     return this.descriptor.isDirect
-  }
-
-  override get isSmallRead(): boolean {
-    return !this.plan.isWrite && this.leftBytes <= SMALL_READ_BYTES_MAX
   }
 
   override get lengthBytes(): number {

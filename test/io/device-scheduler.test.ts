@@ -49,10 +49,6 @@ class Request {
   get lengthBytes(): number {
     return this.load.lengthBytes
   }
-
-  get isSmallRead(): boolean {
-    return !this.isWrite && this.lengthBytes <= 65_536
-  }
 }
 
 class User {

@@ -43,7 +43,7 @@ test('pump() looks again in an epoch, however far ahead the words say that the d
   const port = { issue: () => {} }
   const scheduler = new DeviceScheduler({ port, limits: { read: disk, write: disk }, words })
   new DeviceShare(words).take(nowUs, 30 * MINUTE_US)
-  const read = { isMetered: true, isWrite: false, isSmallRead: true, lengthBytes: 4096 }
+  const read = { isMetered: true, isWrite: false, lengthBytes: 4096 }
   const owner = { shares: 1000, isLatencySensitive: false }
   const flows = [scheduler.createFlow(owner, null), scheduler.createFlow(owner, null)]
 

@@ -6,6 +6,8 @@ import { test } from 'node:test'
 import { checkExecutorOptions } from '../../src/executor/executor-options.ts'
 import { createTaskQueue, executor, type IoProperties, spawnInto } from '../../src/index.ts'
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
+import { Flow } from '../../src/io/io-flow.ts'
+import { VectorTransfer } from '../../src/io/vector-transfer.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { assertNoLeak, holdings, makeFolder } from './support.ts'
 
@@ -175,6 +177,24 @@ for (const isMeasured of [false, true]) {
     )
   })
 }
+
+test('[sim] small reads of a latency-sensitive queue are urgent, of however many buffers', async () => {
+  await simulate(1, async () => {
+    await using file = await DirectFile.create('/file')
+    const owner = { shares: 1000, isLatencySensitive: true }
+    const isUrgent = (isRead: boolean, partBytes: number): boolean => {
+      using buffer = file.allocateBuffer(partBytes)
+      const plan = { isRead, parts: [buffer, buffer], offsetBytes: 0 }
+      const flow = new Flow<VectorTransfer>(owner, null)
+      flow.push(new VectorTransfer(file.descriptor, plan), 0)
+      return flow.isUrgent
+    }
+
+    const found = [isUrgent(true, 32_768), isUrgent(true, 65_536), isUrgent(false, 4096)]
+
+    assert.deepEqual(found, [true, false, false])
+  })
+})
 
 /** What a file of properties must not be, and what is said of it. */
 const WRONG: readonly (readonly [string, RegExp])[] = [
