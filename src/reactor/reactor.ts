@@ -138,9 +138,7 @@ export class Reactor implements IoPort {
 
   /** Operations between submission and terminal completion, on all rings, but for our own polls. O(slots). */
   get inFlightCount(): number {
-    const own: readonly Operation[] = [...this.#wakers, this.#hostWatch]
-    const ownCount = own.filter((poll) => this.ringOf(poll) !== null).length
-    const count = this.rings.inFlightCount - ownCount
+    const count = this.rings.inFlightCount - this.control.counters[COUNTER_OWN_POLLS]!
     assert(count >= 0, 'polls of our own are in flight like all others')
     return count
   }
@@ -236,6 +234,9 @@ export class Reactor implements IoPort {
     this.rings.audit()
     this.timers.audit()
     this.files.audit()
+    const own: readonly Operation[] = [...this.#wakers, this.#hostWatch]
+    const ownCount = own.filter((poll) => this.ringOf(poll) !== null).length
+    assert(ownCount === this.control.counters[COUNTER_OWN_POLLS], 'polls of our own are counted')
   }
 
   /** Cancels and forgets everything in flight, and leaves the event loop. */
