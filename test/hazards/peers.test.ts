@@ -12,11 +12,11 @@ import { setImmediate as nextRound } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { Prng } from '../../src/base/index.ts'
 import { attachExecutor, executor } from '../../src/index.ts'
-import { limited } from '../limits.ts'
+import { limited, repetitionCount } from '../limits.ts'
 import { runChild, success } from './child.ts'
 
 const LIMIT = limited(60_000)
-const SEED_COUNT = 12
+const SEED_COUNT = repetitionCount(12, 3)
 
 interface Started {
   readonly worker: Worker

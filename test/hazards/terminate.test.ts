@@ -16,13 +16,13 @@ import { after, test } from 'node:test'
 import { setImmediate as nextRound } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { executor } from '../../src/index.ts'
-import { limited } from '../limits.ts'
+import { limited, repetitionCount } from '../limits.ts'
 import { churnConnects } from './churn.ts'
 import { createPipe } from './pipe.ts'
 
 const LIMIT = limited(30_000)
 /** So many threads are terminated, each at another moment. */
-const THREADS = 12
+const THREADS = repetitionCount(12, 4)
 const pipe = createPipe()
 const folder = mkdtempSync(join(tmpdir(), 'percore-terminate-'))
 after(() => {
@@ -48,11 +48,11 @@ function fdCount(): number {
   return readdirSync('/proc/self/fd').length
 }
 
-test('terminate() twenty times with operations in flight leaves no descriptor', LIMIT, async () => {
+test('terminate() of pairs with operations in flight leaves no descriptor', LIMIT, async () => {
   await (await start('pending')).terminate()
   const before = fdCount()
 
-  for (let i = 0; i < 10; i++) {
+  for (let i = 0; i < repetitionCount(10, 3); i++) {
     const workers = await Promise.all([start('pending'), start('pending')])
     await Promise.all(workers.map((worker) => worker.terminate()))
   }
