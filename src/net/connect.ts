@@ -1,21 +1,20 @@
-import type { KernelErrorContext } from '../base/index.ts'
-import { AwaitedOperation, type Executor, type WaitOptions } from '../executor/index.ts'
-import { ENOTCONN, kernelError, SHUT_WR, SOCK_CLOEXEC, SOCK_STREAM } from '../kernel/index.ts'
-import type { Lease } from '../memory/index.ts'
-import { encodeConnect, encodeShutdown, type Ring } from '../ring/index.ts'
+import type { Executor, WaitOptions } from '../executor/index.ts'
+import { kernelError, SOCK_CLOEXEC, SOCK_STREAM } from '../kernel/index.ts'
 import { COUNTER_CONNECTIONS } from '../stats/index.ts'
-import { domainOf, encodeAddress, formatAddress, type SocketAddress } from './address.ts'
+import { type Address, formatAddress, type SocketAddress } from './address.ts'
 import type { NetRing } from './net-ring.ts'
+import { domainOf, encodeAddress } from './sockaddr.ts'
 import { Socket } from './socket.ts'
+import { ConnectOperation } from './socket-operation.ts'
 import { setNoDelay } from './socket-options.ts'
 
 /**
- * Opens a TCP socket for an address, not yet bound or connected; it is tracked.
+ * Opens a stream socket for an address, not yet bound or connected; it is tracked.
  *
  * @throws {KernelError}
  * @throws {RuntimeError} `ERR_EXECUTOR_CLOSED`
  */
-export function openTcpSocket(executor: Executor, address: SocketAddress): number {
+export function openStreamSocket(executor: Executor, address: Address): number {
   executor.assertOpen('open a socket')
   const type = SOCK_STREAM | SOCK_CLOEXEC
   const fd = executor.descriptors.openSocket(domainOf(address), type, 0)
@@ -45,11 +44,11 @@ export class ConnectAttempt {
   async start(options: WaitOptions | undefined): Promise<Socket> {
     const { executor } = this.#net
     const address = this.#address
-    const socket = new Socket(this.#net, openTcpSocket(executor, address), address)
+    const socket = new Socket(this.#net, openStreamSocket(executor, address), address)
     this.#socket = socket
     try {
       if (this.#noDelay) setNoDelay(executor.kernel, socket.fd, true)
-      await connect(socket, address, options)
+      await connectSocket(socket, address, options)
       this.#net.home.counters[COUNTER_CONNECTIONS]!++
     } catch (error) {
       await socket.close()
@@ -64,17 +63,10 @@ export class ConnectAttempt {
   }
 }
 
-/**
- * Sends the end of the stream, once all that was written before has been sent. If the peer has left already
- * that is nothing: there is nobody to be told.
- */
-export function shutdownSending(socket: Socket, options: WaitOptions | undefined): Promise<void> {
-  return new ShutdownOperation(socket).start(options, 'shut down')
-}
-
-function connect(
+/** Connects a socket that was opened for the address. */
+export function connectSocket(
   socket: Socket,
-  address: SocketAddress,
+  address: Address,
   options: WaitOptions | undefined,
 ): Promise<void> {
   const { net } = socket
@@ -83,77 +75,4 @@ function connect(
   buffer.bytes.set(bytes)
   const operation = new ConnectOperation(socket, address, buffer)
   return operation.start(options, `connect to ${formatAddress(address)}`)
-}
-
-abstract class SocketOperation extends AwaitedOperation<void> {
-  protected readonly socket: Socket
-
-  constructor(socket: Socket) {
-    super(socket.net.executor)
-    this.socket = socket
-  }
-
-  protected abstract encode(ring: Ring, base: number): void
-
-  /** Submits it; throwing leaves nothing behind. */
-  start(options: WaitOptions | undefined, action: string): Promise<void> {
-    const { ring } = this.socket.net
-    try {
-      this.bind(options, action)
-      this.encode(ring, ring.begin())
-    } catch (error) {
-      this.unbind()
-      this.finish()
-      throw error
-    }
-    ring.commit(this)
-    this.socket.otherCount++
-    return this.promise
-  }
-
-  override complete(result: number, flags: number): void {
-    this.socket.otherCount--
-    super.complete(result, flags)
-    this.socket.ended()
-  }
-
-  protected override interpret(): void {}
-}
-
-class ConnectOperation extends SocketOperation {
-  readonly #address: SocketAddress
-  readonly #buffer: Lease
-
-  constructor(socket: Socket, address: SocketAddress, buffer: Lease) {
-    super(socket)
-    this.#address = address
-    this.#buffer = buffer
-  }
-
-  protected override encode(ring: Ring, base: number): void {
-    const { address, lengthBytes } = this.#buffer
-    encodeConnect(ring.sqes, base, { target: this.socket, address, addressBytes: lengthBytes })
-  }
-
-  protected override describe(): KernelErrorContext {
-    return { syscall: 'connect', address: formatAddress(this.#address) }
-  }
-
-  protected override finish(): void {
-    this.#buffer.release()
-  }
-}
-
-class ShutdownOperation extends SocketOperation {
-  protected override encode(ring: Ring, base: number): void {
-    encodeShutdown(ring.sqes, base, { target: this.socket, how: SHUT_WR })
-  }
-
-  override complete(result: number, flags: number): void {
-    super.complete(result === -ENOTCONN ? 0 : result, flags)
-  }
-
-  protected override describe(): KernelErrorContext {
-    return this.socket.describe('shutdown')
-  }
 }

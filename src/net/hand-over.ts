@@ -8,6 +8,7 @@ import {
 import { checkCancellation, type Executor, executor, refuse } from '../executor/index.ts'
 import { currentKernel, ENOENT, kernelError } from '../kernel/index.ts'
 import { RetryTimer } from '../reactor/index.ts'
+import type { SocketAddress } from './address.ts'
 import { netRingFor } from './net-ring.ts'
 import { isShuttingDown } from './shut-down.ts'
 import { handleClosed, Socket } from './socket.ts'
@@ -95,8 +96,8 @@ function pass(socket: Socket, outlivesThread: boolean, refusal: RuntimeError): T
     writeErrno: sender.errno,
     bytesRead,
     bytesWritten,
-    localAddress,
-    remoteAddress,
+    localAddress: localAddress as SocketAddress,
+    remoteAddress: remoteAddress as SocketAddress | null,
   }
   socket.letGo()
   return ticket

@@ -1,12 +1,9 @@
 export type { Lease } from '../memory/index.ts'
-export type { SocketAddress } from './address.ts'
+export type { Address, SocketAddress, UnixAddress } from './address.ts'
 export type { ChunkConsumer, EndListener, LeaseConsumer } from './consumption.ts'
 export { assertSameListeners, type ListenOptions, type NamedListenOptions } from './listen.ts'
 export type { TcpListenerShare } from './share-listener.ts'
+export { type StreamConsumer, StreamSocket } from './stream-socket.ts'
 export type { DetachOptions, TcpStreamTicket } from './stream-ticket.ts'
 export { TcpListener } from './tcp-listener.ts'
-export {
-  type ConnectOptions,
-  type StreamConsumer,
-  TcpStream,
-} from './tcp-stream.ts'
+export { type ConnectOptions, TcpStream } from './tcp-stream.ts'

@@ -1,7 +1,7 @@
 import { checkCancellation, refuse, type WaitOptions } from '../executor/index.ts'
-import { shutdownSending } from './connect.ts'
 import { remainingOptions } from './resolve.ts'
 import { handleClosed, type Socket } from './socket.ts'
+import { ShutdownOperation } from './socket-operation.ts'
 
 /** Sockets that are being shut down. */
 const underWay = new WeakSet<Socket>()
@@ -29,12 +29,16 @@ export async function shutDown(socket: Socket, options: WaitOptions | undefined)
   sender.refuse(handleClosed('write'))
   underWay.add(socket)
   try {
-    if (drained === null) return await shutdownSending(socket, options)
+    if (drained === null) return await tellEnd(socket, options)
     await drained
     if (socket.isClosing) throw handleClosed(action)
     const left = options && remainingOptions(current, options, startNs, action)
-    await shutdownSending(socket, left)
+    await tellEnd(socket, left)
   } finally {
     underWay.delete(socket)
   }
+}
+
+function tellEnd(socket: Socket, options: WaitOptions | undefined): Promise<void> {
+  return new ShutdownOperation(socket).start(options, 'shut down')
 }

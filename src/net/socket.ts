@@ -3,10 +3,11 @@ import { ClosingWaiter, Waiter } from '../executor/index.ts'
 import { AF_INET } from '../kernel/index.ts'
 import { encodeCancelFd, encodeClose, Operation, type Target } from '../ring/index.ts'
 import { COUNTER_SOCKETS } from '../stats/index.ts'
-import { decodeAddress, formatAddress, SOCKADDR_BYTES_MAX, type SocketAddress } from './address.ts'
+import { type Address, formatAddress, type SocketAddress } from './address.ts'
 import type { NetRing } from './net-ring.ts'
 import { Receiver } from './receiver.ts'
 import { Sender } from './sender.ts'
+import { decodeAddress, SOCKADDR_BYTES_MAX } from './sockaddr.ts'
 import type { SocketPort } from './socket-port.ts'
 
 /** In place of a waiter: the descriptor was given away. */
@@ -17,7 +18,7 @@ const DETACHED = 'detached'
  *
  * Closing alone would cancel nothing, and the peer would see no end while an operation holds the
  * file. Shutting it down first would end the same operations as cancelling them does, but the kernel
- * hands every shutdown to a worker thread: only {@link TcpStream.shutdown} does.
+ * hands every shutdown to a worker thread: only `shutdown()` of a stream does.
  */
 export class Socket implements SocketPort {
   readonly fd: number
@@ -28,13 +29,13 @@ export class Socket implements SocketPort {
   otherCount = 0
   bytesRead = 0
   // An IPv4 host is kept as its 32 bits, signed, which V8 stores in place: idle connections are many.
-  #remote: SocketAddress | number | null
+  #remote: Address | number | null
   #remotePort = 0
   /** Who waits for its end or, of one that is detached, for that of what is in flight; null while nobody does. */
   #ending: ClosingWaiter | Waiter<void> | typeof DETACHED | null = null
 
   /** Takes over `fd`, which is tracked already. */
-  constructor(net: NetRing, fd: number, remote: SocketAddress | null) {
+  constructor(net: NetRing, fd: number, remote: Address | null) {
     this.net = net
     this.fd = fd
     this.#remote = remote
@@ -67,26 +68,27 @@ export class Socket implements SocketPort {
   /** Remembers the address of the peer, which the kernel forgets with a reset. */
   lookUpRemote(): void {
     const { kernel } = this.net.executor
-    if (kernel.socketName(this.fd, true, scratch) < 0) return
+    const length = kernel.socketName(this.fd, true, scratch)
+    if (length < 0) return
     if (isIpv4(scratch)) {
       this.#remote = readHost(scratch)
       this.#remotePort = scratch[2]! * 256 + scratch[3]!
     } else {
-      this.#remote = decodeAddress(scratch)
+      this.#remote = decodeAddress(scratch, length)
     }
   }
 
-  get remoteAddress(): SocketAddress | null {
+  get remoteAddress(): Address | null {
     const remote = this.#remote
     return typeof remote === 'number' ? ipv4Address(remote, this.#remotePort) : remote
   }
 
   /** @throws {RuntimeError} `ERR_HANDLE_CLOSED` */
-  get localAddress(): SocketAddress {
+  get localAddress(): Address {
     if (this.isClosed) throw this.closedError('read a local address')
     const length = this.net.executor.kernel.socketName(this.fd, false, scratch)
     assert(length >= 0, 'an open socket has a local address')
-    return decodeAddress(scratch)
+    return decodeAddress(scratch, length)
   }
 
   describe(syscall: string): KernelErrorContext {

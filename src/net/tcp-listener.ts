@@ -30,7 +30,7 @@ import { AcceptOperation } from './accept-operation.ts'
 import { type AcceptWaiter, StepWaiter, StreamWaiter } from './accept-waiter.ts'
 import { formatAddress, type SocketAddress } from './address.ts'
 import { listen } from './bind-listener.ts'
-import { openTcpSocket } from './connect.ts'
+import { openStreamSocket } from './connect.ts'
 import { type ListenOptions, readListenOptions } from './listen.ts'
 import { type NetRing, netRingFor } from './net-ring.ts'
 import { resolveHost } from './resolve.ts'
@@ -142,7 +142,7 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     assert(address !== undefined, 'a host that was found has an address')
     let fd = -1
     try {
-      fd = openTcpSocket(current, address)
+      fd = openStreamSocket(current, address)
       return new TcpListener(net, fd, listen(current, fd, address, configuration))
     } catch (error) {
       if (fd >= 0) current.descriptors.closeFd(fd)

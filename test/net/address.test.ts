@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { isIPv4, isIPv6 } from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { decodeAddress, encodeAddress, formatAddress, parseAddress } from '../../src/net/address.ts'
+import { formatAddress, parseAddress, type UnixAddress } from '../../src/net/address.ts'
+import { decodeAddress, encodeAddress, SOCKADDR_BYTES_MAX } from '../../src/net/sockaddr.ts'
 
 test('parseAddress() and encodeAddress() round-trip every IPv4 address', () => {
   fc.assert(
@@ -52,4 +53,39 @@ test('parseAddress() shortens as RFC 5952 says', () => {
 test('formatAddress() puts IPv6 hosts in brackets', () => {
   assert.equal(formatAddress({ host: '::1', port: 80, family: 'ipv6' }), '[::1]:80')
   assert.equal(formatAddress({ host: '127.0.0.1', port: 80, family: 'ipv4' }), '127.0.0.1:80')
+})
+
+test('encodeAddress() round-trips Unix addresses, and says where an abstract name ends', () => {
+  const text = fc.stringMatching(/^[^\0]{1,30}$/)
+  fc.assert(
+    fc.property(text, fc.boolean(), (name, isAbstract) => {
+      const address: UnixAddress = isAbstract
+        ? { family: 'unix', path: null, abstractName: name }
+        : { family: 'unix', path: name, abstractName: null }
+      const raw = encodeAddress(address)
+      const room = new Uint8Array(SOCKADDR_BYTES_MAX)
+      room.set(raw)
+
+      assert.deepEqual(decodeAddress(room, raw.length), address)
+    }),
+  )
+})
+
+test('encodeAddress() of a Unix address is what the kernel reads', () => {
+  const of = (parts: Partial<UnixAddress>): string =>
+    Buffer.from(
+      encodeAddress({ family: 'unix', path: null, abstractName: null, ...parts }),
+    ).toString('latin1')
+
+  assert.equal(of({ path: '/x' }), '\x01\0/x\0')
+  assert.equal(of({ abstractName: 'x' }), '\x01\0\0x')
+  assert.equal(of({}), '\x01\0')
+})
+
+test('formatAddress() marks an abstract name', () => {
+  const unix = { family: 'unix', path: null, abstractName: null } as const
+
+  assert.equal(formatAddress({ ...unix, path: '/run/x' }), '/run/x')
+  assert.equal(formatAddress({ ...unix, abstractName: 'x' }), '@x')
+  assert.equal(formatAddress(unix), 'unnamed')
 })

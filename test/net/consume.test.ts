@@ -312,7 +312,7 @@ test('consumers run in the queue, the task and the contexts of who called consum
     await yieldNow()
     note()
   })
-  const consumer: StreamConsumer = {
+  const consumer: StreamConsumer<TcpStream> = {
     onChunk: (chunk, stream) => recorder.onChunk(chunk, stream),
     onEnd: (error) => {
       note()

@@ -12,7 +12,8 @@ import {
   SOCK_STREAM,
 } from '../../src/kernel/index.ts'
 import type { Lease } from '../../src/memory/index.ts'
-import { decodeAddress, encodeAddress } from '../../src/net/address.ts'
+import type { SocketAddress } from '../../src/net/address.ts'
+import { decodeAddress, encodeAddress } from '../../src/net/sockaddr.ts'
 import {
   encodeAccept,
   encodeConnect,
@@ -80,7 +81,7 @@ async function connectBoth(): Promise<{ client: Target; server: Target; close: (
   assert.equal(kernel.bindSocket(listener.fd, raw), 0)
   assert.equal(kernel.listenSocket(listener.fd, 5), 0)
   kernel.socketName(listener.fd, false, raw)
-  assert.equal(decodeAddress(raw).host, '127.0.0.1')
+  assert.equal((decodeAddress(raw) as SocketAddress).host, '127.0.0.1')
   buffer.bytes.set(raw)
   const accepting = run((sqe, base) =>
     encodeAccept(sqe, base, { target: listener, multishot: false }),

@@ -153,7 +153,7 @@ testOnBoth('detach() is refused to a consumer, and granted in its onEnd', async 
   await using pair = await Pair.open()
   const controller = new AbortController()
   const moved = new Promise<TcpStream>((resolve, reject) => {
-    const consumer: StreamConsumer = {
+    const consumer: StreamConsumer<TcpStream> = {
       onChunk: async (_chunk, stream) => {
         await assert.rejects(stream.detach(), { code: 'ERR_STILL_HELD' })
         controller.abort()
