@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { wrap } from './style.ts'
 
 /** An option of a command; the usage text is made from it. */
 export interface Flag {
@@ -85,6 +86,19 @@ export function refuse(command: Command, reason: string): UsageError {
   )
 }
 
+/** The number that an option was set to, or `otherwise` where it was not. @throws {UsageError} for one out of range. */
+export function readNumber(
+  command: Command,
+  option: { readonly name: string; readonly text: string | undefined; readonly otherwise: number },
+  { min, max }: { readonly min: number; readonly max: number },
+): number {
+  const { name, text, otherwise } = option
+  if (text === undefined) return otherwise
+  const value = text.trim() === '' ? Number.NaN : Number(text)
+  if (value >= min && value <= max) return value
+  throw refuse(command, `--${name} must be a number from ${min} to ${max}: it is '${text}'`)
+}
+
 function isParseError(error: unknown): error is Error {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   return code.startsWith('ERR_PARSE_ARGS')
@@ -119,8 +133,11 @@ function formatFlag(name: string, flag: Flag): string {
   return flag.type === 'string' ? `--${name} ${flag.placeholder ?? 'VALUE'}` : `--${name}`
 }
 
-/** Two columns, indented. */
+/** Two columns, indented; what is too long for the second goes on below it. */
 export function formatTerms(terms: readonly (readonly [term: string, text: string])[]): string {
   const width = Math.max(...terms.map(([term]) => term.length))
-  return terms.map(([term, text]) => `  ${term.padEnd(width)}  ${text}`).join('\n')
+  const indent = width + 4
+  return terms
+    .map(([term, text]) => `  ${term.padEnd(width)}  ${wrap(text, { indent }).slice(indent)}`)
+    .join('\n')
 }

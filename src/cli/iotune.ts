@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto'
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { formatBytes, KernelError, MIB, RuntimeError } from '../base/index.ts'
-import { type Command, refuse } from './command.ts'
+import { replaceFile } from '../io/index.ts'
+import { type Command, readNumber } from './command.ts'
 import { findMount, findQueue, freeBytes } from './doctor/mount.ts'
 import { readText } from './doctor/read.ts'
 import { type Measured, measureFolder } from './iotune/measure.ts'
@@ -49,8 +49,10 @@ export const iotune: Command<typeof FLAGS> = {
   operand: { placeholder: 'DIR', summary: 'a folder on the device; the current one if not given' },
 
   async main({ output = OUTPUT, seconds, size, json = false }, operand = '.') {
-    const runMs = readNumber('seconds', seconds, 5, { min: 0.05, max: 600 }) * 1000
-    const sizeBytes = Math.ceil(readNumber('size', size, 1024, { min: 4, max: 2 ** 20 })) * MIB
+    const time = { name: 'seconds', text: seconds, otherwise: 5 }
+    const runMs = readNumber(iotune, time, { min: 0.05, max: 600 }) * 1000
+    const length = { name: 'size', text: size, otherwise: 1024 }
+    const sizeBytes = Math.ceil(readNumber(iotune, length, { min: 4, max: 2 ** 20 })) * MIB
     const folder = resolve(operand)
     try {
       const place = findPlace(folder, sizeBytes)
@@ -58,7 +60,8 @@ export const iotune: Command<typeof FLAGS> = {
       if (!json) process.stderr.write(`Measuring ${place.name} below ${folder} …\n`)
       const measured = await measureFolder(folder, { runMs, sizeBytes })
       const device: SavedDevice = { ...place, measuredAt: new Date().toISOString(), ...measured }
-      save(output, mergeProperties(before, device, output))
+      // No executor ever reads a half.
+      await replaceFile(output, mergeProperties(before, device, output))
       process.stdout.write(json ? `${JSON.stringify(device)}\n` : describe(device, output))
       return 0
     } catch (error) {
@@ -72,18 +75,6 @@ export const iotune: Command<typeof FLAGS> = {
 function isExpected(error: unknown): error is Error {
   if (error instanceof TuneError || error instanceof KernelError) return true
   return error instanceof RuntimeError || (error instanceof Error && 'syscall' in error)
-}
-
-function readNumber(
-  name: string,
-  text: string | undefined,
-  otherwise: number,
-  { min, max }: { readonly min: number; readonly max: number },
-): number {
-  if (text === undefined) return otherwise
-  const value = text.trim() === '' ? Number.NaN : Number(text)
-  if (value >= min && value <= max) return value
-  throw refuse(iotune, `--${name} must be a number from ${min} to ${max}: it is '${text}'`)
 }
 
 function findPlace(
@@ -114,18 +105,6 @@ function readSaved(path: string): string | null {
     return readFileSync(path, 'utf8')
   } catch (error) {
     if ((error as { code?: string }).code === 'ENOENT') return null
-    throw error
-  }
-}
-
-/** Under another name first, so that no executor ever reads a half. */
-function save(path: string, text: string): void {
-  const partial = `${path}.${randomBytes(4).toString('hex')}`
-  try {
-    writeFileSync(partial, text)
-    renameSync(partial, path)
-  } catch (error) {
-    rmSync(partial, { force: true })
     throw error
   }
 }

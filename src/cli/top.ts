@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Command, refuse } from './command.ts'
+import { type Command, readNumber, refuse } from './command.ts'
 import { type Style, styleOf, WIDTH_MAX, wrap } from './style.ts'
 import {
   findProcess,
@@ -22,8 +22,7 @@ const FLAGS = {
   },
 } as const
 
-const INTERVAL_SECONDS_MIN = 0.1
-const INTERVAL_SECONDS_MAX = 3600
+const INTERVAL_SECONDS = { min: 0.1, max: 3600 } as const
 /** What the list of processes shows is measured over so long. */
 const LIST_MS = 200
 
@@ -39,7 +38,8 @@ export const top: Command<typeof FLAGS> = {
   operand: { placeholder: 'PID', summary: 'number of the process to show' },
 
   async main({ once = false, json = false, interval }, operand) {
-    const intervalMs = readInterval(interval) * 1000
+    const option = { name: 'interval', text: interval, otherwise: 1 }
+    const intervalMs = readNumber(top, option, INTERVAL_SECONDS) * 1000
     if (operand === undefined) {
       const listed = await sampleAll()
       process.stdout.write(json ? listAsJson(listed) : listAsText(listed))
@@ -106,16 +106,6 @@ async function pause(ms: number, screen: Screen | null): Promise<boolean> {
   ])
   aborter.abort()
   return isEnded
-}
-
-function readInterval(text: string | undefined): number {
-  const seconds = text === undefined ? 1 : Number(text)
-  if (text !== '' && seconds >= INTERVAL_SECONDS_MIN && seconds <= INTERVAL_SECONDS_MAX)
-    return seconds
-  throw refuse(
-    top,
-    `--interval must be from ${INTERVAL_SECONDS_MIN} to ${INTERVAL_SECONDS_MAX} seconds: it is '${text}'`,
-  )
 }
 
 function readPid(text: string): number {
