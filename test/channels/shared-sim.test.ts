@@ -1,6 +1,5 @@
 /**
- * Two simulated threads that send each other what a seed draws, and sleep whenever they can. 300 seeds, or as many as
- * `PERCORE_CHANNEL_SEEDS` says.
+ * Two simulated threads that send each other what a seed draws, and sleep whenever they can.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -18,7 +17,7 @@ import type { SimFaults } from '../../src/sim/index.ts'
 import { seedCount } from '../limits.ts'
 import { runThreads } from './shared-world.ts'
 
-const SEEDS = Number(process.env.PERCORE_CHANNEL_SEEDS ?? seedCount(300))
+const SEEDS = seedCount(300)
 const MESSAGE_COUNT = 60
 
 /** What a seed makes of a pair of channels. */

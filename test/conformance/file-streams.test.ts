@@ -7,6 +7,7 @@ import { type TestContext, test } from 'node:test'
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { makeFolder, needsDirect, pattern } from '../io/support.ts'
+import { spreadSeedCount } from '../limits.ts'
 
 const direct = needsDirect()
 const KIB = 1024
@@ -156,7 +157,7 @@ test(
 )
 
 test('84: flushedBytes goes no further than blocks were written without a gap', async () => {
-  for (let seed = 0; seed < 30; seed++) {
+  for (let seed = 0; seed < spreadSeedCount(30); seed++) {
     await simulate({ seed, faults: { reorder: 1, delay: 0.5 } }, async ({ kernel }) => {
       await using file = await DirectFile.create('/tmp/file')
       const writer = file.writer({ blockBytes: 4096, writeBehind: 8 })
@@ -208,7 +209,7 @@ test('D7: a reader that is closed as its file is closes without a failure', dire
 
 test('D8, D9: writes that take less than they are given go on, and no byte is missing', async () => {
   for (const File of [DirectFile, BufferedFile]) {
-    for (let seed = 0; seed < 20; seed++) {
+    for (let seed = 0; seed < spreadSeedCount(20); seed++) {
       await simulate({ seed, faults: { shortWrite: 0.8 } }, async ({ kernel }) => {
         await using file = await File.create('/tmp/file')
         await using writer = file.writer({ blockBytes: 4096 })
@@ -222,7 +223,7 @@ test('D8, D9: writes that take less than they are given go on, and no byte is mi
 
 test('D9: a sync that fails at the end is reported', async () => {
   let count = 0
-  for (let seed = 0; seed < 40; seed++) {
+  for (let seed = 0; seed < spreadSeedCount(40); seed++) {
     await simulate({ seed, faults: { errors: { EIO: 0.2 } } }, async () => {
       const file = await BufferedFile.create('/tmp/file').catch(() => null)
       if (file === null) return

@@ -10,7 +10,7 @@ import { sleep } from '../../src/time/index.ts'
 import { limited, seedCount } from '../limits.ts'
 
 const LIMIT = limited(120_000)
-const SEEDS = seedCount(Number(process.env.LOG_CRASH_SEEDS ?? 40))
+const SEEDS = seedCount(40)
 const OPTIONS = { folder: '/tmp', segmentBytes: 1 << 15, batchBytes: 1 << 14 }
 const LIVES = 4
 /** With their headers they fill sectors. */

@@ -267,7 +267,7 @@ const plan: fc.Arbitrary<Plan> = fc.record({
 })
 
 test('close() at any moment of any program settles all, and leaves nothing', async () => {
-  const runs = Number(process.env.PERCORE_CLOSE_RUNS ?? seedCount(80))
+  const runs = seedCount(80)
 
   await fc.assert(fc.asyncProperty(plan, runPlan), { numRuns: runs, endOnFailure: true })
 })

@@ -9,6 +9,7 @@ import { test } from 'node:test'
 import { allocateBuffer, executor, spawn, yieldNow } from '../../src/index.ts'
 import { BufferedFile, DirectFile, Directory, type Lease, stat } from '../../src/io/index.ts'
 import { seeds, simulate } from '../../src/testing/index.ts'
+import { spreadSeedCount } from '../limits.ts'
 import { assertNoLeak, holdings, makeFolder, mountFolder, needsRoot, pattern } from './support.ts'
 
 /** Runs a test in a folder of the real kernel, and in one of a simulated one. */
@@ -58,7 +59,7 @@ onBoth('writeVector() takes more parts than a request does', async (folder) => {
 
 test('vectors go on after short transfers and errors that pass', async () => {
   const faults = { shortRead: 0.6, shortWrite: 0.6, errors: { EINTR: 0.1, EAGAIN: 0.1 } }
-  for (const seed of seeds(50)) {
+  for (const seed of seeds(spreadSeedCount(50))) {
     await simulate({ seed, faults }, async ({ kernel }) => {
       kernel.files.writeFile('/tmp/file', new Uint8Array(0))
       const file = await openRetrying('/tmp/file')
@@ -433,7 +434,7 @@ test('spliceFrom() moves bytes between a file and a pipe', async (t) => {
 
 test('a sync that is cancelled still tells that writing has failed', async () => {
   let toldCount = 0
-  for (const seed of seeds(60)) {
+  for (const seed of seeds(spreadSeedCount(60))) {
     await simulate({ seed, faults: { errors: { EIO: 0.5 } } }, async ({ kernel }) => {
       kernel.files.writeFile('/tmp/file', Buffer.from('old'))
       const file = await BufferedFile.open('/tmp/file', { write: true }).catch(() => null)

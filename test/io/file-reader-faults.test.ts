@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { executor } from '../../src/index.ts'
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
 import { type Simulation, simulate } from '../../src/testing/index.ts'
+import { spreadSeedCount } from '../limits.ts'
 import { leaseAll, pullAll, readAll } from './stream-ways.ts'
 import { pattern } from './support.ts'
 
@@ -29,10 +30,10 @@ async function openUnharmed<F>(File: { open(path: string): Promise<F> }): Promis
 }
 
 test('[sim] short, late and reordered reads change nothing', async () => {
-  for (let seed = 0; seed < 60; seed++) {
+  for (let seed = 0; seed < spreadSeedCount(60); seed++) {
     const faults = { ...FAULTS, errors: { EAGAIN: 0.1, EINTR: 0.1 } }
     await simulate({ seed, faults }, async ({ kernel }: Simulation) => {
-      const data = pattern(30_000 + seed * 97, seed)
+      const data = pattern(30_000 + (seed % 60) * 97, seed)
       kernel.files.writeFile(SIM_PATH, data)
       const File: { open(path: string): Promise<BufferedFile | DirectFile> } =
         seed % 2 === 0 ? DirectFile : BufferedFile
@@ -47,7 +48,7 @@ test('[sim] short, late and reordered reads change nothing', async () => {
 
 test('[sim] an error belongs to the read that needs it, and what is before it comes first', async () => {
   const seen = { failed: 0, whole: 0, between: 0 }
-  for (let seed = 0; seed < 60; seed++) {
+  for (let seed = 0; seed < spreadSeedCount(60); seed++) {
     const faults = { ...FAULTS, errors: { EIO: 0.08 } }
     await simulate({ seed, faults }, async ({ kernel }: Simulation) => {
       const data = pattern(40_000, seed)
@@ -80,7 +81,7 @@ test('[sim] an error belongs to the read that needs it, and what is before it co
 })
 
 test('[sim] a file that grows or shrinks meanwhile ends at a size that it had', async () => {
-  for (let seed = 0; seed < 60; seed++) {
+  for (let seed = 0; seed < spreadSeedCount(60); seed++) {
     await simulate({ seed, faults: FAULTS }, async ({ kernel }: Simulation) => {
       const data = pattern(60_000, seed)
       kernel.files.writeFile(SIM_PATH, data.subarray(0, 30_000))
@@ -98,7 +99,7 @@ test('[sim] a file that grows or shrinks meanwhile ends at a size that it had', 
 })
 
 test('[sim] a stream that is closed at any moment leaves nothing behind', async () => {
-  for (let seed = 0; seed < 60; seed++) {
+  for (let seed = 0; seed < spreadSeedCount(60); seed++) {
     await simulate({ seed, faults: FAULTS }, async ({ kernel }: Simulation) => {
       kernel.files.writeFile(SIM_PATH, pattern(80_000, seed))
       await using file = await DirectFile.open(SIM_PATH)

@@ -16,6 +16,7 @@ import { yieldNow } from '../../src/index.ts'
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
+import { spreadSeedCount } from '../limits.ts'
 import { assertNoLeak, holdings, makeFolder, needsDirect } from './support.ts'
 
 /** Runs a test in a folder of the real kernel, and in one of a simulated one. */
@@ -159,7 +160,7 @@ function leaveTurn(): Promise<void> {
 
 test('createNew leaves the file of another that took the name before it was aborted', async () => {
   let abortedCount = 0
-  for (let seed = 0; seed < 60; seed++) {
+  for (let seed = 0; seed < spreadSeedCount(60); seed++) {
     await simulate(seed, async ({ kernel }) => {
       await writeText('/tmp/stranger', 'kept')
       await using stranger = await BufferedFile.open('/tmp/stranger')

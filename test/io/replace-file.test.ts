@@ -25,6 +25,7 @@ import {
 } from '../../src/io/index.ts'
 import { type FileSystem, type Simulation, seeds, simulate } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
+import { spreadSeedCount } from '../limits.ts'
 import {
   assertNoLeak,
   holdings,
@@ -290,7 +291,8 @@ const FAULTS = { shortWrite: 0.2, reorder: 0.2, errors: { EIO: 0.02, ENOSPC: 0.0
 
 // Each crash is of the machine as it is then, while the program goes on: every step is a point to crash at.
 test('a crash at any point of replaceFile() leaves the old contents or the new', async () => {
-  for (const seed of seeds(40)) await simulate({ seed, faults: FAULTS }, crashAllAlong)
+  for (const seed of seeds(spreadSeedCount(40)))
+    await simulate({ seed, faults: FAULTS }, crashAllAlong)
 })
 
 async function crashAllAlong({ kernel }: Simulation): Promise<void> {

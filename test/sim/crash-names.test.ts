@@ -24,6 +24,7 @@ import {
   simulate,
 } from '../../src/testing/index.ts'
 import { TestRing } from '../contract/harness.ts'
+import { spreadSeedCount } from '../limits.ts'
 
 const SEEDS = 40
 
@@ -221,7 +222,7 @@ test('crash() removes no directory before what was in it', () => {
 
 test('crash() keeps what was arranged, and what an earlier crash has left', async () => {
   const arrange = ({ files }: SimKernel): void => files.writeFile('/tmp/a', Buffer.from('data'))
-  for (let seed = 0; seed < 10; seed++) {
+  for (let seed = 0; seed < spreadSeedCount(10); seed++) {
     const disk = await simulate({ seed, arrange }, ({ kernel }) => kernel.crash())
     const again = await simulate({ seed, disk }, ({ kernel }) => kernel.crash())
 

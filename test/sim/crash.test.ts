@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { BufferedFile } from '../../src/io/index.ts'
 import { type FileSystem, type Simulation, simulate } from '../../src/testing/index.ts'
+import { spreadSeedCount } from '../limits.ts'
 
 const PATH = '/tmp/log'
 const BLOCK_BYTES = 4096
@@ -18,7 +19,7 @@ async function writeAndCrash({ kernel }: Simulation): Promise<FileSystem> {
 
 test('crash() keeps what was synced, and any part of what was not', async () => {
   const found = new Set<string>()
-  for (let seed = 0; seed < 60; seed++) {
+  for (let seed = 0; seed < spreadSeedCount(60); seed++) {
     const disk = await simulate(seed, writeAndCrash)
     const bytes = Buffer.from(disk.readFile(PATH)!)
 

@@ -16,8 +16,7 @@ import { expectedSums, type PipeMutant, passNumbers } from './number-pipe.ts'
 
 const MODULE = new URL('./shard-programs.js', import.meta.url)
 const FAULTS = { lateMessage: 0.2, delay: 0.05, reorder: 0.05, threadPause: 0.02 }
-/** How many seeds of the wake-up protocol; `PERCORE_TEST_SEEDS=10000` tries that many. */
-const PROTOCOL_SEEDS = Number(process.env.PERCORE_TEST_SEEDS ?? seedCount(200))
+const PROTOCOL_SEEDS = seedCount(200)
 
 function start(
   argument: unknown,
