@@ -24,7 +24,7 @@ import {
 import { type FileWriter, type FileWriterOptions, openWriter } from './file-writer.ts'
 import { checkName } from './look-up.ts'
 import { Name } from './name.ts'
-import { Link, Rename, Unlink } from './name-operations.ts'
+import { LINK, RENAME, TwoNames, Unlink } from './name-operations.ts'
 import { FILE_BYTES_MAX } from './offset.ts'
 import { alignmentOf, type OpenedFile } from './opened-file.ts'
 import { type FilePath, toAbsolute, toPath } from './path.ts'
@@ -33,9 +33,10 @@ import { releaseRanges, shareRanges } from './shared-ranges.ts'
 import {
   type AllocateOptions,
   allocate,
-  collapse,
-  insert,
-  punch,
+  COLLAPSE,
+  changeSpace,
+  INSERT,
+  PUNCH,
   type ZeroOptions,
   zero,
 } from './space.ts'
@@ -185,7 +186,7 @@ export abstract class BaseFile implements AsyncDisposable {
    * @throws {KernelError} `EOPNOTSUPP` where the file system has no holes.
    */
   async punch(offsetBytes: number, lengthBytes: number, options?: WaitOptions): Promise<void> {
-    return punch(this, offsetBytes, lengthBytes, options)
+    return changeSpace(this, PUNCH, { offsetBytes, lengthBytes }, options)
   }
 
   /**
@@ -195,7 +196,7 @@ export abstract class BaseFile implements AsyncDisposable {
    * @throws {KernelError} `EOPNOTSUPP` where the file system can't, `ENOSPC`, `EBADF`.
    */
   async zero(offsetBytes: number, lengthBytes: number, options: ZeroOptions = {}): Promise<void> {
-    return zero(this, offsetBytes, lengthBytes, options)
+    return zero(this, { offsetBytes, lengthBytes }, options)
   }
 
   /**
@@ -206,7 +207,7 @@ export abstract class BaseFile implements AsyncDisposable {
    * the file does; `EOPNOTSUPP` but on ext4, XFS and f2fs.
    */
   async collapse(offsetBytes: number, lengthBytes: number, options?: WaitOptions): Promise<void> {
-    return collapse(this, offsetBytes, lengthBytes, options)
+    return changeSpace(this, COLLAPSE, { offsetBytes, lengthBytes }, options)
   }
 
   /**
@@ -217,7 +218,7 @@ export abstract class BaseFile implements AsyncDisposable {
    * ends; `EOPNOTSUPP` but on ext4, XFS and f2fs.
    */
   async insertHole(offsetBytes: number, lengthBytes: number, options?: WaitOptions): Promise<void> {
-    return insert(this, offsetBytes, lengthBytes, options)
+    return changeSpace(this, INSERT, { offsetBytes, lengthBytes }, options)
   }
 
   /**
@@ -325,7 +326,9 @@ export abstract class BaseFile implements AsyncDisposable {
     try {
       const from = descriptor.path
       await checkName(descriptor, identity, { action, syscall: 'rename', steps })
-      await new Rename(executor, Name.absolute(from), Name.absolute(to)).start(steps.next())
+      await new TwoNames(RENAME, executor, Name.absolute(from), Name.absolute(to)).start(
+        steps.next(),
+      )
       descriptor.path = to
     } finally {
       descriptor.leave()
@@ -347,7 +350,7 @@ export abstract class BaseFile implements AsyncDisposable {
     const self = Name.absolute(`/proc/self/fd/${this.fd}`)
     this.descriptor.enter()
     try {
-      await new Link(executor, self, to, AT_SYMLINK_FOLLOW).start(options)
+      await new TwoNames(LINK, executor, self, to, AT_SYMLINK_FOLLOW).start(options)
     } finally {
       this.descriptor.leave()
     }

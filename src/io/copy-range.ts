@@ -2,7 +2,7 @@ import { MIB, optionNames, RuntimeError, validateInteger, validateOptions } from
 import { Deadline, type WaitOptions } from '../executor/index.ts'
 import { EINVAL, ENOSYS, EOPNOTSUPP, EXDEV } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
-import { callAside } from './aside.ts'
+import { type AsideCall, callAside } from './aside.ts'
 import type { LockedFile } from './change-alone.ts'
 import { Statx } from './file-operations.ts'
 import { FILE_BYTES_MAX, validateOffset } from './offset.ts'
@@ -124,9 +124,12 @@ class Copying {
     const hold = await ranges.acquire(range, ACTION, this.#steps.next())
     try {
       const { aside } = descriptor.executor.kernel
-      const begin = (toFd: number, done: (result: number) => void): number =>
-        aside.copyRange({ fromFd: from.fd, fromBytes, toFd, toBytes, lengthBytes }, done)
-      const call = { action: ACTION, syscall: 'copy_file_range', begin }
+      const call: AsideCall = {
+        action: ACTION,
+        syscall: 'copy_file_range',
+        begin: (toFd, done) =>
+          aside.copyRange({ fromFd: from.fd, fromBytes, toFd, toBytes, lengthBytes }, done),
+      }
       return await callAside(descriptor, call, this.#steps.next())
     } finally {
       ranges.release(hold)

@@ -9,7 +9,7 @@ import {
   O_RDONLY,
   STATX_TYPE,
 } from '../kernel/index.ts'
-import { callAside } from './aside.ts'
+import { type AsideCall, callAside } from './aside.ts'
 import { Descriptor } from './descriptor.ts'
 import { LookUp } from './look-up.ts'
 import { Name } from './name.ts'
@@ -81,12 +81,11 @@ export class DirectoryReader {
   async read(options: WaitOptions | undefined): Promise<boolean> {
     assert(this.#atBytes === this.#endBytes, 'a batch is used up before the next is read')
     const { aside } = this.#descriptor.executor.kernel
-    const begin = aside.readDirectory.bind(aside)
     const buffer = this.#buffer
-    const call = {
+    const call: AsideCall = {
       action: 'list a directory',
       syscall: 'getdents',
-      begin: (fd: number, done: (result: number) => void) => begin(fd, buffer, done),
+      begin: (fd, done) => aside.readDirectory(fd, buffer, done),
     }
     this.#endBytes = await callAside(this.#descriptor, call, options)
     this.#atBytes = 0

@@ -104,12 +104,10 @@ export class Directory implements AsyncDisposable {
     toPath(action, 'path', path)
     validateOptions(action, options, OPEN_NAMES)
     const { directory, signal, timeoutMs } = options
-    const base = directory === undefined ? null : descriptorOf(action, directory)
-    const refusal = base === null ? refusalOf(action) : base.refusal(action)
-    if (refusal !== null) return refusal
-    const home = executor()
-    const name = new Names(home, base).name(action, 'path', path)
-    return new Directory(await openDirectory(home, name, true, { signal, timeoutMs }))
+    const names = namesFor(action, directory)
+    if (names instanceof Promise) return names
+    const name = names.name(action, 'path', path)
+    return new Directory(await openDirectory(names.executor, name, true, { signal, timeoutMs }))
   }
 
   /**
@@ -124,20 +122,15 @@ export class Directory implements AsyncDisposable {
     validateOptions(action, options, CREATE_NAMES)
     const { directory, createNew = false, signal, timeoutMs, ...how } = options
     validateBoolean(action, 'createNew', createNew)
-    const base = directory === undefined ? null : descriptorOf(action, directory)
-    const refusal = base === null ? refusalOf(action) : base.refusal(action)
-    if (refusal !== null) return refusal
-    const home = executor()
-    const names = new Names(home, base)
+    const names = namesFor(action, directory)
+    if (names instanceof Promise) return names
     const name = names.name(action, 'path', path)
+    const home = names.executor
     const steps = new Deadline(home, action, { signal, timeoutMs })
-    base?.enter()
-    try {
+    return names.within(async () => {
       await names.make(name, { ...how, takesExisting: !createNew }, steps)
       return new Directory(await openDirectory(home, name, true, steps.next()))
-    } finally {
-      base?.leave()
-    }
+    })
   }
 
   /** The absolute path it was opened by. */
@@ -275,6 +268,13 @@ export class Directory implements AsyncDisposable {
     descriptorOf(action, to, 'to')
     return { target: to.#names, rest }
   }
+}
+
+/** The names that a path of `action` begins among, in a directory or where the process is; else what refuses it. */
+export function namesFor(action: string, directory: Directory | undefined): Names | Promise<never> {
+  const base = directory === undefined ? null : descriptorOf(action, directory)
+  const refusal = base === null ? refusalOf(action) : base.refusal(action)
+  return refusal ?? new Names(executor(), base)
 }
 
 /** @throws {TypeError} unless it is a directory. */

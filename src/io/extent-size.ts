@@ -1,6 +1,6 @@
 import { validateInteger } from '../base/index.ts'
 import type { WaitOptions } from '../executor/index.ts'
-import { callAside } from './aside.ts'
+import { type AsideCall, callAside } from './aside.ts'
 import type { Descriptor } from './descriptor.ts'
 
 const SIZE_BYTES_MAX: number = 2 ** 32 - 1
@@ -16,7 +16,10 @@ export async function hintExtentSize(
   const refusal = descriptor.refusal(action)
   if (refusal !== null) return refusal
   const { aside } = descriptor.executor.kernel
-  const begin = (fd: number, done: (result: number) => void): number =>
-    aside.hintExtent(fd, sizeBytes, done)
-  await callAside(descriptor, { action, syscall: 'ioctl', begin }, options)
+  const call: AsideCall = {
+    action,
+    syscall: 'ioctl',
+    begin: (fd, done) => aside.hintExtent(fd, sizeBytes, done),
+  }
+  await callAside(descriptor, call, options)
 }

@@ -2,7 +2,7 @@ import { optionNames, showAs, validateBoolean, validateOptions } from '../base/i
 import { checkCancellation, Deadline, type WaitOptions } from '../executor/index.ts'
 import { EAGAIN, LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN } from '../kernel/index.ts'
 import { sleep } from '../time/index.ts'
-import { callAside, callShielded } from './aside.ts'
+import { type AsideCall, callAside, callShielded } from './aside.ts'
 import type { Descriptor } from './descriptor.ts'
 
 /** How a file is locked. */
@@ -134,10 +134,9 @@ function check(
   return { isShared: shared, steps: new Deadline(executor, ACTION, { signal, timeoutMs }) }
 }
 
-function callOf({ executor }: Descriptor, operation: number): Parameters<typeof callShielded>[1] {
+function callOf({ executor }: Descriptor, operation: number): AsideCall {
   const { aside } = executor.kernel
-  const begin = (fd: number, done: (result: number) => void): number =>
-    aside.lock(fd, operation, done)
+  const begin: AsideCall['begin'] = (fd, done) => aside.lock(fd, operation, done)
   return { action: ACTION, syscall: 'flock', begin }
 }
 

@@ -11,7 +11,6 @@ import {
   encodeUnlink,
   type NameRef,
   type Ring,
-  type TwoNamesArgs,
 } from '../ring/index.ts'
 import { COUNTER_FILE_OPERATIONS } from '../stats/index.ts'
 import type { Descriptor } from './descriptor.ts'
@@ -194,17 +193,44 @@ export class Unlink extends NameChange {
   }
 }
 
+/** A system call that takes two names. */
+interface TwoNamesCall {
+  readonly action: string
+  readonly syscall: string
+  readonly encode: typeof encodeRename
+}
+
+/** `renameat2(2)` */
+export const RENAME: TwoNamesCall = {
+  action: 'rename a file',
+  syscall: 'rename',
+  encode: encodeRename,
+}
+
+/** `linkat(2)` */
+export const LINK: TwoNamesCall = { action: 'link a file', syscall: 'link', encode: encodeLink }
+
 /** An operation on a name and another. */
-abstract class TwoNames extends NameChange {
-  readonly #how: number
+export class TwoNames extends NameChange {
+  readonly #call: TwoNamesCall
+  readonly #flags: number
   readonly #other: Name
   #from: NameRef = NO_NAME
   #to: NameRef = NO_NAME
 
-  constructor(executor: Executor, subject: Name, other: Name, flags: number) {
-    super(executor, subject)
-    this.#other = other
-    this.#how = flags
+  constructor(call: TwoNamesCall, executor: Executor, from: Name, to: Name, flags = 0) {
+    super(executor, from)
+    this.#call = call
+    this.#other = to
+    this.#flags = flags
+  }
+
+  get action(): string {
+    return this.#call.action
+  }
+
+  get syscall(): string {
+    return this.#call.syscall
   }
 
   protected override lease(): void {
@@ -213,51 +239,12 @@ abstract class TwoNames extends NameChange {
   }
 
   protected override encode(ring: Ring, base: number): void {
-    this.encodeNames(ring, base, { from: this.#from, to: this.#to, flags: this.#how })
+    const args = { from: this.#from, to: this.#to, flags: this.#flags }
+    this.#call.encode(ring.sqes, base, args)
   }
-
-  protected abstract encodeNames(ring: Ring, base: number, args: TwoNamesArgs): void
 
   protected override describe(): KernelErrorContext {
     return { ...super.describe(), dest: this.#other.fullPath }
-  }
-}
-
-/** `renameat2(2)` */
-export class Rename extends TwoNames {
-  constructor(executor: Executor, from: Name, to: Name, flags = 0) {
-    super(executor, from, to, flags)
-  }
-
-  get action(): string {
-    return 'rename a file'
-  }
-
-  get syscall(): string {
-    return 'rename'
-  }
-
-  protected override encodeNames(ring: Ring, base: number, args: TwoNamesArgs): void {
-    encodeRename(ring.sqes, base, args)
-  }
-}
-
-/** `linkat(2)` */
-export class Link extends TwoNames {
-  constructor(executor: Executor, from: Name, to: Name, flags = 0) {
-    super(executor, from, to, flags)
-  }
-
-  get action(): string {
-    return 'link a file'
-  }
-
-  get syscall(): string {
-    return 'link'
-  }
-
-  protected override encodeNames(ring: Ring, base: number, args: TwoNamesArgs): void {
-    encodeLink(ring.sqes, base, args)
   }
 }
 

@@ -16,7 +16,7 @@ import type { Descriptor } from './descriptor.ts'
 import { LookUp } from './look-up.ts'
 import { makeDirectories, makeDirectory } from './make-directories.ts'
 import { Name } from './name.ts'
-import { Link, Rename, SymbolicLink, Unlink } from './name-operations.ts'
+import { LINK, RENAME, SymbolicLink, TwoNames, Unlink } from './name-operations.ts'
 import { type FilePath, toPath } from './path.ts'
 import { readLink } from './read-link.ts'
 import { removeTree } from './remove-tree.ts'
@@ -80,7 +80,7 @@ export class Names {
     const refusal = this.#refusal(action) ?? target.#refusal(action)
     if (refusal !== null) return refusal
     const flags = replace ? 0 : RENAME_NOREPLACE
-    return new Rename(this.executor, old, fresh, flags).start(waitOf(options))
+    return new TwoNames(RENAME, this.executor, old, fresh, flags).start(waitOf(options))
   }
 
   async remove(path: FilePath, options?: WaitOptions): Promise<void> {
@@ -109,7 +109,7 @@ export class Names {
     const steps = new Deadline(this.executor, action, options)
     const refusal = this.#refusal(action)
     if (refusal !== null) return refusal
-    return this.#within(() => removeTree(this.executor, name, steps))
+    return this.within(() => removeTree(this.executor, name, steps))
   }
 
   async link(
@@ -123,7 +123,7 @@ export class Names {
     const to = target.name(action, 'path', path)
     const refusal = this.#refusal(action) ?? target.#refusal(action)
     if (refusal !== null) return refusal
-    return new Link(this.executor, from, to).start(options)
+    return new TwoNames(LINK, this.executor, from, to).start(options)
   }
 
   async symbolicLink(leadsTo: string, path: FilePath, options?: WaitOptions): Promise<void> {
@@ -141,7 +141,7 @@ export class Names {
     const steps = new Deadline(this.executor, action, options)
     const refusal = this.#refusal(action)
     if (refusal !== null) return refusal
-    return this.#within(() => readLink(this.executor, name, steps))
+    return this.within(() => readLink(this.executor, name, steps))
   }
 
   async stat(path: FilePath, options: StatOptions = {}): Promise<FileStatus> {
@@ -164,7 +164,7 @@ export class Names {
     const refusal = this.#refusal(action)
     if (refusal !== null) return refusal
     const takesExisting = how.recursive ?? false
-    return this.#within(() => this.make(name, { ...how, takesExisting }, steps))
+    return this.within(() => this.make(name, { ...how, takesExisting }, steps))
   }
 
   /** Makes a directory; one that is there is taken, or refused. */
@@ -193,8 +193,8 @@ export class Names {
     return this.#base === null ? refusalOf(action) : this.#base.refusal(action)
   }
 
-  /** Keeps the directory open over several steps. */
-  async #within<T>(body: () => Promise<T>): Promise<T> {
+  /** Runs several steps, over which the directory stays open. */
+  async within<T>(body: () => Promise<T>): Promise<T> {
     this.#base?.enter()
     try {
       return await body()

@@ -1,6 +1,6 @@
 import type { Deadline, Executor } from '../executor/index.ts'
 import { EINVAL, ENOENT, kernelError, O_CLOEXEC, O_NOFOLLOW, O_PATH } from '../kernel/index.ts'
-import { callAside } from './aside.ts'
+import { type AsideCall, callAside } from './aside.ts'
 import { Descriptor } from './descriptor.ts'
 import type { Name } from './name.ts'
 import { Open } from './name-operations.ts'
@@ -22,9 +22,11 @@ export async function readLink(executor: Executor, name: Name, steps: Deadline):
   try {
     const target = Buffer.alloc(LINK_BYTES_MAX)
     const { aside } = executor.kernel
-    const begin = (fd: number, done: (result: number) => void): number =>
-      aside.readLink(fd, target, done)
-    const call = { action: ACTION, syscall: 'readlink', begin }
+    const call: AsideCall = {
+      action: ACTION,
+      syscall: 'readlink',
+      begin: (fd, done) => aside.readLink(fd, target, done),
+    }
     const lengthBytes = await callAside(descriptor, call, steps.next())
     return target.toString('utf8', 0, lengthBytes)
   } catch (error) {

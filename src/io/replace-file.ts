@@ -8,13 +8,7 @@ import {
   validateOptions,
   wrongBytes,
 } from '../base/index.ts'
-import {
-  Deadline,
-  type Executor,
-  executor,
-  refusalOf,
-  type WaitOptions,
-} from '../executor/index.ts'
+import { Deadline, type Executor, type WaitOptions } from '../executor/index.ts'
 import {
   AT_SYMLINK_NOFOLLOW,
   EEXIST,
@@ -30,16 +24,15 @@ import {
   STATX_BASIC_STATS,
 } from '../kernel/index.ts'
 import { Lease } from '../memory/index.ts'
-import { callAside } from './aside.ts'
+import { type AsideCall, callAside } from './aside.ts'
 import { BufferedFile } from './buffered-file.ts'
 import type { Descriptor } from './descriptor.ts'
-import { type Directory, descriptorOf } from './directory.ts'
+import { type Directory, namesFor } from './directory.ts'
 import { openDirectory } from './directory-reader.ts'
 import { Sync } from './file-operations.ts'
 import { LookUp } from './look-up.ts'
 import { joinPath, Name } from './name.ts'
-import { Rename, Unlink } from './name-operations.ts'
-import { Names } from './names.ts'
+import { RENAME, TwoNames, Unlink } from './name-operations.ts'
 import { openFile } from './opened-file.ts'
 import { checkOpenOptions } from './options.ts'
 import { type FilePath, toPath } from './path.ts'
@@ -108,19 +101,15 @@ export async function replaceFile(
   validateOptions(ACTION, options, OPTION_NAMES)
   const { mode, directory, signal, timeoutMs } = options
   if (mode !== undefined) validateInteger(ACTION, 'mode', mode, { min: 0, max: 0o7777 })
-  const base = directory === undefined ? null : descriptorOf(ACTION, directory)
-  const refusal = base === null ? refusalOf(ACTION) : base.refusal(ACTION)
-  if (refusal !== null) return refusal
-  const home = executor()
-  const name = new Names(home, base).name(ACTION, 'path', path)
+  const names = namesFor(ACTION, directory)
+  if (names instanceof Promise) return names
+  const name = names.name(ACTION, 'path', path)
+  const home = names.executor
   const steps = new Deadline(home, ACTION, { signal, timeoutMs })
-  base?.enter()
-  try {
+  return names.within(async () => {
     const target = await resolveLinks(home, name, steps)
     await replaceTarget(home, target, bytes, mode, steps)
-  } finally {
-    base?.leave()
-  }
+  })
 }
 
 /** What is to be replaced. */
@@ -218,7 +207,7 @@ class Replacement {
         await file.close()
       }
       const final = Name.listed(this.#directory, this.#name)
-      await new Rename(this.#home, temporary, final).startShielded()
+      await new TwoNames(RENAME, this.#home, temporary, final).startShielded()
     } catch (error) {
       await this.#discard(temporary)
       throw error
@@ -281,11 +270,10 @@ class Replacement {
   /** Whether it may; -1 leaves the owner as it is. */
   async #changeOwner(file: BufferedFile, userId: number, groupId: number): Promise<boolean> {
     const { aside } = this.#home.kernel
-    const call = {
+    const call: AsideCall = {
       action: ACTION,
       syscall: 'fchown',
-      begin: (fd: number, done: (result: number) => void) =>
-        aside.changeOwner(fd, userId, groupId, done),
+      begin: (fd, done) => aside.changeOwner(fd, userId, groupId, done),
     }
     try {
       await callAside(file.descriptor, call, this.#steps.next())
@@ -300,10 +288,10 @@ class Replacement {
 
   async #changeMode(file: BufferedFile, mode: number): Promise<void> {
     const { aside } = this.#home.kernel
-    const call = {
+    const call: AsideCall = {
       action: ACTION,
       syscall: 'fchmod',
-      begin: (fd: number, done: (result: number) => void) => aside.changeMode(fd, mode, done),
+      begin: (fd, done) => aside.changeMode(fd, mode, done),
     }
     await callAside(file.descriptor, call, this.#steps.next())
   }

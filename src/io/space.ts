@@ -37,10 +37,34 @@ const ZERO_NAMES = optionNames<ZeroOptions>({ keepSize: true, signal: true, time
 interface SpaceChange {
   readonly action: string
   readonly mode: number
-  readonly offsetBytes: number
-  readonly lengthBytes: number
   /** Whether it moves, or makes, what is behind as well. */
   readonly reachesEnd: boolean
+}
+
+interface Stretch {
+  readonly offsetBytes: number
+  readonly lengthBytes: number
+}
+
+/** Gives space back. */
+export const PUNCH: SpaceChange = {
+  action: 'punch a hole in a file',
+  mode: FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+  reachesEnd: false,
+}
+
+/** Takes a stretch out. */
+export const COLLAPSE: SpaceChange = {
+  action: 'take a stretch out of a file',
+  mode: FALLOC_FL_COLLAPSE_RANGE,
+  reachesEnd: true,
+}
+
+/** Puts a hole in. */
+export const INSERT: SpaceChange = {
+  action: 'insert a hole into a file',
+  mode: FALLOC_FL_INSERT_RANGE,
+  reachesEnd: true,
 }
 
 /** Takes space up. */
@@ -51,69 +75,38 @@ export function allocate(
 ): Promise<void> {
   const action = 'allocate space in a file'
   validateOptions(action, options, ALLOCATE_NAMES)
-  const { offsetBytes = 0, keepSize = false, signal, timeoutMs } = options
-  validateBoolean(action, 'keepSize', keepSize)
-  const mode = keepSize ? FALLOC_FL_KEEP_SIZE : 0
-  // What may grow the file is alone behind, where a write may be about to set the size.
-  const change = { action, mode, offsetBytes, lengthBytes, reachesEnd: !keepSize }
-  return changeSpace(file, change, { signal, timeoutMs })
+  const { offsetBytes = 0, ...rest } = options
+  return takeSpace(file, { action, mode: 0 }, { offsetBytes, lengthBytes }, rest)
 }
 
 /** Makes a stretch zero, taking space up. */
-export function zero(
-  file: LockedFile,
-  offsetBytes: number,
-  lengthBytes: number,
-  options: ZeroOptions,
-): Promise<void> {
+export function zero(file: LockedFile, stretch: Stretch, options: ZeroOptions): Promise<void> {
   const action = 'zero a stretch of a file'
   validateOptions(action, options, ZERO_NAMES)
-  const { keepSize = false, signal, timeoutMs } = options
+  return takeSpace(file, { action, mode: FALLOC_FL_ZERO_RANGE }, stretch, options)
+}
+
+function takeSpace(
+  file: LockedFile,
+  { action, mode }: Omit<SpaceChange, 'reachesEnd'>,
+  stretch: Stretch,
+  { keepSize = false, signal, timeoutMs }: ZeroOptions,
+): Promise<void> {
   validateBoolean(action, 'keepSize', keepSize)
-  const mode = FALLOC_FL_ZERO_RANGE | (keepSize ? FALLOC_FL_KEEP_SIZE : 0)
-  const change = { action, mode, offsetBytes, lengthBytes, reachesEnd: !keepSize }
-  return changeSpace(file, change, { signal, timeoutMs })
+  const change = {
+    action,
+    mode: mode | (keepSize ? FALLOC_FL_KEEP_SIZE : 0),
+    // What may grow the file is alone behind, where a write that fails cuts it to the size that it has found.
+    reachesEnd: !keepSize,
+  }
+  return changeSpace(file, change, stretch, { signal, timeoutMs })
 }
 
-/** Gives space back. */
-export function punch(
+/** Changes the space of a stretch, while nobody else of this executor changes what it reaches. */
+export async function changeSpace(
   file: LockedFile,
-  offsetBytes: number,
-  lengthBytes: number,
-  options: WaitOptions | undefined,
-): Promise<void> {
-  const action = 'punch a hole in a file'
-  const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
-  return changeSpace(file, { action, mode, offsetBytes, lengthBytes, reachesEnd: false }, options)
-}
-
-/** Takes a stretch out. */
-export function collapse(
-  file: LockedFile,
-  offsetBytes: number,
-  lengthBytes: number,
-  options: WaitOptions | undefined,
-): Promise<void> {
-  const action = 'take a stretch out of a file'
-  const mode = FALLOC_FL_COLLAPSE_RANGE
-  return changeSpace(file, { action, mode, offsetBytes, lengthBytes, reachesEnd: true }, options)
-}
-
-/** Puts a hole in. */
-export function insert(
-  file: LockedFile,
-  offsetBytes: number,
-  lengthBytes: number,
-  options: WaitOptions | undefined,
-): Promise<void> {
-  const action = 'insert a hole into a file'
-  const mode = FALLOC_FL_INSERT_RANGE
-  return changeSpace(file, { action, mode, offsetBytes, lengthBytes, reachesEnd: true }, options)
-}
-
-async function changeSpace(
-  file: LockedFile,
-  { action, mode, offsetBytes, lengthBytes, reachesEnd }: SpaceChange,
+  { action, mode, reachesEnd }: SpaceChange,
+  { offsetBytes, lengthBytes }: Stretch,
   options: WaitOptions | undefined,
 ): Promise<void> {
   validateInteger(action, 'lengthBytes', lengthBytes, { min: 1, max: FILE_BYTES_MAX })

@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import { executor, yieldNow } from '../../src/index.ts'
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
 import { type FileSystem, type Simulation, simulate } from '../../src/testing/index.ts'
+import { spreadSeedCount } from '../limits.ts'
 import { assertNoLeak, holdings, mountFolder, needsRoot, pattern } from './support.ts'
 
 const PATH = '/tmp/stream'
@@ -36,12 +37,12 @@ function codeOf(error: unknown): string {
 }
 
 test('[sim] short, late and reordered writes change nothing', async () => {
-  for (let seed = 0; seed < 60; seed++) {
+  for (let seed = 0; seed < spreadSeedCount(60); seed++) {
     const faults = { ...FAULTS, errors: { EAGAIN: 0.1, EINTR: 0.1 } }
     await simulate(
       { seed, faults: { ...FAULTS, ...(seed % 3 === 0 ? {} : faults) } },
       async ({ kernel }) => {
-        const data = pattern(30_000 + seed * 97, seed)
+        const data = pattern(30_000 + (seed % 60) * 97, seed)
         const file = await createUnharmed(fileOf(seed))
         const writer = file.writer({ blockBytes: 4096, writeBehind: 1 + (seed % 5) })
         for (let at = 0; at < data.length; at += 777)
@@ -61,7 +62,7 @@ test('[sim] short, late and reordered writes change nothing', async () => {
 
 test('[sim] what is flushed is in the file, whatever fails; and the failure is reported', async () => {
   const seen = { failed: 0, whole: 0, between: 0 }
-  for (let seed = 0; seed < 100; seed++) {
+  for (let seed = 0; seed < spreadSeedCount(100); seed++) {
     const faults = { ...FAULTS, errors: { [seed % 3 === 0 ? 'ENOSPC' : 'EIO']: 0.04 } }
     await simulate({ seed, faults }, async ({ kernel }: Simulation) => {
       const data = pattern(60_000, seed)
@@ -103,6 +104,28 @@ test('[sim] what is flushed is in the file, whatever fails; and the failure is r
   assert.ok(seen.failed > 10 && seen.whole > 3 && seen.between > 5, JSON.stringify(seen))
 })
 
+test('[sim] a tail that fails takes back nothing that zero() or allocate() has added', async () => {
+  let failedCount = 0
+  for (let seed = 0; seed < spreadSeedCount(150); seed++) {
+    const faults = { delay: 0.3, reorder: 0.3, errors: { EIO: 0.3 } }
+    await simulate({ seed, faults }, async ({ kernel }) => {
+      const file = await createUnharmed(DirectFile)
+      const writer = file.writer({ startBytes: 8192 })
+      const ended = writer.write(Buffer.from('tail')).then(() => writer.end())
+
+      const grown = seed % 2 === 0 ? file.zero(0, 4096) : file.allocate(4096)
+      const [tail, growth] = await Promise.allSettled([ended, grown])
+
+      const sizeBytes = kernel.files.readFile(PATH)!.length
+      if (growth.status === 'fulfilled') assert.ok(sizeBytes >= 4096, `seed ${seed}: ${sizeBytes}`)
+      if (growth.status === 'fulfilled' && tail.status === 'rejected') failedCount++
+      await file.close().catch(() => {})
+    })
+  }
+
+  assert.ok(failedCount > 0)
+})
+
 /** Writes records, syncs now and then, and loses power in the middle of more. */
 async function writeAndCrash(
   { kernel, random }: Simulation & { random: () => number },
@@ -136,7 +159,7 @@ async function writeAndCrash(
 
 test('[sim] what was synced is there after a crash at any moment', async () => {
   let syncedCount = 0
-  for (let seed = 0; seed < 150; seed++) {
+  for (let seed = 0; seed < spreadSeedCount(150); seed++) {
     const data = pattern(50_000, seed)
     const { disk, syncedBytes } = await simulate({ seed, faults: FAULTS }, async (simulation) =>
       writeAndCrash({ ...simulation, random: randomOf(seed) }, fileOf(seed), data),
@@ -164,7 +187,7 @@ function randomOf(seed: number): () => number {
 
 test('[sim] a sync that fails is reported, and nothing is taken any more', async () => {
   let failedCount = 0
-  for (let seed = 0; seed < 40; seed++) {
+  for (let seed = 0; seed < spreadSeedCount(40); seed++) {
     await simulate({ seed, faults: { errors: { EIO: 0.2 } } }, async () => {
       const file = await createUnharmed(BufferedFile)
       const writer = file.writer()
@@ -187,11 +210,11 @@ test('[sim] a sync that fails is reported, and nothing is taken any more', async
 })
 
 test('[sim] a writer that is given up at any moment leaves nothing behind', async () => {
-  for (let seed = 0; seed < 60; seed++) {
+  for (let seed = 0; seed < spreadSeedCount(60); seed++) {
     await simulate({ seed, faults: FAULTS }, async () => {
       await using file = await fileOf(seed).create(PATH)
       const writer = file.writer({ blockBytes: 4096, writeBehind: 3 })
-      const writing = writer.write(pattern(1000 * seed, seed))
+      const writing = writer.write(pattern(1000 * (seed % 60), seed))
       const told = writing.then(
         () => {},
         (error) => assert.equal(codeOf(error), 'ERR_HANDLE_CLOSED'),
