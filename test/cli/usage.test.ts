@@ -10,7 +10,8 @@ test('percore --help lists the commands', () => {
 
   assert.equal(status, 0)
   assert.match(stdout, /^Usage: percore COMMAND/)
-  for (const name of ['doctor', 'tour', 'top']) assert.match(stdout, new RegExp(`^  ${name} `, 'm'))
+  for (const name of ['doctor', 'tour', 'top', 'iotune'])
+    assert.match(stdout, new RegExp(`^  ${name} `, 'm'))
 })
 
 test('percore without a command prints the help as an error', () => {
@@ -34,6 +35,7 @@ for (const [name, flags] of [
   ['doctor', ['--json']],
   ['tour', ['--json', '--dir DIR', '--quick']],
   ['top', ['--once', '--json', '--interval SECONDS']],
+  ['iotune', ['--output FILE', '--seconds SECONDS', '--size MIB', '--json']],
 ] as const) {
   test(`percore ${name} --help names every option`, () => {
     const { stdout, status } = percore([name, '--help'])

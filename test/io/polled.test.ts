@@ -4,7 +4,6 @@
  */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setImmediate as nextRound } from 'node:timers/promises'
@@ -14,17 +13,24 @@ import { DirectFile } from '../../src/io/index.ts'
 import { findObstacle } from '../../src/io/polling.ts'
 import { EOPNOTSUPP } from '../../src/kernel/index.ts'
 import { simulate } from '../../src/testing/index.ts'
-import { limited } from '../limits.ts'
+import { limited, spreadSeedCount } from '../limits.ts'
 import { reactorOf } from '../reactor-of.ts'
-import { assertNoLeak, holdings, makeFolder, needsDirect, pattern } from './support.ts'
+import {
+  assertNoLeak,
+  holdings,
+  makeFolder,
+  needsDirect,
+  parentFolder,
+  pattern,
+} from './support.ts'
 
 const KIB = 1024
 
 async function findReason(): Promise<string | false> {
-  const path = join(tmpdir(), `percore-polled-${process.pid}`)
+  const path = join(parentFolder(), `percore-polled-${process.pid}`)
   try {
     await using file = await DirectFile.create(path, { poll: 'always' })
-    return file.isPolled ? false : 'it is not polled'
+    return file.isPolled ? false : `no polled device below ${path}`
   } catch (error) {
     return (error as Error).message
   } finally {
@@ -33,6 +39,10 @@ async function findReason(): Promise<string | false> {
 }
 
 const POLLED = { skip: await findReason(), ...limited(60_000) }
+const NOT_POLLED = {
+  skip: POLLED.skip === false && `the device below ${parentFolder()} is polled`,
+  ...limited(60_000),
+}
 
 test(
   'isPolled is false, and nothing is lost by it, where a device has no queues to poll',
@@ -56,27 +66,28 @@ test('open() refuses what is no mode of polling', async () => {
   await assert.rejects(DirectFile.open('/dev/null', { poll }), TypeError)
 })
 
-test("open() with poll: 'always' says why there is none, and leaves nothing", async (t) => {
-  const folder = makeFolder(t)
-  const path = join(folder, 'file')
-  await using first = await DirectFile.create(join(folder, 'first'), { fallback: 'buffered' })
-  if (first.isPolled) {
-    t.skip('this device is polled')
-    return
-  }
-  const before = holdings()
+test(
+  "open() with poll: 'always' says why there is none, and leaves nothing",
+  NOT_POLLED,
+  async (t) => {
+    const folder = makeFolder(t)
+    const path = join(folder, 'file')
+    await using first = await DirectFile.create(join(folder, 'first'), { fallback: 'buffered' })
+    assert.equal(first.isPolled, false)
+    const before = holdings()
 
-  const opening = DirectFile.open(path, {
-    write: true,
-    createNew: true,
-    poll: 'always',
-    fallback: 'buffered',
-  })
+    const opening = DirectFile.open(path, {
+      write: true,
+      createNew: true,
+      poll: 'always',
+      fallback: 'buffered',
+    })
 
-  await assert.rejects(opening, { code: 'ERR_UNSUPPORTED' })
-  assert.deepEqual(readdirSync(folder), ['first'])
-  assertNoLeak(before)
-})
+    await assert.rejects(opening, { code: 'ERR_UNSUPPORTED' })
+    assert.deepEqual(readdirSync(folder), ['first'])
+    assertNoLeak(before)
+  },
+)
 
 const SYSTEM: ReadonlyMap<string, string> = new Map([
   ['/sys/dev/block/259:3/queue/io_poll', '1\n'],
@@ -116,7 +127,7 @@ async function writeAndRead(path: string, blockCount: number): Promise<void> {
 }
 
 test('simulated: a polled file has the right data, whatever the kernel does late', async () => {
-  for (let seed = 0; seed < 30; seed++) {
+  for (let seed = 0; seed < spreadSeedCount(30); seed++) {
     const faults = {
       reorder: 0.2,
       delay: 0.05,

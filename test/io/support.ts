@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { findMount, findQueue } from '../../src/cli/doctor/mount.ts'
 import { executor } from '../../src/index.ts'
 
 const BUILD_FOLDER = fileURLToPath(new URL('../../../build', import.meta.url))
@@ -25,10 +26,14 @@ const BUILD_FOLDER = fileURLToPath(new URL('../../../build', import.meta.url))
  * one that the kernel tells, since the way to it may lead through a link.
  */
 export function makeFolder(t: TestContext): string {
-  const parent = [tmpdir(), BUILD_FOLDER].find((folder) => refusalOfDirect(folder) === null)
-  const folder = realpathSync(mkdtempSync(join(parent ?? tmpdir(), 'percore-io-')))
+  const folder = realpathSync(mkdtempSync(join(parentFolder(), 'percore-io-')))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   return folder
+}
+
+/** Where {@link makeFolder} makes folders. */
+export function parentFolder(): string {
+  return [tmpdir(), BUILD_FOLDER].find((folder) => refusalOfDirect(folder) === null) ?? tmpdir()
 }
 
 /** The options of a test that needs direct I/O: skipped, with the reason, where there is none. */
@@ -36,6 +41,16 @@ export function needsDirect(): { skip: string | false } {
   const reason = refusalOfDirect(tmpdir()) ?? refusalOfDirect(BUILD_FOLDER)
   const isPossible = [tmpdir(), BUILD_FOLDER].some((folder) => refusalOfDirect(folder) === null)
   return { skip: isPossible ? false : `no direct I/O here: ${reason}` }
+}
+
+/** The options of a test that needs direct I/O on a block device, as {@link makeFolder} finds it. */
+export function needsBlockDevice(): { skip: string | false } {
+  const direct = needsDirect()
+  if (direct.skip !== false) return direct
+  const parent = parentFolder()
+  const { device, type, source } = findMount(parent)
+  if (findQueue(device) !== undefined) return { skip: false }
+  return { skip: `no block device below ${parent}: it is on ${type} (${source})` }
 }
 
 /** A folder with a file system of its own, such as `-t tmpfs -o size=1m tmpfs`; it takes root. */
