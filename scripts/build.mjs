@@ -46,7 +46,7 @@ const C_FLAGS = [
 ]
 
 /** Whether dist/ or the native addon is older than what they are made from. */
-export function isBuildNeeded() {
+function isBuildNeeded() {
   const builtMs = changedMs(STAMP)
   const folders = ['src', 'test', 'bench', 'examples', 'native']
   const files = folders.flatMap((folder) => listFiles(folder))
@@ -56,8 +56,13 @@ export function isBuildNeeded() {
   return builtMs === 0 || inputs.some((path) => changedMs(path) > builtMs)
 }
 
+/** Builds where something has changed since; returns the exit code. */
+export function buildIfNeeded() {
+  return isBuildNeeded() ? build() : 0
+}
+
 /** Builds everything; returns the exit code. */
-export function build() {
+function build() {
   const startedAt = new Date()
   buildNative()
   const compiler = packageProgram('typescript', 'tsc')

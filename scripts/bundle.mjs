@@ -34,7 +34,7 @@ const SHARD_FILES = [
  * The bundles. Each is as deep as what goes into it, which finds other files by its own place, and the first one beside the
  * program that it starts.
  */
-export const BUNDLES = [
+const BUNDLES = [
   {
     path: 'dist/src/executor/bundle.js',
     folders: ['base', 'kernel', 'stats', 'memory', 'topology', 'ring', 'reactor', 'executor'],

@@ -7,7 +7,7 @@
  * its output on, and exits with its code. Words choose tests, as with `npm test -- word`.
  */
 import { spawn } from 'node:child_process'
-import { build, isBuildNeeded } from './build.mjs'
+import { buildIfNeeded } from './build.mjs'
 import { Refusal, ROOT, runAsProgram } from './project.mjs'
 
 /** How much slower than a processor a guest may be: it may be emulated. */
@@ -18,10 +18,8 @@ const USAGE =
 
 async function main(args) {
   const plan = readPlan(args)
-  if (isBuildNeeded()) {
-    const exitCode = build()
-    if (exitCode !== 0) return exitCode
-  }
+  const builtCode = buildIfNeeded()
+  if (builtCode !== 0) return builtCode
   const results = []
   for (const kernel of plan.kernels) results.push(await runOn(kernel, plan))
   for (const result of results) printSummary(result)

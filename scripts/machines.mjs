@@ -6,7 +6,7 @@
  * command ...`. Nodes are `processors:MiB`, separated by semicolons, distances `from,to,distance`. It runs the command as root in
  * the current folder of a guest which sees this host's files, Node among them, at the same paths, passes its output on, and exits with its code.
  */
-import { build, isBuildNeeded } from './build.mjs'
+import { buildIfNeeded } from './build.mjs'
 import { MACHINES } from './machine-table.mjs'
 import { Refusal, run, runAsProgram } from './project.mjs'
 
@@ -24,16 +24,22 @@ function main(args) {
  * @param wrap - What to run in a guest for a command, arguments being added at its end.
  */
 export function checkMachines({ runner, only, options }, script, wrap) {
-  if (isBuildNeeded()) {
-    const exitCode = build()
-    if (exitCode !== 0) return exitCode
-  }
+  const builtCode = buildIfNeeded()
+  if (builtCode !== 0) return builtCode
   const command = [process.execPath, script]
   if (runner === undefined) return run(command[0], command.slice(1))
-  const results = MACHINES.filter(({ name }) => name.includes(only)).map((machine) => {
-    console.log(`\n── ${machine.name} ${'─'.repeat(40)}`)
+  const chosen = MACHINES.filter(({ name }) => name.includes(only)).map((machine) => {
     const words = [...machine.options, ...options, '--', ...wrap(command)]
-    return { ...machine, exitCode: run(runner, [...words, JSON.stringify(machine.situations)]) }
+    return { name: machine.name, words: [...words, JSON.stringify(machine.situations)] }
+  })
+  return runMachines(runner, chosen)
+}
+
+/** Calls a runner with the words of each machine, in order, and returns the first exit code that is not 0. */
+export function runMachines(runner, machines) {
+  const results = machines.map(({ name, words }) => {
+    console.log(`\n── ${name} ${'─'.repeat(40)}`)
+    return { name, exitCode: run(runner, words) }
   })
   for (const { name, exitCode } of results) console.log(`── ${name}: exit code ${exitCode}`)
   return results.find(({ exitCode }) => exitCode !== 0)?.exitCode ?? 0

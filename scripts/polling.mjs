@@ -7,33 +7,33 @@
  * current folder of a guest which sees this host's files, Node among them, at the same paths, and has those NVMe drives as
  * /mnt/xfs, /mnt/ext4 and /dev/vm/disk2; it passes the output on, and exits with the code.
  */
-import { build, isBuildNeeded } from './build.mjs'
+import { buildIfNeeded } from './build.mjs'
 import { readPlan } from './kernels.mjs'
-import { run, runAsProgram } from './project.mjs'
+import { runMachines } from './machines.mjs'
+import { runAsProgram } from './project.mjs'
 
 const DRIVES = ['400M,fs=xfs', '400M,fs=ext4', '256M,fs=raw']
 const PLACES = ['/mnt/xfs', '/mnt/ext4', '/dev/vm/disk2']
 
 function main(args) {
   const { runner, kernels, options } = readPlan(args)
-  if (isBuildNeeded()) {
-    const exitCode = build()
-    if (exitCode !== 0) return exitCode
-  }
+  return buildIfNeeded() || runMachines(runner, planPolling(kernels, options))
+}
+
+/** The machines to check, each with and without queues to poll. */
+export function planPolling(kernels, options) {
   const drives = ['--no-nvme', ...DRIVES.flatMap((drive) => ['--nvme', drive])]
-  const results = []
-  for (const kernel of kernels) {
-    for (const queueCount of [2, 0]) {
-      const title = `Linux ${kernel}, ${queueCount} queues to poll`
-      console.log(`\n── ${title} ${'─'.repeat(40)}`)
+  return kernels.flatMap((kernel) =>
+    [2, 0].map((queueCount) => {
       const machine = ['--kernel', kernel, ...drives, '--poll-queues', String(queueCount)]
       const isPolled = queueCount > 0 ? 'polled' : 'not-polled'
       const command = [process.execPath, 'scripts/polling-check.mjs', isPolled, ...PLACES]
-      results.push({ title, exitCode: run(runner, [...machine, ...options, '--', ...command]) })
-    }
-  }
-  for (const { title, exitCode } of results) console.log(`── ${title}: exit code ${exitCode}`)
-  return results.find(({ exitCode }) => exitCode !== 0)?.exitCode ?? 0
+      return {
+        name: `Linux ${kernel}, ${queueCount} queues to poll`,
+        words: [...machine, ...options, '--', ...command],
+      }
+    }),
+  )
 }
 
 await runAsProgram(import.meta.url, main)

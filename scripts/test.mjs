@@ -5,7 +5,7 @@
  * `PERCORE_TEST_SLOWNESS=10` gives every test ten times as long, for a machine that is emulated, say.
  */
 import { availableParallelism, loadavg, release } from 'node:os'
-import { build, isBuildNeeded } from './build.mjs'
+import { buildIfNeeded } from './build.mjs'
 import { listFiles, Refusal, runAsProgram, runNode } from './project.mjs'
 
 /** Only a hang takes as long, on a machine that is neither slow nor busy. */
@@ -15,10 +15,8 @@ async function main(args) {
   const slowness = readSlowness()
   const flags = args.filter((word) => word.startsWith('-'))
   const filters = args.filter((word) => !word.startsWith('-'))
-  if (isBuildNeeded()) {
-    const exitCode = build()
-    if (exitCode !== 0) return exitCode
-  }
+  const builtCode = buildIfNeeded()
+  if (builtCode !== 0) return builtCode
   const files = listTests().filter((path) => isWanted(path, filters))
   if (files.length === 0)
     throw new Refusal(`Cannot run tests: no file matches ${filters.join(' ') || 'at all'}`)

@@ -1,7 +1,7 @@
 /** What every thread loads is one file, from which the compiled files have their names: the same for whoever imports which. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { RuntimeError as OfErrors } from '../../src/base/errors.ts'
 import { RuntimeError as OfBase } from '../../src/base/index.ts'
@@ -27,7 +27,14 @@ test('classes are named as they were written', () => {
   assert.deepEqual([RuntimeError.name, Task.name], ['RuntimeError', 'Task'])
 })
 
-const BUNDLES = ['executor', 'channels', 'streams', 'net', 'runtime']
+const SOURCE_FOLDER = new URL('../../src/', import.meta.url)
+const BUNDLES = readdirSync(SOURCE_FOLDER).filter((name) => {
+  return existsSync(new URL(`${name}/bundle.js`, SOURCE_FOLDER))
+})
+
+test('what a thread loads is bundled', () => {
+  for (const name of ['executor', 'channels', 'net', 'runtime']) assert.ok(BUNDLES.includes(name))
+})
 
 for (const name of BUNDLES) {
   test(`the bundle of ${name} has a source map that holds its sources`, () => {
