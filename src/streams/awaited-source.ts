@@ -15,6 +15,7 @@ import type { ByteSource } from './byte-source.ts'
 export interface ChunkOrigin {
   /** The next chunk, null at the end; not called again before it has settled. */
   next(): Promise<unknown>
+  /** Ends it, also while a chunk is asked for; resolves without that one if it may never come. */
   close(): Promise<unknown>
 }
 

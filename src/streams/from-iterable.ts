@@ -1,5 +1,5 @@
 import { wrongType } from '../base/index.ts'
-import { AwaitedSource } from './awaited-source.ts'
+import { AwaitedSource, type ChunkOrigin } from './awaited-source.ts'
 import type { ByteSource } from './byte-source.ts'
 
 /** What can be iterated for chunks; strings are taken as UTF-8. */
@@ -9,7 +9,8 @@ export type Chunks = Iterable<Uint8Array | string> | AsyncIterable<Uint8Array | 
  * A source of the chunks of anything that can be iterated: an array, a generator, a response's body.
  *
  * The next chunk is asked for with the pull that wants it, and its memory is passed on, so that it must not be
- * changed any more. Closing it ends the iteration by its `return()`.
+ * changed any more. Closing it ends the iteration by its `return()`, and waits for that; but not while a chunk is still
+ * being waited for, since an asynchronous generator does not return before it has come: what fails then is told to nobody.
  *
  * @throws {TypeError} for what can't be iterated. A chunk of another kind fails the pull.
  *
@@ -25,14 +26,36 @@ export type Chunks = Iterable<Uint8Array | string> | AsyncIterable<Uint8Array | 
  * ```
  */
 export function fromIterable(chunks: Chunks): ByteSource {
-  const iterator = iteratorOf(chunks)
-  return new AwaitedSource({
-    next: async () => {
-      const { done, value } = await iterator.next()
+  return new AwaitedSource(new IteratorOrigin(iteratorOf(chunks)))
+}
+
+class IteratorOrigin implements ChunkOrigin {
+  readonly #iterator: Iterator<unknown> | AsyncIterator<unknown>
+  #isAsked = false
+
+  constructor(iterator: Iterator<unknown> | AsyncIterator<unknown>) {
+    this.#iterator = iterator
+  }
+
+  async next(): Promise<unknown> {
+    this.#isAsked = true
+    try {
+      const { done, value } = await this.#iterator.next()
       return done === true ? null : value
-    },
-    close: async () => iterator.return?.(),
-  })
+    } finally {
+      this.#isAsked = false
+    }
+  }
+
+  async close(): Promise<void> {
+    // A generator that waits for its next chunk itself may never answer this.
+    if (this.#isAsked) this.#leave().catch(ignore)
+    else await this.#leave()
+  }
+
+  async #leave(): Promise<void> {
+    await this.#iterator.return?.()
+  }
 }
 
 function iteratorOf(chunks: Chunks): Iterator<unknown> | AsyncIterator<unknown> {
@@ -49,3 +72,5 @@ function iteratorOf(chunks: Chunks): Iterator<unknown> | AsyncIterator<unknown> 
     chunks,
   )
 }
+
+function ignore(): void {}

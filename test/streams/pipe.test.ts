@@ -101,6 +101,51 @@ test('pipe() can be aborted while it waits, and takes a time limit for all of it
   await assert.rejects(late, { code: 'ERR_TASK_TIMEOUT' })
 })
 
+test('closing a source does not wait for a generator that waits itself', async () => {
+  let goOn = (): void => {}
+  const gate = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  let isOver = false
+  async function* slow(): AsyncGenerator<string> {
+    try {
+      await gate
+      yield 'late'
+    } finally {
+      isOver = true
+    }
+  }
+  const source = fromIterable(slow())
+  const pulling = source.pull()
+
+  const closing = source.close()
+
+  await assert.rejects(pulling, { code: 'ERR_HANDLE_CLOSED' })
+  await closing
+  assert.equal(isOver, false)
+  goOn()
+  while (!isOver) await new Promise(setImmediate)
+})
+
+test('closing a source waits for the end of a generator that has given its chunk', async () => {
+  let isOver = false
+  async function* pieces(): AsyncGenerator<string> {
+    try {
+      yield 'one'
+    } finally {
+      await new Promise(setImmediate)
+      isOver = true
+    }
+  }
+  const source = fromIterable(pieces())
+  const lease = await source.pull()
+  lease?.release()
+
+  await source.close()
+
+  assert.equal(isOver, true)
+})
+
 test('pipe() leaves what it is told to leave', async () => {
   const source = new TestSource('one', null)
   const sink = new TestSink()
