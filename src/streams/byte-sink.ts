@@ -32,8 +32,9 @@ export interface ByteSink {
 
   /**
    * Gives up what was taken and not written, and ends it as a failure does: a socket is reset, so that its peer does
-   * not take what it has got for the whole. Resolves once nothing of it is under way; again, or after
-   * {@link end}, is nothing.
+   * not take what it has got for the whole. Resolves once nothing of it is under way; again is nothing.
+   *
+   * After {@link end} a socket is reset too, as its kernel may hold what the peer has not got; what is in a file stays.
    *
    * Optional: one without it is left as it is.
    */

@@ -7,8 +7,10 @@ import {
   traceHere,
   type WaitOptions,
 } from '../executor/index.ts'
+import type { Lease } from '../memory/index.ts'
 import type { ByteSink } from './byte-sink.ts'
 import type { ByteSource } from './byte-source.ts'
+import { settled } from './settled.ts'
 import { validateSink, validateSource } from './validate-ends.ts'
 
 /** How {@link pipe} leaves both sides. */
@@ -29,7 +31,7 @@ const ACTION = 'pipe'
  * leases: without a copy, where the sink writes from leases (sockets do, and direct files where it is aligned).
  *
  * At the end of the source the sink is ended, and the source left as it is: a socket's other direction goes on. When
- * either side fails, or the wait ends early, the source is closed and the sink aborted before the promise rejects,
+ * either side fails, or the wait ends early, the sink is aborted and the source closed before the promise rejects,
  * so that nothing is left half open; of what had been pulled by then some may not have arrived.
  *
  * @throws what the side throws that failed first; {@link TypeError} for what is no source or sink.
@@ -66,8 +68,9 @@ export async function pipe(
     return movedBytes
   } catch (error) {
     const ends = [
-      ...(close ? [settled(() => source.close())] : []),
+      // First: a socket may be both sides, and once it is closed it can't be reset.
       ...(end ? [settled(() => sink.abort?.(error))] : []),
+      ...(close ? [settled(() => source.close())] : []),
     ]
     await Promise.all(ends)
     throw traceHere(error)
@@ -84,8 +87,18 @@ async function move(
     const lease = await source.pull(steps?.next())
     if (lease === null) return movedBytes
     const { lengthBytes } = lease
-    await sink.push(lease, steps?.next())
+    await sink.push(lease, stepWith(lease, steps))
     movedBytes += lengthBytes
+  }
+}
+
+/** @throws {RuntimeError} `ERR_TASK_TIMEOUT`; the lease, which no sink has then, is released. */
+function stepWith(lease: Lease, steps: Deadline | undefined): WaitOptions | undefined {
+  try {
+    return steps?.next()
+  } catch (error) {
+    lease.release()
+    throw error
   }
 }
 
@@ -103,14 +116,5 @@ function refuseArguments(
     return null
   } catch (error) {
     return refuse(error)
-  }
-}
-
-/** Waits for what puts things right: the reason for that is the error to report. */
-async function settled(close: () => Promise<void> | undefined): Promise<void> {
-  try {
-    await close()
-  } catch {
-    // The side that failed first may fail again.
   }
 }

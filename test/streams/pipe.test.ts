@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as later } from 'node:timers/promises'
-import { spawn } from '../../src/index.ts'
+import { executor, spawn } from '../../src/index.ts'
 import type { Lease } from '../../src/memory/index.ts'
-import { ByteReader, type ByteSink, fromIterable, pipe } from '../../src/streams/index.ts'
+import {
+  ByteReader,
+  type ByteSink,
+  type ByteSource,
+  fromIterable,
+  pipe,
+} from '../../src/streams/index.ts'
 import { testOnBoth } from '../net/both-kernels.ts'
 import { Pair, pattern } from '../net/support.ts'
 import { TestSink, TestSource } from './support.ts'
@@ -99,6 +105,27 @@ test('pipe() can be aborted while it waits, and takes a time limit for all of it
   assert.equal(sink.abortReason, reason)
   const late = pipe(new TestSource('one'), new TestSink(), { timeoutMs: 1 })
   await assert.rejects(late, { code: 'ERR_TASK_TIMEOUT' })
+})
+
+test('pipe() releases the piece that comes when its time is over', async () => {
+  const inner = new TestSource('one', null)
+  const home = executor()
+  const startNs = home.nowNs()
+  const source: ByteSource = {
+    // As one that takes no notice of the limit.
+    pull: async () => {
+      while (home.nowNs() - startNs < 3e6) await new Promise(setImmediate)
+      return inner.pull()
+    },
+    close: () => inner.close(),
+  }
+  const sink = new TestSink()
+
+  await assert.rejects(pipe(source, sink, { timeoutMs: 1 }), { code: 'ERR_TASK_TIMEOUT' })
+
+  assert.equal(inner.pullCount, 1)
+  assert.equal(inner.heldCount, 0)
+  assert.equal(sink.leaseCount, 0)
 })
 
 test('closing a source does not wait for a generator that waits itself', async () => {
@@ -256,6 +283,21 @@ testOnBoth('pipe() of a source that fails has the peer see a failure, not an end
 
   await assert.rejects(reading, { code: 'ECONNRESET' })
   assert.equal(pair.client.isClosed, true)
+})
+
+testOnBoth('pipe() of a socket to itself that fails has the peer see a failure, too', async () => {
+  await using pair = await Pair.open()
+  const controller = new AbortController()
+  const reason = new Error('enough')
+  const echo = pipe(pair.server, pair.server, { signal: controller.signal })
+  const reader = new ByteReader(pair.client)
+  await pair.client.write(Buffer.from('line\n'))
+  assert.equal(await reader.readLine(), 'line')
+
+  controller.abort(reason)
+
+  await assert.rejects(echo, reason)
+  await assert.rejects(reader.readLine(), { code: 'ECONNRESET' })
 })
 
 testOnBoth('pipe() to a peer that has gone fails, and closes the source', async () => {
