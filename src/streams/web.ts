@@ -5,6 +5,7 @@ import { AwaitedSource } from './awaited-source.ts'
 import type { ByteSink } from './byte-sink.ts'
 import type { ByteSource } from './byte-source.ts'
 import { copyBytes } from './owned-bytes.ts'
+import { settled } from './settled.ts'
 import { validateSink, validateSource } from './validate-ends.ts'
 
 /**
@@ -44,7 +45,7 @@ export function toWebWritable(sink: ByteSink): WritableStream<Uint8Array> {
         await sink.push(bytesOf(chunk))
       } catch (error) {
         // The stream is errored by this, and tells nobody else.
-        await sink.abort?.(error)
+        await settled(() => sink.abort?.(error))
         throw error
       }
     },
@@ -145,7 +146,7 @@ class SourceBytes {
       return null
     } catch (error) {
       // The stream is errored by this, and nobody can cancel it any more.
-      if (!this.#isCancelled) await this.#source.close()
+      if (!this.#isCancelled) await settled(() => this.#source.close())
       throw error
     }
   }

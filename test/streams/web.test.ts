@@ -126,6 +126,23 @@ test('a failure of the sink fails pipeTo(), and aborting aborts the sink', async
   assert.equal(sink.abortReason, reason)
 })
 
+test('streams of the Web fail with what failed first, though putting it right fails too', async () => {
+  const second = async (): Promise<void> => {
+    throw new Error('second')
+  }
+  const failure = new Error('first')
+  const source = new TestSource(failure)
+  source.close = second
+  const sink = new TestSink()
+  sink.failsAfter = 0
+  sink.abort = second
+
+  await assert.rejects(new Response(toWebReadable(source)).text(), failure)
+  const writer = toWebWritable(sink).getWriter()
+  await assert.rejects(writer.write(Buffer.from('text')), sink.failure)
+  await assert.rejects(writer.closed, sink.failure)
+})
+
 test('fromWebReadable() gives a body line by line, and closing it cancels the stream', async () => {
   const reader = new ByteReader(fromWebReadable(new Response('one\ntwo\n').body!))
   assert.deepEqual(await collect(reader.lines()), ['one', 'two'])
