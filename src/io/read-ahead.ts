@@ -80,6 +80,8 @@ export class ReadAhead extends Runnable implements BlockOwner, Cancellable, Atta
   /** Reads that nobody wants any more. */
   #strayCount = 0
   #isClosed = false
+  /** Whether its file and its signal end it: until it has ended, or come to its end. */
+  #isAttached = false
   #hasFailed = false
   #failure: unknown = null
   #drained: ClosingWaiter | null = null
@@ -107,8 +109,7 @@ export class ReadAhead extends Runnable implements BlockOwner, Cancellable, Atta
     // What has no positions gives its bytes to whoever comes first: one after the other.
     const slotCount = target.isSeekable ? Math.max(1, plan.readAhead) : 1
     this.#slots = Array.from({ length: slotCount }, () => this.#makeSlot())
-    target.descriptor.streams.add(this)
-    if (plan.signal !== undefined) abortHub(plan.signal).add(this.#signalTarget)
+    this.#attach()
   }
 
   get positionBytes(): number {
@@ -152,6 +153,7 @@ export class ReadAhead extends Runnable implements BlockOwner, Cancellable, Atta
   moveTo(positionBytes: number, action: string): void {
     if (this.#want !== NOTHING) throw alreadyRead(action)
     this.#assertOpen()
+    if (positionBytes < this.#endBytes) this.#comeBack(action)
     const first = this.#count === 0 ? this.#aheadBytes : this.#slots[this.#head]!.block.startBytes
     if (positionBytes < first || positionBytes >= this.#aheadBytes) {
       this.#dropWindow()
@@ -382,9 +384,24 @@ export class ReadAhead extends Runnable implements BlockOwner, Cancellable, Atta
     if (this.#want !== NOTHING && !this.#isSettling) this.#settleLater()
   }
 
+  /** One that was at its end may go on: its file and its signal end it again. @throws {RuntimeError} `ERR_HANDLE_CLOSED` */
+  #comeBack(action: string): void {
+    if (this.#isAttached || this.#hasFailed) return
+    this.#target.descriptor.assertOpen(action)
+    if (this.#signal?.aborted) this.#fail(this.#signal.reason)
+    else this.#attach()
+  }
+
+  #attach(): void {
+    this.#isAttached = true
+    this.#target.descriptor.streams.add(this)
+    if (this.#signal !== undefined) abortHub(this.#signal).add(this.#signalTarget)
+  }
+
   /** Nothing more is read. */
   #end(): void {
     this.#dropWindow()
+    this.#isAttached = false
     this.#target.descriptor.streams.remove(this)
     if (this.#signal !== undefined) abortHub(this.#signal).remove(this.#signalTarget)
   }

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { getEventListeners } from 'node:events'
 import { truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -276,6 +277,33 @@ test('the signal of a stream ends it, for who waits and who comes later', async 
   await reader.close()
   assertNoLeak(before)
   assert.throws(() => file.stream({ signal: controller.signal }), { message: 'enough' })
+})
+
+test('a reader that goes back from the end ends with its signal and its file again', async (t) => {
+  const path = join(makeFolder(t), 'file')
+  writeFileSync(path, pattern(8 * KIB, 1))
+  await using file = await BufferedFile.open(path)
+  const before = holdings()
+  const controller = new AbortController()
+  const { signal } = controller
+  const plan = { blockBytes: 4 * KIB, signal }
+  const [first, late, other] = [file.stream(plan), file.stream(plan), file.stream()]
+  for (const reader of [first, late, other]) await pullAll(reader)
+  assert.equal(getEventListeners(signal, 'abort').length, 0)
+
+  first.seek(0)
+  const waiting = first.pull()
+  controller.abort(new Error('enough'))
+  late.seek(0)
+  other.seek(0)
+
+  await assert.rejects(waiting, { message: 'enough' })
+  await assert.rejects(late.pull(), { message: 'enough' })
+  await file.close()
+  await assert.rejects(other.pull(), { code: 'ERR_HANDLE_CLOSED', message: /reader/ })
+  assert.equal(getEventListeners(signal, 'abort').length, 0)
+  assert.throws(() => other.seek(0), { code: 'ERR_HANDLE_CLOSED' })
+  assert.equal(holdings().usedBytes, before.usedBytes)
 })
 
 test('a loop in a task that is cancelled leaves nothing behind', async (t) => {
