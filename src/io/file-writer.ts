@@ -218,8 +218,10 @@ export class FileWriter implements ByteSink, AsyncDisposable {
     validateInteger(action, 'positionBytes', positionBytes, { min: 0, max: POSITION_BYTES_MAX })
     assertPlaces(action, this.#target)
     const before = this.positionBytes
-    await this.flush(options)
-    if (this.positionBytes !== before || this.#engine.isCrowded) {
+    const steps = new Deadline(this.#target.descriptor.executor, action, options)
+    await this.flush(steps.next())
+    await this.#engine.rest(steps.next())
+    if (this.positionBytes !== before || !this.#engine.isAtRest) {
       throw new RuntimeError(
         'ERR_STILL_HELD',
         `Cannot ${action} as nothing must be written meanwhile: something was`,

@@ -4,6 +4,7 @@ import {
   ClosingWaiter,
   checkCancellation,
   type Executor,
+  ListedWaiter,
   WaitList,
   type WaitListOwner,
   type WaitOptions,
@@ -60,6 +61,8 @@ export class WriteBehind implements WindowOwner, WaitListOwner, WritePort {
   readonly #flushes = new WaitList<Flush>(this)
   /** Those for whole blocks alone. */
   readonly #alignedFlushes = new WaitList<Flush>(this)
+  /** Those until nothing is under way. */
+  readonly #rests = new WaitList<ListedWaiter<void>>(this)
   #hasFailed = false
   #failure: unknown = null
   #isReported = false
@@ -96,9 +99,9 @@ export class WriteBehind implements WindowOwner, WaitListOwner, WritePort {
     return this.#isReported
   }
 
-  /** Whether writes wait for room. */
-  get isCrowded(): boolean {
-    return this.#writes.length > 0
+  /** Whether all that was written is in the file, and nothing under way. */
+  get isAtRest(): boolean {
+    return this.#isFlushed() && this.#isIdle()
   }
 
   /** @throws what it has failed with. */
@@ -172,9 +175,21 @@ export class WriteBehind implements WindowOwner, WaitListOwner, WritePort {
     return waiter.promise
   }
 
-  /** Goes on elsewhere, once all that was written is in the file. */
+  /** Resolves once nothing is under way: the head may be, that a cancelled write was to follow. Throws what it has failed with. */
+  rest(options: WaitOptions | undefined): Promise<void> {
+    const executor = this.#executor
+    checkCancellation(executor, options, ACTION)
+    this.assertWhole()
+    if (this.#isIdle()) return answerDone(executor)
+    const waiter = new ListedWaiter<void>(executor)
+    waiter.bindListed(executor, options, ACTION)
+    this.#rests.push(waiter)
+    return waiter.promise
+  }
+
+  /** Goes on elsewhere, once it is at rest. */
   moveTo(positionBytes: number): void {
-    assert(this.#isFlushed() && this.#isIdle(), 'nothing is left behind')
+    assert(this.isAtRest, 'nothing is left behind')
     this.#dropBlock()
     this.#positionBytes = positionBytes
     this.#window.moveTo(positionBytes)
@@ -186,11 +201,10 @@ export class WriteBehind implements WindowOwner, WaitListOwner, WritePort {
     if (this.#hasFailed) return
     this.#hasFailed = true
     this.#failure = failure
-    const { length } = this.#writes
-    if (length + this.#flushes.length + this.#alignedFlushes.length > 0) this.#isReported = true
-    this.#writes.fail(failure)
-    this.#flushes.fail(failure)
-    this.#alignedFlushes.fail(failure)
+    for (const list of [this.#writes, this.#flushes, this.#alignedFlushes, this.#rests]) {
+      if (list.length > 0) this.#isReported = true
+      list.fail(failure)
+    }
     if (!this.#isAside) this.#dropBlock()
   }
 
@@ -472,6 +486,11 @@ export class WriteBehind implements WindowOwner, WaitListOwner, WritePort {
         first.fulfil()
       }
     }
-    if (this.#isIdle()) this.#drained?.fulfil()
+    if (!this.#isIdle()) return
+    for (let first = this.#rests.first; first !== null; first = this.#rests.first) {
+      this.#rests.remove(first)
+      first.fulfil()
+    }
+    this.#drained?.fulfil()
   }
 }
