@@ -241,6 +241,8 @@ export class ImmutableFileSink implements ByteSink, AsyncDisposable {
   readonly #plan: SealPlan
   #sealing: Promise<ImmutableFile> | null = null
   #abandoning: Promise<void> | null = null
+  /** Whether all that was taken is in the file. */
+  #isEnded = false
 
   /** @internal */
   constructor(file: DirectFile, writer: FileWriter, plan: SealPlan) {
@@ -271,14 +273,21 @@ export class ImmutableFileSink implements ByteSink, AsyncDisposable {
   }
 
   /** As {@link FileWriter.end}: nothing more is taken. The file is not there before it is sealed. */
-  end(options?: WaitOptions): Promise<void> {
-    return this.#writer.end(options)
+  async end(options?: WaitOptions): Promise<void> {
+    await this.#writer.end(options)
+    this.#isEnded = true
+  }
+
+  /** As {@link abandon}, so that what is not whole is never sealed. Once it has ended it is nothing: all of it is there. */
+  abort(): Promise<void> {
+    return this.#isEnded ? Promise.resolve() : this.abandon()
   }
 
   /**
    * Ends the writing, makes it survive a loss of power, and gives the file its name; again is the same file.
    *
-   * If it fails all that was written is removed.
+   * If it fails before the file has its name, all that was written is removed. Once it has its name it stays, whole, though making
+   * that survive, or opening it, may still fail.
    *
    * @throws {KernelError} `EEXIST` if the name was taken meanwhile; `EIO`, `ENOSPC` … of what was written.
    * @throws {RuntimeError} `ERR_HANDLE_CLOSED` once it was abandoned.

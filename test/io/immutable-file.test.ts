@@ -8,6 +8,7 @@ import { type Lease, spawn, yieldNow } from '../../src/index.ts'
 import { type FilePath, ImmutableFile } from '../../src/io/index.ts'
 import { SharedReads } from '../../src/io/shared-reads.ts'
 import { leaseHeap } from '../../src/memory/index.ts'
+import { fromIterable, pipe } from '../../src/streams/index.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { limited, seedCount } from '../limits.ts'
@@ -101,6 +102,34 @@ test('a sink that is left without sealing leaves nothing', direct, async (t) => 
   await assert.rejects(sink.write(pattern(1, 4)), { code: 'ERR_HANDLE_CLOSED' })
   assert.deepEqual(readdirSync(folder), [])
   assertNoLeak(before)
+})
+
+test('a pipe that fails leaves nothing that could be sealed', direct, async (t) => {
+  const folder = makeFolder(t)
+  const before = holdings()
+  const failure = new Error('broken')
+  function* pieces(): Generator<Uint8Array> {
+    yield pattern(10_000, 5)
+    throw failure
+  }
+  const sink = await ImmutableFile.build(join(folder, 'file'))
+
+  await assert.rejects(pipe(fromIterable(pieces()), sink), failure)
+
+  await assert.rejects(sink.seal(), { code: 'ERR_HANDLE_CLOSED' })
+  assert.deepEqual(readdirSync(folder), [])
+  assertNoLeak(before)
+})
+
+test('abort() of a sink that has ended is nothing: it may be sealed', direct, async (t) => {
+  const path = join(makeFolder(t), 'file')
+  await using sink = await ImmutableFile.build(path)
+  assert.equal(await pipe(fromIterable([pattern(10_000, 6)]), sink), 10_000)
+
+  await sink.abort()
+
+  await using file = await sink.seal()
+  assert.equal(file.sizeBytes, 10_000)
 })
 
 test('an empty file, long names, and options of the wrong kind', direct, async (t) => {
