@@ -14,6 +14,7 @@ import type { ByteSource } from '../streams/index.ts'
 
 import { Descriptor } from './descriptor.ts'
 import { Readable } from './pipe-end.ts'
+import { takeNeededBlock } from './stream-target.ts'
 import { Transfer } from './transfer.ts'
 import { NO_POSITION, READ_INTO } from './transfer-plan.ts'
 
@@ -23,8 +24,6 @@ const STDIN_FD = 0
 const FREE_FD_MIN = 3
 /** What a pipe holds unless it was told otherwise. */
 const PIECE_BYTES: number = 64 * KIB
-/** Where others have taken the I/O memory. */
-const SMALL_PIECE_BYTES: number = 4 * KIB
 
 /** Executors whose standard input is being read. */
 const readers = new WeakSet<Executor>()
@@ -43,6 +42,7 @@ export class Stdin implements ByteSource, AsyncDisposable {
   #pending: Cancellable | null = null
   #isPulling = false
   #isAtEnd = false
+  #isClosed = false
 
   /** @internal */
   constructor(descriptor: Descriptor) {
@@ -73,7 +73,9 @@ export class Stdin implements ByteSource, AsyncDisposable {
 
   /** Leaves the rest to others, such as `process.stdin` and children; a pull that is pending is rejected. */
   async close(): Promise<void> {
-    readers.delete(this.#descriptor.executor)
+    // Again is nothing: another may have taken its place.
+    if (!this.#isClosed) readers.delete(this.#descriptor.executor)
+    this.#isClosed = true
     this.#pending?.cancel(closedError())
     await this.#descriptor.close()
   }
@@ -85,13 +87,14 @@ export class Stdin implements ByteSource, AsyncDisposable {
   async #read(steps: Deadline): Promise<Lease | null> {
     const descriptor = this.#descriptor
     while (true) {
-      const buffer = allocate(descriptor.executor)
+      const { memory } = descriptor.executor
+      const { lease: buffer, isReserved } = takeNeededBlock(memory, PIECE_BYTES, 1)
       try {
         const read = new Transfer(READ_INTO, descriptor, buffer, buffer, NO_POSITION)
         this.#pending = read
         const count = await read.start(steps.next(), ACTION)
         buffer.trim(count)
-        if (count > 0) return ownOf(buffer)
+        if (count > 0) return isReserved ? copyOf(buffer) : buffer
         buffer.release()
         return null
       } catch (error) {
@@ -143,19 +146,8 @@ export function stdin(): Stdin {
   return source
 }
 
-/** Memory for one read: streams do with less where others have taken it. */
-function allocate(home: Executor): Lease {
-  try {
-    return home.memory.allocate(PIECE_BYTES)
-  } catch (error) {
-    if ((error as { code?: string }).code !== 'ERR_OUT_OF_MEMORY') throw error
-    return home.memory.allocateOwn(SMALL_PIECE_BYTES)
-  }
-}
-
 /** What may be handed out: the reserve is not for others to hold. */
-function ownOf(buffer: Lease): Lease {
-  if (buffer.lengthBytes > SMALL_PIECE_BYTES) return buffer
+function copyOf(buffer: Lease): Lease {
   const copy = leaseHeap(new Uint8Array(buffer.bytes))
   buffer.release()
   return copy

@@ -155,6 +155,45 @@ test('a pull of standard input ends by signal, time limit, task and close, and l
   )
 })
 
+test('closing a source of standard input again leaves the newer one its claim', async (t) => {
+  const child = start(
+    t,
+    `
+    const source = stdin()
+    await source.close()
+    const again = stdin()
+    await source.close()
+    try { stdin() } catch (error) { say(error.code) }
+    await again.close()
+    await stdin().close()
+    say('closed')
+  `,
+  )
+
+  assert.deepEqual(await answersOf(child), ['ERR_STILL_HELD', 'closed'])
+})
+
+test('stdin() where the I/O memory is taken gives what comes all the same', async (t) => {
+  const child = start(
+    t,
+    `
+    import { executor } from ${door('../../src/executor/index.js')}
+    const { memory } = executor()
+    const held = []
+    for (let sizeBytes = 1 << 20; sizeBytes >= 4096; sizeBytes /= 2) {
+      for (let lease = memory.tryAllocate(sizeBytes); lease !== null; lease = memory.tryAllocate(sizeBytes)) held.push(lease)
+    }
+    ${READ_ALL}
+    for (const lease of held) lease.release()
+  `,
+  )
+  const sent = 'x'.repeat(100_000)
+
+  child.stdin!.end(sent)
+
+  assert.deepEqual(await answersOf(child), [sent])
+})
+
 test('process.stdin works after a source of standard input is closed', async (t) => {
   const child = start(
     t,
