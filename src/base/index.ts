@@ -11,6 +11,7 @@ export {
 export { findExport } from './find-export.ts'
 export { Heap, type HeapEntry } from './heap.ts'
 export { count, showAs } from './inspect.ts'
+export { allocateBytes, copyBytes } from './new-bytes.ts'
 export {
   formatNumberList,
   maskOfNumbers,

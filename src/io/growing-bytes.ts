@@ -1,4 +1,4 @@
-import { assert, RuntimeError } from '../base/index.ts'
+import { allocateBytes, assert, RuntimeError } from '../base/index.ts'
 
 /**
  * Bytes that come in pieces, how many is known only in the end.
@@ -55,7 +55,7 @@ export class GrowingBytes {
 /** Not zeroed, which costs as much as to copy from the page cache: only what was written to it is given away. */
 function allocateUnfilled(count: number): Uint8Array {
   try {
-    return new Uint8Array(Buffer.allocUnsafeSlow(count).buffer)
+    return allocateBytes(count)
   } catch (cause) {
     throw new RuntimeError(
       'ERR_OUT_OF_MEMORY',

@@ -1,5 +1,6 @@
 import { basename, dirname, join } from 'node:path/posix'
 import {
+  GIB,
   optionNames,
   RuntimeError,
   showAs,
@@ -20,7 +21,7 @@ import type { ByteRange } from './merge-ranges.ts'
 import { link, remove, stat } from './name-functions.ts'
 import { type FilePath, toAbsolute, toPath } from './path.ts'
 import type { ReadMany } from './read-many.ts'
-import type { ReadManyOptions } from './read-many-options.ts'
+import { RANGE_BYTES_MAX, type ReadManyOptions } from './read-many-options.ts'
 import { SharedReads } from './shared-reads.ts'
 import { type FileIdentity, isSameIdentity } from './status.ts'
 
@@ -179,9 +180,9 @@ export class ImmutableFile implements AsyncDisposable {
   read(offsetBytes: number, lengthBytes: number, options?: WaitOptions): Promise<Lease> {
     try {
       const action = 'read a file'
-      const bounds = { min: 0, max: 2 ** 29 }
+      const bounds = { min: 0, max: RANGE_BYTES_MAX }
       validateInteger(action, 'lengthBytes', lengthBytes, bounds)
-      const max = Number.MAX_SAFE_INTEGER - 2 ** 30
+      const max = Number.MAX_SAFE_INTEGER - GIB
       validateInteger(action, 'offsetBytes', offsetBytes, { min: 0, max })
       return this.#reads.read(offsetBytes, lengthBytes, options)
     } catch (error) {

@@ -1,4 +1,12 @@
-import { alignDown, alignUp, assert, KernelError, Runnable, RuntimeError } from '../base/index.ts'
+import {
+  alignDown,
+  alignUp,
+  assert,
+  copyBytes,
+  KernelError,
+  Runnable,
+  RuntimeError,
+} from '../base/index.ts'
 import {
   abortHub,
   bindCancellation,
@@ -262,7 +270,7 @@ export class ReadAhead extends Runnable implements BlockOwner, Cancellable, Atta
       throw block.failure
     }
     const lease = this.#takeFirst(block)
-    const value = want === WANT_CHUNK_STEP || isReserved ? copyOut(lease) : lease
+    const value = want === WANT_CHUNK_STEP || isReserved ? copyBytes(lease.bytes) : lease
     if (value !== lease) lease.release()
     this.#fillAhead()
     if (want === WANT_CHUNK_STEP) return { value, done: false }
@@ -405,14 +413,6 @@ export class ReadAhead extends Runnable implements BlockOwner, Cancellable, Atta
     this.#target.descriptor.streams.remove(this)
     if (this.#signal !== undefined) abortHub(this.#signal).remove(this.#signalTarget)
   }
-}
-
-/** Not cleared first, as all of it is written. */
-function copyOut(lease: Lease): Uint8Array {
-  const { bytes } = lease
-  const copy = new Uint8Array(Buffer.allocUnsafeSlow(bytes.length).buffer)
-  copy.set(bytes)
-  return copy
 }
 
 function alreadyRead(action: string): RuntimeError {

@@ -50,7 +50,7 @@ const NAMES = optionNames<ReadManyOptions>({
   timeoutMs: true,
 })
 /** A read of one range must fit an arena, with the blocks that it begins and ends in. */
-const RANGE_BYTES_MAX: number = GIB / 2
+export const RANGE_BYTES_MAX: number = GIB / 2
 const CONCURRENCY_MAX = 4096
 
 /** @throws {TypeError | RangeError} */

@@ -1,4 +1,4 @@
-import { isBytes, RuntimeError, wrongBytes } from '../base/index.ts'
+import { copyBytes, isBytes, RuntimeError, wrongBytes } from '../base/index.ts'
 import {
   answerDone,
   checkCancellation,
@@ -10,7 +10,6 @@ import {
 } from '../executor/index.ts'
 import { Lease } from '../memory/index.ts'
 import type { ByteSink } from './byte-sink.ts'
-import { copyBytes } from './owned-bytes.ts'
 
 /** Where chunks go one by one, which takes each at once and says when it would rather have no more. */
 export interface ChunkTarget {

@@ -11,6 +11,7 @@ import {
 import type { Lease } from '../memory/index.ts'
 import type { ByteSource } from './byte-source.ts'
 import { LineReads } from './line-reads.ts'
+import type { Read } from './read.ts'
 import {
   BYTES_MAX_DEFAULT,
   type ByteReaderOptions,
@@ -33,17 +34,6 @@ import { validateSource } from './validate-ends.ts'
 const CHUNK_BYTES_MAX: number = 64 * KIB
 /** A line takes a fraction of what most pieces of a turn's work take. */
 const LINES_PER_PIECE = 16
-
-/** One call, which takes what it wants as soon as that is there. */
-export interface Read<T> {
-  readonly action: string
-  /** How many bytes it wants at least, if that is known; else 0. */
-  readonly expectedBytes: number
-  /** Its answer from what has come; undefined if more has to. @throws what refuses it for good. */
-  take(): T | undefined
-  /** Its answer where nothing more comes. @throws if that is too little. */
-  takeEnd(): T
-}
 
 /**
  * Reads lines, records and exact counts of bytes from any source: a socket, a file's reader, standard input.

@@ -1,19 +1,12 @@
+import type { Read } from './read.ts'
 import { type ByteReaderOptions, tooLong } from './reader-options.ts'
 import type { Unread } from './unread.ts'
 
-/** A call that takes lines as soon as there are any; what a reader does for its answer. */
-interface LineRead<T> {
-  readonly action: string
-  readonly expectedBytes: 0
-  take(): T | undefined
-  takeEnd(): T | null
-}
-
 /** The ways to read lines, made once for a reader: a line then costs no object but itself. */
 export class LineReads {
-  readonly text: LineRead<string>
-  readonly bytes: LineRead<Uint8Array>
-  readonly batch: LineRead<string[]>
+  readonly text: Read<string | null>
+  readonly bytes: Read<Uint8Array | null>
+  readonly batch: Read<string[] | null>
 
   constructor(unread: Unread, { encoding, lineBytesMax }: Required<ByteReaderOptions>) {
     const findEnd = (): number => {
@@ -55,6 +48,6 @@ export class LineReads {
   }
 }
 
-function lineRead<T>(take: () => T | undefined, takeEnd: () => T | null): LineRead<T> {
+function lineRead<T>(take: () => T | undefined, takeEnd: () => T | null): Read<T | null> {
   return { action: 'read a line', expectedBytes: 0, take, takeEnd }
 }

@@ -1,8 +1,8 @@
 /** What Readable, Writable and Duplex over a source and a sink have in common. */
+import { copyBytes } from '../base/index.ts'
 import type { Lease } from '../memory/index.ts'
 import type { ByteSink } from './byte-sink.ts'
 import type { ByteSource } from './byte-source.ts'
-import { copyBytes } from './owned-bytes.ts'
 
 /** How Node is told that something is done, or failed. */
 export type Callback = (error?: Error | null) => void

@@ -1,8 +1,8 @@
 import { isAscii } from 'node:buffer'
-import type { TextBuffer } from './owned-bytes.ts'
+import type { TextBuffer } from './text-buffer.ts'
 
 export const NEWLINE = 10
-const CARRIAGE_RETURN = 13
+export const CARRIAGE_RETURN = 13
 /** How much of a piece is looked at together: V8 makes longer strings far more slowly. */
 const WINDOW_BYTES: number = 32 * 1024
 

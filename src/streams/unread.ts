@@ -1,16 +1,9 @@
-import { assert } from '../base/index.ts'
+import { allocateBytes, assert, copyBytes } from '../base/index.ts'
 import { type Lease, leaseHeap } from '../memory/index.ts'
-import {
-  allocateBuffer,
-  allocateBytes,
-  asBuffer,
-  copyBytes,
-  type TextBuffer,
-} from './owned-bytes.ts'
-import { NEWLINE, PieceText } from './piece-text.ts'
+import { CARRIAGE_RETURN, NEWLINE, PieceText } from './piece-text.ts'
+import { allocateBuffer, asBuffer, type TextBuffer } from './text-buffer.ts'
 
 const NONE: TextBuffer = allocateBuffer(0)
-const CARRIAGE_RETURN = 13
 const CARRY_BYTES_MIN = 256
 /** An emptied carry that is longer is not kept for the next time. */
 const CARRY_BYTES_KEPT_MAX: number = 64 * 1024

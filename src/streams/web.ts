@@ -1,10 +1,9 @@
-import { isBytes, wrongType } from '../base/index.ts'
+import { copyBytes, isBytes, wrongType } from '../base/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { AwaitedSink, type ChunkTarget } from './awaited-sink.ts'
 import { AwaitedSource } from './awaited-source.ts'
 import type { ByteSink } from './byte-sink.ts'
 import type { ByteSource } from './byte-source.ts'
-import { copyBytes } from './owned-bytes.ts'
 import { settled } from './settled.ts'
 import { validateSink, validateSource } from './validate-ends.ts'
 
