@@ -12,7 +12,6 @@ const BLOCK_BYTES = 4096
  */
 export class Batch {
   readonly segment: Segment
-  readonly file: DirectFile
   readonly lease: Lease
   readonly #bytes: Buffer
   /** Where {@link lease} begins in the file. */
@@ -29,7 +28,6 @@ export class Batch {
   private constructor(segment: Segment, lease: Lease, endOffset: number) {
     const { file } = segment
     this.segment = segment
-    this.file = file
     this.lease = lease
     this.#bytes = Buffer.from(lease.bytes.buffer, lease.bytes.byteOffset, lease.lengthBytes)
     const positionBytes = segment.positionOf(endOffset)
@@ -87,14 +85,15 @@ export class Batch {
 
   /** Writes all of it, and waits for the disk. */
   async write(): Promise<void> {
-    const blockBytes = blockBytesOf(this.file)
+    const { file } = this.segment
+    const blockBytes = blockBytesOf(file)
     const lengthBytes = Math.ceil(this.#usedBytes / blockBytes) * blockBytes
     this.#bytes.fill(0, this.#usedBytes, lengthBytes)
     const endBytes = this.#startBytes + lengthBytes
     if (!this.segment.isFilled(endBytes)) await this.segment.fill(endBytes)
     using part = this.lease.slice(0, lengthBytes)
-    await this.file.write(part, this.#startBytes)
-    await this.file.datasync()
+    await file.write(part, this.#startBytes)
+    await file.datasync()
   }
 }
 

@@ -124,9 +124,9 @@ export class Log implements AsyncDisposable {
     if (offset === this.#endOffset) return null
     const segment = this.#segments.findLast(({ baseOffset }) => baseOffset <= offset)
     const isWithin = Number.isInteger(offset) && offset >= 0 && offset < this.#endOffset
-    const record = isWithin ? ((await segment?.read(offset)) ?? null) : null
-    if (record === null) throw new RangeError(`Cannot read as no whole record begins at ${offset}`)
-    return { data: record.data, nextOffset: offset + HEADER_BYTES + record.data.length }
+    const data = isWithin ? ((await segment?.read(offset)) ?? null) : null
+    if (data === null) throw new RangeError(`Cannot read as no whole record begins at ${offset}`)
+    return { data, nextOffset: offset + HEADER_BYTES + data.length }
   }
 
   /** Waits for what was appended, then ends. */

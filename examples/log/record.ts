@@ -14,13 +14,6 @@ import { crc32 } from 'node:zlib'
 export const HEADER_BYTES = 16
 const MAGIC = 0x31474f4c
 
-/** A record in some bytes. */
-export interface FoundRecord {
-  readonly offset: number
-  /** A part of those bytes. */
-  readonly data: Buffer
-}
-
 /** Writes a record of the data at `at`. */
 export function writeRecord(target: Buffer, at: number, offset: number, data: Uint8Array): void {
   target.writeUInt32LE(data.length, at + 4)
@@ -34,12 +27,12 @@ export function recordLength(bytes: Buffer, at: number): number {
   return at + HEADER_BYTES > bytes.length ? 0 : HEADER_BYTES + bytes.readUInt32LE(at + 4)
 }
 
-/** The record at `at` if it is whole, and the one of that offset; else null. */
-export function readRecord(bytes: Buffer, at: number, offset: number): FoundRecord | null {
+/** The data of the record at `at`, a part of the bytes, if it is whole and the one of that offset; else null. */
+export function readRecord(bytes: Buffer, at: number, offset: number): Buffer | null {
   const lengthBytes = recordLength(bytes, at)
   if (lengthBytes === 0 || at + lengthBytes > bytes.length) return null
   if (!isSealed(bytes, at, lengthBytes) || bytes.readDoubleLE(at + 8) !== offset) return null
-  return { offset, data: bytes.subarray(at + HEADER_BYTES, at + lengthBytes) }
+  return bytes.subarray(at + HEADER_BYTES, at + lengthBytes)
 }
 
 /** Writes the header of a segment at the beginning. */

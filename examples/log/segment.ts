@@ -1,12 +1,6 @@
 import { join } from 'node:path'
 import { DirectFile, Directory } from 'percore/io'
-import {
-  type FoundRecord,
-  HEADER_BYTES,
-  readRecord,
-  readSegmentHeader,
-  recordLength,
-} from './record.ts'
+import { HEADER_BYTES, readRecord, readSegmentHeader, recordLength } from './record.ts'
 
 const SCAN_BYTES = 256 * 1024
 const FILL_BYTES = 2 * 1024 * 1024
@@ -16,15 +10,13 @@ const GUESS_BYTES = 4096
 
 /** One file of the log, of a fixed size, of which a part is in use. */
 export class Segment {
-  readonly number: number
   readonly file: DirectFile
   /** Where it begins in the log. */
   readonly baseOffset: number
   /** Up to where something was written to the file. */
   #filledBytes = 0
 
-  private constructor(number: number, file: DirectFile, baseOffset: number) {
-    this.number = number
+  private constructor(file: DirectFile, baseOffset: number) {
     this.file = file
     this.baseOffset = baseOffset
   }
@@ -43,7 +35,7 @@ export class Segment {
       await file.close()
       throw error
     }
-    return new Segment(number, file, baseOffset)
+    return new Segment(file, baseOffset)
   }
 
   /**
@@ -56,7 +48,7 @@ export class Segment {
     try {
       const header = await readBytes(file, 0, HEADER_BYTES)
       const baseOffset = readSegmentHeader(header)
-      if (baseOffset !== null) return new Segment(number, file, baseOffset)
+      if (baseOffset !== null) return new Segment(file, baseOffset)
       if (header.some((byte) => byte !== 0))
         throw new Error(`Cannot trust ${file.path}: its header`)
     } catch (error) {
@@ -92,9 +84,9 @@ export class Segment {
       }
       const start = end
       for (;;) {
-        const record = readRecord(bytes, end - start, end)
-        if (record === null) break
-        end += HEADER_BYTES + record.data.length
+        const data = readRecord(bytes, end - start, end)
+        if (data === null) break
+        end += HEADER_BYTES + data.length
       }
       if (end === start) return end
     }
@@ -128,8 +120,8 @@ export class Segment {
     return this.#filledBytes >= untilBytes
   }
 
-  /** The record of an offset; null if none begins there. */
-  async read(offset: number): Promise<FoundRecord | null> {
+  /** The data of the record of an offset; null if none begins there. */
+  async read(offset: number): Promise<Buffer | null> {
     const position = this.positionOf(offset)
     const bytes = await readBytes(this.file, position, GUESS_BYTES)
     const lengthBytes = recordLength(bytes, 0)

@@ -7,8 +7,6 @@ export class BlockWrite extends BlockTransfer implements TransferArgs {
   readonly memory: MemoryRef = this
   /** Its place in the file, while it is written. */
   hold: RangeHold | null = null
-  /** How long the block is. */
-  wholeBytes = 0
   /** Whether it has ended, and those before it have not. */
   isDone = false
 

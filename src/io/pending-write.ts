@@ -7,7 +7,7 @@ export interface WritePort {
   writeFailed(leftBytes: number): void
 }
 
-/** A write that waits for room; and how much of it was taken. */
+/** A write that waits for room, unless it is taken at once; and how much of it was. */
 export class PendingWrite extends ListedWaiter<void> {
   /** The lease that it is on, if it is one. */
   readonly lease: Lease | null
@@ -15,8 +15,6 @@ export class PendingWrite extends ListedWaiter<void> {
   readonly #port: WritePort
   #bytes: Uint8Array | null
   #leftBytes: number
-  /** Whether it stands on the list. */
-  isWaitingForRoom = false
 
   constructor(executor: Executor, port: WritePort, data: Uint8Array | Lease) {
     super(executor)
@@ -66,7 +64,7 @@ export class PendingWrite extends ListedWaiter<void> {
 
   override fail(reason: unknown): void {
     this.lease?.release()
-    if (this.isWaitingForRoom) this.#port.writeFailed(this.#leftBytes)
+    this.#port.writeFailed(this.#leftBytes)
     super.fail(reason)
   }
 }

@@ -124,10 +124,6 @@ export class ReadAhead extends Runnable implements BlockOwner, Cancellable, Atta
     return this.#positionBytes
   }
 
-  get isClosed(): boolean {
-    return this.#isClosed
-  }
-
   /** Answers one reader; a step of an iteration that is rejected ends the stream, as nobody else would. */
   read(
     want: number,

@@ -134,7 +134,6 @@ export class WriteBehind implements WindowOwner, WaitListOwner, WritePort {
     this.assertWhole()
     write.bindListed(executor, options, ACTION)
     write.keepLent()
-    write.isWaitingForRoom = true
     this.#waitingBytes += write.leftBytes
     this.#writes.push(write)
     return write.promise
