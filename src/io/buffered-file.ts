@@ -15,7 +15,7 @@ import type { BlockReader } from './planned-reads.ts'
 import type { RangeHold } from './range-lock.ts'
 import { type ReadMany, readMany } from './read-many.ts'
 import type { ReadManyOptions } from './read-many-options.ts'
-import { type ReadPlace, readLarge, readPiece, readPieces } from './read-pieces.ts'
+import { beginPiece, type ReadPlace, readLarge, readPiece, readPieces } from './read-pieces.ts'
 import { readRange } from './read-range.ts'
 import { type SpliceOptions, splice } from './splice.ts'
 import { partOf, Transfer } from './transfer.ts'
@@ -158,11 +158,15 @@ export class BufferedFile extends BaseFile {
     if (!this.#isSeekable) {
       throw new RuntimeError('ERR_UNSUPPORTED', `Cannot ${action} as the file must have positions`)
     }
-    const { memory } = this.descriptor.executor
+    const { descriptor } = this
+    const { memory } = descriptor.executor
     const reader: BlockReader = {
       alignmentBytes: 1,
       allocateBuffer: (lengthBytes) => memory.allocate(lengthBytes),
-      readInto: (buffer, offsetBytes, wait) => this.readInto(buffer, offsetBytes, wait),
+      beginRead: (buffer, offsetBytes, wait) => {
+        descriptor.assertOpen('read a file')
+        return beginPiece(buffer, this.#at(offsetBytes, buffer.lengthBytes), wait)
+      },
     }
     return readMany(reader, ranges, options)
   }

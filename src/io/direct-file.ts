@@ -166,13 +166,22 @@ export class DirectFile extends BaseFile {
    */
   readInto(buffer: Lease, offsetBytes: number, options?: WaitOptions): Promise<number> {
     try {
-      this.#checkTransfer('read a file', buffer, offsetBytes)
-      const { descriptor } = this
-      const operation = new Transfer(READ_INTO, descriptor, buffer, buffer, offsetBytes)
-      return operation.start(options)
+      return this.beginRead(buffer, offsetBytes, options).promise
     } catch (error) {
       return refuse(error)
     }
+  }
+
+  /** @internal The same for one that keeps it to cancel it; throws what refuses it. */
+  beginRead(
+    buffer: Lease,
+    offsetBytes: number,
+    options: WaitOptions | undefined,
+  ): Transfer<number> {
+    this.#checkTransfer('read a file', buffer, offsetBytes)
+    const operation = new Transfer(READ_INTO, this.descriptor, buffer, buffer, offsetBytes)
+    void operation.start(options)
+    return operation
   }
 
   /**

@@ -1,5 +1,10 @@
 import { assert, nextPowerOfTwo, RuntimeError } from '../base/index.ts'
-import type { WaitOptions } from '../executor/index.ts'
+import {
+  type Cancellable,
+  createDeferred,
+  type Deferred,
+  type WaitOptions,
+} from '../executor/index.ts'
 import type { Lease } from '../memory/index.ts'
 import type { ByteRange, MergedRead } from './merge-ranges.ts'
 import type { ReadManyLimits } from './read-many-options.ts'
@@ -10,8 +15,14 @@ export interface BlockReader {
   readonly alignmentBytes: number
   /** @throws {RuntimeError} `ERR_OUT_OF_MEMORY` */
   allocateBuffer(lengthBytes: number): Lease
-  /** How many bytes were read. Never throws, but rejects. */
-  readInto(buffer: Lease, offsetBytes: number, options: WaitOptions): Promise<number>
+  /** Begins to fill a buffer, or throws. */
+  beginRead(buffer: Lease, offsetBytes: number, options: WaitOptions | undefined): BegunRead
+}
+
+/** A read that is under way. */
+export interface BegunRead extends Cancellable {
+  /** How many bytes were read. */
+  readonly promise: Promise<number>
 }
 
 /** What of the memory limit comes back with each read that finds memory, after one that found none. */
@@ -106,26 +117,25 @@ export class PlannedReads {
   readonly #file: BlockReader
   readonly #owner: PlannedReadsOwner
   readonly #limits: ReadManyLimits
-  readonly #wait: WaitOptions
-  readonly #stopping = new AbortController()
+  readonly #wait: WaitOptions | undefined
   /** Those that have not begun, from the index on. */
   #waiting: readonly PlannedRead[] = []
   #waitingIndex = 0
-  readonly #inFlight = new Set<Promise<void>>()
+  readonly #inFlight = new Set<BegunRead>()
   /** What reads hold that are under way, or not handed out. */
   #heldBytes = 0
   /** The limit of that: less than was asked for where memory has turned out to be scarce. */
   #heldBytesMax: number
-  #isStopped = false
+  /** Settled once all have ended that were under way when it was stopped. */
+  #stopping: Deferred<void> | null = null
 
   constructor(file: BlockReader, limits: ReadManyLimits, owner: PlannedReadsOwner) {
     this.#file = file
     this.#owner = owner
     this.#limits = limits
     this.#heldBytesMax = limits.memoryBytesMax
-    const { signal } = this.#stopping
     const { timeoutMs } = limits
-    this.#wait = timeoutMs === undefined ? { signal } : { signal, timeoutMs }
+    this.#wait = timeoutMs === undefined ? undefined : { timeoutMs }
   }
 
   /** Whether nothing waits for its beginning. */
@@ -142,7 +152,7 @@ export class PlannedReads {
 
   /** Begins what the limits allow; whether one failed at once. */
   begin(): boolean {
-    while (!this.isAllBegun && !this.#isStopped) {
+    while (!this.isAllBegun && this.#stopping === null) {
       const block = this.#waiting[this.#waitingIndex]!
       if (this.#inFlight.size >= this.#limits.concurrency) return false
       const isFitting = this.#heldBytes + block.memoryBytes <= this.#heldBytesMax
@@ -152,8 +162,7 @@ export class PlannedReads {
       const buffer = this.#tryAllocate(block, isAwaited)
       if (buffer === null && !block.isOver) return false
       this.#waitingIndex++
-      if (buffer === null) return true
-      this.#beginOne(block, buffer)
+      if (buffer === null || !this.#beginOne(block, buffer)) return true
     }
     return false
   }
@@ -167,9 +176,14 @@ export class PlannedReads {
 
   /** Begins no more; resolves once those under way have ended, which are cancelled. */
   async stop(): Promise<void> {
-    this.#isStopped = true
-    this.#stopping.abort()
-    await Promise.all(this.#inFlight)
+    this.#stopping = createDeferred<void>()
+    if (this.#inFlight.size === 0) return
+    const reason = new RuntimeError(
+      'ERR_HANDLE_CLOSED',
+      'Cannot read many ranges as their iteration must go on: it was left',
+    )
+    for (const read of [...this.#inFlight]) read.cancel(reason)
+    await this.#stopping.promise
   }
 
   /** Memory for a read; null where there is none now, or never will be: the read has failed then. */
@@ -188,29 +202,40 @@ export class PlannedReads {
     }
   }
 
-  #beginOne(block: PlannedRead, buffer: Lease): void {
+  /** Whether it could begin: else it has failed. */
+  #beginOne(block: PlannedRead, buffer: Lease): boolean {
     this.#heldBytes += block.memoryBytes
     const { memoryBytesMax } = this.#limits
     const grownBytes = this.#heldBytesMax + block.memoryBytes * RECOVERY_SHARE
     this.#heldBytesMax = Math.min(memoryBytesMax, grownBytes)
-    const over: Promise<void> = this.#file.readInto(buffer, block.offsetBytes, this.#wait).then(
+    let read: BegunRead
+    try {
+      read = this.#file.beginRead(buffer, block.offsetBytes, this.#wait)
+    } catch (error) {
+      buffer.release()
+      block.fail(error)
+      return false
+    }
+    this.#inFlight.add(read)
+    read.promise.then(
       (readBytes) => {
         buffer.trim(readBytes)
         block.fill(buffer)
-        this.#onOver(over)
+        this.#onOver(read)
       },
       (error: unknown) => {
         buffer.release()
         block.fail(error)
-        this.#onOver(over)
+        this.#onOver(read)
       },
     )
-    this.#inFlight.add(over)
+    return true
   }
 
-  #onOver(over: Promise<void>): void {
-    this.#inFlight.delete(over)
-    if (!this.#isStopped) this.#owner.onReadOver()
+  #onOver(read: BegunRead): void {
+    this.#inFlight.delete(read)
+    if (this.#stopping === null) this.#owner.onReadOver()
+    else if (this.#inFlight.size === 0) this.#stopping.resolve()
   }
 }
 

@@ -1,4 +1,12 @@
-import { createDeferred, type Deferred } from '../executor/index.ts'
+import {
+  abortHub,
+  type Cancellable,
+  createDeferred,
+  type Deferred,
+  type Executor,
+  executor,
+  yieldNow,
+} from '../executor/index.ts'
 import { leaseHeap } from '../memory/index.ts'
 import { type ByteRange, type MergeLimits, mergeRanges } from './merge-ranges.ts'
 import {
@@ -36,6 +44,7 @@ const DONE: IteratorReturnResult<undefined> = { value: undefined, done: true }
 export class ReadMany<R extends ByteRange = ByteRange>
   implements AsyncIterableIterator<RangeRead<R>, undefined>, AsyncDisposable
 {
+  readonly #home: Executor = executor()
   readonly #intake: RangeIntake<R>
   readonly #reads: PlannedReads
   readonly #mergeLimits: MergeLimits
@@ -49,9 +58,9 @@ export class ReadMany<R extends ByteRange = ByteRange>
   #ending: Promise<void> | null = null
   /** What ended it and nobody has been told. */
   #failure: SourceEnd['failure'] = null
-  readonly #onAbort = (): void => {
-    this.#end({ failure: { error: this.#signal!.reason } }).catch(ignore)
-  }
+  /** Whether what is ready waits for a later turn. */
+  #isDeferred = false
+  readonly #signalTarget: Cancellable = { cancel: (reason) => this.#abort(reason) }
 
   /** @internal */
   constructor(file: BlockReader, source: RangeSource<R>, limits: ReadManyLimits) {
@@ -68,7 +77,7 @@ export class ReadMany<R extends ByteRange = ByteRange>
     this.#reads = new PlannedReads(file, limits, owner)
     this.#mergeLimits = { alignmentBytes, mergedBytesMax, holeBytesMax }
     this.#signal = signal
-    signal?.addEventListener('abort', this.#onAbort, { once: true })
+    if (signal !== undefined && !signal.aborted) abortHub(signal).add(this.#signalTarget)
   }
 
   /**
@@ -79,10 +88,17 @@ export class ReadMany<R extends ByteRange = ByteRange>
    */
   next(): Promise<Step<R>> {
     this.#endLast()
+    if (this.#signal?.aborted) this.#abort(this.#signal.reason)
     if (this.#ending !== null) return this.#ending.then(() => this.#tellEnd())
+    const isReady = this.#waiters.length === 0 && !this.#isDeferred && this.#isFirstOver()
+    if (isReady && this.#home.takeReadyBudget()) {
+      const step = this.#takeFirst()
+      this.#advance()
+      return Promise.resolve(step)
+    }
     const waiter = createDeferred<Step<R>>()
     this.#waiters.push(waiter)
-    if (this.#signal?.aborted) this.#onAbort()
+    if (isReady) this.#deliverLater()
     else this.#advance()
     return waiter.promise
   }
@@ -105,6 +121,10 @@ export class ReadMany<R extends ByteRange = ByteRange>
   #endLast(): void {
     this.#last?.end()
     this.#last = null
+  }
+
+  #abort(reason: unknown): void {
+    this.#end({ failure: { error: reason } }).catch(ignore)
   }
 
   /** Does all that can be done now. */
@@ -136,28 +156,46 @@ export class ReadMany<R extends ByteRange = ByteRange>
 
   /** Hands out what is first in line, for as long as somebody waits for it. */
   #deliver(): void {
-    while (this.#waiters.length > 0) {
-      const head = this.#asked[this.#askedIndex]
-      if (head === undefined) {
+    while (this.#waiters.length > 0 && !this.#isDeferred) {
+      if (this.#askedIndex === this.#asked.length) {
         const { end } = this.#intake
         if (end !== null) this.#end(end).catch(ignore)
         return
       }
-      const result = this.#resultOf(head)
-      if (result === null) return
-      this.#askedIndex++
-      this.#last = result
-      this.#waiters.shift()!.resolve({ value: result, done: false })
+      if (!this.#isFirstOver()) return
+      this.#waiters.shift()!.resolve(this.#takeFirst())
     }
   }
 
-  /** What became of a range; null if that is not known yet. */
-  #resultOf({ range, block }: Asked<R>): RangeRead<R> | null {
-    if (block === null) return new RangeRead(range, leaseHeap(new Uint8Array(0)), null)
-    if (!block.isOver) return null
-    const lease = block.cut(range)
-    if (block.isSpent) this.#reads.giveBack(block)
-    return new RangeRead(range, lease, block.error)
+  /** What is ready takes no more of this turn: else ranges that need no read of their own would let nobody else run. */
+  #deliverLater(): void {
+    this.#isDeferred = true
+    yieldNow().then(
+      () => {
+        this.#isDeferred = false
+        this.#advance()
+      },
+      (reason: unknown) => {
+        this.#isDeferred = false
+        this.#abort(reason)
+      },
+    )
+  }
+
+  /** Whether it is known what became of the range that is first in line. */
+  #isFirstOver(): boolean {
+    const first = this.#asked[this.#askedIndex]
+    return first !== undefined && (first.block === null || first.block.isOver)
+  }
+
+  /** Hands that range out. */
+  #takeFirst(): Step<R> {
+    const { range, block } = this.#asked[this.#askedIndex++]!
+    const value =
+      block === null ? nothingOf(range) : new RangeRead(range, block.cut(range), block.error)
+    if (block?.isSpent) this.#reads.giveBack(block)
+    this.#last = value
+    return { value, done: false }
   }
 
   #end(end: SourceEnd): Promise<void> {
@@ -167,7 +205,7 @@ export class ReadMany<R extends ByteRange = ByteRange>
 
   /** Stops reading, gives back what nobody took, and tells those who wait for more, the first of them of a failure. */
   async #stop({ failure }: SourceEnd): Promise<void> {
-    this.#signal?.removeEventListener('abort', this.#onAbort)
+    if (this.#signal !== undefined) abortHub(this.#signal).remove(this.#signalTarget)
     this.#failure = failure
     const waiters = this.#waiters.splice(0)
     for (const { block } of this.#asked.slice(this.#askedIndex)) block?.drop()
@@ -203,6 +241,10 @@ export function readMany<R extends ByteRange>(
 ): ReadMany<R> {
   const limits = checkReadManyOptions(options)
   return new ReadMany(file, openRanges(ranges), limits)
+}
+
+function nothingOf<R extends ByteRange>(range: R): RangeRead<R> {
+  return new RangeRead(range, leaseHeap(new Uint8Array(0)), null)
 }
 
 function ignore(): void {}

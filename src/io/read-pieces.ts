@@ -44,12 +44,23 @@ export async function readLarge(
 /** Reads into a lease; what has no positions is read once, whatever comes. */
 export function readPiece(
   buffer: Lease,
-  { descriptor, isSeekable, offsetBytes, lengthBytes }: ReadPlace,
+  place: ReadPlace,
   options: WaitOptions | undefined,
 ): Promise<number> {
+  return beginPiece(buffer, place, options).promise
+}
+
+/** The same for one that keeps it to cancel it; throws what refuses it. */
+export function beginPiece(
+  buffer: Lease,
+  { descriptor, isSeekable, offsetBytes, lengthBytes }: ReadPlace,
+  options: WaitOptions | undefined,
+): Transfer<number> {
   const memory = partOf(buffer, 0, lengthBytes)
   const at = isSeekable ? offsetBytes : NO_POSITION
-  return new Transfer(READ_INTO, descriptor, buffer, memory, at).start(options)
+  const transfer = new Transfer(READ_INTO, descriptor, buffer, memory, at)
+  void transfer.start(options)
+  return transfer
 }
 
 /** Reads, and shows each piece to `take`, which must copy it. */

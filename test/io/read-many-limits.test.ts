@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { RuntimeError } from '../../src/base/index.ts'
-import { createDeferred, type Deferred, type WaitOptions } from '../../src/executor/index.ts'
+import { createDeferred, type Deferred } from '../../src/executor/index.ts'
 import { type Lease, yieldNow } from '../../src/index.ts'
 import type { ByteRange } from '../../src/io/index.ts'
-import type { BlockReader } from '../../src/io/planned-reads.ts'
+import type { BegunRead, BlockReader } from '../../src/io/planned-reads.ts'
 import { readMany } from '../../src/io/read-many.ts'
 import type { ReadManyOptions } from '../../src/io/read-many-options.ts'
 import { leaseHeap } from '../../src/memory/index.ts'
@@ -36,18 +36,16 @@ class SlowFile implements BlockReader {
     return leaseHeap(new Uint8Array(lengthBytes))
   }
 
-  readInto(buffer: Lease, offsetBytes: number, { signal }: WaitOptions): Promise<number> {
+  beginRead(buffer: Lease, offsetBytes: number): BegunRead {
     const deferred = createDeferred<number>()
     this.reads.push({ offsetBytes, buffer, deferred })
     this.inFlightCount++
     this.inFlightMax = Math.max(this.inFlightMax, this.inFlightCount)
-    signal?.addEventListener('abort', () => deferred.reject(signal.reason), { once: true })
-    const settled = deferred.promise
     const leave = (): void => {
       this.inFlightCount--
     }
-    settled.then(leave, leave)
-    return settled
+    deferred.promise.then(leave, leave)
+    return { promise: deferred.promise, cancel: deferred.reject }
   }
 
   /** Ends a read with bytes that tell where they are. */
@@ -253,7 +251,7 @@ test('return() waits for the reads under way, and answers who waits', LIMIT, asy
   const file: BlockReader = {
     alignmentBytes: 1,
     allocateBuffer: () => lease,
-    readInto: () => cancelled.promise,
+    beginRead: () => ({ promise: cancelled.promise, cancel: () => {} }),
   }
   const parts = readMany(file, [range(0, 1)], {})
   let isOver = false

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { getEventListeners } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -267,6 +268,43 @@ test('a signal ends it with its reason, also between steps', direct, async (t) =
   assertNoLeak(before)
 })
 
+test(
+  'a signal has one listener, however many use it, and none once they have ended',
+  direct,
+  async (t) => {
+    const { path } = makeFile(t)
+    await using file = await DirectFile.open(path)
+    const { signal } = new AbortController()
+    const countListeners = (): number => getEventListeners(signal, 'abort').length
+    const all = Array.from({ length: 20 }, (_, index) =>
+      file.readMany([range(index, 10), range(50_000, 10)], { signal }),
+    )
+
+    for (const parts of all) assert.equal((await parts.next()).value!.bytes.length, 10)
+    assert.equal(countListeners(), 1)
+    for (const parts of all) await parts.return()
+
+    assert.equal(countListeners(), 0)
+  },
+)
+
+test('ranges that need no read let others run', direct, async (t) => {
+  const { path } = makeFile(t)
+  await using file = await DirectFile.open(path)
+  let isOver = false
+  function* nothing(): Generator<ByteRange> {
+    while (!isOver) yield range(0, 0)
+  }
+  setImmediate(() => {
+    isOver = true
+  })
+
+  let count = 0
+  for await (const { bytes } of file.readMany(nothing())) count += 1 + bytes.length
+
+  assert.ok(count > 0)
+})
+
 test('a signal ends the wait for a source that gives nothing', direct, async (t) => {
   const { path } = makeFile(t)
   await using file = await DirectFile.open(path)
@@ -321,8 +359,10 @@ test(
     const failing: BlockReader = {
       alignmentBytes: 512,
       allocateBuffer: (lengthBytes) => file.allocateBuffer(lengthBytes),
-      readInto: (buffer, offsetBytes, wait) =>
-        offsetBytes === 8192 ? Promise.reject(error) : file.readInto(buffer, offsetBytes, wait),
+      beginRead: (buffer, offsetBytes, wait) => {
+        if (offsetBytes === 8192) throw error
+        return file.beginRead(buffer, offsetBytes, wait)
+      },
     }
     const ranges = Array.from({ length: 20 }, (_, index) => range(index * 4096, 100))
 
