@@ -98,6 +98,7 @@ export class BufferRing {
     this.#mask = this.entryCount - 1
     this.#isUsed = new Uint8Array(this.entryCount)
     this.#begin(Math.min(initialCount, this.entryCount))
+    ring.bufferRings.add(this)
   }
 
   /** Buffers that there are. */
@@ -156,6 +157,7 @@ export class BufferRing {
     if (this.#lost.length === 0) return false
     this.#lostIndex = (this.#lostIndex + 1) % this.#lost.length
     const buffer = this.#lost[this.#lostIndex]!
+    assert(this.#isUsed[buffer] === 1, "a lost buffer is still its last user's")
     const segment = this.#segmentOf(buffer)
     if (segment.shareCount(this.#addresses[buffer]! - segment.address) > 0) return false
     this.#lost[this.#lostIndex] = this.#lost.at(-1)!
@@ -166,6 +168,7 @@ export class BufferRing {
 
   /** Bytes of a buffer, where they lie. */
   view(buffer: number, startBytes: number, endBytes: number): Uint8Array {
+    assert(this.#isUsed[buffer] === 1, 'a buffer is looked into while its user has it')
     let share = this.#shares[buffer]!
     if (share === null || share.length === 0) {
       if (share !== null) this.#detached.add(buffer)
@@ -178,6 +181,7 @@ export class BufferRing {
 
   /** A copy of bytes of a buffer. */
   copy(buffer: number, startBytes: number, endBytes: number): Uint8Array {
+    assert(this.#isUsed[buffer] === 1, 'a buffer is copied while its user has it')
     return this.#wholes[buffer]!.slice(startBytes, endBytes)
   }
 
@@ -204,12 +208,29 @@ export class BufferRing {
 
   /** Takes the buffers from the kernel, which must have no operation left that may use them. */
   close(): void {
+    const wasOpen = this.#ring.bufferRings.delete(this)
+    assert(wasOpen, 'a ring of buffers is closed once')
     this.#unregister()
     for (const segment of this.#segments) segment.release()
     this.#lease.release()
   }
 
   /** Returns how many entries the kernel takes: it locks their memory, of which there may be little. */
+  /** Checks which buffers are whose, and what the kernel is told. O(entries): for audits. */
+  audit(): void {
+    const { bufferCount } = this
+    assert(bufferCount <= this.entryCount, 'there are no more buffers than entries')
+    assert(this.#wholes.length === bufferCount, 'each buffer is seen as a whole')
+    assert(this.#shares.length === bufferCount, 'each buffer has a place for what users see')
+    const usedCount = this.#isUsed.reduce((sum, isUsed) => sum + isUsed, 0)
+    assert(usedCount === this.#userCount, 'buffers of users are counted')
+    assert(new Set(this.#lost).size === this.#lost.length, 'a buffer is lost once')
+    for (const buffer of this.#lost) assert(this.#isUsed[buffer] === 1, 'a lost buffer is in use')
+    for (const buffer of this.#detached)
+      assert(this.#isUsed[buffer] === 1, 'a detached buffer is in use')
+    assert(this.#halves[HALF_TAIL] === this.#tail, 'the kernel is told of every buffer')
+  }
+
   #register(entryCount: number): number {
     const words = new Uint32Array(REGISTRATION_WORDS)
     words[0] = this.#lease.address
@@ -282,6 +303,7 @@ export class BufferRing {
 
   #giveBack(buffer: number): void {
     assert(this.#userCount > 0, 'a user had what goes back to the kernel')
+    assert(this.#isUsed[buffer] === 1, 'a buffer goes back to the kernel once')
     this.#isUsed[buffer] = 0
     this.#userCount--
     this.#publish(buffer)
@@ -298,6 +320,7 @@ export class BufferRing {
   }
 
   #publish(buffer: number): void {
+    assert(buffer < this.#addresses.length, 'a buffer that the kernel gets has memory')
     const entry = this.#tail & this.#mask
     const base = entry * ENTRY_WORDS
     const address = this.#addresses[buffer]!

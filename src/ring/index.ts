@@ -7,7 +7,8 @@ export {
   SLOT_QUEUED,
 } from './operation.ts'
 export * from './ops/index.ts'
-export { Ring, type RingOptions } from './ring.ts'
+export { Ring } from './ring.ts'
+export type { RingOptions } from './set-up.ts'
 export {
   encodeEntry,
   type MemoryRef,

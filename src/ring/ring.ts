@@ -7,9 +7,7 @@ import {
   IORING_SETUP_DEFER_TASKRUN,
   IORING_SETUP_NO_SQARRAY,
   IORING_SQ_CQ_OVERFLOW,
-  type Kernel,
   kernelError,
-  type LoopControl,
   type LoopHost,
   type RingEntry,
   type RingLayout,
@@ -30,22 +28,11 @@ import {
   type Counters,
 } from '../stats/index.ts'
 import type { Operation } from './operation.ts'
+import { auditQueues } from './queue-audit.ts'
 import { refusedRing } from './refusal.ts'
-import { dropRing, registerRingFd, setUpRing } from './set-up.ts'
+import { dropRing, type RingOptions, registerRingFd, setUpRing } from './set-up.ts'
 import { SLOT_BACKGROUND, SLOT_CLOSE, SLOT_DESCRIPTOR, SlotTable } from './slot-table.ts'
 import { encodeEntry, type OperationName, SQE_USER_DATA, type SqeWords } from './sqe.ts'
-
-export interface RingOptions {
-  readonly kernel: Kernel
-  readonly control: LoopControl
-  /** Kept alive while an operation that asks for it is in flight. */
-  readonly host: LoopHost
-  /** Its word of the control block, below {@link RING_COUNT_MAX}. */
-  readonly index: number
-  readonly role: RingRole
-  /** Submission entries: a power of two. */
-  readonly entryCount: number
-}
 
 /** Marks completions that nobody waits for. */
 const NO_SLOT = -1
@@ -79,6 +66,8 @@ export class Ring {
   /** What another ring names its completions by, so that they are not taken for those of a ring that had the descriptor before. */
   readonly foreignToken: number
 
+  /** Rings of buffers that its receives take from, for audits. */
+  readonly bufferRings: Set<{ audit(): void }> = new Set()
   /** Called as completions are reaped: the entry that was committed for that number has failed, with `-errno`. */
   onMessageRefused: ((number: number, result: number) => void) | null = null
 
@@ -272,6 +261,7 @@ export class Ring {
 
   /** The name of an operation in flight, for entries that cancel or change it. */
   nameOf(operation: Operation): OperationName {
+    assert(this.holds(operation), 'a name is that of an operation in flight')
     return { slot: operation.slot, generation: this.#table.names[operation.slot]! }
   }
 
@@ -282,7 +272,6 @@ export class Ring {
    * submitted yet, hence at most the entries of the ring, however many operations are in flight.
    */
   withdraw(operation: Operation): boolean {
-    assert(this.holds(operation), 'an operation is withdrawn from its own ring')
     const { slot, generation } = this.nameOf(operation)
     assert((generation & SLOT_CLOSE) === 0, 'what closes a descriptor is not withdrawn')
     const { sqes } = this
@@ -323,6 +312,7 @@ export class Ring {
     if (words[layout.sqFlags]! & IORING_SQ_CQ_OVERFLOW) this.submit()
     const tail = this.#loadTail()
     assert(((tail - this.#cqHead) | 0) >= 0, 'completions are not taken back')
+    assert(((tail - this.#cqHead) | 0) <= layout.cqEntryCount, 'completions fit their queue')
     const cqes = this.#cqesIndex
     const mask = this.#completionMask
     let count = 0
@@ -381,16 +371,22 @@ export class Ring {
   audit(): void {
     const table = this.#table
     table.audit()
-    const { sqEntryCount, cqEntryCount } = this.memory.layout
-    const { unsubmittedCount, readyCount } = this
-    assert(unsubmittedCount >= 0 && unsubmittedCount <= sqEntryCount, 'entries fit their queue')
-    assert(readyCount >= 0 && readyCount <= cqEntryCount, 'completions fit their queue')
-    assert(this.#words[this.#sqTailIndex] === this.#sqTail, 'the kernel is told of every entry')
-    assert(this.#words[this.#layout.cqHead] === this.#cqHead, 'what was reaped is given back')
-    assert(this.#countedHead === this.#cqHead, 'what was reaped is counted')
-    const roomCount = (this.#roomTail - this.#sqTail) | 0
-    assert(roomCount >= 0 && roomCount + unsubmittedCount <= sqEntryCount, 'room is free entries')
+    const { counters } = this.#home
+    auditQueues({
+      layout: this.#layout,
+      words: this.#words,
+      sqTail: this.#sqTail,
+      roomTail: this.#roomTail,
+      countedTail: this.#countedTail,
+      cqHead: this.#cqHead,
+      countedHead: this.#countedHead,
+    })
+    // What was submitted since the last reap is counted by the next.
+    const isCounted = this.#countedTail === this.#sqTail
+    const countedCount = counters[COUNTER_IN_FLIGHT + this.index]!
+    assert(!isCounted || countedCount === table.size, 'what is in flight is counted for others')
     assert(table.size <= this.hookedCount, 'the hook counts what is in flight')
+    for (const buffers of this.bufferRings) buffers.audit()
     const backgroundCount = this.#control[WORD_BACKGROUND + this.index]!
     assert(table.countUse(SLOT_BACKGROUND) <= backgroundCount, 'the hook counts the background')
     const closingCount = this.#control[WORD_CLOSING + this.index]!
@@ -398,6 +394,7 @@ export class Ring {
   }
 
   #goOn(name: number, result: number): void {
+    assert((name & 8) === 0, 'what closes a descriptor ends at once') // SLOT_CLOSE
     this.#moreCount++
     if ((name & 4) !== 0) this.#track(result) // SLOT_DESCRIPTOR
   }
@@ -459,6 +456,7 @@ export class Ring {
 
   #publish(userDataLow: number, userDataHigh: number): void {
     const tail = this.#sqTail
+    assert(tail !== this.#roomTail, 'an entry is committed where there is room')
     const sqes = this.sqes
     const base = (tail & this.#entryMask) << 4
     sqes[base + 8] = userDataLow
@@ -471,6 +469,7 @@ export class Ring {
   /** Counts what was submitted since the last look at completions. */
   syncCounters(): void {
     const { counters } = this.#home
+    assert(((this.#sqTail - this.#countedTail) | 0) >= 0, 'what was submitted is counted once')
     counters[COUNTER_SUBMISSIONS + this.index]! += (this.#sqTail - this.#countedTail) >>> 0
     counters[COUNTER_IN_FLIGHT + this.index] = this.#table.size
     this.#countedTail = this.#sqTail

@@ -14,12 +14,25 @@ import {
   IORING_SETUP_TASKRUN_FLAG,
   IORING_UNREGISTER_RING_FDS,
   type Kernel,
+  type LoopControl,
   type LoopHost,
   type RingEntry,
   type RingMemory,
   type RingRole,
 } from '../kernel/index.ts'
 import { refusedRing } from './refusal.ts'
+
+export interface RingOptions {
+  readonly kernel: Kernel
+  readonly control: LoopControl
+  /** Kept alive while an operation that asks for it is in flight. */
+  readonly host: LoopHost
+  /** Its word of the control block, below {@link RING_COUNT_MAX}. */
+  readonly index: number
+  readonly role: RingRole
+  /** Submission entries: a power of two. */
+  readonly entryCount: number
+}
 
 /** Completions may come faster than turns; four times the submissions before overflow. */
 const COMPLETIONS_PER_ENTRY = 4

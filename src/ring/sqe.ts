@@ -1,3 +1,4 @@
+import { assert } from '../base/index.ts'
 import { IOSQE_FIXED_FILE } from '../kernel/index.ts'
 
 /** The words of a ring's submission entries; an entry begins at a multiple of 16. */
@@ -47,6 +48,7 @@ export function encodeEntry(
   length: number,
   opFlags: number,
 ): void {
+  assert((base & 15) === 0, 'an entry begins at its first word') // SQE_WORDS
   sqe[base] = opcodeAndFlags
   sqe[base + 1] = fd
   sqe[base + 2] = offset

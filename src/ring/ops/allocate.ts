@@ -1,3 +1,4 @@
+import { assert } from '../../base/index.ts'
 import { IORING_OP_FADVISE, IORING_OP_FALLOCATE, IORING_OP_FTRUNCATE } from '../../kernel/index.ts'
 import { encodeEntry, opcodeFor, type SqeWords, type Target } from '../sqe.ts'
 
@@ -19,6 +20,8 @@ export interface AllocateArgs {
  */
 export function encodeAllocate(sqe: SqeWords, base: number, args: AllocateArgs): void {
   const { file, offsetBytes, lengthBytes, mode } = args
+  assert(offsetBytes >= 0, 'a part of a file begins in it')
+  assert(lengthBytes > 0, 'a part of a file has a length')
   // ABI: the length is where others have an address, as it needs 64 bits.
   const opcode = opcodeFor(IORING_OP_FALLOCATE, file)
   encodeEntry(sqe, base, opcode, file.fd, offsetBytes, lengthBytes, mode, 0)
@@ -39,6 +42,7 @@ export interface TruncateArgs {
  */
 export function encodeTruncate(sqe: SqeWords, base: number, args: TruncateArgs): void {
   const { file, sizeBytes } = args
+  assert(sizeBytes >= 0, 'a file has a size')
   encodeEntry(sqe, base, opcodeFor(IORING_OP_FTRUNCATE, file), file.fd, sizeBytes, 0, 0, 0)
 }
 
@@ -61,6 +65,8 @@ export interface AdviseArgs {
  */
 export function encodeAdvise(sqe: SqeWords, base: number, args: AdviseArgs): void {
   const { file, offsetBytes, lengthBytes, advice } = args
+  assert(offsetBytes >= 0, 'a part of a file begins in it')
+  assert(lengthBytes <= 0xffffffff, 'a length fits its word')
   const opcode = opcodeFor(IORING_OP_FADVISE, file)
   encodeEntry(sqe, base, opcode, file.fd, offsetBytes, 0, lengthBytes, advice)
 }

@@ -1,3 +1,4 @@
+import { assert } from '../../base/index.ts'
 import {
   IORING_ASYNC_CANCEL_ALL,
   IORING_ASYNC_CANCEL_FD,
@@ -14,6 +15,8 @@ import { encodeEntry, type OperationName, SQE_ADDRESS, type SqeWords } from '../
  * @see io_uring_prep_cancel64(3)
  */
 export function encodeCancel(sqe: SqeWords, base: number, name: OperationName): void {
+  assert(name.slot >= 0, 'what is cancelled by name has a slot')
+  assert(name.generation >= 0, 'what is cancelled by name was in flight')
   encodeEntry(sqe, base, IORING_OP_ASYNC_CANCEL, -1, 0, 0, 0, 0)
   sqe[base + SQE_ADDRESS] = name.slot
   sqe[base + SQE_ADDRESS + 1] = name.generation
@@ -27,6 +30,7 @@ export function encodeCancel(sqe: SqeWords, base: number, name: OperationName): 
  * @see io_uring_prep_cancel_fd(3)
  */
 export function encodeCancelFd(sqe: SqeWords, base: number, fd: number): void {
+  assert(fd >= 0, 'what is cancelled by descriptor is on an open one')
   const flags = IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ALL
   encodeEntry(sqe, base, IORING_OP_ASYNC_CANCEL, fd, 0, 0, 0, flags)
 }

@@ -1,3 +1,4 @@
+import { assert } from '../../base/index.ts'
 import { IORING_OP_CONNECT } from '../../kernel/index.ts'
 import { encodeEntry, opcodeFor, type SqeWords, type Target } from '../sqe.ts'
 
@@ -18,6 +19,8 @@ export interface ConnectArgs {
  */
 export function encodeConnect(sqe: SqeWords, base: number, args: ConnectArgs): void {
   const { target, address, addressBytes } = args
+  assert(address > 0, 'an address to connect to is in memory')
+  assert(addressBytes > 0, 'an address to connect to has a length')
   const opcode = opcodeFor(IORING_OP_CONNECT, target)
   encodeEntry(sqe, base, opcode, target.fd, addressBytes, address, 0, 0)
 }

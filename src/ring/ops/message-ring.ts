@@ -1,3 +1,4 @@
+import { assert } from '../../base/index.ts'
 import { IORING_MSG_DATA, IORING_OP_MSG_RING } from '../../kernel/index.ts'
 import { encodeEntry, SQE_OFFSET, type SqeWords } from '../sqe.ts'
 
@@ -21,6 +22,8 @@ export interface MessageRingArgs {
  */
 export function encodeMessageRing(sqe: SqeWords, base: number, args: MessageRingArgs): void {
   const { ringFd, result, userDataLow, userDataHigh } = args
+  assert(ringFd >= 0, 'a message goes to a ring that is there')
+  assert(result >= 0, 'a message is no error')
   encodeEntry(sqe, base, IORING_OP_MSG_RING, ringFd, 0, IORING_MSG_DATA, result, 0)
   sqe[base + SQE_OFFSET] = userDataLow
   sqe[base + SQE_OFFSET + 1] = userDataHigh

@@ -1,3 +1,4 @@
+import { assert } from '../../base/index.ts'
 import { IORING_OP_RECVMSG, IORING_OP_SENDMSG } from '../../kernel/index.ts'
 import { encodeEntry, opcodeFor, type SqeWords, type Target } from '../sqe.ts'
 
@@ -19,6 +20,7 @@ export interface MessageArgs {
  */
 export function encodeSendMessage(sqe: SqeWords, base: number, args: MessageArgs): void {
   const { target, header, messageFlags } = args
+  assert(header > 0, 'a message has a header')
   const opcode = opcodeFor(IORING_OP_SENDMSG, target)
   encodeEntry(sqe, base, opcode, target.fd, 0, header, 1, messageFlags)
 }
@@ -32,6 +34,7 @@ export function encodeSendMessage(sqe: SqeWords, base: number, args: MessageArgs
  */
 export function encodeReceiveMessage(sqe: SqeWords, base: number, args: MessageArgs): void {
   const { target, header, messageFlags } = args
+  assert(header > 0, 'a message has a header')
   const opcode = opcodeFor(IORING_OP_RECVMSG, target)
   encodeEntry(sqe, base, opcode, target.fd, 0, header, 1, messageFlags)
 }

@@ -1,3 +1,4 @@
+import { assert } from '../../base/index.ts'
 import {
   IORING_OP_LINKAT,
   IORING_OP_MKDIRAT,
@@ -48,6 +49,8 @@ export function encodeLink(sqe: SqeWords, base: number, args: TwoNamesArgs): voi
 function encodeTwoNames(sqe: SqeWords, base: number, opcode: number, args: TwoNamesArgs): void {
   const { from, to, flags } = args
   const directory = to.directoryFd
+  assert(from.pathAddress > 0, 'a name that is taken is in memory')
+  assert(to.pathAddress > 0, 'a name that is given is in memory')
   encodeEntry(
     sqe,
     base,
@@ -76,6 +79,7 @@ export interface UnlinkArgs {
  */
 export function encodeUnlink(sqe: SqeWords, base: number, args: UnlinkArgs): void {
   const { name, flags } = args
+  assert(name.pathAddress > 0, 'a name that is removed is in memory')
   encodeEntry(sqe, base, IORING_OP_UNLINKAT, name.directoryFd, 0, name.pathAddress, 0, flags)
 }
 
@@ -95,6 +99,7 @@ export interface MakeDirectoryArgs {
  */
 export function encodeMakeDirectory(sqe: SqeWords, base: number, args: MakeDirectoryArgs): void {
   const { name, mode } = args
+  assert(name.pathAddress > 0, 'a name that is made is in memory')
   encodeEntry(sqe, base, IORING_OP_MKDIRAT, name.directoryFd, 0, name.pathAddress, mode, 0)
 }
 
@@ -115,5 +120,7 @@ export interface SymbolicLinkArgs {
 export function encodeSymbolicLink(sqe: SqeWords, base: number, args: SymbolicLinkArgs): void {
   const { targetAddress, name } = args
   const { directoryFd, pathAddress } = name
+  assert(targetAddress > 0, 'a link says something')
+  assert(pathAddress > 0, 'a name that is made is in memory')
   encodeEntry(sqe, base, IORING_OP_SYMLINKAT, directoryFd, pathAddress, targetAddress, 0, 0)
 }

@@ -1,3 +1,4 @@
+import { assert } from '../../base/index.ts'
 import { IORING_OP_OPENAT, IOSQE_ASYNC } from '../../kernel/index.ts'
 import { encodeEntry, type SqeWords } from '../sqe.ts'
 
@@ -24,6 +25,7 @@ export interface OpenArgs {
  */
 export function encodeOpen(sqe: SqeWords, base: number, args: OpenArgs): void {
   const { directoryFd, pathAddress, openFlags, mode, mayWait } = args
+  assert(pathAddress > 0, 'a name that is opened is in memory')
   // Tried on this thread first, the kernel would add O_NONBLOCK, and a pipe open without its other end.
   const opcode = mayWait ? IORING_OP_OPENAT | (IOSQE_ASYNC << 8) : IORING_OP_OPENAT
   encodeEntry(sqe, base, opcode, directoryFd, 0, pathAddress, mode, openFlags)

@@ -1,3 +1,4 @@
+import { assert } from '../../base/index.ts'
 import { IORING_OP_POLL_ADD, IORING_POLL_ADD_MULTI } from '../../kernel/index.ts'
 import { encodeEntry, opcodeFor, type SqeWords, type Target } from '../sqe.ts'
 
@@ -19,6 +20,7 @@ export interface PollArgs {
  */
 export function encodePoll(sqe: SqeWords, base: number, args: PollArgs): void {
   const { target, events, multishot } = args
+  assert(events !== 0, 'a poll waits for something')
   const length = multishot ? IORING_POLL_ADD_MULTI : 0
   encodeEntry(sqe, base, opcodeFor(IORING_OP_POLL_ADD, target), target.fd, 0, 0, length, events)
 }

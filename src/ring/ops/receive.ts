@@ -1,3 +1,4 @@
+import { assert } from '../../base/index.ts'
 import { IORING_OP_RECV, IORING_RECV_MULTISHOT, IOSQE_BUFFER_SELECT } from '../../kernel/index.ts'
 import { encodeEntry, opcodeFor, SQE_BUFFER, type SqeWords, type Target } from '../sqe.ts'
 
@@ -20,6 +21,8 @@ export interface ReceiveArgs {
  */
 export function encodeReceive(sqe: SqeWords, base: number, args: ReceiveArgs): void {
   const { target, address, lengthBytes, messageFlags } = args
+  assert(address > 0, 'there is memory to receive into')
+  assert(lengthBytes <= 0xffffffff, 'a length fits its word')
   const opcode = opcodeFor(IORING_OP_RECV, target)
   encodeEntry(sqe, base, opcode, target.fd, 0, address, lengthBytes, messageFlags)
 }
@@ -45,6 +48,7 @@ export interface ReceiveSelectArgs {
  */
 export function encodeReceiveSelect(sqe: SqeWords, base: number, args: ReceiveSelectArgs): void {
   const { target, bufferGroup, multishot } = args
+  assert(bufferGroup >= 0 && bufferGroup <= 0xffff, 'a group of buffers fits its half word')
   const flags = (IOSQE_BUFFER_SELECT << 8) | (multishot ? IORING_RECV_MULTISHOT << 16 : 0)
   encodeEntry(sqe, base, opcodeFor(IORING_OP_RECV, target) | flags, target.fd, 0, 0, 0, 0)
   sqe[base + SQE_BUFFER] = bufferGroup

@@ -1,3 +1,4 @@
+import { assert } from '../../base/index.ts'
 import { IORING_OP_SEND, IORING_OP_SEND_ZC } from '../../kernel/index.ts'
 import { encodeEntry, opcodeFor, type SqeWords, type Target } from '../sqe.ts'
 
@@ -21,6 +22,7 @@ export interface SendArgs {
  */
 export function encodeSend(sqe: SqeWords, base: number, args: SendArgs): void {
   const { target, address, lengthBytes, messageFlags } = args
+  assert(lengthBytes <= 0xffffffff, 'a length fits its word')
   const opcode = opcodeFor(IORING_OP_SEND, target)
   encodeEntry(sqe, base, opcode, target.fd, 0, address, lengthBytes, messageFlags)
 }
@@ -37,6 +39,7 @@ export function encodeSend(sqe: SqeWords, base: number, args: SendArgs): void {
  */
 export function encodeSendZeroCopy(sqe: SqeWords, base: number, args: SendArgs): void {
   const { target, address, lengthBytes, messageFlags } = args
+  assert(lengthBytes <= 0xffffffff, 'a length fits its word')
   const opcode = opcodeFor(IORING_OP_SEND_ZC, target)
   encodeEntry(sqe, base, opcode, target.fd, 0, address, lengthBytes, messageFlags)
 }

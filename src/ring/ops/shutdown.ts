@@ -1,3 +1,4 @@
+import { assert } from '../../base/index.ts'
 import { IORING_OP_SHUTDOWN } from '../../kernel/index.ts'
 import { encodeEntry, opcodeFor, type SqeWords, type Target } from '../sqe.ts'
 
@@ -17,5 +18,6 @@ export interface ShutdownArgs {
  */
 export function encodeShutdown(sqe: SqeWords, base: number, args: ShutdownArgs): void {
   const { target, how } = args
+  assert(how >= 0 && how <= 2, 'a connection is shut down one way, the other, or both') // SHUT_RDWR
   encodeEntry(sqe, base, opcodeFor(IORING_OP_SHUTDOWN, target), target.fd, 0, 0, how, 0)
 }

@@ -1,3 +1,4 @@
+import { assert } from '../../base/index.ts'
 import { IORING_OP_SPLICE, SPLICE_F_FD_IN_FIXED } from '../../kernel/index.ts'
 import {
   encodeEntry,
@@ -30,6 +31,11 @@ export interface SpliceArgs {
  */
 export function encodeSplice(sqe: SqeWords, base: number, args: SpliceArgs): void {
   const { from, fromOffsetBytes, to, toOffsetBytes, lengthBytes } = args
+  assert(
+    fromOffsetBytes >= -1 && toOffsetBytes >= -1,
+    'a position is in the file, or -1 for a pipe',
+  )
+  assert(lengthBytes <= 0xffffffff, 'a length fits its word')
   const flags = from.registered ? args.flags | SPLICE_F_FD_IN_FIXED : args.flags
   const opcode = opcodeFor(IORING_OP_SPLICE, to)
   encodeEntry(sqe, base, opcode, to.fd, toOffsetBytes, 0, lengthBytes, flags)

@@ -1,3 +1,4 @@
+import { assert } from '../../base/index.ts'
 import { IORING_OP_STATX } from '../../kernel/index.ts'
 import { encodeEntry, type SqeWords } from '../sqe.ts'
 
@@ -24,5 +25,7 @@ export interface StatxArgs {
  */
 export function encodeStatx(sqe: SqeWords, base: number, args: StatxArgs): void {
   const { directoryFd, pathAddress, flags, mask, resultAddress } = args
+  assert(pathAddress > 0, 'a name that is asked about is in memory')
+  assert(resultAddress > 0, 'there is memory for the answer')
   encodeEntry(sqe, base, IORING_OP_STATX, directoryFd, resultAddress, pathAddress, mask, flags)
 }

@@ -1,3 +1,4 @@
+import { assert } from '../../base/index.ts'
 import { IORING_OP_TIMEOUT, IORING_TIMEOUT_ABS } from '../../kernel/index.ts'
 import { encodeEntry, type SqeWords } from '../sqe.ts'
 
@@ -11,6 +12,7 @@ export interface TimeoutArgs {
 
 /** Writes a `struct __kernel_timespec` of 16 bytes as four words. */
 export function writeTimespec(words: Uint32Array, index: number, ns: number): void {
+  assert(ns >= 0, 'a time is not before its beginning')
   const seconds = Math.floor(ns / 1e9)
   words[index] = seconds
   words[index + 1] = seconds / 2 ** 32
@@ -26,6 +28,7 @@ export function writeTimespec(words: Uint32Array, index: number, ns: number): vo
  * @see io_uring_prep_timeout(3)
  */
 export function encodeTimeout(sqe: SqeWords, base: number, args: TimeoutArgs): void {
+  assert(args.timespecAddress > 0, 'a time is in memory')
   const flags = args.absolute ? IORING_TIMEOUT_ABS : 0
   encodeEntry(sqe, base, IORING_OP_TIMEOUT, -1, 0, args.timespecAddress, 1, flags)
 }

@@ -1,3 +1,4 @@
+import { assert } from '../../base/index.ts'
 import {
   encodeEntry,
   type MemoryRef,
@@ -28,6 +29,7 @@ export interface VectoredArgs {
 /** Writes a `struct iovec` as four words. */
 export function writeVector(words: Uint32Array, index: number, memory: MemoryRef): void {
   const { address, lengthBytes } = memory
+  assert(index + 4 <= words.length, 'a vector has a place for each part')
   words[index] = address
   words[index + 1] = address / 2 ** 32
   words[index + 2] = lengthBytes
@@ -62,6 +64,8 @@ export function encodeMove(
   lengthBytes: number,
   offsetBytes: number,
 ): void {
+  assert(offsetBytes >= -1, 'a position is in the file, or -1 for its cursor')
+  assert(lengthBytes <= 0xffffffff, 'a length fits its word')
   const opcode = opcodeFor(bufferIndex >= 0 ? opcodes.fixed : opcodes.plain, file)
   encodeEntry(sqe, base, opcode, file.fd, offsetBytes, address, lengthBytes, 0)
   if (bufferIndex >= 0) sqe[base + SQE_BUFFER] = bufferIndex
@@ -74,6 +78,8 @@ export function encodeVectored(
   args: VectoredArgs,
 ): void {
   const { file, vectorAddress, vectorCount, offsetBytes } = args
+  assert(offsetBytes >= -1, 'a position is in the file, or -1 for its cursor')
+  assert(vectorCount > 0, 'a vector has parts')
   const word = opcodeFor(opcode, file)
   encodeEntry(sqe, base, word, file.fd, offsetBytes, vectorAddress, vectorCount, 0)
 }
