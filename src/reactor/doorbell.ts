@@ -117,6 +117,8 @@ export class Doorbell implements DoorbellPort {
 
   constructor({ kernel, host, main }: DoorbellParts) {
     const { words } = host.control
+    assert(host.id > 0, 'an executor has an id')
+    assert(main.role === 'park', 'a thread is woken by the ring that it parks in')
     this.address = host.id
     this.#control = host.control
     this.#directory = kernel.directory
@@ -136,6 +138,7 @@ export class Doorbell implements DoorbellPort {
 
   add(inbox: Inbox): number {
     const number = this.#free.pop() ?? this.#nextNumber()
+    assert(number !== INBOX_PEERS, 'the ends of peers have an inbox of their own')
     // Who had the number may have been terminated between the inbox's bit and the doorbell's. Nobody takes such a
     // bit, and whoever finds it set rings no more.
     Atomics.and(this.#control.inboxes, number >> 5, ~(1 << (number & 31)))
@@ -153,6 +156,7 @@ export class Doorbell implements DoorbellPort {
 
   remove(number: number): void {
     const index = this.#indexOf(number)
+    assert(number !== INBOX_PEERS, 'the inbox of the ends of peers stays')
     assert(this.#listeners[index] !== undefined, 'an inbox is removed once')
     this.#listeners[index] = undefined
     this.#free.push(number)
@@ -241,7 +245,25 @@ export class Doorbell implements DoorbellPort {
    * The kernel takes no message, or could not deliver one for want of memory. It must be woken all the same: its inbox's bit is
    * set, so that nobody rings it again.
    */
+  /** Checks which inboxes are whose. O(inboxes): for audits. */
+  audit(): void {
+    const { words } = this.#control
+    const listeners = this.#listeners
+    assert(listeners.length <= INBOX_COUNT_MAX, 'an executor has so many inboxes at most')
+    assert(new Set(this.#free).size === this.#free.length, 'the number of an inbox is free once')
+    for (const number of this.#free) {
+      assert(number !== INBOX_PEERS, 'the number of the ends of peers is never free')
+      assert(listeners[this.#indexOf(number)] === undefined, "a free number is nobody's")
+    }
+    for (const { number, inbox } of this.#ofMany) {
+      assert(listeners[this.#indexOf(number)] === inbox, 'an inbox of many senders stays')
+    }
+    assert(words[WORD_HOLDER] === this.address, 'an executor lives where it is rung')
+    assert(words[WORD_RING_FD] === this.#main.memory.fd, 'an executor is woken by its own ring')
+  }
+
   #wakeOtherwise(index: number): void {
+    assert(index > 0, 'nobody lives in the first slot')
     const { words } = this.#directory.slot(index)
     // Whoever is awake looks at its doorbell by itself.
     if (Atomics.load(words, WORD_SLEEPING) === SLEEP_PARKED) this.#directory.wake(index)
@@ -310,6 +332,7 @@ export function ringDoorbell(
   number: number,
   atomics: DoorbellAtomics = Atomics,
 ): boolean {
+  assert(number >= 0 && number < INBOX_COUNT_MAX, 'an inbox is one of those of an executor')
   const bit = 1 << (number & 31)
   // Where it is set the executor has yet to take it, and looks into the inbox after that: this sender, the only
   // one of the inbox, has rung for it before.

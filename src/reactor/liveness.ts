@@ -20,6 +20,7 @@ export class Liveness implements LivenessPort {
 
   hold(): void {
     const { words } = this.#control
+    assert(words[WORD_LIVE]! >= 0, 'what keeps the program alive is counted')
     words[WORD_LIVE]!++
     if (words[WORD_REFERENCED] === 0) this.#host.reference()
   }

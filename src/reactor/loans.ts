@@ -52,6 +52,7 @@ export class Loans implements LoansPort, Inbox {
       lease.comeBack()
       throw kernelError(name, { syscall: 'lend' })
     }
+    assert(!this.#lent.has(name), 'a loan has a name of its own')
     this.#lent.set(name, lease)
     return name
   }
@@ -81,6 +82,7 @@ export class Loans implements LoansPort, Inbox {
   /** Before the loop is left: whatever of others' is held here goes back. */
   leave(): void {
     for (const borrowed of [...this.#borrowed]) this.giveBack(borrowed)
+    assert(this.#borrowed.size === 0, 'what was borrowed has gone back')
   }
 
   /** @internal */
@@ -94,6 +96,7 @@ export class Loans implements LoansPort, Inbox {
   #ring(told: number): boolean {
     if (told < 0) return false
     const id = Math.floor(told / LOAN_INBOXES)
+    assert(id >= 0, 'what is told of a loan is its lender, or nobody')
     if (id > 0) this.#doorbell.ring(id, told % LOAN_INBOXES)
     return true
   }

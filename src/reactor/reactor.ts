@@ -173,6 +173,7 @@ export class Reactor implements IoPort {
   cancelByName(ring: Ring, name: OperationName): void {
     // Of what a device has no cancel takes anything back, and its ring takes no entry for one (-EINVAL).
     if (ring.isClosed || ring.role === 'busyPoll') return
+    assert(name.generation >= 0, 'what is cancelled by name was in flight')
     const base = ring.tryBegin()
     if (base < 0) {
       new RetryTimer(() => this.cancelByName(ring, name)).schedule(this.timers)
@@ -234,13 +235,19 @@ export class Reactor implements IoPort {
     this.rings.audit()
     this.timers.audit()
     this.files.audit()
+    this.doorbell.audit()
     const own: readonly Operation[] = [...this.#wakers, this.#hostWatch]
     const ownCount = own.filter((poll) => this.ringOf(poll) !== null).length
     assert(ownCount === this.control.counters[COUNTER_OWN_POLLS], 'polls of our own are counted')
+    const { words } = this.control
+    assert(words[WORD_ARMED] === 0 || words[WORD_ARMED] === 1, 'the hook knows whether it may park')
+    const isWoken = this.#wakers.every((poll) => poll.isNeedless || this.ringOf(poll) !== null)
+    assert(words[WORD_ARMED] === 0 || isWoken, 'a thread that may park is woken by every ring')
   }
 
   /** Cancels and forgets everything in flight, and leaves the event loop. */
   close(): void {
+    assert(this.leftNs === null, 'a loop is left once')
     this.leftNs = this.kernel.nowNs()
     this.rings.close()
     this.loans.leave()
@@ -303,8 +310,13 @@ abstract class BackgroundPoll extends Operation {
   }
 
   /** False where the ring refuses for now. */
+  /** Whether there is nothing to wait for: a simulated host has no descriptor. */
+  get isNeedless(): boolean {
+    return this.#fd < 0
+  }
+
   arm(ring: Ring): boolean {
-    if (ring.holds(this) || this.#fd < 0) return true
+    if (ring.holds(this) || this.isNeedless) return true
     const base = ring.tryBegin()
     if (base < 0) return false
     const target = { fd: this.#fd, registered: false }
@@ -315,6 +327,7 @@ abstract class BackgroundPoll extends Operation {
   }
 
   override complete(): void {
+    assert(this.control.counters[COUNTER_OWN_POLLS]! > 0, 'a poll of our own was counted')
     this.control.counters[COUNTER_OWN_POLLS]! -= 1
   }
 

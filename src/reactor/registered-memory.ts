@@ -61,6 +61,7 @@ export class RegisteredMemory {
 
   #registerFirst(ring: Ring): void {
     const { primary } = this.#memory
+    assert(this.#pieces.length === 0, 'memory is cut into pieces once')
     this.#pieces = this.#findPieces(ring, primary.memory.bytes.length)
     ring.registeredBufferCount = this.#pieces.length
     primary.noteRegistered(this.#pieces)
@@ -106,6 +107,8 @@ export class RegisteredMemory {
       writeVector(vectors, index, address, bytes)
       address += bytes
     }
+    const endAddress = primary.memory.address + primary.memory.bytes.length
+    assert(address <= endAddress, 'what is registered lies in the arena')
     // Of the reserve, since of a huge page the whole is counted.
     if (hasHeadroom) writeVector(vectors, pieces.length, reserve.memory.address, HEADROOM_BYTES)
     return Math.min(0, this.#kernel.register(fd, IORING_REGISTER_BUFFERS, vectors, count))
@@ -119,6 +122,7 @@ function writeVector(
   lengthBytes: number,
 ): void {
   const base = index * VECTOR_WORDS
+  assert(base + VECTOR_WORDS <= words.length, 'a vector has a place for each piece')
   words[base] = address
   words[base + 1] = address / 2 ** 32
   words[base + 2] = lengthBytes

@@ -85,6 +85,7 @@ export class Timers implements TimerPort {
     assert(!Number.isNaN(deadlineNs), 'a deadline is a time')
     this.#heap.push(timer, deadlineNs)
     const { doubles, counters } = this.#control
+    assert(this.#heap.firstNs <= deadlineNs, 'no timer is before the first')
     if (timer.heapIndex === 0) doubles[DOUBLE_DEADLINE_NS] = deadlineNs
     counters[COUNTER_TIMERS] = this.#heap.size
     if (timer.keepsAlive) this.#liveness.hold()
@@ -103,6 +104,7 @@ export class Timers implements TimerPort {
   /** Expires every timer whose time has come. */
   expire(nowNs: number): void {
     for (let timer = this.#heap.pop(nowNs); timer !== null; timer = this.#heap.pop(nowNs)) {
+      assert(!timer.isArmed, 'a timer that expires is taken out first')
       if (timer.keepsAlive) this.#liveness.letGo()
       this.#control.counters[COUNTER_TIMERS_EXPIRED]!++
       timer.expire()
@@ -115,7 +117,8 @@ export class Timers implements TimerPort {
     this.#heap.audit()
     let liveCount = 0
     for (const { keepsAlive } of this.#heap) if (keepsAlive) liveCount++
-    const { words, doubles } = this.#control
+    const { words, doubles, counters } = this.#control
+    assert(counters[COUNTER_TIMERS] === this.#heap.size, 'timers are counted for others')
     assert(liveCount <= words[WORD_LIVE]!, 'the hook counts the timers that keep the program alive')
     assert(
       doubles[DOUBLE_DEADLINE_NS] === this.#heap.firstNs,
