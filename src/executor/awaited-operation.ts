@@ -77,6 +77,7 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
   bind(options: WaitOptions | undefined, action: string): void {
     assert(this.slot === -1, 'an operation is bound before it begins') // SLOT_CREATED
     if (this.#cancellation !== null) throw this.#cancellation.reason
+    assert(this.#binding === null, 'an operation is bound once')
     this.#binding = bindCancellation(this.executor, this, options, action)
   }
 
@@ -154,6 +155,7 @@ export abstract class AwaitedOperation<T> extends Operation implements Cancellab
   }
 
   override run(): void {
+    assert(this.slot === -2, 'what is settled has ended') // SLOT_DONE
     if (this.#binding !== null) this.#binding.end()
     this.finish()
     const { result } = this

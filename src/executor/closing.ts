@@ -86,6 +86,8 @@ export class Closing {
   /** Lets what was told come to its end, then leaves: in a later turn. */
   drain(): void {
     const nowNs = this.#port.nowNs()
+    assert(this.#port.waits.closeReason === this.#reason, 'who waits is told before the drain')
+    assert(this.#endNs === Number.POSITIVE_INFINITY, 'a drain begins once')
     this.#endNs = nowNs + DRAIN_NS_MAX
     this.#cancelNs = nowNs + CANCEL_AGAIN_NS
     new Look(this.#port.defaultQueue, () => this.#look()).arm(this.#reactor.timers, nowNs)
@@ -100,6 +102,7 @@ export class Closing {
     // Before anything is settled, which they might take for a reason to try again.
     for (const task of left) task.isLeft = true
     for (const wait of [...waits.shielded]) wait.executorLeft(reason)
+    assert(waits.shielded.size === 0, 'nobody is shielded from the end')
     for (const operation of reactor.inFlight()) operation.executorLeft(reason)
     this.#settleQueued()
     // Behind the continuations of what was settled, which may be the ends of tasks.
@@ -112,6 +115,7 @@ export class Closing {
 
   /** When to look again, or null if the loop has been left. */
   #look(): number | null {
+    assert(this.#endNs < Number.POSITIVE_INFINITY, 'a drain has an end')
     const nowNs = this.#port.nowNs()
     this.#quietCount = this.#isQuiet() ? this.#quietCount + 1 : 0
     if (this.#quietCount >= QUIET_LOOKS || nowNs >= this.#endNs) {

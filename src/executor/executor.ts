@@ -133,8 +133,8 @@ export class Executor implements AsyncDisposable {
     this.#chains = new CompletionChains(reactor, waiting)
     this.followUps = new FollowUps({ home: this, reactor, runnable: waiting })
     if (checked.kernel.name === 'sim') {
-      const [queues, scheduler] = [this.#queues, this.#scheduler]
-      this.#audit = new Audit({ queues, scheduler, reactor, waiting, waits: this.waits })
+      const [queues, scheduler, records] = [this.#queues, this.#scheduler, this.queueRecords]
+      this.#audit = new Audit({ queues, scheduler, reactor, waiting, waits: this.waits, records })
     }
     this.defaultQueue = new TaskQueue(this, 'default', {})
     this.#queues.add(this.defaultQueue)
@@ -328,11 +328,13 @@ export class Executor implements AsyncDisposable {
     // Copies by now, as the slot in the directory may be another's.
     ;({ words: this.#words, doubles: this.#doubles } = this.#reactor.control)
     this.#leaveThread()
+    assert(this.#reactor.main.isClosed, 'an executor that has left takes no more')
     this.onLeave?.()
     this.#closing?.finish()
   }
 
   #beginClosing(): Closing {
+    assert(this.#closing === null, 'an executor begins to close once')
     const closing = new Closing(this, this.#reactor)
     this.#closing = closing
     closing.addCaller(this.currentTask())
@@ -367,6 +369,7 @@ export class Executor implements AsyncDisposable {
 
   /** @internal A queue has got its first waiter. */
   wakeQueue(queue: TaskQueue): void {
+    assert(queue.length === 1, 'a queue wakes as its first waiter comes')
     this.#words[WORD_RUNNABLE]!++
     if (queue !== this.#running) {
       this.#scheduler.wake(queue, this.#doubles[DOUBLE_NOW_NS]!)
@@ -417,7 +420,7 @@ export class Executor implements AsyncDisposable {
     this.#endTurn((this.#words[WORD_TURN_SEQUENCE]! - 2) | 0)
     this.#reactor.reap()
     if (this.#words[WORD_DOORBELL] !== 0) this.#reactor.doorbell.answer()
-    this.#syncHost()
+    this.#host.sync(this.#scheduler, this.#doubles[DOUBLE_NOW_NS]!)
     this.#audit?.check(this.#words[WORD_RUNNABLE]!)
     const nowNs = this.#chains.collect(this.#doubles[DOUBLE_NOW_NS]!)
     if (nowNs >= this.#doubles[DOUBLE_DEADLINE_NS]!) this.#reactor.timers.expire(nowNs)
@@ -431,19 +434,6 @@ export class Executor implements AsyncDisposable {
       this.#words[WORD_LEAVE] = this.#words[WORD_RUNNABLE]! > 0 ? LEAVE_CONTESTED : LEAVE_ALONE
     // Also while others are waiting: the host's events may not wait until nobody is.
     this.#reactor.arm()
-  }
-
-  /** Charges Node's loop what it has run, and has it wait for its turn if it has something to do. */
-  #syncHost(): void {
-    const host = this.#host
-    const elapsedNs = host.takeElapsedNs()
-    const isReady = this.#words[WORD_HOST_READY] !== 0
-    if (elapsedNs > 0 || isReady !== host.isRunnable) {
-      // The hook leaves by itself when no task queue is runnable: then the host has had its turn.
-      this.#scheduler.remove(host)
-      if (elapsedNs > 0) this.#scheduler.charge(host, elapsedNs)
-      if (isReady) this.#scheduler.wake(host, this.#doubles[DOUBLE_NOW_NS]!)
-    }
   }
 
   #endTurn(sequence: number): void {
@@ -470,6 +460,7 @@ export class Executor implements AsyncDisposable {
     assert(first !== null, 'a runnable queue has a waiter')
     const count = this.settle(queue, limit, first.runsUserCode)
     queue.endBatch(count)
+    assert(count > 0, 'a turn settles something')
     if (!first.runsUserCode) this.followUps.begin(queue, count, limit - count, nowNs)
   }
 

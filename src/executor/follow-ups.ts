@@ -1,3 +1,4 @@
+import { assert } from '../base/index.ts'
 import { DOUBLE_DEADLINE_NS, type LoopControl } from '../kernel/index.ts'
 import { COUNTER_FOLLOW_UPS } from '../stats/index.ts'
 import { Guess } from './guess.ts'
@@ -75,6 +76,7 @@ export class FollowUps {
     // Where everything waits for a device or a peer it would be microtasks for nothing.
     if (!this.#followUps.isWorthTrying()) return
     this.#judgeInline()
+    assert(this.#queue === null, 'a turn is over before the next is followed up')
     this.#queue = queue
     this.#turnStartNs = turnStartNs
     this.#view.leftCount = leftCount
@@ -140,6 +142,7 @@ export class FollowUps {
   }
 
   #hop(): void {
+    assert(this.#view.hopsLeft > 0, 'a turn waits for a few hops')
     this.#view.hopsLeft--
     SETTLED.then(this.#followUp)
   }
@@ -149,6 +152,8 @@ export class FollowUps {
     // Nobody else is there to go first.
     queue.hasYielded = false
     const count = this.#home.settle(queue, this.#view.leftCount, false)
+    assert(count > 0, 'what was ready is settled')
+    assert(count <= this.#view.leftCount, 'a turn settles no more than its batch')
     queue.extendBatch(count)
     this.#reactor.control.counters[COUNTER_FOLLOW_UPS]!++
     this.#view.leftCount -= count

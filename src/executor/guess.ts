@@ -1,3 +1,5 @@
+import { assert, isPowerOfTwo } from '../base/index.ts'
+
 /** After so many that did not pay in a row, few are tried. */
 const MISSES_MAX = 8
 
@@ -13,6 +15,7 @@ export class Guess {
 
   /** `retryInterval`, a power of two: one in so many is tried while it does not pay. */
   constructor(retryInterval: number) {
+    assert(isPowerOfTwo(retryInterval), 'an interval of retries is a power of two')
     this.#retryMask = retryInterval - 1
   }
 

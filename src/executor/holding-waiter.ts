@@ -1,3 +1,4 @@
+import { assert } from '../base/index.ts'
 import type { WaitHome, WaitOptions } from './cancellation.ts'
 import type { Executor } from './executor.ts'
 import { ListedWaiter } from './wait-list.ts'
@@ -13,6 +14,7 @@ export class HoldingWaiter<T> extends ListedWaiter<T> {
   }
 
   override bindListed(home: WaitHome, options: WaitOptions | undefined, action: string): void {
+    assert(!this.#isHolding, 'who waits keeps the program alive once')
     super.bindListed(home, options, action)
     this.executor.liveness.hold()
     this.#isHolding = true

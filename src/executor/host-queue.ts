@@ -4,6 +4,7 @@ import {
   DOUBLE_HOST_CONTESTED_NS,
   DOUBLE_HOST_VISITS,
   type LoopControl,
+  WORD_HOST_READY,
 } from '../kernel/index.ts'
 import { Claim, type Schedulable } from './scheduler.ts'
 import { SHARES_DEFAULT, SHARES_MIN } from './shares.ts'
@@ -39,6 +40,13 @@ export function validateHostOptions(action: string, options: HostOptions): Check
   validateInteger(action, 'host.shares', shares, { min: SHARES_MIN, max: HOST_SHARES_MAX })
   if (latency === null) return { shares, latencyNs: Number.POSITIVE_INFINITY }
   return { shares, latencyNs: validateLatency(action, latency, 'host.latency') }
+}
+
+/** What {@link HostQueue.sync} asks of the scheduler. */
+interface HostScheduler {
+  remove(host: HostQueue): void
+  charge(host: HostQueue, elapsedNs: number): void
+  wake(host: HostQueue, nowNs: number): void
 }
 
 /**
@@ -79,6 +87,18 @@ export class HostQueue implements Schedulable {
     assert(elapsedNs >= 0, 'the time that the host loop has run only grows')
     this.#chargedNs = contestedNs
     return elapsedNs
+  }
+
+  /** Charges Node's loop what it has run, and has it wait for its turn if it has something to do. */
+  sync(scheduler: HostScheduler, nowNs: number): void {
+    const elapsedNs = this.takeElapsedNs()
+    const isReady = this.#control.words[WORD_HOST_READY] !== 0
+    if (elapsedNs === 0 && isReady === this.isRunnable) return
+    // The hook leaves by itself when no task queue is runnable: then the host has had its turn.
+    scheduler.remove(this)
+    if (elapsedNs > 0) scheduler.charge(this, elapsedNs)
+    if (isReady) scheduler.wake(this, nowNs)
+    assert(this.isRunnable === isReady, "Node's loop waits for a turn while it has something to do")
   }
 
   stats(): TaskQueueStats {

@@ -1,3 +1,5 @@
+import { assert } from '../base/index.ts'
+
 /** So many may be looked at; more are told by whoever sends. */
 const POLLS_MAX = 4
 /** A turn looks so often before it ends: for some five microseconds, in which a thread that is awake answers. */
@@ -46,6 +48,7 @@ export class Polls {
 
   /** A turn has begun that looks before it ends. */
   open(): void {
+    assert(this.#polls.length === 0, 'what was polled for before has been asked to ring')
     this.#isOpen = this.#sources.maySpin
   }
 

@@ -1,4 +1,4 @@
-import { KernelError, NO_QUEUE, RuntimeError } from '../base/index.ts'
+import { assert, KernelError, NO_QUEUE, RuntimeError } from '../base/index.ts'
 import type { Kernel, LoopHost } from '../kernel/index.ts'
 import type { IoMemory } from '../memory/index.ts'
 import type { Timers } from '../reactor/index.ts'
@@ -66,6 +66,7 @@ export class Preemption {
   constructor(sources: PreemptionSources, rivals: PreemptionRivals, sliceNs: number) {
     this.#sources = sources
     this.#rivals = rivals
+    assert(sliceNs > 0, 'a slice lasts')
     this.#sliceNs = sliceNs
   }
 

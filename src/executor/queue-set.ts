@@ -56,6 +56,7 @@ export class QueueSet {
     let dueNs = Number.POSITIVE_INFINITY
     for (const queue of this.#queues) {
       const before = queue.shares
+      assert(before > 0, 'a queue has shares')
       queue.currentShares.adjust(nowNs)
       if (queue.shares !== before) {
         scheduler.rescale(queue, queue.shares / before)
@@ -64,5 +65,22 @@ export class QueueSet {
       dueNs = Math.min(dueNs, queue.currentShares.dueNs)
     }
     this.adjustNs = dueNs
+  }
+
+  /** Checks what is known of all queues at once. O(queues): for audits. */
+  audit(): void {
+    let countedCount = 0
+    let latencyNsMin = Number.POSITIVE_INFINITY
+    for (const [latencyNs, count] of this.#countByLatency) {
+      assert(count > 0, 'a latency is counted while a queue has it')
+      countedCount += count
+      latencyNsMin = Math.min(latencyNsMin, latencyNs)
+    }
+    assert(countedCount === this.#queues.size, 'each queue is counted by its latency')
+    assert(latencyNsMin === this.latencyNsMin, 'the least latency is that of a queue')
+    for (const queue of this.#queues) {
+      assert(!queue.isRemoved, 'a queue that is there can be used')
+      assert(queue.currentShares.dueNs >= this.adjustNs, 'shares are asked for when they are due')
+    }
   }
 }

@@ -114,6 +114,7 @@ export class Scheduler<T extends Schedulable> {
     queue.order = this.#order++
     const { claim } = queue
     if (claim !== null) {
+      assert(claim.queue === null || claim.queue === queue, 'a claim is that of one queue')
       claim.queue = queue
       claim.order = queue.order
       claim.deadlineNs = nowNs + claim.latencyNs
@@ -189,6 +190,9 @@ export class Scheduler<T extends Schedulable> {
     for (const claim of this.#urgent) this.#auditClaim(claim, true)
     for (const claim of this.#spent) this.#auditClaim(claim, false)
     if (this.#spentHost !== null) this.#auditClaim(this.#spentHost, false)
+    for (const queue of this.#heap) {
+      assert(queue.virtualRuntime >= this.#minimum, 'nobody who waits is behind the minimum')
+    }
     const claimCount = this.#urgent.size + this.#spent.size + (this.#spentHost === null ? 0 : 1)
     assert(claimCount <= this.#heap.size, 'only runnable queues have a claim to go first')
   }
@@ -234,6 +238,7 @@ export class Scheduler<T extends Schedulable> {
   }
 
   #withdraw(claim: Claim): void {
+    assert(claim.queue !== null, 'a claim that is withdrawn was made by a queue')
     if (claim === this.#spentHost) {
       this.#spentHost = null
       return
@@ -257,6 +262,7 @@ export class Scheduler<T extends Schedulable> {
   }
 
   #raise(claim: Claim): void {
+    assert(!claim.isUrgent, 'a claim has its credit back once')
     this.#settle(claim)
     claim.isUrgent = true
     this.#urgent.push(claim)

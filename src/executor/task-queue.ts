@@ -223,6 +223,8 @@ export class TaskQueue extends RunQueue implements Schedulable {
 
   /** @internal How many waiters a turn may settle, so that it takes about as long as it should. */
   beginBatch(): number {
+    assert(this.length > 0, 'a queue has a turn when it has something to settle')
+    assert(this.heapIndex === -1, 'a queue does not wait for a turn while it has one')
     this.#count(QUEUE_TURNS, 1)
     this.#batchCount = 0
     return batchLimitFor(this.settleCostNs)
@@ -230,12 +232,14 @@ export class TaskQueue extends RunQueue implements Schedulable {
 
   /** @internal */
   endBatch(settledCount: number): void {
+    assert(this.#batchCount === 0, 'a batch begins before it ends')
     this.#batchCount = settledCount
     this.#count(QUEUE_SETTLED, settledCount)
   }
 
   /** @internal Adds to the batch of the running turn. */
   extendBatch(settledCount: number): void {
+    assert(this.#batchCount > 0, 'what follows a batch belongs to it')
     this.#batchCount += settledCount
     this.#count(QUEUE_SETTLED, settledCount)
   }
@@ -244,6 +248,7 @@ export class TaskQueue extends RunQueue implements Schedulable {
   countTask(change: 1 | -1): void {
     this.taskCount += change
     assert(this.taskCount >= 0, 'a task ends once')
+    assert(!this.#isRemoved, 'a queue with tasks stays')
     this.#count(QUEUE_TASKS, change)
   }
 
@@ -255,6 +260,7 @@ export class TaskQueue extends RunQueue implements Schedulable {
 
   /** @internal Counts the time that the last turn took. */
   charge(elapsedNs: number): void {
+    assert(elapsedNs >= 0, 'a turn does not end before it began')
     this.#count(QUEUE_RUNTIME_NS, elapsedNs)
     if (this.#batchCount > 0) {
       this.settleCostNs += (elapsedNs / this.#batchCount - this.settleCostNs) / 8

@@ -199,11 +199,13 @@ export class Task<T> extends Promise<T> implements TaskInContext, LiveTask {
 
   /** @internal Calls back as it ends, whatever its outcome, without observing a failure. */
   whenEnded(callback: () => void): void {
+    assert(!this.isDone, 'an end is waited for before it')
     this.#onEnd ??= []
     this.#onEnd.push(callback)
   }
 
   #end(state: TaskState): void {
+    assert(!this.isDone, 'a task ends once')
     this.#state = state
     if (waitLog !== null) waitLog.end(this)
     this.queue.countTask(-1)
@@ -216,6 +218,7 @@ export class Task<T> extends Promise<T> implements TaskInContext, LiveTask {
     const newer = this.#newer
     const { waits } = this.queue.owner
     assert((newer === null) === (waits.newestTask === this), 'the newest task ends the chain')
+    assert(older === null || older.#newer === this, 'a task knows the ones beside it')
     if (newer === null) waits.newestTask = older
     else newer.#older = older
     if (older !== null) older.#newer = newer

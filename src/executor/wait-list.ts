@@ -135,6 +135,7 @@ export class WaitList<W extends Listed> implements ListOfWaits {
   /** Takes the first, or null. */
   shift(): W | null {
     const first = this.#first
+    assert((first === null) === (this.#length === 0), 'a list counts its waiters')
     if (first !== null) this.remove(first)
     return first
   }

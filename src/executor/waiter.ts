@@ -56,6 +56,8 @@ export class Waiter<T> extends Runnable implements Cancellable, LooseWait {
     action: string,
     onCancel: () => void,
   ): void {
+    assert(this.#onCancel === null, 'a waiter is bound once')
+    assert(this.#outcome === 'waiting', 'a waiter is bound before it has its outcome')
     this.#onCancel = onCancel
     this.#binding = bindCancellation(home, this, options, action)
     this.waits.loose.add(this)
@@ -63,6 +65,7 @@ export class Waiter<T> extends Runnable implements Cancellable, LooseWait {
 
   /** Lets the wait be ended early by the same, where a list knows of it: it takes itself off. */
   protected bindOnly(home: WaitHome, options: WaitOptions | undefined, action: string): void {
+    assert(this.#binding === null, 'a waiter is bound once')
     this.#binding = bindCancellation(home, this, options, action)
   }
 

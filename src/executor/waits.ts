@@ -28,6 +28,7 @@ export interface ShieldedWait {
 export interface LiveTask {
   /** @internal The one that was spawned before it and lives, or null. */
   readonly olderTask: LiveTask | null
+  readonly isDone: boolean
   /** @internal */
   requestCancel(reason: RuntimeError): void
   /** @internal */
@@ -92,6 +93,7 @@ export class Waits {
       list.audit()
       later = list
     }
+    for (const task of this.tasks()) assert(!task.isDone, 'a task that has ended left the chain')
   }
 
   /** Every task that has not ended, in the order in which they were spawned. */

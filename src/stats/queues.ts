@@ -70,6 +70,7 @@ export class QueueRecords {
   /** A record for a queue of this name, all zero. */
   take(name: string, queueNumber: number): QueueRecord {
     const number = this.#free.pop() ?? this.#usedCount
+    assert(number <= QUEUE_COUNT_MAX, 'there are so many records')
     if (number === QUEUE_COUNT_MAX) {
       markUsed(this.#home.counters, REST_INDEX, REST_NAME, -1)
       return { home: { counters: new Float64Array(RECORD_DOUBLES) }, index: 0, rest: this.#home }
@@ -85,12 +86,25 @@ export class QueueRecords {
     const { home, index, rest } = record
     const counters = home.counters.slice(index, index + RECORD_DOUBLES)
     if (rest === null) {
+      assert(home.counters[index + QUEUE_IS_USED] === 1, 'a record is released once')
       home.counters.fill(0, index, index + RECORD_DOUBLES)
       this.#free.push((index - RECORDS_INDEX) / RECORD_DOUBLES)
     } else {
       addToRest(rest, QUEUE_SHARES, -counters[QUEUE_SHARES]!)
     }
     return { home: { counters }, index: 0, rest: null }
+  }
+
+  /** Checks which records are whose. O(records): for audits. */
+  audit(): void {
+    const { counters } = this.#home
+    assert(this.#usedCount <= QUEUE_COUNT_MAX, 'there are so many records')
+    const free = new Set(this.#free)
+    assert(free.size === this.#free.length, 'a record is free once')
+    for (let number = 0; number < this.#usedCount; number++) {
+      const isUsed = counters[RECORDS_INDEX + number * RECORD_DOUBLES + QUEUE_IS_USED] === 1
+      assert(isUsed !== free.has(number), 'a record is free, or that of a queue')
+    }
   }
 }
 

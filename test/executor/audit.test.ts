@@ -4,15 +4,26 @@ import { Audit, type AuditSources } from '../../src/executor/audit.ts'
 
 const nothing = { audit: (): void => {} }
 
-function auditOf(waitingCount: number, ...queues: { length: number; heapIndex: number }[]): Audit {
-  const sources: AuditSources = {
-    queues: new Set(queues.map((queue) => ({ ...queue, ...nothing }))),
+interface FakeQueue {
+  readonly length: number
+  readonly heapIndex: number
+  readonly taskCount?: number
+}
+
+function sourcesOf(waitingCount: number, liveCount: number, queues: FakeQueue[]): AuditSources {
+  const audited = queues.map((queue) => ({ taskCount: 0, ...queue, ...nothing }))
+  return {
+    queues: Object.assign(new Set(audited), nothing),
     scheduler: nothing,
     waiting: { size: waitingCount },
     reactor: nothing,
-    waits: nothing,
+    waits: { ...nothing, tasks: () => ({ length: liveCount }) },
+    records: nothing,
   }
-  return new Audit(sources)
+}
+
+function auditOf(waitingCount: number, ...queues: FakeQueue[]): Audit {
+  return new Audit(sourcesOf(waitingCount, 0, queues))
 }
 
 test('check() passes where all counts agree', () => {
@@ -31,15 +42,16 @@ test('check() fails when the hook knows of fewer queues than are runnable', () =
   assert.throws(() => auditOf(1, { length: 1, heapIndex: 0 }).check(0), { name: 'AssertionError' })
 })
 
+test('check() fails when a queue counts fewer tasks than have not ended', () => {
+  const queues = [{ length: 0, heapIndex: -1, taskCount: 1 }]
+  const audit = new Audit(sourcesOf(0, 2, queues))
+
+  assert.throws(() => audit.check(0), { name: 'AssertionError' })
+})
+
 test('check() looks at what is in flight in one turn of 64', () => {
   let count = 0
-  const audit = new Audit({
-    queues: new Set(),
-    scheduler: nothing,
-    waiting: { size: 0 },
-    reactor: { audit: () => count++ },
-    waits: nothing,
-  })
+  const audit = new Audit({ ...sourcesOf(0, 0, []), reactor: { audit: () => count++ } })
 
   for (let turn = 0; turn < 640; turn++) audit.check(0)
 
