@@ -208,6 +208,7 @@ export class Scheduler<T extends Schedulable> {
 
   /** Notes whose turn it is, which `queue` was taken out for. */
   #begin(queue: T): T {
+    assert(queue.heapIndex === -1, 'a queue whose turn begins waits no more')
     // A task queue that has yielded still lets another go first, which is among those that wait.
     if (queue.isHost && this.#heap.size > 1) return queue
     queue.hasYielded = false

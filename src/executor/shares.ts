@@ -1,4 +1,4 @@
-import { NS_PER_MS, validateDurationMs, validateInteger, wrongType } from '../base/index.ts'
+import { assert, NS_PER_MS, validateDurationMs, validateInteger, wrongType } from '../base/index.ts'
 
 export const SHARES_MIN = 1
 export const SHARES_MAX = 1000
@@ -60,6 +60,7 @@ export class CurrentShares {
   adjust(nowNs: number): void {
     if (this.#manager === null || nowNs < this.#dueNs) return
     this.#dueNs = nowNs + this.#periodNs
+    assert(this.#dueNs > nowNs, 'a manager is asked again later')
     this.#value = clamp(this.#manager.shares())
   }
 }

@@ -1,5 +1,6 @@
 import { threadId } from 'node:worker_threads'
 import {
+  assert,
   NS_PER_MS,
   optionNames,
   Runnable,
@@ -142,6 +143,8 @@ export class StallDetector {
 
   /** Ends it; reports on their way still arrive. */
   stop(): void {
+    const budgetNs = this.#control.doubles[DOUBLE_STALL_BUDGET_NS]!
+    assert(budgetNs > 0, 'an executor is watched until that is stopped')
     process.off('exit', this.#onExit)
     Reflect.deleteProperty(globalThis, Symbol.for(CAPTURE_KEY))
     this.#control.doubles[DOUBLE_STALL_BUDGET_NS] = 0

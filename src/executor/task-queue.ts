@@ -216,6 +216,7 @@ export class TaskQueue extends RunQueue implements Schedulable {
         `Cannot remove task queue '${this.name}' as it must have no unfinished tasks, nothing to settle and no streams to consume: it has ${taskCount}, ${length} and ${consumptionCount}`,
       )
     }
+    assert(this.heapIndex === -1, 'a queue with nothing to settle waits for no turn')
     this.#isRemoved = true
     this.#record = this.owner.queueRecords.release(this.#record)
     this.owner.forgetQueue(this)

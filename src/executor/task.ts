@@ -166,6 +166,7 @@ export class Task<T> extends Promise<T> implements TaskInContext, LiveTask {
 
   #succeed(value: T): void {
     if (this.isDone) return
+    assert(this.#state === 'running', 'a task that succeeds was started')
     this.#value = value
     this.#end('fulfilled')
     this.#resolve(value)
