@@ -1,10 +1,12 @@
 /** Closing a busy stream cancels by its descriptor, whose number the next stream gets: that is never hit. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createTaskQueue, spawnInto, type TaskQueue } from '../../src/index.ts'
+import { createTaskQueue, executor, spawnInto, type TaskQueue } from '../../src/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
 import { type SimFaults, simulate } from '../../src/testing/index.ts'
+import { sleep } from '../../src/time/index.ts'
 import { limited, seedCount } from '../limits.ts'
+import { refuseEntries } from '../ring/refuse.ts'
 
 const ROUNDS = 20
 const HANDLE_CLOSED = { code: 'ERR_HANDLE_CLOSED' }
@@ -77,3 +79,28 @@ test(
     }
   },
 )
+
+test('a cancel that the ring refuses comes too late for the next owner of the number', async (t) => {
+  const lines: string[] = []
+  await simulate({ seed: 1, trace: (line) => lines.push(line) }, async () => {
+    await using listener = await TcpListener.bind({ port: 0 })
+    const [client, server] = await connect(listener)
+    const cut = assert.rejects(server.read(), HANDLE_CLOSED)
+
+    // The cancels by descriptor and by name: the latter is tried again 100 ms later.
+    const restore = refuseEntries(t, executor().io.main, 0, 2)
+    const closing = server.close()
+    assert.ok(restore())
+    await Promise.all([client.close(), closing, cut])
+    const [nextClient, nextServer] = await connect(listener)
+    const reading = nextServer.read()
+    await sleep(200)
+    await nextClient.write(new Uint8Array([1]))
+
+    assert.deepEqual([...(await reading)!], [1])
+    await Promise.all([nextClient.close(), nextServer.close()])
+  })
+  assert.ok(reuseCount(lines) > 0, 'the number is used again')
+  const late = lines.filter((line) => line.includes('ASYNC_CANCEL'))
+  assert.ok(late.length > 0, 'the cancel comes')
+})
