@@ -48,6 +48,11 @@ export const QUEUE_COUNTERS: readonly CounterPlace[] = [
   describeCounter('gauge', 'percore_queue_shares', 'Shares of the task queue.', QUEUE_SHARES),
 ]
 
+/** Fields that only grow. */
+const GROWING = QUEUE_COUNTERS.filter(({ kind }) => kind === 'counter').flatMap(
+  ({ indexes }) => indexes,
+)
+
 /** Where one queue counts. */
 export interface QueueRecord {
   readonly home: Counters
@@ -57,10 +62,18 @@ export interface QueueRecord {
   readonly rest: Counters | null
 }
 
+/** The queues of one name that have records. */
+interface Namesakes {
+  count: number
+  /** Where what those have counted that were removed before the others is kept, or -1: the sum of all never shrinks. */
+  removedIndex: number
+}
+
 /** Gives queues their records. Belongs to the executor's thread; O(1). */
 export class QueueRecords {
   readonly #home: Counters
   readonly #free: number[] = []
+  readonly #byName = new Map<string, Namesakes>()
   #usedCount = 0
 
   constructor(home: Counters) {
@@ -77,22 +90,57 @@ export class QueueRecords {
     }
     if (number === this.#usedCount) this.#usedCount++
     const index = RECORDS_INDEX + number * RECORD_DOUBLES
-    markUsed(this.#home.counters, index, name, queueNumber)
+    const { counters } = this.#home
+    markUsed(counters, index, name, queueNumber)
+    // As others see it, cut.
+    const shown = readName(counters, index + QUEUE_NAME)
+    const namesakes = this.#byName.get(shown) ?? { count: 0, removedIndex: -1 }
+    namesakes.count++
+    this.#byName.set(shown, namesakes)
     return { home: this.#home, index, rest: null }
   }
 
-  /** Lets another queue have the record; returns a copy, for what is left of this one. */
+  /**
+   * Lets another queue have the record, unless others of its name are left, among whose counts its own stay; returns a copy, for
+   * what is left of this one.
+   */
   release(record: QueueRecord): QueueRecord {
     const { home, index, rest } = record
     const counters = home.counters.slice(index, index + RECORD_DOUBLES)
     if (rest === null) {
       assert(home.counters[index + QUEUE_IS_USED] === 1, 'a record is released once')
-      home.counters.fill(0, index, index + RECORD_DOUBLES)
-      this.#free.push((index - RECORDS_INDEX) / RECORD_DOUBLES)
+      this.#leave(index)
     } else {
       addToRest(rest, QUEUE_SHARES, -counters[QUEUE_SHARES]!)
     }
     return { home: { counters }, index: 0, rest: null }
+  }
+
+  #leave(index: number): void {
+    const { counters } = this.#home
+    const shown = readName(counters, index + QUEUE_NAME)
+    const namesakes = this.#byName.get(shown)
+    assert(namesakes !== undefined, 'a queue with a record is counted by its name')
+    namesakes.count--
+    const { count, removedIndex } = namesakes
+    if (count === 0) {
+      this.#byName.delete(shown)
+      if (removedIndex !== -1) this.#empty(removedIndex)
+      this.#empty(index)
+    } else if (removedIndex === -1) {
+      namesakes.removedIndex = index
+      counters[index + QUEUE_TASKS] = 0
+      counters[index + QUEUE_SHARES] = 0
+      counters[index + QUEUE_NUMBER] = -1
+    } else {
+      for (const field of GROWING) counters[removedIndex + field]! += counters[index + field]!
+      this.#empty(index)
+    }
+  }
+
+  #empty(index: number): void {
+    this.#home.counters.fill(0, index, index + RECORD_DOUBLES)
+    this.#free.push((index - RECORDS_INDEX) / RECORD_DOUBLES)
   }
 
   /** Checks which records are whose. O(records): for audits. */
@@ -105,6 +153,12 @@ export class QueueRecords {
       const isUsed = counters[RECORDS_INDEX + number * RECORD_DOUBLES + QUEUE_IS_USED] === 1
       assert(isUsed !== free.has(number), 'a record is free, or that of a queue')
     }
+    let usedCount = 0
+    for (const { count, removedIndex } of this.#byName.values()) {
+      assert(count > 0, 'a name is known while a queue has it')
+      usedCount += count + (removedIndex === -1 ? 0 : 1)
+    }
+    assert(usedCount === this.#usedCount - free.size, 'records are counted by their names')
   }
 }
 

@@ -71,6 +71,28 @@ test('metricsText() adds up the queues that have no record', async () => {
   reused.remove()
 })
 
+test('what queues of one name have counted never shrinks as some of them are removed', async () => {
+  const queues = Array.from({ length: 3 }, () => createTaskQueue('same'))
+  await Promise.all(queues.map((queue) => spawnInto(queue, () => sleep(1))))
+  const settled = (): number[] => read('percore_queue_settled_total', '"same"')
+  const [before] = settled()
+  const firstStats = queues[0]!.stats()
+
+  queues[0]!.remove()
+  queues[1]!.remove()
+
+  assert.deepEqual(settled(), [before])
+  assert.deepEqual(read('percore_queue_shares', '"same"'), [1000])
+  assert.deepEqual(queues[0]!.stats(), firstStats)
+  await spawnInto(queues[2]!, () => sleep(1))
+  assert.ok(settled()[0]! > before!)
+  queues[2]!.remove()
+  assert.deepEqual(settled(), [])
+  const reused = Array.from({ length: 64 }, (_, index) => createTaskQueue(`again ${index}`))
+  assert.equal(read('percore_queue_tasks', '"again').length, 63)
+  for (const queue of reused) queue.remove()
+})
+
 test('metricsText() counts connections and their bytes', async () => {
   const [connections, received, sent] = [
     read('percore_connections_total'),
