@@ -3,6 +3,12 @@ import { METRICS, readExecutors, readQueueValues } from '../executor/index.ts'
 import { type CounterText, QUEUE_COUNTERS } from '../stats/index.ts'
 
 const ACTION = 'observe executors'
+const METHODS: readonly (keyof MetricMeter<unknown>)[] = [
+  'createObservableCounter',
+  'createObservableGauge',
+  'addBatchObservableCallback',
+  'removeBatchObservableCallback',
+]
 const UNITS = { seconds: 's', bytes: 'By' } as const
 
 /** How an instrument is described. */
@@ -88,9 +94,6 @@ function createInstrument<I>(meter: MetricMeter<I>, text: CounterText): I {
 function validateMeter(meter: unknown): void {
   if (typeof meter !== 'object' || meter === null)
     throw wrongType(ACTION, 'meter', 'a Meter', meter)
-  const { createObservableCounter, createObservableGauge, addBatchObservableCallback } =
-    meter as Partial<Record<string, unknown>>
-  validateFunction(ACTION, 'meter.createObservableCounter', createObservableCounter)
-  validateFunction(ACTION, 'meter.createObservableGauge', createObservableGauge)
-  validateFunction(ACTION, 'meter.addBatchObservableCallback', addBatchObservableCallback)
+  const given = meter as Partial<Record<string, unknown>>
+  for (const name of METHODS) validateFunction(ACTION, `meter.${name}`, given[name])
 }

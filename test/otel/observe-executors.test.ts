@@ -104,7 +104,13 @@ test('observeExecutors() shows nothing any more once it is disposed of', async (
 })
 
 test('observeExecutors() throws for anything but a meter', () => {
-  for (const meter of [undefined, null, 5, {}, { createObservableCounter() {} }]) {
+  // Else it could not be ended.
+  const endless = {
+    createObservableCounter() {},
+    createObservableGauge() {},
+    addBatchObservableCallback() {},
+  }
+  for (const meter of [undefined, null, 5, {}, { createObservableCounter() {} }, endless]) {
     assert.throws(() => observeExecutors(meter as never), TypeError)
   }
 })
