@@ -139,10 +139,13 @@ export const METRICS: readonly Metric[] = [
   ...COUNTERS.map((place) => metricOf(place, ({ counters }) => counters)),
 ]
 
-/** The state of every executor that the directory has. O(executors). */
+/**
+ * The state of every executor that the directory has. `nowNs` is called as {@link takeSample} says, with the slot's index:
+ * whoever has a copy of the directory reads that slot anew. O(executors).
+ */
 export function takeSamples(
   directory: Pick<Directory, 'usedCount' | 'slot'>,
-  nowNs: () => number,
+  nowNs: (index: number) => number,
 ): ExecutorSample[] {
   const samples: ExecutorSample[] = []
   const { usedCount } = directory
@@ -150,7 +153,7 @@ export function takeSamples(
     const slot = directory.slot(index)
     const id: ExecutorId = Atomics.load(slot.words, WORD_HOLDER)
     if (id <= 0 || slot.words[WORD_KIND] !== KIND_EXECUTOR) continue
-    const sample = takeSample(slot, nowNs)
+    const sample = takeSample(slot, () => nowNs(index))
     // ORDER: sequential: what was copied is of one executor if it was there before and after.
     if (Atomics.load(slot.words, WORD_HOLDER) !== id) continue
     samples.push({ ...sample, id, name: readName(sample.counters, EXECUTOR_NAME_INDEX) })

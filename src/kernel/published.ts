@@ -142,6 +142,11 @@ export class PublishedDirectory implements Pick<Directory, 'usedCount' | 'slot'>
     for (let index = 1; index < usedCount; index++) this.#read(index)
   }
 
+  /** Reads one slot anew. */
+  refreshSlot(index: number): void {
+    this.#read(index)
+  }
+
   close(): void {
     closeSync(this.#fd)
   }

@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { styleOf } from '../../src/cli/style.ts'
+import { findProcesses } from '../../src/cli/top/processes.ts'
 import type { ExecutorActivity } from '../../src/cli/top/rates.ts'
 import {
   clean,
@@ -47,6 +48,34 @@ function showOnce(pid: string): Shown {
   assert.deepEqual([stderr, status], ['', 0])
   return JSON.parse(stdout) as Shown
 }
+
+const canUnshare = spawnSync('unshare', ['-rpf', '--mount-proc', 'true']).status === 0
+
+test('a process in another namespace of numbers that is killed has ended', {
+  ...LIMIT,
+  skip: canUnshare ? false : 'needs a namespace of numbers',
+}, async (t) => {
+  const name = `foreign ${process.pid}`
+  const words = ['-rpf', '--mount-proc', '--kill-child', process.execPath, PROGRAM, 'serves', name]
+  const child = spawn('unshare', words, { stdio: ['pipe', 'pipe', 'inherit'] })
+  const closed = once(child, 'close')
+  t.after(async () => {
+    child.kill('SIGKILL')
+    await closed
+  })
+  await once(child.stdout!, 'data')
+  const found = findProcesses().filter(
+    (seen) => seen.isForeign && seen.sample().executors.some((one) => one.name === name),
+  )
+  assert.equal(found.length, 1)
+  assert.equal(found[0]!.hasEnded, false)
+
+  child.kill('SIGKILL')
+  await closed
+
+  assert.equal(found[0]!.hasEnded, true)
+  found[0]!.close()
+})
 
 test(
   'percore top --json shows what a process does, with rates of an interval',

@@ -15,6 +15,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { SeenProcess } from '../../src/cli/top/processes.ts'
 import { takeSamples } from '../../src/executor/index.ts'
 import { createSlot, DIRECTORY_LAYOUT, viewSlot } from '../../src/kernel/directory.ts'
 import {
@@ -253,6 +254,41 @@ test('a directory of another version is refused with both', () => {
     code: 'ERR_UNSUPPORTED',
     message: new RegExp(`its layout must be ${DIRECTORY_VERSION}: it is ${DIRECTORY_VERSION + 1};`),
   })
+})
+
+test('a slot that is written to while it is read is read again', (t) => {
+  const path = join(folder, `percore-${process.pid}-3-0`)
+  const header = createSlot()
+  Object.assign(header.words, {
+    [DIRECTORY_LAYOUT.HEADER_USED_COUNT!]: 2,
+    [DIRECTORY_LAYOUT.HEADER_MAGIC!]: DIRECTORY_LAYOUT.DIRECTORY_MAGIC,
+    [DIRECTORY_LAYOUT.HEADER_VERSION!]: DIRECTORY_VERSION,
+    [DIRECTORY_LAYOUT.HEADER_PID!]: process.pid,
+  })
+  const slot = createSlot()
+  slot.words[control.WORD_HOLDER] = 1024 + 1
+  slot.words[control.WORD_KIND] = control.KIND_EXECUTOR
+  const write = (): void => {
+    writeFileSync(path, Buffer.concat([Buffer.from(header.memory), Buffer.from(slot.memory)]))
+    truncateSync(path, FILE_BYTES)
+  }
+  write()
+  const directory = new PublishedDirectory(path)
+  const seen = new SeenProcess([directory])
+  const refresh = directory.refresh.bind(directory)
+  // A turn begins behind the first look, which would seem to last since the one before.
+  t.mock.method(directory, 'refresh', () => {
+    refresh()
+    slot.words[control.WORD_TURN_SEQUENCE] = 7
+    slot.doubles[control.DOUBLE_NOW_NS] = 5e9
+    write()
+  })
+
+  const [sample] = seen.sample().executors
+
+  assert.equal(sample!.words[control.WORD_TURN_SEQUENCE], 7)
+  assert.equal(sample!.doubles[control.DOUBLE_NOW_NS], 5e9)
+  seen.close()
 })
 
 test('what is no directory is refused, and nobody waits for it', () => {

@@ -1,6 +1,6 @@
 /** The processes that publish their counters, and what these are at a moment. */
 import { readFileSync, statSync } from 'node:fs'
-import { basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { RuntimeError } from '../../base/index.ts'
 import { type ExecutorSample, takeSamples } from '../../executor/index.ts'
 import {
@@ -47,6 +47,8 @@ export class SeenProcess {
   }
 
   get hasEnded(): boolean {
+    // Nobody but a lock tells that one of another namespace was killed: its file goes then.
+    if (this.isForeign) clearPublished(dirname(this.#directories[0]!.path))
     return this.#directories.every((directory) => directory.hasEnded)
   }
 
@@ -56,7 +58,7 @@ export class SeenProcess {
     return {
       nowNs,
       executors: this.#directories.flatMap((directory, copy) =>
-        takeSamples(directory, () => nowNs).map((sample) => ({
+        takeSamples(directory, (index) => refreshedAtNs(directory, index)).map((sample) => ({
           ...sample,
           key: `${copy}/${sample.id}`,
         })),
@@ -68,6 +70,13 @@ export class SeenProcess {
   close(): void {
     for (const directory of this.#directories) directory.close()
   }
+}
+
+/** Reads a slot again, after the clock: what differs from before was being written, and the sample is taken anew. */
+function refreshedAtNs(directory: PublishedDirectory, index: number): number {
+  const nowNs = hostNowNs()
+  directory.refreshSlot(index)
+  return nowNs
 }
 
 /** Every process whose counters this user may see, by number; those of other users and versions are left out. */
