@@ -285,6 +285,24 @@ test('tables show names that can do no harm to a terminal', () => {
   for (const line of lines) assert.ok(line.length <= 70)
 })
 
+test('tables are as wide in a terminal as they may be, whatever names are made of', () => {
+  const values = new Proxy({}, { get: () => 0 })
+  const row = { ...activity, state: 'runs', values, rates: values } as const
+  const names = ['キュー', 'e\u0301le\u0301ments', '🚀 launch']
+  const rows = names.map((name) => ({ ...row, name }))
+
+  const lines = formatExecutors(rows, 40, plain).slice(1, 4)
+
+  // The columns that a terminal gives them, of which two are those of each wide letter.
+  assert.deepEqual(
+    lines.map((line) => line.split('runs')[0]!),
+    ['キュー     ', 'e\u0301le\u0301ments   ', '🚀 launch  '],
+  )
+  assert.equal(cut('キュー', 5), 'キュ…')
+  assert.equal(cut('キュー', 4), 'キ…')
+  assert.equal(cut('キュー', 6), 'キュー')
+})
+
 test('the list of processes shows as much of a command as has room', () => {
   const row = { pid: 7, executorCount: 2, busy: 1.5, command: 'node '.repeat(40) }
 

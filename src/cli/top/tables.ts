@@ -8,6 +8,10 @@ const LONG_SECONDS = 0.1
 const HANGING_SECONDS = 1
 const NAME_MAX = 24
 const GAP = '  '
+const MARK = /\p{Mn}|\p{Me}/u
+/** Most of what Unicode calls wide: scripts of East Asia, full-width forms, pictures. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u
 
 interface Column<T> {
   readonly title: string
@@ -105,11 +109,23 @@ export function clean(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '·')
 }
 
-/** As much of a text as has room. */
-export function cut(text: string, lengthMax: number): string {
+/** As much of a text as has room in so many columns of a terminal. */
+export function cut(text: string, widthMax: number): string {
+  if (widthOf(text) <= widthMax) return text
+  let left = widthMax - 1
   const letters = Array.from(text)
-  if (letters.length <= lengthMax) return text
-  return `${letters.slice(0, Math.max(0, lengthMax - 1)).join('')}…`
+  const count = letters.findIndex((letter) => {
+    left -= widthOf(letter)
+    return left < 0
+  })
+  return `${letters.slice(0, count).join('')}…`
+}
+
+/** How many columns of a terminal a text takes: none for what is put on another letter, two for what is wide. */
+function widthOf(text: string): number {
+  let width = 0
+  for (const letter of text) width += MARK.test(letter) ? 0 : WIDE.test(letter) ? 2 : 1
+  return width
 }
 
 /** Columns from the left, as many as there is room for; the first one always, cut if need be. */
@@ -121,7 +137,7 @@ function formatTable<T>(
   paint: (line: string, row: number) => string = (line) => line,
 ): string[] {
   const cells = columns.map(({ title, cell }) => [title, ...rows.map((row) => cell(row))])
-  const widths = cells.map((column) => Math.max(...column.map((text) => lengthOf(text))))
+  const widths = cells.map((column) => Math.max(...column.map((text) => widthOf(text))))
   let used = 0
   const shown = columns.filter((_, index) => {
     used += widths[index]! + (index === 0 ? 0 : GAP.length)
@@ -142,12 +158,8 @@ function isLastText<T>(columns: readonly Column<T>[], index: number): boolean {
   return index === columns.length - 1 && columns[index]!.isText === true
 }
 
-function lengthOf(text: string): number {
-  return Array.from(text).length
-}
-
 function pad(text: string, width: number, isText: boolean): string {
-  const blanks = ' '.repeat(Math.max(0, width - lengthOf(text)))
+  const blanks = ' '.repeat(Math.max(0, width - widthOf(text)))
   return isText ? text + blanks : blanks + text
 }
 
