@@ -1,4 +1,5 @@
 import { isCausedBy } from './causes.ts'
+import { setImmediate } from './host-immediate.ts'
 
 /**
  * Keeps failures that `reason` alone has caused from ending the program, until the returned function is

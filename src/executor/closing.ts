@@ -4,6 +4,7 @@ import { type Reactor, Timer, type TimerPort } from '../reactor/index.ts'
 import type { Operation } from '../ring/index.ts'
 import { guardRejections } from './close-guard.ts'
 import { createDeferred } from './deferred.ts'
+import { setImmediate } from './host-immediate.ts'
 import type { LiveTask, Waits } from './waits.ts'
 
 /** How long what is told of a close may take to end. */

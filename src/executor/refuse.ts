@@ -2,6 +2,7 @@ import { checkCancellation } from './cancellation.ts'
 import { isLeftBehind, taskInContext } from './context.ts'
 import { currentOrNull, executor } from './current.ts'
 import type { Executor } from './executor.ts'
+import { setImmediate } from './host-immediate.ts'
 import { Waiter } from './waiter.ts'
 
 /**

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
 import { mock, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { simulate } from '../../src/testing/index.ts'
+import { attachExecutor, spawn } from '../../src/index.ts'
+import { TcpListener, TcpStream } from '../../src/net/index.ts'
+import { SimKernel, simulate } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
 
 const FAKED = [
@@ -47,6 +50,40 @@ test('simulate() runs while node:test mocks timers', async () => {
     assert.equal(await simulate(1, () => sleep(1000).then(() => 'slept')), 'slept')
   } finally {
     mock.timers.reset()
+  }
+})
+
+test('an executor of a simulated kernel waits for Node while the global timers are fakes', async () => {
+  const attached = attachExecutor({ kernel: new SimKernel({ seed: 1 }) })
+  const restore = fakeGlobals()
+  try {
+    await using listener = await TcpListener.bind({ port: 7000 })
+    const accepting = listener.accept()
+    // Rounds in which nothing happens but in Node itself, after which it looks from time to time.
+    for (let round = 0; round < 100; round++) await readFile(fileURLToPath(import.meta.url))
+
+    await using client = await TcpStream.connect({ port: 7000 })
+    await using server = await accepting
+
+    assert.equal(client.localAddress.port, server.remoteAddress?.port)
+  } finally {
+    restore()
+    await attached.close()
+  }
+})
+
+test('close() resolves while the global timers are fakes', async () => {
+  for (const kernel of [undefined, new SimKernel({ seed: 1 })]) {
+    const attached = attachExecutor(kernel === undefined ? {} : { kernel })
+    const restore = fakeGlobals()
+    try {
+      const left = spawn(() => sleep(1000))
+      await attached.close()
+
+      await assert.rejects(left, { code: 'ERR_EXECUTOR_CLOSED' })
+    } finally {
+      restore()
+    }
   }
 })
 
