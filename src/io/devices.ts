@@ -1,12 +1,7 @@
 import type { Executor } from '../executor/index.ts'
+import type { DeviceNumbers, TextFiles } from './device-queue.ts'
 import { DEVICE_WORDS, shareWords } from './device-share.ts'
 import { Dispatcher } from './dispatcher.ts'
-
-/** A device by its numbers. */
-export interface DiskNumber {
-  readonly major: number
-  readonly minor: number
-}
 
 const MINOR_BITS = 20
 
@@ -14,10 +9,7 @@ const MINOR_BITS = 20
  * Which disk a device is a part of, itself if of none: a partition has a number of its own, but no time of its own. Asks sysfs,
  * which blocks for some microseconds.
  */
-export function diskOf(
-  kernel: { readTextFile(path: string): string | number },
-  device: DiskNumber,
-): DiskNumber {
+export function diskOf(kernel: TextFiles, device: DeviceNumbers): DeviceNumbers {
   const folder = `/sys/dev/block/${device.major}:${device.minor}`
   if (typeof kernel.readTextFile(`${folder}/partition`) !== 'string') return device
   const text = kernel.readTextFile(`${folder}/../dev`)
@@ -39,7 +31,7 @@ export class Devices {
   }
 
   /** The dispatcher of the disk that a device is, or is a part of; found out once, where disks have properties. */
-  dispatcherOf(device: DiskNumber): Dispatcher {
+  dispatcherOf(device: DeviceNumbers): Dispatcher {
     const number = numberOf(device)
     const known = this.#byNumber.get(number)
     if (known !== undefined) return known
@@ -51,7 +43,7 @@ export class Devices {
     return dispatcher
   }
 
-  #create(disk: DiskNumber): Dispatcher {
+  #create(disk: DeviceNumbers): Dispatcher {
     const { kernel, ioProperties } = this.#executor
     const name = `${disk.major}:${disk.minor}`
     const limits = ioProperties.find(({ device }) => device === name) ?? null
@@ -77,7 +69,7 @@ export function devicesOf(executor: Executor): Devices {
   return own
 }
 
-function numberOf({ major, minor }: DiskNumber): number {
+function numberOf({ major, minor }: DeviceNumbers): number {
   return major * 2 ** MINOR_BITS + minor
 }
 

@@ -14,6 +14,7 @@ import {
   O_RDONLY,
 } from '../kernel/index.ts'
 import { Descriptor } from './descriptor.ts'
+import { readBlockBytes } from './device-queue.ts'
 import { Statx } from './file-operations.ts'
 import { LookUp } from './look-up.ts'
 import { Name } from './name.ts'
@@ -67,7 +68,7 @@ export interface OpenMode {
 }
 
 const ACTION = 'open a file'
-/** For kernels that do not say (before Linux 6.1): every common device and file system takes it. */
+/** Where neither the kernel nor the device says: every common device and file system takes it. */
 const ALIGNMENT_UNKNOWN_BYTES = 4096
 const NO_DIRECT: DirectAlignment = { memoryBytes: 0, offsetBytes: 0 }
 
@@ -195,10 +196,19 @@ function decoderOf(
     isSeekable: isSeekable(words) || hasPositions(descriptor.executor, descriptor.fd, words),
     isRegular: isRegular(words),
     isPipe: isPipe(words),
-    alignment: isDirect ? decodeAlignment(words) : NO_DIRECT,
+    alignment: isDirect ? findAlignment(descriptor.executor, words) : NO_DIRECT,
     isDirect,
     device: decodeDevice(words),
   })
+}
+
+/** What the kernel says of the file (Linux 6.1), else what sysfs says of its device. */
+function findAlignment({ kernel }: Executor, words: Uint32Array): DirectAlignment | undefined {
+  const alignment = decodeAlignment(words)
+  const device = decodeDevice(words)
+  if (alignment !== undefined || device === null) return alignment
+  const blockBytes = readBlockBytes(kernel, device)
+  return blockBytes === null ? undefined : { memoryBytes: blockBytes, offsetBytes: blockBytes }
 }
 
 async function openDescriptor(opening: Opening): Promise<Opened> {

@@ -1,7 +1,7 @@
 import { KernelError, RuntimeError } from '../base/index.ts'
 import type { Executor } from '../executor/index.ts'
-import type { Kernel } from '../kernel/index.ts'
 import type { Ring } from '../ring/index.ts'
+import { readDeviceQueue, type TextFiles } from './device-queue.ts'
 import type { DeviceNumber } from './status.ts'
 
 /**
@@ -124,16 +124,13 @@ function tryPollRing({ io }: Executor): Ring | null {
 
 /** Why a device has no polling, as an error says it, or null if it has. Blocks, for a small file of /sys. */
 export function findObstacle(
-  kernel: Pick<Kernel, 'readTextFile'>,
+  kernel: TextFiles,
   { major, minor }: Pick<DeviceNumber, 'major' | 'minor'>,
 ): string | null {
-  const folder = `/sys/dev/block/${major}:${minor}`
-  // A partition has the queue of its disk, in whose folder it lies; a mapped device one of its own, which tells of all below it.
-  for (const path of [`${folder}/queue/io_poll`, `${folder}/../queue/io_poll`]) {
-    const text = kernel.readTextFile(path)
-    if (typeof text !== 'string') continue
-    if (text.trim() === '1') return null
-    return `its device ${major}:${minor} must have queues to poll: it has none (for NVMe: nvme.poll_queues)`
+  const text = readDeviceQueue(kernel, { major, minor }, 'io_poll')
+  if (text === '1') return null
+  if (text === null) {
+    return `its device must be known to have queues to poll: /sys says nothing of ${major}:${minor}`
   }
-  return `its device must be known to have queues to poll: /sys says nothing of ${major}:${minor}`
+  return `its device ${major}:${minor} must have queues to poll: it has none (for NVMe: nvme.poll_queues)`
 }

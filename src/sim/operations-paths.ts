@@ -142,7 +142,7 @@ function statx(core: SimCore, request: SimRequest): number {
   if (path === null || target === null) return -EFAULT
   const inode = statxInode(core, request, path)
   if (typeof inode === 'number') return inode
-  writeStatx(target, inode, core.options.directAlignmentBytes)
+  writeStatx(target, inode, core.options)
   return 0
 }
 

@@ -50,6 +50,8 @@ export interface SimKernelOptions {
   readonly hasDeferTaskrun?: boolean
   /** Whether rings can set the size of a file (Linux 6.9); true if not given. */
   readonly hasFtruncate?: boolean
+  /** Whether files say how direct I/O must be aligned (Linux 6.1), else only the disk does, in `/sys`; true if not given. */
+  readonly hasStatxDioalign?: boolean
   /** Its processors and nodes; four processors on one node if not given. */
   readonly topology?: SimTopology
   /** Called with each completion. */
@@ -71,6 +73,7 @@ export const SIM_OPTIONS = {
   hasNoSqArray: true,
   hasDeferTaskrun: true,
   hasFtruncate: true,
+  hasStatxDioalign: true,
   topology: true,
   trace: true,
 } as const
@@ -91,6 +94,7 @@ export interface CheckedSimOptions {
   readonly hasNoSqArray: boolean
   readonly hasDeferTaskrun: boolean
   readonly hasFtruncate: boolean
+  readonly hasStatxDioalign: boolean
   readonly topology: SimTopology
   readonly trace: ((entry: SimTraceEntry) => void) | null
 }
@@ -114,6 +118,7 @@ export function checkOptions(options: SimKernelOptions): CheckedSimOptions {
     hasNoSqArray: options.hasNoSqArray ?? true,
     hasDeferTaskrun: options.hasDeferTaskrun ?? true,
     hasFtruncate: options.hasFtruncate ?? true,
+    hasStatxDioalign: options.hasStatxDioalign ?? true,
     topology: options.topology === undefined ? simTopology() : checkTopology(options.topology),
     trace: options.trace ?? null,
   }

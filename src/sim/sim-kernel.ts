@@ -50,7 +50,7 @@ const EDEADLK = 35
 const ESPIPE = 29
 const EXT4_MAGIC = 0xef53
 /** Of the one disk that there is, 8:0. */
-const DISK_POLLS_PATH = '/sys/dev/block/8:0/queue/io_poll'
+const DISK_QUEUE = '/sys/dev/block/8:0/queue'
 /** A timeout that ends later is no tick of `needPreempt()`. */
 const BUSY_NS_MAX = 2_000_000
 /** 2000-01-01, in UTC. */
@@ -340,7 +340,9 @@ export class SimKernel implements Kernel {
   }
 
   readTextFile(path: string): string | number {
-    if (path === DISK_POLLS_PATH) return this.#core.options.hasPollQueues ? '1\n' : '0\n'
+    const { hasPollQueues, directAlignmentBytes } = this.#core.options
+    if (path === `${DISK_QUEUE}/io_poll`) return hasPollQueues ? '1\n' : '0\n'
+    if (path === `${DISK_QUEUE}/logical_block_size`) return `${directAlignmentBytes}\n`
     return this.#core.machine.readTextFile(path)
   }
 

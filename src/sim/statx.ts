@@ -5,12 +5,23 @@ import { type Inode, PAGE_BYTES } from './inode.ts'
 const SECTOR_BYTES = 512
 const FORMATS = { file: 0o100000, directory: 0o040000, link: 0o120000, socket: 0o140000 } as const
 
+/** What of it depends on the kernel, and the disk. */
+export interface StatxTraits {
+  readonly directAlignmentBytes: number
+  readonly hasStatxDioalign: boolean
+}
+
 // ABI: struct statx, offsets in bytes.
 /** Writes what statx(2) says of a file. */
-export function writeStatx(target: Uint8Array, inode: Inode, alignmentBytes: number): void {
+export function writeStatx(
+  target: Uint8Array,
+  inode: Inode,
+  { directAlignmentBytes, hasStatxDioalign }: StatxTraits,
+): void {
   const fields = new DataView(target.buffer, target.byteOffset, target.length)
   target.fill(0)
-  fields.setUint32(0, STATX_BASIC_STATS | STATX_BTIME | STATX_DIOALIGN, true)
+  const mask = STATX_BASIC_STATS | STATX_BTIME | (hasStatxDioalign ? STATX_DIOALIGN : 0)
+  fields.setUint32(0, mask, true)
   fields.setUint32(4, PAGE_BYTES, true)
   fields.setUint32(16, inode.linkCount, true)
   fields.setUint16(28, FORMATS[inode.kind] | inode.mode, true)
@@ -24,9 +35,9 @@ export function writeStatx(target: Uint8Array, inode: Inode, alignmentBytes: num
     fields.setUint32(72 + index * 16, ns - seconds * NS_PER_S, true)
   }
   fields.setUint32(136, 8, true)
-  if (inode.kind !== 'file') return
-  fields.setUint32(152, alignmentBytes, true)
-  fields.setUint32(156, alignmentBytes, true)
+  if (inode.kind !== 'file' || !hasStatxDioalign) return
+  fields.setUint32(152, directAlignmentBytes, true)
+  fields.setUint32(156, directAlignmentBytes, true)
 }
 
 function writeWide(fields: DataView, offset: number, value: number): void {

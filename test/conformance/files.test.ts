@@ -15,7 +15,11 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { spawn, yieldNow } from '../../src/index.ts'
+import { readBlockBytes } from '../../src/io/device-queue.ts'
+import { diskOf } from '../../src/io/devices.ts'
 import { BufferedFile, DirectFile, Directory } from '../../src/io/index.ts'
+import { findObstacle } from '../../src/io/polling.ts'
+import { ENOENT } from '../../src/kernel/index.ts'
 import type { FileOrder } from '../io/file-ticket-worker.ts'
 import { assertNoLeak, holdings, makeFolder, needsDirect, pattern } from '../io/support.ts'
 
@@ -311,6 +315,34 @@ test(
     assert.deepEqual([shared.mode, ...after], ['shared', null, 'shared'])
   },
 )
+
+test('D17: what a device can do is asked of that very device, not of the first of its driver', () => {
+  const texts: Readonly<Record<string, string>> = {
+    '/sys/dev/block/259:0/queue/logical_block_size': '512\n',
+    '/sys/dev/block/259:0/queue/io_poll': '0\n',
+    '/sys/dev/block/259:5/queue/logical_block_size': '4096\n',
+    '/sys/dev/block/259:5/queue/io_poll': '1\n',
+    '/sys/dev/block/259:6/partition': '1\n',
+    '/sys/dev/block/259:6/../dev': '259:5\n',
+    '/sys/dev/block/259:6/../queue/logical_block_size': '4096\n',
+    '/sys/dev/block/259:6/../queue/io_poll': '1\n',
+    '/sys/dev/block/253:2/queue/logical_block_size': '4096\n',
+    '/sys/dev/block/253:2/queue/io_poll': '1\n',
+  }
+  const kernel = { readTextFile: (path: string) => texts[path] ?? -ENOENT }
+  const ask = (major: number, minor: number): readonly unknown[] => {
+    const device = { major, minor }
+    const isPolled = findObstacle(kernel, device) === null
+    return [readBlockBytes(kernel, device), isPolled, diskOf(kernel, device)]
+  }
+
+  const [disk, partition, mapped, unknown] = [ask(259, 5), ask(259, 6), ask(253, 2), ask(253, 9)]
+
+  assert.deepEqual(disk, [4096, true, { major: 259, minor: 5 }])
+  assert.deepEqual(partition, [4096, true, { major: 259, minor: 5 }])
+  assert.deepEqual(mapped, [4096, true, { major: 253, minor: 2 }])
+  assert.deepEqual(unknown, [null, false, { major: 253, minor: 9 }])
+})
 
 test('D18: open() rejects while its file comes and goes', direct, async (t) => {
   const path = join(makeFolder(t), 'file')
