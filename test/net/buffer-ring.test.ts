@@ -54,12 +54,21 @@ test('view() and addressOf() tell where a buffer is, of every segment; copy() wh
   const { kernel } = executor()
 
   for (let buffer = 0; buffer < buffers.bufferCount; buffer++) {
+    buffers.receive(buffer)
     const view = buffers.view(buffer, 10, 20)
     view.fill(buffer)
     assert.equal(buffers.addressOf(buffer) + 10, kernel.addressOf(view))
     assert.deepEqual(buffers.copy(buffer, 10, 20), new Uint8Array(10).fill(buffer))
     assert.equal(buffers.copy(buffer, 10, 20).buffer.byteLength, 10)
   }
+  buffers.close()
+})
+
+test('view() and copy() fail for a buffer that the kernel has', () => {
+  const buffers = createBuffers(8, 4)
+
+  assert.throws(() => buffers.view(1, 0, 1), { name: 'AssertionError' })
+  assert.throws(() => buffers.copy(1, 0, 1), { name: 'AssertionError' })
   buffers.close()
 })
 
@@ -93,6 +102,7 @@ test('a group that the ring has already is refused with EEXIST', () => {
 
 test('a clone of what users see copies one buffer', () => {
   const buffers = createBuffers(8, 4)
+  buffers.receive(1)
 
   const clone = structuredClone(buffers.view(1, 2, 7))
 
