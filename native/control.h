@@ -37,6 +37,7 @@
   FIELD(DOUBLE_START_NS, 51)           \
   FIELD(DOUBLE_LEFT_NS, 52)            \
   FIELD(DOUBLE_AWAKE_NS, 53)           \
+  FIELD(DOUBLE_QUIET_NS, 54)           \
   FIELD(DOUBLE_PARKED_NS, 56)          \
   FIELD(DOUBLE_SPUN_NS, 57)            \
   FIELD(DOUBLE_ENTERS, 58)             \

@@ -15,6 +15,7 @@
 #include "directory.h"
 #include "loop.h"
 #include "loans.h"
+#include "spin.h"
 #include "transit.h"
 #include "waker.h"
 
@@ -129,7 +130,7 @@ static double park(struct loop *loop, int uv_timeout_ms, double now) {
   double limit_ns = loop->doubles[DOUBLE_DEADLINE_NS] - now;
   if (uv_timeout_ms >= 0 && uv_timeout_ms * NS_PER_MS < limit_ns) limit_ns = uv_timeout_ms * NS_PER_MS;
   /* While a device is to be polled it does not park at all. */
-  double spin_ns = any_to_poll(loop) ? limit_ns : loop->doubles[DOUBLE_SPIN_NS];
+  double spin_ns = any_to_poll(loop) ? limit_ns : spin_limit(loop, now);
   if (spin_ns > 0) {
     enter_all(loop);
     double start_ns = now;
@@ -225,8 +226,8 @@ static double run_rounds(struct loop *loop, napi_value receiver, napi_value turn
       /* Without the poll of libuv's descriptor its events would not wake us: let it be armed. */
       if (loop->words[WORD_ARMED]) {
         now = park(loop, uv_timeout_ms, now);
-        bool woken = now >= loop->doubles[DOUBLE_DEADLINE_NS] || any_completions(loop) ||
-                     doorbell_rang(loop) ||
+        loop->is_quiet = !any_completions(loop) && !doorbell_rang(loop);
+        bool woken = now >= loop->doubles[DOUBLE_DEADLINE_NS] || !loop->is_quiet ||
                      loop->words[WORD_ENTER_ERROR]; /* or we would ask, and be refused, for ever */
         if (!woken) {
           loop->uv_updated_ns = 0; /* a timer of libuv's may be due: look again */

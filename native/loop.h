@@ -34,6 +34,9 @@ struct loop {
   int left_as;
   int32_t cpu;      /* the only one that the thread may run on, or -1 */
   bool is_asleep;   /* as the directory counts it */
+  bool is_quiet;    /* whether the thread was woken by time alone */
+  double quiet_ns;  /* since when nothing has come, and how many completions had by then */
+  uint32_t quiet_completions;
   struct descriptors tracked; /* to close with the environment */
   struct arena *memory;       /* that requests may touch */
   /* Under the lock of places.h: what this loop has passed on, joined and lent, and what has come back of that. */

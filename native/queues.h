@@ -33,6 +33,11 @@ static inline bool has_completions(const struct ring *ring) {
   return *ring->cq_head != __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
 }
 
+/* How many completions there were so far, reaped or not; it wraps. */
+static inline uint32_t posted_completions(const struct ring *ring) {
+  return __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
+}
+
 static inline uint32_t unsubmitted(const struct ring *ring) {
   return *ring->sq_tail - __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE);
 }

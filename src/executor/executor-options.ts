@@ -10,6 +10,7 @@ import {
   validateString,
 } from '../base/index.ts'
 import { type Kernel, UringKernel } from '../kernel/index.ts'
+import type { SpinLimits } from '../reactor/index.ts'
 import { type CheckedHostOptions, type HostOptions, validateHostOptions } from './host-queue.ts'
 import { type DeviceProperties, type IoProperties, loadIoProperties } from './io-properties.ts'
 import { type CheckedStallOptions, validateStallOptions } from './stall-detector.ts'
@@ -39,9 +40,16 @@ export interface ExecutorOptions {
    * What other threads send, and the kernel completes, is then found within a microsecond instead of the 5 to 40 that it
    * takes to wake a thread. It polls only while there is a CPU for it: not while more executors of the process do not
    * sleep than it has CPUs (those its threads may run on, or as many as its control group's quota of time allows), nor while
-   * another one is bound to the same CPU and does not sleep.
+   * another one is bound to the same CPU and does not sleep. What other processes want of these CPUs it does not know.
    */
   readonly spinBeforeParkUs?: number
+  /**
+   * The same, but until for so long nothing has come from the kernel or another thread, up to 60,000,000 microseconds; 0 if not given.
+   *
+   * Timers alone do not begin it anew: a thread that nothing has come to for so long sleeps between its ticks, where `spinBeforeParkUs`
+   * polls before each of them. Not together with `spinBeforeParkUs`.
+   */
+  readonly spinUntilQuietUs?: number
   /** Reports turns that take too long, see {@link Executor.detectStalls}; off if not given. */
   readonly detectStalls?: StallOptions | null
   /**
@@ -67,11 +75,14 @@ const NAMES = optionNames<ExecutorOptions>({
   preemptTimerMs: true,
   host: true,
   spinBeforeParkUs: true,
+  spinUntilQuietUs: true,
   detectStalls: true,
   measureGc: true,
   ioProperties: true,
   kernel: true,
 })
+
+const SPIN_US_MAX = 60_000_000
 
 /** {@link ExecutorOptions}, checked, rounded and in the units of the runtime. */
 export interface CheckedOptions {
@@ -82,7 +93,7 @@ export interface CheckedOptions {
   readonly memoryBytesMax: number
   readonly sliceNs: number
   readonly host: CheckedHostOptions
-  readonly spinNs: number
+  readonly spin: SpinLimits
   readonly stalls: CheckedStallOptions | null
   readonly measuresGc: boolean
   readonly ioProperties: readonly DeviceProperties[]
@@ -107,13 +118,7 @@ export function checkExecutorOptions(options: ExecutorOptions): CheckedOptions {
       `Cannot ${action} as preemptTimerMs must be above 0 and at most 60000: current value is ${sliceMs}`,
     )
   }
-  const spinUs = options.spinBeforeParkUs ?? 0
-  const isForATime = spinUs >= 0 && spinUs <= 60e6
-  if (!isForATime && spinUs !== Number.POSITIVE_INFINITY) {
-    throw new RangeError(
-      `Cannot ${action} as spinBeforeParkUs must be from 0 to 60000000, or Infinity: current value is ${spinUs}`,
-    )
-  }
+  const spin = checkSpin(action, options)
   const sliceNs = sliceMs * NS_PER_MS
   const stalls = options.detectStalls ?? null
   const measuresGc = options.measureGc ?? false
@@ -127,9 +132,32 @@ export function checkExecutorOptions(options: ExecutorOptions): CheckedOptions {
     memoryBytesMax,
     sliceNs,
     host: validateHostOptions(action, options.host ?? {}),
-    spinNs: spinUs * NS_PER_US,
+    spin,
     stalls: stalls === null ? null : validateStallOptions(stalls, sliceNs),
     measuresGc: measuresGc && kernel.name !== 'sim',
     ioProperties: loadIoProperties(kernel, options.ioProperties),
   }
+}
+
+function checkSpin(
+  action: string,
+  { spinBeforeParkUs = 0, spinUntilQuietUs = 0 }: ExecutorOptions,
+): SpinLimits {
+  const isForATime = spinBeforeParkUs >= 0 && spinBeforeParkUs <= SPIN_US_MAX
+  if (!isForATime && spinBeforeParkUs !== Number.POSITIVE_INFINITY) {
+    throw new RangeError(
+      `Cannot ${action} as spinBeforeParkUs must be from 0 to ${SPIN_US_MAX}, or Infinity: current value is ${spinBeforeParkUs}`,
+    )
+  }
+  if (!(spinUntilQuietUs >= 0 && spinUntilQuietUs <= SPIN_US_MAX)) {
+    throw new RangeError(
+      `Cannot ${action} as spinUntilQuietUs must be from 0 to ${SPIN_US_MAX}: current value is ${spinUntilQuietUs}`,
+    )
+  }
+  if (spinBeforeParkUs > 0 && spinUntilQuietUs > 0) {
+    throw new RangeError(
+      `Cannot ${action} as spinUntilQuietUs must be 0 where spinBeforeParkUs is not: current values are ${spinUntilQuietUs} and ${spinBeforeParkUs}`,
+    )
+  }
+  return { forNs: spinBeforeParkUs * NS_PER_US, quietNs: spinUntilQuietUs * NS_PER_US }
 }

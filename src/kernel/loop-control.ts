@@ -101,6 +101,8 @@ export const DOUBLE_START_NS = 51
 export const DOUBLE_LEFT_NS = 52
 /** When the hook looked at the clock last, but for the ends of turns: what is slept next begins no earlier. -1 while it looks. */
 export const DOUBLE_AWAKE_NS = 53
+/** How long to spin after what came last from the kernel or another thread; 0 for {@link DOUBLE_SPIN_NS} to say it. */
+export const DOUBLE_QUIET_NS = 54
 /**
  * Time spent parked, and spinning. While that goes on, the moment when it began is subtracted: so others add the time of
  * now to what is below 0, which they see at once with the total. Written by the hook.
@@ -150,6 +152,7 @@ const LAYOUT: Readonly<Record<string, number>> = {
   DOUBLE_START_NS,
   DOUBLE_LEFT_NS,
   DOUBLE_AWAKE_NS,
+  DOUBLE_QUIET_NS,
   DOUBLE_PARKED_NS,
   DOUBLE_SPUN_NS,
   DOUBLE_ENTERS,

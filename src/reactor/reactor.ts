@@ -2,6 +2,7 @@ import { assert, isDebugging, NO_QUEUE, RuntimeError } from '../base/index.ts'
 import {
   type Capabilities,
   DOUBLE_NOW_NS,
+  DOUBLE_QUIET_NS,
   DOUBLE_SPIN_NS,
   ENOSPC,
   EXECUTOR_COUNT_MAX,
@@ -43,8 +44,15 @@ export interface ReactorOptions {
   /** The arena to be registered: a power of two. */
   readonly memoryBytes: number
   readonly memoryBytesMax: number
-  /** How long to spin before parking; Infinity for always. */
-  readonly spinNs: number
+  readonly spin: SpinLimits
+}
+
+/** How long a thread spins before it parks. */
+export interface SpinLimits {
+  /** Each time; Infinity for always. */
+  readonly forNs: number
+  /** Else until for so long nothing has come from the kernel or another thread. */
+  readonly quietNs: number
 }
 
 /**
@@ -86,8 +94,11 @@ export class Reactor implements IoPort {
     this.kernel = kernel
     this.host = attachLoop(kernel, turn)
     this.control = this.host.control
-    this.control.doubles[DOUBLE_SPIN_NS] = options.spinNs
-    if (options.spinNs > 0) noteCpuQuota(kernel)
+    const { forNs, quietNs } = options.spin
+    assert(forNs === 0 || quietNs === 0, 'a thread spins by one policy')
+    this.control.doubles[DOUBLE_SPIN_NS] = forNs
+    this.control.doubles[DOUBLE_QUIET_NS] = quietNs
+    if (forNs + quietNs > 0) noteCpuQuota(kernel)
     this.liveness = new Liveness(this.control, this.host)
     this.timers = new Timers({ kernel, control: this.control, liveness: this.liveness })
     try {
@@ -122,7 +133,8 @@ export class Reactor implements IoPort {
    * `directory_is_crowded()` of native/directory.c has it, which knows the CPU of a pinned thread as well.
    */
   get maySpin(): boolean {
-    if (this.control.doubles[DOUBLE_SPIN_NS]! === 0) return false
+    const { doubles } = this.control
+    if (doubles[DOUBLE_SPIN_NS]! === 0 && doubles[DOUBLE_QUIET_NS]! === 0) return false
     const { words } = this.kernel.directory.slot(0)
     const [cpuCount, quota] = [words[HEADER_CPU_COUNT]!, words[HEADER_CPU_QUOTA]!]
     const limit = quota > 0 ? Math.min(cpuCount, quota) : cpuCount

@@ -90,6 +90,7 @@ const EXECUTOR_NAMES = optionNames<ShardExecutorOptions>({
   preemptTimerMs: true,
   host: true,
   spinBeforeParkUs: true,
+  spinUntilQuietUs: true,
   measureGc: true,
   ioProperties: true,
 })

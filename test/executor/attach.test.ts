@@ -94,6 +94,9 @@ test('attachExecutor() refuses options of the wrong kind, and attaches nothing',
     { spinBeforeParkUs: -1 },
     { spinBeforeParkUs: 60_000_001 },
     { spinBeforeParkUs: Number.NaN },
+    { spinUntilQuietUs: -1 },
+    { spinUntilQuietUs: Number.POSITIVE_INFINITY },
+    { spinUntilQuietUs: 1, spinBeforeParkUs: 1 },
   ]) {
     assert.throws(() => attachExecutor(wrong), RangeError, JSON.stringify(wrong))
   }

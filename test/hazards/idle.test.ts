@@ -64,6 +64,37 @@ for (const [what, scene] of Object.entries(SCENES)) {
   })
 }
 
+test('spinUntilQuietUs polls after what comes from the kernel, not after timers', async () => {
+  // A thread that gets no processor while it spins has spun for longer: then another time, with longer sleeps.
+  const program = `
+    const executor = percore.attachExecutor({ spinUntilQuietUs: 20_000 })
+    const spunMs = () => executor.stats().spunNs / 1e6
+    const run = async (sleepMs) => {
+      await operations.nop()
+      const atFirst = spunMs()
+      // The spin after the operation is over with the first sleep; the ten that follow have none.
+      await time.sleep(sleepMs)
+      const afterKernel = spunMs()
+      for (let i = 0; i < 5; i++) {
+        await time.sleep(sleepMs)
+        await new Promise((resolve) => setTimeout(resolve, sleepMs))
+      }
+      const afterTimers = spunMs()
+      await operations.nop()
+      await time.sleep(sleepMs)
+      return [afterKernel - atFirst, afterTimers - afterKernel, spunMs() - afterTimers]
+    }
+    const isRight = ([first, timers, again]) => first >= 15 && timers < 5 && again >= 15
+    let seen
+    let sleepMs = 60
+    do seen = await run(sleepMs)
+    while (!isRight(seen) && (sleepMs *= 2) <= 480)
+    console.log(isRight(seen) || seen)
+  `
+
+  assert.deepEqual(await runChild(program), success('true\n'))
+})
+
 test('spinBeforeParkUs is the time spent polling, no more', async () => {
   // A thread that gets no processor while it spins has spun for longer: then another time, and longer.
   // Without an end to it the spin takes up all of the sleep each time, without a spin it is 0.
