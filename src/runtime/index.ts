@@ -16,7 +16,7 @@ export { ExecutorPool, type StopOptions } from './executor-pool.ts'
 /** @internal */
 export type { PoolTimer } from './long-timer.ts'
 export type { ExecutorPoolOptions, PoolThreadOptions, ShardEnded } from './pool-options.ts'
-export type { ConnectionFailure, PortOptions } from './port-options.ts'
+export type { ConnectionFailure, PortOptions, PortOutage } from './port-options.ts'
 export type { RestartOptions } from './restart-policy.ts'
 /** @internal */
 export { runShard } from './run-shard.ts'

@@ -6,6 +6,8 @@ import type { FromPort, OpenedPort, PortProgram, ToPort } from './port-messages.
 export interface PortEvents {
   /** What was thrown for some connections, and for how many more. */
   onConnectionsFailed(errors: readonly unknown[], skippedCount: number): void
+  /** The driver's thread has ended, whether it had the port open or was about to. Whether another follows is not decided yet. */
+  onThreadEnded(): void
   /** A thread has taken the place of the driver's last one: it serves nothing yet. */
   onStartedAgain(): void
 }
@@ -159,6 +161,7 @@ export class PortBoard {
       opening.port.opening = null
       endClosing(opening)
     }
+    for (const { events } of [...this.#ports.values()]) events.onThreadEnded()
   }
 
   /** Another thread runs in its place. */

@@ -9,6 +9,7 @@ import {
   assertSamePort,
   type CheckedPortOptions,
   HOST_DEFAULT,
+  type PortOutage,
   type PortWait,
 } from './port-options.ts'
 
@@ -51,6 +52,8 @@ export class PortGroup {
   #share: TcpListenerShare | null = null
   #opening: Promise<unknown>
   #shut: Promise<unknown> = Promise.resolve()
+  /** Whether drivers serve it; `down` once all of them have ended, until one is back or none will be. */
+  #standing: 'closed' | 'open' | 'down' = 'closed'
 
   constructor(id: number, options: CheckedPortOptions, host: PortGroupHost) {
     this.id = id
@@ -112,6 +115,7 @@ export class PortGroup {
     for (const driver of drivers) {
       this.#members.set(driver, {
         onConnectionsFailed: (errors, count) => onFailed(driver, errors, count),
+        onThreadEnded: () => this.#noteThreadEnd(driver),
         onStartedAgain: () => this.#openAgain(driver),
       })
     }
@@ -161,6 +165,7 @@ export class PortGroup {
       throw error
     }
     for (const { shard } of drivers) shard.ports.serve(this.id)
+    this.#standing = 'open'
   }
 
   async #open(driver: Driver): Promise<void> {
@@ -201,6 +206,37 @@ export class PortGroup {
     return driver.shard.ports.open(this.id, program, events)
   }
 
+  #noteThreadEnd({ shard }: Driver): void {
+    // The runtime is being stopped, and whoever does that knows.
+    if (shard.state === 'stopping') this.#standing = 'closed'
+    // By then it is decided whether another thread takes its place.
+    queueMicrotask(() => this.#checkOutage())
+  }
+
+  /** Tells where nobody listens any more: once when all have ended, and once more when none will be back. */
+  #checkOutage(): void {
+    const drivers = [...this.#members.keys()].map(({ shard }) => shard)
+    if (drivers.length === 0 || drivers.some(({ ports }) => ports.isOpen(this.id))) return
+    const isFinal = drivers.every(({ state }) => state === 'ended')
+    if (this.#standing === 'closed' || (this.#standing === 'down' && !isFinal)) return
+    this.#standing = isFinal ? 'closed' : 'down'
+    this.#tell({ address: this.#address!, isFinal })
+  }
+
+  #tell(outage: PortOutage): void {
+    const { onOutage } = this.options
+    if (onOutage !== undefined) {
+      onOutage(outage)
+      return
+    }
+    const { address, isFinal } = outage
+    const until = isFinal ? 'none will be back' : 'until one is back'
+    process.emitWarning(
+      `Port ${address.port} refuses connections as all its drivers have ended: ${until}`,
+      { type: 'PortOutage' },
+    )
+  }
+
   /** Another thread is the driver now. */
   #openAgain(driver: Driver): void {
     void this.#inOrder(() => this.#reopen(driver))
@@ -218,6 +254,7 @@ export class PortGroup {
     try {
       await this.#open(driver)
       driver.shard.ports.serve(this.id)
+      this.#standing = 'open'
     } catch (error) {
       this.#giveUp(driver, error)
     } finally {

@@ -9,7 +9,7 @@ import {
   validateString,
   wrongType,
 } from '../base/index.ts'
-import { assertSameListeners, type ListenOptions } from '../net/index.ts'
+import { assertSameListeners, type ListenOptions, type SocketAddress } from '../net/index.ts'
 import type { Driver } from './driver.ts'
 import { checkModule } from './module-url.ts'
 import { checkArgument } from './pool-options.ts'
@@ -20,6 +20,13 @@ export interface ConnectionFailure {
   readonly driver: Driver
   /** Connections of that driver that failed at the same time, and of which only the number is told, as they were too many; mostly 0. */
   readonly skippedCount: number
+}
+
+/** All drivers of a port have ended, and with them its sockets: clients are refused, and what waited to be accepted is reset. */
+export interface PortOutage {
+  readonly address: SocketAddress
+  /** Whether it is over: none of them is restarted. Else the port is served again as soon as one is back. */
+  readonly isFinal: boolean
 }
 
 /** Which port is served, by whom, and how. */
@@ -51,6 +58,11 @@ export interface PortOptions<Argument = unknown>
    * process, and further ones are counted only; a connection that its peer has broken counts as none then.
    */
   readonly onError?: (failure: ConnectionFailure) => void
+  /**
+   * Called on this thread when all drivers of the port have ended by themselves, and once more if none of those that were to be restarted will be back. A
+   * warning of the process tells it if this is not given. Of several calls of {@link Runtime.listen} for one port the first one's counts.
+   */
+  readonly onOutage?: (outage: PortOutage) => void
 }
 
 const NAMES = optionNames<PortOptions>({
@@ -61,6 +73,7 @@ const NAMES = optionNames<PortOptions>({
   drivers: true,
   accept: true,
   onError: true,
+  onOutage: true,
   host: true,
   port: true,
   family: true,
@@ -90,13 +103,15 @@ export interface CheckedPortOptions extends PortWait {
   readonly accept: 'shared' | 'reusePort'
   readonly listen: ListenOptions
   readonly onError: ((failure: ConnectionFailure) => void) | undefined
+  readonly onOutage: ((outage: PortOutage) => void) | undefined
 }
 
 /** @throws {TypeError | RangeError} for options of the wrong kind. */
 export function checkPortOptions(options: PortOptions): CheckedPortOptions {
   validateOptions(ACTION, options, NAMES)
   const { transport = 'tcp', module, name = 'default', argument, drivers, ...rest } = options
-  const { accept = 'shared', onError, signal, timeoutMs = TIMEOUT_MS, ...listen } = rest
+  const { accept = 'shared', onError, onOutage, signal, ...timed } = rest
+  const { timeoutMs = TIMEOUT_MS, ...listen } = timed
   validateDurationMs(ACTION, 'timeoutMs', timeoutMs)
   if (signal !== undefined && !isAbortSignal(signal)) {
     throw wrongType(ACTION, 'signal', 'an AbortSignal', signal)
@@ -107,6 +122,7 @@ export function checkPortOptions(options: PortOptions): CheckedPortOptions {
     throw wrongType(ACTION, 'accept', "'shared' or 'reusePort'", accept)
   }
   if (onError !== undefined) validateFunction(ACTION, 'onError', onError)
+  if (onOutage !== undefined) validateFunction(ACTION, 'onOutage', onOutage)
   if (drivers !== undefined && !Array.isArray(drivers)) {
     throw wrongType(ACTION, 'drivers', 'an array of drivers', drivers)
   }
@@ -118,6 +134,7 @@ export function checkPortOptions(options: PortOptions): CheckedPortOptions {
     accept,
     listen: { ...listen, reusePort: accept === 'reusePort' },
     onError,
+    onOutage,
     signal,
     timeoutMs,
   }

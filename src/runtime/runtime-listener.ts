@@ -52,6 +52,12 @@ export class RuntimeListener implements AsyncDisposable {
     return this.#closed !== null || this.drivers.every(({ shard }) => shard.state === 'ended')
   }
 
+  /** Whether any of its drivers listens now: not while all have ended and none is back. O(drivers). */
+  get isListening(): boolean {
+    const { id } = this.#group
+    return this.drivers.some(({ shard }) => shard.ports.isOpen(id))
+  }
+
   /**
    * Stops listening on all its drivers, and resolves when no connection is left: the signals of their ports are aborted, at half
    * of the deadline the tasks of those that go on are cancelled and their streams closed. The drivers go on.

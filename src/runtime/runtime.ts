@@ -158,7 +158,7 @@ export class Runtime {
    * same, or a client would be treated by the chance that it comes to one or the other; ports can be on drivers of their own. One that is just
    * being closed is opened as soon as its sockets are gone.
    * A driver that has ended and is restarted listens again; if it cannot, it has failed once more. While all drivers of a port are between two
-   * threads nobody has its socket: clients are refused.
+   * threads nobody has its socket: clients are refused, and `onOutage` is told.
    *
    * The stream is closed when the promise of the function has settled: to {@link TcpStream.consume}, return one that `onEnd`
    * resolves. What the function throws ends that connection alone. Each connection is a task of its driver.

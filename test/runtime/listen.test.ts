@@ -9,6 +9,7 @@ import { TcpListener, TcpStream } from '../../src/net/index.ts'
 import {
   type ConnectionFailure,
   type PortOptions,
+  type PortOutage,
   Runtime,
   type RuntimeOptions,
 } from '../../src/runtime/index.ts'
@@ -118,6 +119,52 @@ for (const accept of ['shared', 'reusePort'] as const) {
     await untilServedBy(address.port, ['io-0.0', 'io-0.1'])
   })
 }
+
+test('a port whose drivers have ended for good is told to who listens', LIMIT, async () => {
+  const outages: PortOutage[] = []
+  const onOutage = (outage: PortOutage): void => void outages.push(outage)
+  await using runtime = await startThree()
+  const listener = await runtime.listen({ port: 0, module, onOutage })
+  const { address } = listener
+  assert.equal(listener.isListening, true)
+  const [first, second] = listener.drivers
+
+  await first!.shard.terminate()
+  assert.deepEqual([listener.isListening, outages], [true, []])
+  await second!.shard.terminate()
+
+  assert.deepEqual([listener.isListening, listener.isClosed], [false, true])
+  assert.deepEqual(outages, [{ address, isFinal: true }])
+  await assert.rejects(TcpStream.connect({ port: address.port }), { code: 'ECONNREFUSED' })
+})
+
+test(
+  'an outage that nobody asks for is a warning; the stop of a runtime is none',
+  LIMIT,
+  async () => {
+    const warnings: string[] = []
+    const hear = ({ name, message }: Error): void => {
+      if (name === 'PortOutage') warnings.push(message)
+    }
+    process.on('warning', hear)
+    try {
+      const stopped = await startThree()
+      await stopped.listen({ port: 0, module })
+      await stopped.stop()
+      await using runtime = await startThree()
+      const { drivers, address } = await runtime.listen({ port: 0, module })
+
+      await Promise.all(drivers.map(({ shard }) => shard.terminate()))
+      // Warnings are told in a later round of the loop.
+      while (warnings.length === 0) await new Promise(setImmediate)
+
+      assert.equal(warnings.length, 1)
+      assert.match(warnings[0]!, new RegExp(`^Port ${address.port} refuses .*none will be back$`))
+    } finally {
+      process.off('warning', hear)
+    }
+  },
+)
 
 test(
   'ports can be on drivers of their own, and one port on more of them later',

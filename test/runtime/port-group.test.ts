@@ -7,8 +7,13 @@ import { FailureLots } from '../../src/runtime/failure-lots.ts'
 import { PortBoard } from '../../src/runtime/port-board.ts'
 import { PortGroup, type PortGroupHost } from '../../src/runtime/port-group.ts'
 import type { OpenedPort, ToPort } from '../../src/runtime/port-messages.ts'
-import { type CheckedPortOptions, checkPortOptions } from '../../src/runtime/port-options.ts'
+import {
+  type CheckedPortOptions,
+  checkPortOptions,
+  type PortOutage,
+} from '../../src/runtime/port-options.ts'
 import { PortTable } from '../../src/runtime/port-table.ts'
+import type { ShardState } from '../../src/runtime/shard-slot.ts'
 import type { ThreadStarter } from '../../src/runtime/shard-thread.ts'
 import { limited } from '../limits.ts'
 
@@ -26,6 +31,7 @@ const OPENED: OpenedPort = {
 class PlayedDriver {
   readonly name: string
   isRunning = true
+  state: ShardState = 'running'
   readonly posted: ToPort[] = []
   readonly ports = new PortBoard((message) => this.posted.push(message))
 
@@ -97,10 +103,12 @@ function hostOf(timers = new PlayedTimers()): PortGroupHost {
 }
 
 /** Two drivers that serve one port from one socket. */
-async function serveByTwo(): Promise<{ group: PortGroup; a: PlayedDriver; b: PlayedDriver }> {
-  const group = new PortGroup(1, OPTIONS, hostOf())
+async function serveByTwo(
+  options = OPTIONS,
+): Promise<{ group: PortGroup; a: PlayedDriver; b: PlayedDriver }> {
+  const group = new PortGroup(1, options, hostOf())
   const [a, b] = [new PlayedDriver('a'), new PlayedDriver('b')]
-  const joined = group.join(driversOf(a, b), OPTIONS, () => {})
+  const joined = group.join(driversOf(a, b), options, () => {})
   await settle()
   a.open()
   await settle()
@@ -186,6 +194,56 @@ test(
     await assert.rejects(joined, { code: 'ERR_SHARD_FAILED' })
   },
 )
+
+test('an outage is told once, again after it was over, and at last for good', LIMIT, async () => {
+  const outages: PortOutage[] = []
+  const onOutage = (outage: PortOutage): void => void outages.push(outage)
+  const { group, a, b } = await serveByTwo({ ...OPTIONS, onOutage })
+  const address = group.address!
+  const end = async (driver: PlayedDriver, state: ShardState): Promise<void> => {
+    driver.state = state
+    driver.ports.endAll(driver.name, 'exited')
+    await settle()
+  }
+
+  await end(a, 'restarting')
+  assert.deepEqual(outages, [])
+  await end(b, 'restarting')
+  await end(b, 'restarting')
+  assert.deepEqual(outages, [{ address, isFinal: false }])
+  a.state = 'running'
+  a.ports.startAgain()
+  await settle()
+  a.open()
+  await settle()
+  await end(b, 'ended')
+  assert.equal(outages.length, 1)
+  await end(a, 'restarting')
+  await end(a, 'ended')
+
+  assert.deepEqual(outages.slice(1), [
+    { address, isFinal: false },
+    { address, isFinal: true },
+  ])
+})
+
+test('drivers that are stopped, or have left, are no outage', LIMIT, async () => {
+  const outages: PortOutage[] = []
+  const onOutage = (outage: PortOutage): void => void outages.push(outage)
+  const stopped = await serveByTwo({ ...OPTIONS, onOutage })
+  const left = await serveByTwo({ ...OPTIONS, onOutage })
+
+  for (const driver of [stopped.a, stopped.b]) {
+    driver.state = 'stopping'
+    driver.ports.endAll(driver.name, 'was stopped')
+    driver.state = 'ended'
+  }
+  void left.group.leave(driversOf(left.a, left.b), 0)
+  for (const driver of [left.a, left.b]) driver.ports.endAll(driver.name, 'exited')
+  await settle()
+
+  assert.deepEqual(outages, [])
+})
 
 test('join() gives up by its time limit, naming who has not opened the port', LIMIT, async () => {
   const timers = new PlayedTimers()
