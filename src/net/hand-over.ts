@@ -5,7 +5,13 @@ import {
   validateDurationMs,
   validateOptions,
 } from '../base/index.ts'
-import { checkCancellation, type Executor, executor, refuse } from '../executor/index.ts'
+import {
+  checkCancellation,
+  currentOrNull,
+  type Executor,
+  executor,
+  refuse,
+} from '../executor/index.ts'
 import { currentKernel, ENOENT, kernelError } from '../kernel/index.ts'
 import { RetryTimer } from '../reactor/index.ts'
 import type { SocketAddress } from './address.ts'
@@ -103,10 +109,32 @@ function pass(socket: Socket, outlivesThread: boolean, refusal: RuntimeError): T
   return ticket
 }
 
+/** The limits of tickets, by their names, on the threads that keep them: until their time, or until such a thread sees the ticket used. */
+const limits = new WeakMap<Executor, Map<number, RetryTimer>>()
+
 /** Closes the connection if nobody has adopted it by then; that nobody waits for. */
-function limitTicket({ kernel, timers }: Executor, name: number, delayMs: number): void {
-  const limit = new RetryTimer(() => kernel.dropPassedFd(name), { keepsAlive: false })
+function limitTicket(home: Executor, name: number, delayMs: number): void {
+  const { kernel, timers } = home
+  const own = limits.get(home) ?? new Map<number, RetryTimer>()
+  limits.set(home, own)
+  const limit = new RetryTimer(
+    () => {
+      own.delete(name)
+      kernel.dropPassedFd(name)
+    },
+    { keepsAlive: false },
+  )
+  own.set(name, limit)
   timers.arm(limit, timers.nowNs() + delayMs * NS_PER_MS)
+}
+
+/** A ticket is spent here; where another thread keeps its limit, that finds nothing to close then. */
+function unlimitTicket(home: Executor, name: number): void {
+  const own = limits.get(home)
+  const limit = own?.get(name)
+  if (limit === undefined) return
+  own!.delete(name)
+  home.timers.disarm(limit)
 }
 
 /** Takes over the descriptor of a ticket, and what had come. */
@@ -118,6 +146,7 @@ export function adoptSocket(ticket: TcpStreamTicket): Socket {
   // First, as it may fail, and the ticket is then still good.
   const net = netRingFor(current, current.currentQueue())
   const fd = current.descriptors.takeFd(ticket.name)
+  if (fd >= 0 || fd === -ENOENT) unlimitTicket(current, ticket.name)
   if (fd === -ENOENT) throw ticketSpent(action)
   if (fd < 0) throw kernelError(fd, { syscall: 'adopt' })
   const socket = new Socket(net, fd, ticket.remoteAddress)
@@ -137,6 +166,8 @@ export function adoptSocket(ticket: TcpStreamTicket): Socket {
 /** Closes the connection of a ticket, if nobody has adopted or discarded it; whether it was so. */
 export function discardTicket(ticket: TcpStreamTicket): boolean {
   validateTicket('discard a stream', ticket)
+  const home = currentOrNull()
+  if (home !== null) unlimitTicket(home, ticket.name)
   return currentKernel().dropPassedFd(ticket.name) !== -ENOENT
 }
 

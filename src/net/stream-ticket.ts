@@ -20,7 +20,8 @@ export interface DetachOptions extends WaitOptions {
   readonly outlivesThread?: boolean
   /**
    * After how many milliseconds the connection is closed if nobody has adopted it; it waits for as long as this thread runs if not
-   * given. The limit is this thread's to keep: it ends with it.
+   * given. The limit is this thread's to keep: it ends with it, and keeps no program alive. Where another thread adopts the connection a timer stays
+   * here until then, which finds nothing to close.
    */
   readonly adoptWithinMs?: number
 }

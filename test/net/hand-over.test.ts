@@ -344,6 +344,24 @@ test('detach() of an executor that closes is refused, and the connection closed 
   })
 })
 
+testOnBoth('a ticket that is spent leaves no timer on the thread that has made it', async () => {
+  await using pair = await Pair.open()
+  await using other = await Pair.open()
+  const { timerCount } = executor().stats()
+  const ticket = await pair.server.detach({ adoptWithinMs: 60_000 })
+  const unwanted = await other.server.detach({ adoptWithinMs: 60_000 })
+  const before = executor().stats().timerCount
+
+  await using adopted = TcpStream.adopt(post(ticket))
+  const isDiscarded = TcpStream.discard(unwanted)
+
+  assert.deepEqual([before, isDiscarded], [timerCount + 2, true])
+  assert.equal(executor().stats().timerCount, timerCount)
+  await pair.client.write(pattern(0, 10))
+  await readPattern(adopted, 10)
+  assert.equal(await other.client.read(), null)
+})
+
 testOnBoth(
   'a connection that nobody adopts in time is closed; one that was adopted is not',
   async () => {
