@@ -5,7 +5,7 @@ import type { ToPort } from './port-messages.ts'
 import type { PortServers } from './port-server.ts'
 import { createServices, notDefined, type ShardServices } from './service-loading.ts'
 import type { ToServices } from './service-messages.ts'
-import { Shard, type ShardMain } from './shard.ts'
+import { noteShard, Shard, type ShardMain } from './shard.ts'
 import { ShardCalls } from './shard-calls.ts'
 import type { ShardHost, ShardProgram, ShardReport, ToShard } from './shard-thread.ts'
 
@@ -48,6 +48,7 @@ class ShardRun {
       this.#refuse(error)
       return
     }
+    noteShard(this.#executor, this.#shard)
     this.#calls = new ShardCalls(this.#host, this.#executor)
     this.#shard.useServices = () => this.#useServices()
     this.#host.onIdle(() => this.#leaveServices())

@@ -130,7 +130,10 @@ export class Service<Instance extends object, Argument = undefined> {
 }
 
 function portOf(action: string, shard: Shard): ServicePort {
-  if (!(shard instanceof Shard)) throw wrongType(action, 'shard', 'a Shard', shard)
+  // A pool, a handle or a driver, say: the thread that has these is no shard.
+  if (!(shard instanceof Shard)) {
+    throw wrongType(action, 'shard', 'the Shard that a program of a pool is called with', shard)
+  }
   const services = shard.useServices()
   if (services !== null) return services
   throw new TypeError(`Cannot ${action} as the shard must run: it does not`)

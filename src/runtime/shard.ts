@@ -1,4 +1,5 @@
 import { RuntimeError, showAs } from '../base/index.ts'
+import { currentOrNull, type Executor } from '../executor/index.ts'
 import { CpuSet } from '../topology/index.ts'
 import type { ServicePort } from './service-port.ts'
 import type { ShardPeer } from './shard-options.ts'
@@ -87,6 +88,39 @@ export class Shard<Argument = unknown> {
     )
     this.#controller?.abort(this.#stopReason)
   }
+}
+
+const shards = new WeakMap<Executor, Shard>()
+
+/** @internal The executor is that of a shard, until it is no more. */
+export function noteShard(executor: Executor, shard: Shard): void {
+  shards.set(executor, shard)
+}
+
+/**
+ * The shard whose thread the running code is on: what its program was called with. For code that is handed no shard, such as work of a
+ * {@link Driver}, which is one as well: by it services are called from there.
+ *
+ * @throws {RuntimeError} `ERR_UNSUPPORTED` on a thread that is none, such as the one that has started the pool.
+ *
+ * @example
+ * ```ts
+ * import { currentShard } from 'percore/runtime'
+ *
+ * export function describeDriver(): string {
+ *   const { name, cpus } = currentShard()
+ *   return `${name} on ${cpus}`
+ * }
+ * ```
+ */
+export function currentShard(): Shard {
+  const home = currentOrNull()
+  const shard = home === null ? undefined : shards.get(home)
+  if (shard !== undefined) return shard
+  throw new RuntimeError(
+    'ERR_UNSUPPORTED',
+    'Cannot find a shard as this must be a thread of a pool or a runtime: it is none',
+  )
 }
 
 function nothing(): null {

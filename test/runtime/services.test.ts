@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
+  currentShard,
   defineService,
   ExecutorPool,
   type ExecutorPoolOptions,
+  Runtime,
   type ShardExit,
   type ShardedService,
 } from '../../src/runtime/index.ts'
@@ -343,12 +345,55 @@ test('defineService() refuses what is wrong, and a second of one name', () => {
   assert.throws(() => defineService('x', () => ({}), { outstandingMax: 0 }), RangeError)
 })
 
-test('start() refuses what is no shard', async () => {
+test('start() and of() refuse what is no shard: the thread of the pool calls nothing', async () => {
   const service = defineService('lonely', () => ({}))
+  await using runtime = await Runtime.start({
+    executor: { ioMemoryBytes: 256 * 1024 },
+    onExit: () => {},
+  })
+  const [driver] = runtime.drivers
 
-  await assert.rejects(service.start({} as never), TypeError)
-  assert.throws(() => service.of({} as never), TypeError)
+  for (const other of [{}, runtime, driver, driver!.shard]) {
+    await assert.rejects(service.start(other as never), TypeError)
+    assert.throws(() => service.of(other as never), {
+      name: 'TypeError',
+      message: /^Cannot find service 'lonely' as shard must be the Shard that a program/,
+    })
+  }
+  assert.throws(() => currentShard(), { code: 'ERR_UNSUPPORTED' })
 })
+
+test(
+  'work of drivers calls services by the shard that each of them is',
+  limited(60_000),
+  async () => {
+    const module = new URL('./driver-services.js', import.meta.url)
+    await using runtime = await Runtime.start({
+      layout: ({ cpus }) => [
+        { kind: 'task', cpus },
+        { kind: 'task', cpus },
+      ],
+      onExit: () => {},
+    })
+    const [first, second] = runtime.drivers
+
+    // What defines the service is loaded by the first work alone.
+    await assert.rejects(first!.run({ module, name: 'count' }), {
+      code: 'ERR_SERVICE_START_FAILED',
+    })
+    assert.equal(await second!.run({ module, name: 'whoAmI' }), 1)
+    const counts = [
+      await first!.run({ module, name: 'count' }),
+      await second!.run({ module, name: 'count' }),
+    ]
+
+    // Each counts on the other.
+    assert.deepEqual(counts, [
+      [1, 'task-0.1'],
+      [1, 'task-0.0'],
+    ])
+  },
+)
 
 /** Never called: what compiles, and what must not. */
 export async function checkTypes(
