@@ -20,6 +20,7 @@ export {
   type LatencyClass,
   metricsText,
   needPreempt,
+  type QueueFileStats,
   random,
   type Scope,
   ScopeError,

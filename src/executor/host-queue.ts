@@ -8,7 +8,12 @@ import {
 } from '../kernel/index.ts'
 import { Claim, type Schedulable } from './scheduler.ts'
 import { SHARES_DEFAULT, SHARES_MIN } from './shares.ts'
-import { type LatencyClass, type TaskQueueStats, validateLatency } from './task-queue.ts'
+import {
+  type LatencyClass,
+  type QueueFileStats,
+  type TaskQueueStats,
+  validateLatency,
+} from './task-queue.ts'
 
 const HOST_SHARES_MAX = 10_000
 const HOST_LATENCY_MS = 1
@@ -24,6 +29,15 @@ export interface HostOptions {
   readonly latency?: LatencyClass | null
 }
 
+/** What Node moves itself is not counted here. */
+const NO_FILES: QueueFileStats = {
+  transferCount: 0,
+  readBytes: 0,
+  writtenBytes: 0,
+  heldCount: 0,
+  heldNs: 0,
+  limitedCount: 0,
+}
 const NAMES = optionNames<HostOptions>({ shares: true, latency: true })
 
 /** {@link HostOptions}, checked. */
@@ -110,6 +124,7 @@ export class HostQueue implements Schedulable {
       turnCount: doubles[DOUBLE_HOST_VISITS]!,
       settledCount: 0,
       taskCount: 0,
+      files: NO_FILES,
     }
   }
 }

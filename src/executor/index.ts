@@ -59,6 +59,7 @@ export {
   type IoCaps,
   type IoLimits,
   type LatencyClass,
+  type QueueFileStats,
   TaskQueue,
   type TaskQueueOptions,
   type TaskQueueStats,

@@ -20,7 +20,10 @@ import {
   COUNTER_GC_PAUSE_NS,
   COUNTER_GC_PAUSE_NS_MAX,
   COUNTER_GC_PAUSES,
+  COUNTER_HELD,
+  COUNTER_HELD_NS,
   COUNTER_LEASES,
+  COUNTER_LIMITED,
   COUNTER_MEMORY_LIMIT,
   COUNTER_MEMORY_REGISTERED,
   COUNTER_MEMORY_SIZE,
@@ -110,6 +113,12 @@ export interface ExecutorStats {
     readonly writtenBytes: number
     /** Reads and writes that a device was polled for, rather than told of by an interrupt: requests, of which an operation may take several. */
     readonly polledCount: number
+    /** Reads and writes that are held back, for their devices or by limits of their queues. */
+    readonly heldCount: number
+    /** How long such were held back, all together, as far as they have gone on. */
+    readonly heldNs: number
+    /** How often limits of a task queue have held back whatever was next in it. */
+    readonly limitedCount: number
   }
   /** What went through shared channels, to and from other threads. */
   readonly channels: {
@@ -205,6 +214,9 @@ function readTraffic({
       readBytes: counters[COUNTER_BYTES_READ]!,
       writtenBytes: counters[COUNTER_BYTES_WRITTEN]!,
       polledCount: counters[COUNTER_POLLED]!,
+      heldCount: counters[COUNTER_HELD]!,
+      heldNs: counters[COUNTER_HELD_NS]!,
+      limitedCount: counters[COUNTER_LIMITED]!,
     },
     channels: {
       sentCount: counters[COUNTER_SENT]!,

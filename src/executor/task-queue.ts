@@ -12,14 +12,21 @@ import {
   wrongType,
 } from '../base/index.ts'
 import {
-  addToRest,
+  countQueue,
+  QUEUE_BYTES_READ,
+  QUEUE_BYTES_WRITTEN,
+  QUEUE_HELD,
+  QUEUE_HELD_NS,
+  QUEUE_LIMITED,
   QUEUE_RUNTIME_NS,
   QUEUE_SETTLED,
   QUEUE_SHARES,
   QUEUE_TASKS,
+  QUEUE_TRANSFERS,
   QUEUE_TURNS,
   type QueueRecord,
   type QueueRecords,
+  readQueue,
 } from '../stats/index.ts'
 import { Claim, type Schedulable } from './scheduler.ts'
 import { CurrentShares, SHARES_DEFAULT, type Shares } from './shares.ts'
@@ -79,6 +86,21 @@ export interface TaskQueueStats {
   /** How many waiters its turns settled, task starts included. */
   readonly settledCount: number
   readonly taskCount: number
+  readonly files: QueueFileStats
+}
+
+/** What one queue has moved to and from files, and how long that was held back. */
+export interface QueueFileStats {
+  /** Reads and writes that did not fail; one is counted once, however many requests it took. */
+  readonly transferCount: number
+  readonly readBytes: number
+  readonly writtenBytes: number
+  /** Those that are held back now: for the queue's share of a device, or by its own limits. */
+  readonly heldCount: number
+  /** How long such were held back, all together, as far as they have gone on. */
+  readonly heldNs: number
+  /** How often its own limits have held back whatever was next. */
+  readonly limitedCount: number
 }
 
 let lastNumber = -1
@@ -179,15 +201,22 @@ export class TaskQueue extends RunQueue implements Schedulable {
   }
 
   stats(): TaskQueueStats {
-    const { home, index } = this.#record
-    const { counters } = home
+    const read = (field: number): number => readQueue(this.#record, field)
     return {
       name: this.name,
       shares: this.shares,
-      runtimeNs: counters[index + QUEUE_RUNTIME_NS]!,
-      turnCount: counters[index + QUEUE_TURNS]!,
-      settledCount: counters[index + QUEUE_SETTLED]!,
+      runtimeNs: read(QUEUE_RUNTIME_NS),
+      turnCount: read(QUEUE_TURNS),
+      settledCount: read(QUEUE_SETTLED),
       taskCount: this.taskCount,
+      files: {
+        transferCount: read(QUEUE_TRANSFERS),
+        readBytes: read(QUEUE_BYTES_READ),
+        writtenBytes: read(QUEUE_BYTES_WRITTEN),
+        heldCount: read(QUEUE_HELD),
+        heldNs: read(QUEUE_HELD_NS),
+        limitedCount: read(QUEUE_LIMITED),
+      },
     }
   }
 
@@ -253,10 +282,26 @@ export class TaskQueue extends RunQueue implements Schedulable {
     this.#count(QUEUE_TASKS, change)
   }
 
+  /** @internal A read or write of a file has not failed. */
+  countTransfer(isWrite: boolean, movedBytes: number): void {
+    this.#count(QUEUE_TRANSFERS, 1)
+    this.#count(isWrite ? QUEUE_BYTES_WRITTEN : QUEUE_BYTES_READ, movedBytes)
+  }
+
+  /** @internal A read or write of a file is held back (1), or no more (-1) after so long. */
+  countHeld(change: 1 | -1, heldNs: number): void {
+    this.#count(QUEUE_HELD, change)
+    if (heldNs > 0) this.#count(QUEUE_HELD_NS, heldNs)
+  }
+
+  /** @internal Its limits hold back what is next. */
+  countLimited(): void {
+    this.#count(QUEUE_LIMITED, 1)
+  }
+
   /** @internal Its shares are others than before. */
   publishShares(): void {
-    const { home, index } = this.#record
-    this.#count(QUEUE_SHARES, this.shares - home.counters[index + QUEUE_SHARES]!)
+    this.#count(QUEUE_SHARES, this.shares - readQueue(this.#record, QUEUE_SHARES))
   }
 
   /** @internal Counts the time that the last turn took. */
@@ -269,9 +314,7 @@ export class TaskQueue extends RunQueue implements Schedulable {
   }
 
   #count(field: number, amount: number): void {
-    const { home, index, rest } = this.#record
-    home.counters[index + field]! += amount
-    if (rest !== null) addToRest(rest, field, amount)
+    countQueue(this.#record, field, amount)
   }
 
   /** @internal */

@@ -227,7 +227,7 @@ export abstract class BlockTransfer extends Operation implements MemoryRef, Disp
   #end(): void {
     this.isInFlight = false
     if (this.doneBytes > 0 || this.failure === null) {
-      this.descriptor.countMoved(this.isWrite, this.doneBytes)
+      this.descriptor.countMoved(this.queue, this.isWrite, this.doneBytes)
     }
     this.descriptor.leave()
     this.#owner.blockEnded(this)

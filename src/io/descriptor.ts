@@ -5,6 +5,7 @@ import {
   checkCancellation,
   type Executor,
   refusalOf,
+  type TaskQueue,
   Waiter,
   type WaitOptions,
 } from '../executor/index.ts'
@@ -98,8 +99,9 @@ export class Descriptor {
   }
 
   /** Counts a transfer that did not fail, once, however many requests it took. */
-  countMoved(isWrite: boolean, movedBytes: number): void {
+  countMoved(queue: TaskQueue, isWrite: boolean, movedBytes: number): void {
     const { counters } = this.executor.io.control
+    queue.countTransfer(isWrite, movedBytes)
     if (isWrite) {
       this.writeCount++
       this.writeBytes += movedBytes

@@ -128,11 +128,11 @@ export class DeviceScheduler<R extends ScheduledRequest> {
   }
 
   /** Takes out a request that waits. */
-  withdraw(flow: Flow<R>, request: R): void {
+  withdraw(flow: Flow<R>, request: R, nowUs: number): void {
     assert(this.queuedCount > 0, 'what is withdrawn waits')
     const isCapped = flow.byCap.heapIndex >= 0
     this.queuedCount--
-    if (!flow.remove(request)) return
+    if (!flow.remove(request, nowUs)) return
     // What is next in the flow may be another kind of request, or nothing.
     if (isCapped && flow.count > 0) return
     if (isCapped) this.#capped.remove(flow.byCap)
@@ -214,7 +214,7 @@ export class DeviceScheduler<R extends ScheduledRequest> {
     const fraction = requestUs > 0 ? this.#fraction(nowUs) : 1
     assert(fraction > 0, 'who waits has a part of the device')
     this.#leaveOrders(flow)
-    flow.shift()
+    flow.shift(nowUs)
     this.queuedCount--
     this.#virtualUs = Math.max(this.#virtualUs, flow.virtualUs)
     flow.virtualUs += (requestUs * SHARES_MAX) / flow.owner.shares
@@ -245,6 +245,7 @@ export class DeviceScheduler<R extends ScheduledRequest> {
       this.#enterOrders(flow)
     } else {
       flow.cappedUntilUs = nowUs + waitUs
+      flow.owner.countLimited()
       this.#capped.push(flow.byCap)
     }
   }

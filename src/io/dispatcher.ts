@@ -4,6 +4,7 @@ import { DOUBLE_NOW_NS, type LoopControl } from '../kernel/index.ts'
 import { Timer, type TimerPort } from '../reactor/index.ts'
 import type { Operation, Ring } from '../ring/index.ts'
 import { DeviceScheduler, type ScheduledRequest } from './device-scheduler.ts'
+import { HeldCounts } from './held-counts.ts'
 import { capOf } from './io-cap.ts'
 import type { Flow } from './io-flow.ts'
 import type { DeviceLimits } from './io-model.ts'
@@ -101,7 +102,7 @@ export class Dispatcher implements ListOfWaits {
   withdraw(operation: Dispatched): void {
     assert(operation.state === 'queued', 'what is withdrawn is queued')
     const scheduler = this.#scheduler!
-    scheduler.withdraw(this.#flowOf(operation), operation)
+    scheduler.withdraw(this.#flowOf(operation), operation, this.#nowUs())
     this.#pump(scheduler)
   }
 
@@ -127,7 +128,7 @@ export class Dispatcher implements ListOfWaits {
       if (operation.state === 'queued') operation.executorCloses(reason)
     }
     for (const operation of scheduler.queued()) {
-      scheduler.withdraw(this.#flowOf(operation), operation)
+      scheduler.withdraw(this.#flowOf(operation), operation, this.#nowUs())
       this.issue(operation)
     }
     this.#pump(scheduler)
@@ -175,7 +176,7 @@ export class Dispatcher implements ListOfWaits {
     if (queue === this.#lastQueue) return this.#lastFlow!
     let flow = this.#flows.get(queue)
     if (flow === undefined) {
-      flow = this.#scheduler!.createFlow(queue, capOf(queue))
+      flow = this.#scheduler!.createFlow(new HeldCounts(queue, this.#home.io), capOf(queue))
       this.#flows.set(queue, flow)
     }
     this.#lastQueue = queue

@@ -16,6 +16,10 @@ export interface Request {
 export interface FlowOwner {
   readonly shares: number
   readonly isLatencySensitive: boolean
+  /** A request of it waits (1), or waits no more (-1) after so many microseconds. */
+  countHeld(change: 1 | -1, heldUs: number): void
+  /** Its cap holds back what is first in line. */
+  countLimited(): void
 }
 
 /** Where a flow stands in one order. */
@@ -87,12 +91,14 @@ export class Flow<R extends Request> implements Candidate {
     this.#requests.push(request)
     this.#refusedUs.push(nowUs)
     this.#count++
+    this.owner.countHeld(1, 0)
     if (this.#count === 1) this.#settleHead()
   }
 
   /** Takes the first out. */
-  shift(): R {
+  shift(nowUs: number): R {
     const { first } = this
+    this.owner.countHeld(-1, nowUs - this.refusedUs)
     this.#requests[this.#head] = null
     first.slot = SLOT_CREATED
     this.#count--
@@ -101,9 +107,10 @@ export class Flow<R extends Request> implements Candidate {
   }
 
   /** Takes any out; whether that was the first. */
-  remove(request: R): boolean {
+  remove(request: R, nowUs: number): boolean {
     const index = SLOT_QUEUED - request.slot - this.#firstNumber
     assert(this.#requests[index] === request, 'a request that waits knows its place')
+    this.owner.countHeld(-1, nowUs - this.#refusedUs[index]!)
     this.#requests[index] = null
     request.slot = SLOT_CREATED
     this.#count--

@@ -191,7 +191,7 @@ export class Transfer<T> extends FileOperation<T> implements Transferred {
     assert(outcome <= this.leftBytes, 'no more is moved than was to be')
     const totalBytes = this.doneBytes + outcome
     if (!this.isCancelled || this.isIrrevocable(totalBytes)) {
-      this.descriptor.countMoved(this.plan.isWrite, totalBytes)
+      this.descriptor.countMoved(this.queue, this.plan.isWrite, totalBytes)
     }
     this.settle(totalBytes, flags)
   }

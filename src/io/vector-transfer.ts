@@ -172,7 +172,9 @@ export class VectorTransfer extends FileOperation<number> {
   }
 
   #end(outcome: number, flags: number): void {
-    if (outcome >= 0 && !this.isCancelled) this.descriptor.countMoved(this.isWrite, outcome)
+    if (outcome >= 0 && !this.isCancelled) {
+      this.descriptor.countMoved(this.queue, this.isWrite, outcome)
+    }
     this.settle(outcome, flags)
   }
 }

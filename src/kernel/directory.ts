@@ -31,7 +31,7 @@ export const DIRECTORY_MAGIC = 0x43524550
  * Names the layout of the control block, the directory and the counters. Whoever changes any of them raises it, since a
  * process may be read by the `percore` of another version.
  */
-export const DIRECTORY_VERSION = 2
+export const DIRECTORY_VERSION = 3
 /** Words of the first slot: how many slots have ever been used, itself included; */
 export const HEADER_USED_COUNT = 0
 /** {@link DIRECTORY_MAGIC}, {@link DIRECTORY_VERSION}, and the process, by its number in its namespace; */

@@ -59,6 +59,9 @@ export const COUNTER_FILE_OPERATIONS = 32
 export const COUNTER_BYTES_READ = 33
 export const COUNTER_BYTES_WRITTEN = 34
 export const COUNTER_POLLED = 35
+export const COUNTER_HELD = 36
+export const COUNTER_HELD_NS = 37
+export const COUNTER_LIMITED = 38
 // Line 5: shared channels.
 export const COUNTER_SENT = 40
 export const COUNTER_RECEIVED = 41
@@ -173,6 +176,24 @@ export const COUNTERS: readonly CounterPlace[] = [
     'percore_file_written_bytes_total',
     'Bytes written to files.',
     COUNTER_BYTES_WRITTEN,
+  ),
+  describeCounter(
+    'gauge',
+    'percore_file_held_requests',
+    'Reads and writes of files that are held back, for their devices or by limits of their queues.',
+    COUNTER_HELD,
+  ),
+  describeCounter(
+    'counter',
+    'percore_file_held_seconds_total',
+    'How long reads and writes of files were held back, all together, as far as they have gone on.',
+    COUNTER_HELD_NS,
+  ),
+  describeCounter(
+    'counter',
+    'percore_file_limited_total',
+    'How often limits of a task queue have held back whatever was next in it.',
+    COUNTER_LIMITED,
   ),
   describeCounter(
     'gauge',

@@ -16,11 +16,23 @@ export const QUEUE_TASKS = 3
 export const QUEUE_SHARES = 4
 /** Its number, by which the control block names the one whose turn runs. */
 export const QUEUE_NUMBER = 5
+/** Reads and writes of files that are held back. */
+export const QUEUE_HELD = 6
 const QUEUE_IS_USED = 7
 const QUEUE_NAME = 8
+// What it moves to and from files has no room there, and lies behind all records: with its fields the numbers go on.
+export const QUEUE_TRANSFERS = 8
+export const QUEUE_BYTES_READ = 9
+export const QUEUE_BYTES_WRITTEN = 10
+export const QUEUE_HELD_NS = 11
+export const QUEUE_LIMITED = 12
+const FIELD_COUNT = 13
 const RECORD_DOUBLES = 16
+const FILES_DOUBLES = FIELD_COUNT - QUEUE_NAME
 const RECORDS_INDEX = 128
 const REST_INDEX = RECORDS_INDEX + QUEUE_COUNT_MAX * RECORD_DOUBLES
+const FILES_INDEX = REST_INDEX + RECORD_DOUBLES
+const REST_FILES_INDEX = FILES_INDEX + QUEUE_COUNT_MAX * FILES_DOUBLES
 /** What the sum of all others is called. */
 const REST_NAME = '(others)'
 
@@ -46,6 +58,42 @@ export const QUEUE_COUNTERS: readonly CounterPlace[] = [
     QUEUE_TASKS,
   ),
   describeCounter('gauge', 'percore_queue_shares', 'Shares of the task queue.', QUEUE_SHARES),
+  describeCounter(
+    'counter',
+    'percore_queue_file_transfers_total',
+    'Reads and writes of files of the task queue that have not failed.',
+    QUEUE_TRANSFERS,
+  ),
+  describeCounter(
+    'counter',
+    'percore_queue_file_read_bytes_total',
+    'Bytes that it has read from files.',
+    QUEUE_BYTES_READ,
+  ),
+  describeCounter(
+    'counter',
+    'percore_queue_file_written_bytes_total',
+    'Bytes that it has written to files.',
+    QUEUE_BYTES_WRITTEN,
+  ),
+  describeCounter(
+    'gauge',
+    'percore_queue_file_held_requests',
+    'Its reads and writes of files that are held back: for its share of a device, or by its own limits.',
+    QUEUE_HELD,
+  ),
+  describeCounter(
+    'counter',
+    'percore_queue_file_held_seconds_total',
+    'How long reads and writes of files were held back, all together, as far as they have gone on.',
+    QUEUE_HELD_NS,
+  ),
+  describeCounter(
+    'counter',
+    'percore_queue_file_limited_total',
+    'How often its own limits have held back whatever was next.',
+    QUEUE_LIMITED,
+  ),
 ]
 
 /** Fields that only grow. */
@@ -58,6 +106,8 @@ export interface QueueRecord {
   readonly home: Counters
   /** Of its first field. */
   readonly index: number
+  /** Of the first of those that are about files. */
+  readonly filesIndex: number
   /** Where it is counted once more, with others that have no record: else null. */
   readonly rest: Counters | null
 }
@@ -86,7 +136,7 @@ export class QueueRecords {
     assert(number <= QUEUE_COUNT_MAX, 'there are so many records')
     if (number === QUEUE_COUNT_MAX) {
       markUsed(this.#home.counters, REST_INDEX, REST_NAME, -1)
-      return { home: { counters: new Float64Array(RECORD_DOUBLES) }, index: 0, rest: this.#home }
+      return { ...ownRecord(new Float64Array(RECORD_DOUBLES + FILES_DOUBLES)), rest: this.#home }
     }
     if (number === this.#usedCount) this.#usedCount++
     const index = RECORDS_INDEX + number * RECORD_DOUBLES
@@ -97,7 +147,7 @@ export class QueueRecords {
     const namesakes = this.#byName.get(shown) ?? { count: 0, removedIndex: -1 }
     namesakes.count++
     this.#byName.set(shown, namesakes)
-    return { home: this.#home, index, rest: null }
+    return { home: this.#home, index, filesIndex: filesIndexOf(index), rest: null }
   }
 
   /**
@@ -105,15 +155,18 @@ export class QueueRecords {
    * what is left of this one.
    */
   release(record: QueueRecord): QueueRecord {
-    const { home, index, rest } = record
-    const counters = home.counters.slice(index, index + RECORD_DOUBLES)
+    const { home, index, filesIndex, rest } = record
+    const counters = new Float64Array(RECORD_DOUBLES + FILES_DOUBLES)
+    counters.set(home.counters.subarray(index, index + RECORD_DOUBLES))
+    counters.set(home.counters.subarray(filesIndex, filesIndex + FILES_DOUBLES), RECORD_DOUBLES)
     if (rest === null) {
       assert(home.counters[index + QUEUE_IS_USED] === 1, 'a record is released once')
       this.#leave(index)
     } else {
       addToRest(rest, QUEUE_SHARES, -counters[QUEUE_SHARES]!)
+      addToRest(rest, QUEUE_HELD, -counters[QUEUE_HELD]!)
     }
-    return { home: { counters }, index: 0, rest: null }
+    return ownRecord(counters)
   }
 
   #leave(index: number): void {
@@ -131,15 +184,21 @@ export class QueueRecords {
       namesakes.removedIndex = index
       counters[index + QUEUE_TASKS] = 0
       counters[index + QUEUE_SHARES] = 0
+      counters[index + QUEUE_HELD] = 0
       counters[index + QUEUE_NUMBER] = -1
     } else {
-      for (const field of GROWING) counters[removedIndex + field]! += counters[index + field]!
+      for (const field of GROWING) {
+        counters[placeOf(removedIndex, field)]! += counters[placeOf(index, field)]!
+      }
       this.#empty(index)
     }
   }
 
   #empty(index: number): void {
-    this.#home.counters.fill(0, index, index + RECORD_DOUBLES)
+    const { counters } = this.#home
+    const filesIndex = filesIndexOf(index)
+    counters.fill(0, index, index + RECORD_DOUBLES)
+    counters.fill(0, filesIndex, filesIndex + FILES_DOUBLES)
     this.#free.push((index - RECORDS_INDEX) / RECORD_DOUBLES)
   }
 
@@ -162,19 +221,52 @@ export class QueueRecords {
   }
 }
 
-/** Counts a queue without a record among the others. */
-export function addToRest(rest: Counters, field: number, amount: number): void {
-  rest.counters[REST_INDEX + field]! += amount
+/** Where what is about files begins, of the record at `index`. */
+function filesIndexOf(index: number): number {
+  return FILES_INDEX + ((index - RECORDS_INDEX) / RECORD_DOUBLES) * FILES_DOUBLES
+}
+
+/** Where a field is, of the record at `index`. */
+function placeOf(index: number, field: number): number {
+  return field < QUEUE_NAME ? index + field : filesIndexOf(index) + field - QUEUE_NAME
+}
+
+/** A record that nobody else sees. */
+function ownRecord(counters: Float64Array): QueueRecord {
+  return { home: { counters }, index: 0, filesIndex: RECORD_DOUBLES, rest: null }
+}
+
+/** Adds to a field of a queue, and of the others where it is counted among them. */
+export function countQueue(record: QueueRecord, field: number, amount: number): void {
+  const { home, index, filesIndex, rest } = record
+  const at = field < QUEUE_NAME ? index + field : filesIndex + field - QUEUE_NAME
+  home.counters[at]! += amount
+  if (rest !== null) addToRest(rest, field, amount)
+}
+
+/** A field of a queue. */
+export function readQueue({ home, index, filesIndex }: QueueRecord, field: number): number {
+  const at = field < QUEUE_NAME ? index + field : filesIndex + field - QUEUE_NAME
+  return home.counters[at]!
+}
+
+function addToRest(rest: Counters, field: number, amount: number): void {
+  const at = field < QUEUE_NAME ? REST_INDEX + field : REST_FILES_INDEX + field - QUEUE_NAME
+  rest.counters[at]! += amount
 }
 
 /** The name of each queue with its fields, as another thread sees them. */
 export function* readQueues(
   counters: Float64Array,
 ): Generator<{ readonly name: string; readonly fields: Float64Array }> {
-  assert(counters.length >= REST_INDEX + RECORD_DOUBLES, 'all records are among the counters')
-  for (let index = RECORDS_INDEX; index <= REST_INDEX; index += RECORD_DOUBLES) {
+  assert(counters.length >= REST_FILES_INDEX + FILES_DOUBLES, 'records are among the counters')
+  for (let number = 0; number <= QUEUE_COUNT_MAX; number++) {
+    const index = RECORDS_INDEX + number * RECORD_DOUBLES
     if (counters[index + QUEUE_IS_USED] !== 1) continue
-    const fields = counters.subarray(index, index + QUEUE_NAME)
+    const filesIndex = filesIndexOf(index)
+    const fields = new Float64Array(FIELD_COUNT)
+    fields.set(counters.subarray(index, index + QUEUE_NAME))
+    fields.set(counters.subarray(filesIndex, filesIndex + FILES_DOUBLES), QUEUE_NAME)
     yield { name: readName(counters, index + QUEUE_NAME), fields }
   }
 }

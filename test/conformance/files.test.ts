@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
-import { spawn, yieldNow } from '../../src/index.ts'
+import { createTaskQueue, spawn, spawnInto, yieldNow } from '../../src/index.ts'
 import { readBlockBytes } from '../../src/io/device-queue.ts'
 import { diskOf } from '../../src/io/devices.ts'
 import { BufferedFile, DirectFile, Directory } from '../../src/io/index.ts'
@@ -313,6 +313,50 @@ test(
 
     assert.deepEqual(tries, [null, null, null])
     assert.deepEqual([shared.mode, ...after], ['shared', null, 'shared'])
+  },
+)
+
+test(
+  '56: what is read and written is counted for the queue that asked for it',
+  direct,
+  async (t) => {
+    const path = join(makeFolder(t), 'file')
+    const data = pattern(3 * 4096, 56)
+    writeFileSync(path, data)
+    const [first, second, idle] = ['first', 'second', 'idle'].map((name) => createTaskQueue(name))
+    const before = first!.stats().files
+
+    await spawnInto(first!, async () => {
+      await using file = await DirectFile.open(path)
+      using part = await file.read(0, 4096)
+      using whole = await file.read(0, 3 * 4096)
+      assert.equal(part.lengthBytes + whole.lengthBytes, 4 * 4096)
+    })
+    await spawnInto(second!, async () => {
+      await using file = await BufferedFile.open(path, { write: true, read: true })
+      await file.write(data.subarray(0, 100), 0)
+      await file.read(0, 50)
+      await assert.rejects(file.read(-1, 50), RangeError)
+    })
+
+    const wanted = { heldCount: 0, heldNs: 0, limitedCount: 0 }
+    const none = { transferCount: 0, readBytes: 0, writtenBytes: 0, ...wanted }
+    assert.deepEqual(before, none)
+    assert.deepEqual(idle!.stats().files, none)
+    assert.deepEqual(first!.stats().files, {
+      transferCount: 2,
+      readBytes: 4 * 4096,
+      writtenBytes: 0,
+      ...wanted,
+    })
+    assert.deepEqual(second!.stats().files, {
+      transferCount: 2,
+      readBytes: 50,
+      writtenBytes: 100,
+      ...wanted,
+    })
+    for (const queue of [first, second, idle]) queue!.remove()
+    assert.equal(second!.stats().files.writtenBytes, 100)
   },
 )
 

@@ -76,6 +76,19 @@ class User {
     this.flow = thread.scheduler.createFlow(this, load.cap ?? null)
   }
 
+  heldCount = 0
+  heldUs = 0
+  limitedCount = 0
+
+  countHeld(change: 1 | -1, heldUs: number): void {
+    this.heldCount += change
+    this.heldUs += heldUs
+  }
+
+  countLimited(): void {
+    this.limitedCount++
+  }
+
   get doneBytes(): number {
     return this.doneCount * this.lengthBytes
   }
@@ -339,6 +352,8 @@ test('a cap holds a queue, and what it leaves is for others', () => {
   assert.ok(Math.abs(bytes!.doneBytes / 1e8 - 1) < 0.05, `${bytes!.doneBytes}`)
   assert.ok(Math.abs(operations!.doneCount / 500 - 1) < 0.05, `${operations!.doneCount}`)
   assert.ok(rest!.doneBytes > 0.8e9, `${rest!.doneBytes}`)
+  assert.ok(bytes!.limitedCount > 0 && operations!.limitedCount > 0)
+  assert.equal(rest!.limitedCount, 0)
 })
 
 test('a cap holds on a device that was not measured', () => {
@@ -402,7 +417,7 @@ test('requests that are withdrawn at random leave the others in order', () => {
         const waiting = scheduler.queued()
         const victim = waiting[choice % Math.max(1, waiting.length)]
         if (isWithdrawal && victim !== undefined) {
-          scheduler.withdraw(victim.load.flow, victim)
+          scheduler.withdraw(victim.load.flow, victim, nowUs)
           withdrawn++
         } else {
           offered++
@@ -412,6 +427,8 @@ test('requests that are withdrawn at random leave the others in order', () => {
         scheduler.audit()
       }
       assert.equal(issued.length + passed + withdrawn + scheduler.queuedCount, offered)
+      const heldCount = users.reduce((sum, user) => sum + user.heldCount, 0)
+      assert.equal(heldCount, scheduler.queuedCount)
       assert.equal(new Set(issued).size, issued.length)
     }),
   )

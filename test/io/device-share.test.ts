@@ -44,7 +44,7 @@ test('pump() looks again in an epoch, however far ahead the words say that the d
   const scheduler = new DeviceScheduler({ port, limits: { read: disk, write: disk }, words })
   new DeviceShare(words).take(nowUs, 30 * MINUTE_US)
   const read = { isMetered: true, isWrite: false, lengthBytes: 4096 }
-  const owner = { shares: 1000, isLatencySensitive: false }
+  const owner = { shares: 1000, isLatencySensitive: false, countHeld() {}, countLimited() {} }
   const flows = [scheduler.createFlow(owner, null), scheduler.createFlow(owner, null)]
 
   for (const flow of flows) scheduler.offer(flow, { ...read, slot: -1 }, nowUs)

@@ -96,7 +96,12 @@ class Measured {
       waits: { closeReason: null, addList: () => {}, removeList: () => {} },
       timers: { arm: () => {}, disarm: () => {} },
       defaultQueue: null,
-      io: { control: { doubles: new Float64Array(1024).fill(nowNs) } },
+      io: {
+        control: {
+          doubles: new Float64Array(1024).fill(nowNs),
+          counters: new Float64Array(128),
+        },
+      },
       nowNs: () => {
         this.clockCount++
         return nowNs
@@ -116,7 +121,7 @@ class Measured {
 }
 
 function makeQueue(): object {
-  return { shares: 1000, isLatencySensitive: false, ioCaps: null }
+  return { shares: 1000, isLatencySensitive: false, ioCaps: null, countHeld: () => {} }
 }
 
 test('submit() gives back what it has charged for a request that the ring refuses', () => {

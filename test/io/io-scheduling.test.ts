@@ -36,6 +36,13 @@ test('[sim] operations of a queue with a cap come at its rate', async () => {
     })
 
     assert.equal(await task, 50)
+    // Some went at once, and the rest waited for 10 ms each after the one before.
+    const { files } = queue.stats()
+    assert.deepEqual([files.transferCount, files.readBytes, files.heldCount], [50, 5000, 0])
+    assert.ok(files.heldNs > 8e9 && files.heldNs < 13e9, `${files.heldNs}`)
+    assert.ok(files.limitedCount > 40 && files.limitedCount <= 50, `${files.limitedCount}`)
+    const { heldCount, heldNs, limitedCount } = executor().stats().files
+    assert.deepEqual([heldCount, heldNs, limitedCount], [0, files.heldNs, files.limitedCount])
     const elapsedMs = (executor().nowNs() - startNs) / 1e6
     assert.ok(elapsedMs > 450 && elapsedMs < 600, `${elapsedMs}`)
   })
@@ -127,6 +134,7 @@ test('[sim] direct I/O of several queues on a measured device brings the right b
     1,
     async () => {
       await using file = await DirectFile.create('/file')
+      const heldOf = (): number => executor().stats().files.heldCount
       const queues = [100, 400].map((shares) => createTaskQueue(`q${shares}`, { shares }))
       const before = holdings()
       let queuedMax = 0
@@ -137,7 +145,8 @@ test('[sim] direct I/O of several queues on a measured device brings the right b
           for (let block = index; block < 40; block += 2) {
             buffer.bytes.fill(block)
             await file.write(buffer, block * BLOCK_BYTES)
-            queuedMax = Math.max(queuedMax, file.descriptor.dispatcher.queuedCount)
+            assert.equal(heldOf(), file.descriptor.dispatcher.queuedCount)
+            queuedMax = Math.max(queuedMax, heldOf())
             buffer.bytes.fill(255)
             await file.readInto(buffer, block * BLOCK_BYTES)
             assert.ok(buffer.bytes.every((byte) => byte === block))
@@ -181,7 +190,8 @@ for (const isMeasured of [false, true]) {
 test('[sim] small reads of a latency-sensitive queue are urgent, of however many buffers', async () => {
   await simulate(1, async () => {
     await using file = await DirectFile.create('/file')
-    const owner = { shares: 1000, isLatencySensitive: true }
+    const counts = { countHeld: () => {}, countLimited: () => {} }
+    const owner = { shares: 1000, isLatencySensitive: true, ...counts }
     const isUrgent = (isRead: boolean, partBytes: number): boolean => {
       using buffer = file.allocateBuffer(partBytes)
       const plan = { isRead, parts: [buffer, buffer], offsetBytes: 0 }

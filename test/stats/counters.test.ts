@@ -78,6 +78,8 @@ test('stats() and metricsText() read the same places', async () => {
       percore_sent_bytes_total: stats.network.sentBytes,
       percore_file_operations_total: stats.files.operationCount,
       percore_file_polled_requests_total: stats.files.polledCount,
+      percore_file_held_requests: stats.files.heldCount,
+      percore_file_limited_total: stats.files.limitedCount,
       percore_file_read_bytes_total: stats.files.readBytes,
       percore_file_written_bytes_total: stats.files.writtenBytes,
       percore_channel_sent_total: stats.channels.sentCount,

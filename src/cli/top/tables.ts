@@ -55,6 +55,9 @@ const QUEUE_COLUMNS: readonly Column<QueueRow>[] = [
   valueColumn('TASKS', 'percore_queue_tasks', formatCount),
   rateColumn('TURNS/s', 'percore_queue_turns_total', formatCount),
   rateColumn('SETTLED/s', 'percore_queue_settled_total', formatCount),
+  rateColumn('READ/s', 'percore_queue_file_read_bytes_total', formatBytes),
+  rateColumn('WRITE/s', 'percore_queue_file_written_bytes_total', formatBytes),
+  valueColumn('HELD', 'percore_queue_file_held_requests', formatCount),
 ]
 
 /** A process in the list of them. */
