@@ -32,6 +32,7 @@ export {
   checkIoProperties,
   type DeviceProperties,
   type DirectionProperties,
+  IO_PROPERTIES_VARIABLE,
   type IoProperties,
 } from './io-properties.ts'
 export { metricsText, type QueueValues, readExecutors, readQueueValues } from './metrics.ts'

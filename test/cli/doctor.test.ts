@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Finding, Section } from '../../src/cli/doctor/finding.ts'
 import { findMount } from '../../src/cli/doctor/mount.ts'
@@ -57,6 +59,34 @@ test('doctor --json has every section, and a sentence for each finding', () => {
       )
     }
   }
+})
+
+test('doctor says whether the disk can be polled, and whether its limits are known', (t) => {
+  const device = findingOf(parse(percore(['doctor', '--json'])), 'device', 'limits')
+  if (device === undefined) {
+    t.skip('there is no block device below this folder')
+    return
+  }
+  const { device: number } = device.data as { device: string }
+  const path = join(makeFolder(t), 'properties.json')
+  const rates = { bytesPerSecond: 2 ** 30, operationsPerSecond: 12_345 }
+  const write = (name: string): void => {
+    const devices = [{ device: name, read: rates, write: rates }]
+    writeFileSync(path, JSON.stringify({ version: 1, devices }))
+  }
+  const ask = (): Document =>
+    parse(percore(['doctor', '--json'], { env: { PERCORE_IO_PROPERTIES: path } }))
+
+  write(number)
+  const known = ask()
+  write('4095:1')
+  const other = findingOf(ask(), 'device', 'limits')
+
+  assert.equal(findingOf(known, 'device', 'limits')?.state, 'ok')
+  assert.match(findingOf(known, 'device', 'limits')!.text, /1 GiB\/s and 12345 operations\/s/)
+  assert.equal(other?.state, 'could be better')
+  assert.match(other!.text, /does not name it/)
+  assert.match(findingOf(known, 'device', 'queue')!.text, /polled for|by interrupt/)
 })
 
 test('doctor exits with 0 where percore can run', () => {

@@ -1,5 +1,5 @@
 import { RuntimeError } from '../../base/index.ts'
-import { type ExecutorStats, executor } from '../../executor/index.ts'
+import { type DeviceProperties, type ExecutorStats, executor } from '../../executor/index.ts'
 import { type Capabilities, UringKernel } from '../../kernel/index.ts'
 import type { Finding, FindingState, Section } from './finding.ts'
 import { examineContainer, examineNode } from './host.ts'
@@ -20,6 +20,8 @@ interface Basis {
   readonly addonError: Error | null
   readonly capabilities: Capabilities | null
   readonly stats: ExecutorStats | null
+  /** What an executor was told of devices. */
+  readonly properties: readonly DeviceProperties[] | null
   /** Why there is no executor although there is io_uring. */
   readonly failure: Finding | null
 }
@@ -34,7 +36,10 @@ export async function examine(folder: string): Promise<Examination> {
   const sections = [...examineBasis(basis), examineLimits(basis.stats)]
   if (process.platform === 'linux') {
     sections.push(examineProcessors(), examineMemoryNodes())
-    sections.push(await examineFileSystem(folder, basis.stats !== null), examineDevice(folder))
+    sections.push(
+      await examineFileSystem(folder, basis.stats !== null),
+      examineDevice(folder, basis.properties),
+    )
   }
   sections.push(examineNode({ error: basis.addonError }, basis.stats))
   if (process.platform === 'linux') sections.push(examineContainer())
@@ -51,7 +56,13 @@ export function findingsOf(sections: readonly Section[]): readonly Finding[] {
 }
 
 function tryAll(): Basis {
-  const nothing = { addonError: null, capabilities: null, stats: null, failure: null }
+  const nothing = {
+    addonError: null,
+    capabilities: null,
+    stats: null,
+    properties: null,
+    failure: null,
+  }
   let kernel: UringKernel
   try {
     kernel = new UringKernel()
@@ -63,7 +74,7 @@ function tryAll(): Basis {
   try {
     const current = executor()
     current.io.registerMemory()
-    return { ...nothing, capabilities, stats: current.stats() }
+    return { ...nothing, capabilities, stats: current.stats(), properties: current.ioProperties }
   } catch (error) {
     return { ...nothing, capabilities, failure: executorRefused(error) }
   }

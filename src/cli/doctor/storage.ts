@@ -1,4 +1,5 @@
 import { formatBytes, KernelError } from '../../base/index.ts'
+import { type DeviceProperties, IO_PROPERTIES_VARIABLE } from '../../executor/index.ts'
 import { DirectFile } from '../../io/index.ts'
 import type { Finding, Section } from './finding.ts'
 import { findMount, findQueue, isInMemory, type Mount, refusalOfDirect } from './mount.ts'
@@ -16,7 +17,10 @@ export async function examineFileSystem(folder: string, canRun: boolean): Promis
 }
 
 /** Looks at the queue of the block device below a folder. */
-export function examineDevice(folder: string): Section {
+export function examineDevice(
+  folder: string,
+  properties: readonly DeviceProperties[] | null,
+): Section {
   const mount = findMount(folder)
   const queue = findQueue(mount.device)
   const title = 'Block device'
@@ -33,7 +37,12 @@ export function examineDevice(folder: string): Section {
     isPolled: read('io_poll') === '1',
     logicalBlockBytes: Number(read('logical_block_size')),
   }
-  return { id: 'device', title, findings: [deviceQueue(queue.name, facts)] }
+  const findings = [deviceQueue(queue.name, facts)]
+  if (properties !== null) {
+    const device = readText(`${queue.folder}/../dev`) ?? 'unknown'
+    findings.push(deviceLimits({ name: queue.name, device, folder: mount.folder }, properties))
+  }
+  return { id: 'device', title, findings }
 }
 
 function fileSystem(mount: Mount): Finding {
@@ -96,6 +105,41 @@ async function roundTrip({ folder }: Mount): Promise<Finding> {
         : "Open files with fallback: 'buffered', or keep them on ext4, xfs or btrfs",
       data: { error: String(error) },
     }
+  }
+}
+
+interface Disk {
+  readonly name: string
+  /** `major:minor` */
+  readonly device: string
+  /** What is on it. */
+  readonly folder: string
+}
+
+/** Whether the I/O scheduler knows what the disk can do. */
+export function deviceLimits(
+  { name, device, folder }: Disk,
+  properties: readonly DeviceProperties[],
+): Finding {
+  const id = 'limits'
+  const known = properties.find((each) => each.device === device)
+  const source = process.env[IO_PROPERTIES_VARIABLE] ?? null
+  const data = { device, source, read: known?.read ?? null, write: known?.write ?? null }
+  if (known !== undefined) {
+    const [read, write] = [known.read, known.write].map(
+      ({ bytesPerSecond, operationsPerSecond }) =>
+        `${formatBytes(bytesPerSecond)}/s and ${Math.round(operationsPerSecond)} operations/s`,
+    )
+    const text = `${name} was measured: it reads ${read}, and writes ${write}; task queues share it by that.`
+    return { id, state: 'ok', text, data }
+  }
+  const where = source ? `'${source}' does not name it` : `${IO_PROPERTIES_VARIABLE} is not set`
+  return {
+    id,
+    state: 'could be better',
+    text: `What ${name} (${device}) can do is not known, as ${where}: task queues that use it at once do not share it by their shares.`,
+    change: `If they are to, measure it: npx percore iotune ${folder}`,
+    data,
   }
 }
 
