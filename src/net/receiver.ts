@@ -62,6 +62,8 @@ const AT_END = 4
 const ARMED = 8
 /** The stream is given to another thread: nobody reads it here, and no receive begins. */
 const HALTED = 16
+/** Its receive does not keep the program alive. */
+const UNREFERENCED = 32
 
 type Resolve = (value: unknown) => void
 
@@ -191,6 +193,16 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     if (!isSettling) this.#settleLater()
   }
 
+  /** Whether a receive keeps the program alive. */
+  setReferenced(isReferenced: boolean): void {
+    if (isReferenced === ((this.#state & UNREFERENCED) === 0)) return
+    this.#state ^= UNREFERENCED
+    if (!this.isArmed) return
+    const { ring, executor } = this.#socket.net
+    if (isReferenced) executor.liveness.heed(ring.index)
+    else executor.liveness.passOver(ring.index)
+  }
+
   /** Receives, if somebody waits for that. */
   rearm(): void {
     if (this.#want !== NOTHING && (this.#state & SETTLING) === 0 && !this.#isReady()) this.#arm()
@@ -262,7 +274,9 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     if ((flags & IORING_CQE_F_MORE) !== 0) {
       this.#stopIfFull()
     } else {
+      const { net } = this.#socket
       const wasStopping = (this.#state & STOPPING) !== 0
+      if ((this.#state & UNREFERENCED) !== 0) net.executor.liveness.heed(net.ring.index)
       this.#state &= ~(ARMED | STOPPING)
       if (!this.#socket.isClosing && result <= 0) this.#end(result, wasStopping)
       this.#socket.ended()
@@ -418,6 +432,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
       multishot: net.isMultishot,
     })
     ring.commit(this)
+    if ((this.#state & UNREFERENCED) !== 0) net.executor.liveness.passOver(ring.index)
   }
 
   /** The ring takes no more for now: a reader is told, and tries again; for a consumer we do. */

@@ -273,6 +273,21 @@ export abstract class StreamSocket
     return this.socket.bytesWritten
   }
 
+  /** Has a read or consumer that waits keep the program alive, as they do unless {@link unref} is called. */
+  ref(): this {
+    this.socket.receiving().setReferenced(true)
+    return this
+  }
+
+  /**
+   * Lets the program end although a read or consumer waits; while something else keeps it alive they go on as
+   * before. What is being written keeps it alive all the same. O(1), like `unref()` of a socket of `node:net`.
+   */
+  unref(): this {
+    this.socket.receiving().setReferenced(false)
+    return this
+  }
+
   /** What the kernel holds for the reader; it doubles the value, for its own bookkeeping. */
   setReceiveBufferBytes(bytes: number): void {
     applyBufferBytes(this.socket, RECEIVE_BUFFER, bytes)

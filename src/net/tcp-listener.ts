@@ -28,10 +28,10 @@ import { encodeAccept, type Target } from '../ring/index.ts'
 import { COUNTER_ACCEPTS, COUNTER_CONNECTIONS } from '../stats/index.ts'
 import { AcceptOperation } from './accept-operation.ts'
 import { type AcceptWaiter, StepWaiter, StreamWaiter } from './accept-waiter.ts'
-import { formatAddress, type SocketAddress } from './address.ts'
+import { formatAddress, parseAddress, type SocketAddress } from './address.ts'
 import { listen } from './bind-listener.ts'
 import { openStreamSocket } from './connect.ts'
-import { type ListenOptions, readListenOptions } from './listen.ts'
+import { type ListenerConfiguration, type ListenOptions, readListenOptions } from './listen.ts'
 import { type NetRing, netRingFor } from './net-ring.ts'
 import { resolveHost } from './resolve.ts'
 import { joinListener, type TcpListenerShare, validateShare } from './share-listener.ts'
@@ -137,16 +137,38 @@ export class TcpListener implements AsyncIterable<TcpStream>, AsyncDisposable {
     const current = executor()
     const wait = { signal, timeoutMs }
     checkCancellation(current, wait, action)
-    const net = netRingFor(current, current.currentQueue())
     const [address] = await resolveHost(current, { host, port, family }, wait)
     assert(address !== undefined, 'a host that was found has an address')
-    let fd = -1
     try {
-      fd = openStreamSocket(current, address)
+      return TcpListener.#begin(address, configuration)
+    } catch (error) {
+      return refuse(error)
+    }
+  }
+
+  /**
+   * The same at once, for a literal address: whoever calls it can ask for its port in the next line.
+   *
+   * @throws as {@link bind} does; {@link RangeError} for a host that would have to be looked up.
+   */
+  static bindNow(options: Omit<ListenOptions, keyof WaitOptions>): TcpListener {
+    const configuration = readListenOptions('listen', options)
+    const { host, port } = configuration
+    const address = parseAddress(host, port)
+    if (address !== null) return TcpListener.#begin(address, configuration)
+    throw new RangeError(`Cannot listen now as host must be an address: current value is ${host}`)
+  }
+
+  /** @throws {KernelError} */
+  static #begin(address: SocketAddress, configuration: ListenerConfiguration): TcpListener {
+    const current = executor()
+    const net = netRingFor(current, current.currentQueue())
+    const fd = openStreamSocket(current, address)
+    try {
       return new TcpListener(net, fd, listen(current, fd, address, configuration))
     } catch (error) {
-      if (fd >= 0) current.descriptors.closeFd(fd)
-      return refuse(error)
+      current.descriptors.closeFd(fd)
+      throw error
     }
   }
 
