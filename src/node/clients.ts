@@ -1,0 +1,121 @@
+/** What clients of the ecosystem call for a connection. */
+import { isIP, type Socket as NodeSocket } from 'node:net'
+import { type ConnectionOptions, connect as startTls, type TLSSocket } from 'node:tls'
+import type { Listener } from './arguments.ts'
+import { connect } from './connect.ts'
+import type { ConnectOptions } from './connect-options.ts'
+import type { Socket, SocketOptions } from './socket.ts'
+
+/**
+ * TLS over a socket of percore: `tls.connect()`, and what `createConnection` of an `https.Agent` is to be.
+ *
+ * @throws as {@link Socket.connect} and `tls.connect()` do.
+ */
+export function connectTls(
+  options: Omit<ConnectionOptions, 'port'> & ConnectOptions,
+  listener?: Listener,
+): TLSSocket {
+  const { host = 'localhost', servername } = options
+  const socket = connect(options as ConnectOptions & SocketOptions)
+  // Without a name of the server, as a server that has several certificates goes by that.
+  const name = servername ?? (isIP(host) === 0 ? host : undefined)
+  return startTls(
+    {
+      ...(options as ConnectionOptions),
+      ...(name !== undefined && { servername: name }),
+      socket: socket as unknown as NodeSocket,
+    },
+    listener,
+  )
+}
+
+/** What undici asks for, of a connector. */
+export interface UndiciConnectOptions {
+  readonly hostname: string
+  readonly protocol: string
+  readonly port: string
+  readonly servername?: string | null | undefined
+}
+
+/** Told of the connection, or why there is none. */
+export type UndiciCallback = (
+  ...result: [error: Error, socket: null] | [error: null, socket: NodeSocket]
+) => void
+
+/**
+ * What undici's `connect` option is to be: `new Agent({ connect: undiciConnect() })`.
+ *
+ * `options` are those of `tls.connect()` and {@link connect}, for all connections.
+ *
+ * @throws as {@link Socket.connect} does, when undici connects.
+ */
+export function undiciConnect(
+  options: Partial<ConnectionOptions & ConnectOptions> = {},
+): (target: UndiciConnectOptions, callback: UndiciCallback) => void {
+  return ({ hostname, protocol, port, servername }, callback) => {
+    const isSecure = protocol === 'https:'
+    const where = { ...options, host: hostname, port: port || (isSecure ? 443 : 80) }
+    const name = servername ?? undefined
+    const socket = isSecure
+      ? connectTls({
+          ALPNProtocols: ['http/1.1'],
+          ...where,
+          ...(name !== undefined && { servername: name }),
+        } as ConnectOptions)
+      : connect({ noDelay: true, ...where } as ConnectOptions)
+    const onError = (error: Error): void => callback(error, null)
+    socket.once('error', onError)
+    socket.once(isSecure ? 'secureConnect' : 'connect', () => {
+      socket.off('error', onError)
+      callback(null, socket as unknown as NodeSocket)
+    })
+  }
+}
+
+/**
+ * What the `Connector` option of ioredis is to be: `new Redis({ port, Connector: RedisConnector })`.
+ *
+ * ioredis makes one for each of its clients, with the options of that.
+ */
+export class RedisConnector {
+  readonly #options: ConnectOptions
+  #socket: Socket | null
+  #isConnecting: boolean
+
+  constructor(options: object) {
+    const { port = 6379, ...rest } = options as Partial<ConnectOptions>
+    this.#options = { ...rest, port }
+    this.#socket = null
+    this.#isConnecting = false
+  }
+
+  /** Whether a server that answers is the one that was asked for: of one address it is. */
+  check(): boolean {
+    return true
+  }
+
+  /** @throws as {@link Socket.connect} does. */
+  connect(): Promise<NodeSocket> {
+    this.#isConnecting = true
+    const { host, port, family } = this.#options
+    return new Promise((resolve, reject) => {
+      process.nextTick(() => {
+        if (!this.#isConnecting) {
+          reject(new Error('Connection is closed.'))
+          return
+        }
+        try {
+          this.#socket = connect({ host, port, family, noDelay: true })
+          resolve(this.#socket as unknown as NodeSocket)
+        } catch (error) {
+          reject(error as Error)
+        }
+      })
+    })
+  }
+
+  disconnect(): void {
+    this.#isConnecting = false
+    this.#socket?.end()
+  }
+}
