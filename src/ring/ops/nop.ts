@@ -1,4 +1,3 @@
-import { assert } from '../../base/index.ts'
 import type { SqeWords } from '../sqe.ts'
 
 /**
@@ -11,7 +10,6 @@ import type { SqeWords } from '../sqe.ts'
  * @see io_uring_prep_nop(3)
  */
 export function encodeNop(sqe: SqeWords, base: number): void {
-  assert((base & 15) === 0, 'an entry begins at its first word') // SQE_WORDS
   sqe[base] = 0 // IORING_OP_NOP, no flags
   sqe[base + 1] = -1 // no descriptor
   sqe[base + 6] = 0 // no result to inject
