@@ -20,9 +20,8 @@ import {
   windowPartUs,
   windowUsOf,
 } from './io-model.ts'
+import { BURST_US_MIN, LookAhead } from './look-ahead.ts'
 
-/** How far ahead the device may be taken: about as long as a thread takes between two looks. */
-export const BURST_US = 1000
 /** How many requests keep a device at its limits busy. */
 export const DEPTH = 32
 /** How far a queue with a latency class may be ahead of others, at 1000 shares. */
@@ -78,7 +77,8 @@ export class DeviceScheduler<R extends ScheduledRequest> {
   readonly #share: DeviceShare
   readonly #read: CostLine | null
   readonly #write: CostLine | null
-  readonly #windowUs: number
+  readonly #leastWindowUs: number
+  readonly #lookAhead = new LookAhead()
   readonly #least = new Heap<Place<R>>((a, b) => hasHadLess(a.flow, b.flow))
   readonly #oldest = new Heap<Place<R>>((a, b) => hasWaitedLonger(a.flow, b.flow))
   readonly #urgent = new Heap<Place<R>>((a, b) => hasHadLess(a.flow, b.flow))
@@ -99,7 +99,7 @@ export class DeviceScheduler<R extends ScheduledRequest> {
     this.#share = new DeviceShare(words)
     this.#read = limits === null ? null : costLineOf(limits.read)
     this.#write = limits === null ? null : costLineOf(limits.write)
-    this.#windowUs = limits === null ? 0 : windowUsOf(limits, DEPTH, BURST_US)
+    this.#leastWindowUs = limits === null ? 0 : windowUsOf(limits, DEPTH, BURST_US_MIN)
   }
 
   /** A flow for a task queue; it is the caller's to keep with the queue. */
@@ -142,7 +142,9 @@ export class DeviceScheduler<R extends ScheduledRequest> {
 
   /** A request has ended; `lengthBytes` as it was when it was submitted. */
   completed(request: R): void {
-    this.inFlightUs -= this.#costUs(request)
+    const requestUs = this.#costUs(request)
+    this.#lookAhead.completed(requestUs)
+    this.inFlightUs -= requestUs
     // Sums of fractions.
     if (this.inFlightUs < 1e-6) this.inFlightUs = 0
   }
@@ -151,6 +153,7 @@ export class DeviceScheduler<R extends ScheduledRequest> {
   pump(nowUs: number): void {
     if (this.#isPumping) return
     this.#isPumping = true
+    if (this.queuedCount > 0) this.#lookAhead.look(nowUs)
     try {
       this.nextUs = this.#pump(nowUs)
     } finally {
@@ -189,6 +192,11 @@ export class DeviceScheduler<R extends ScheduledRequest> {
     return this.#cappedUs
   }
 
+  /** What may be in flight: at least what is taken ahead, twice. */
+  get #windowUs(): number {
+    return Math.max(this.#leastWindowUs, 2 * this.#lookAhead.burstUs)
+  }
+
   get #cappedUs(): number {
     return this.#capped.peek()?.flow.cappedUntilUs ?? Number.POSITIVE_INFINITY
   }
@@ -200,7 +208,8 @@ export class DeviceScheduler<R extends ScheduledRequest> {
     if (requestUs === 0 || this.#isAlone(flow, nowUs)) return 0
     this.#announce(nowUs)
     // What is urgent has room of its own in the bucket, and does not wait for what is in flight.
-    if (flow.isUrgent) return bucketWaitUs(this.#share.fullUs(nowUs), nowUs, 2 * BURST_US)
+    if (flow.isUrgent)
+      return bucketWaitUs(this.#share.fullUs(nowUs), nowUs, 2 * this.#lookAhead.burstUs)
     const othersUs = this.#share.othersInFlightUs(nowUs)
     const windowUs = windowPartUs(this.#windowUs, this.#fraction(nowUs), othersUs)
     if (!windowAdmits(this.inFlightUs, requestUs, windowUs)) return EPOCH_US
@@ -231,6 +240,7 @@ export class DeviceScheduler<R extends ScheduledRequest> {
 
   #queue(flow: Flow<R>, request: R, nowUs: number): void {
     flow.push(request, nowUs)
+    if (this.queuedCount === 0) this.#lookAhead.begin(nowUs)
     this.queuedCount++
     if (flow.count > 1) return
     // Who was away has saved nothing up; who was for a moment, between two batches of completions, has lost nothing.
@@ -313,10 +323,11 @@ export class DeviceScheduler<R extends ScheduledRequest> {
   }
 
   #buckets(nowUs: number, requestUs: number): Buckets {
+    const { burstUs } = this.#lookAhead
     const fullUs = this.#share.fullUs(nowUs)
     const leftUs = leftWindowUs(this.#windowUs, this.#share.othersInFlightUs(nowUs))
     const isLeft = windowAdmits(this.inFlightUs, requestUs, leftUs)
-    return { fullUs, ownFullUs: this.#ownFullUs, nowUs, burstUs: BURST_US, isLeft }
+    return { fullUs, ownFullUs: this.#ownFullUs, nowUs, burstUs, isLeft }
   }
 
   /** Our part of the device, of all that wait for it. */

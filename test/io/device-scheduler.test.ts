@@ -8,6 +8,7 @@ import { DEVICE_WORDS } from '../../src/io/device-share.ts'
 import { Cap } from '../../src/io/io-cap.ts'
 import type { Flow } from '../../src/io/io-flow.ts'
 import { costLineOf, costUs, type DeviceLimits } from '../../src/io/io-model.ts'
+import { BURST_US_MIN, LookAhead } from '../../src/io/look-ahead.ts'
 import { SLOT_CREATED } from '../../src/ring/index.ts'
 
 const MIB = 1024 * 1024
@@ -125,6 +126,7 @@ class World {
   readonly #events = new Heap<Event>((a, b) => a.atUs < b.atUs)
   readonly #device: DeviceLimits
   readonly #pace: (sinceUs: number) => number
+  readonly #turnUs: number
   #freeUs = 0
 
   constructor(
@@ -133,8 +135,11 @@ class World {
       readonly limits?: DeviceLimits | null
       readonly device?: DeviceLimits
       readonly pace?: (sinceUs: number) => number
+      /** How long the turns are of all threads: so long they hear of nothing. */
+      readonly turnUs?: number
     } = {},
   ) {
+    this.#turnUs = options.turnUs ?? 0
     this.#device = options.device ?? DISK
     this.#pace = options.pace ?? (() => 1)
     const limits = options.limits === undefined ? DISK : options.limits
@@ -168,7 +173,9 @@ class World {
   }
 
   #at(atUs: number, run: () => void): void {
-    this.#events.push(new Event(atUs, run))
+    const turnUs = this.#turnUs
+    const heardUs = turnUs === 0 ? atUs : Math.ceil(atUs / turnUs) * turnUs
+    this.#events.push(new Event(heardUs, run))
   }
 
   #offer(user: User): void {
@@ -241,6 +248,37 @@ test('queues of different requests share the time of the device, not their numbe
     return doneCount * costUs(costLineOf(isWrite ? DISK.write : DISK.read), lengthBytes)
   })
   assert.ok(Math.abs(timesUs[0]! / timesUs[1]! - 1) < 0.05, `${timesUs}`)
+})
+
+for (const turnUs of [3_000, 7_000]) {
+  test(`threads that look once in ${turnUs / 1000} ms keep the device busy, and the shares`, () => {
+    const late = new World(
+      [
+        { shares: 800, depth: 128 },
+        { shares: 200, depth: 128 },
+      ],
+      { turnUs },
+    ).run(SECOND_US)
+
+    const [many, few] = partsOf(late)
+    assert.ok(Math.abs(many! / few! / 4 - 1) < 0.05, `${many} to ${few}`)
+    assert.ok(usedUsOf(late) > 0.9 * SECOND_US, `${usedUsOf(late)}`)
+  })
+}
+
+test('a thread that is late once takes no more ahead soon after', () => {
+  const lookAhead = new LookAhead()
+  lookAhead.begin(0)
+  for (let count = 0; count < 15; count++) lookAhead.completed(100)
+
+  lookAhead.look(2_000)
+  const late = lookAhead.burstUs
+  for (let nowUs = 2_100; nowUs < 8_000; nowUs += 100) {
+    lookAhead.completed(100)
+    lookAhead.look(nowUs)
+  }
+
+  assert.deepEqual([late, lookAhead.burstUs], [1_750, BURST_US_MIN])
 })
 
 test('a queue alone gets all the device, and nothing of it waits', () => {
