@@ -20,6 +20,11 @@ export const LAYERS = [
   { folders: ['cli'], purpose: 'the `percore` command' },
 ]
 
+/** The parts of large folders, each of which may import those before it. What lies beside them is made of all. */
+export const PARTS = {
+  io: ['values', 'ranges', 'devices', 'requests', 'names', 'streams', 'bulk'],
+}
+
 /** Line of a folder in {@link LAYERS}, -1 if it has none. */
 export function findLayer(folder) {
   return LAYERS.findIndex((layer) => layer.folders.includes(folder))

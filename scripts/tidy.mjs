@@ -6,7 +6,7 @@
 import { existsSync } from 'node:fs'
 import { join, posix } from 'node:path'
 import { findCircles } from './circles.mjs'
-import { drawLayers, findLayer, LAYERS } from './layers.mjs'
+import { drawLayers, findLayer, LAYERS, PARTS } from './layers.mjs'
 import { capture, listFiles, ROOT, readText, runAsProgram } from './project.mjs'
 import { lineAt, listImports, maskSource } from './source.mjs'
 
@@ -119,7 +119,7 @@ function judgeImport(path, specifier) {
   if (!target.startsWith('src/'))
     return `${folder || 'src'} may not import ${target}: it is outside src`
   const other = folderOf(target)
-  if (other === folder && folder !== '') return undefined
+  if (other === folder && folder !== '') return judgePart(folder, path, target)
   if (other === '') return `${folder || 'src'} may not import ${target}: it is no door of a folder`
   if (target !== `src/${other}/index.ts`)
     return `import the door src/${other}/index.ts, not ${target}`
@@ -128,6 +128,19 @@ function judgeImport(path, specifier) {
   const isStranger = findLayer(other) === findLayer(folder)
   if (isLower || (isStranger && isTest(path))) return undefined
   return `${folder} may not import ${other}`
+}
+
+/** The same within a folder that has parts. */
+function judgePart(folder, path, target) {
+  const parts = PARTS[folder]
+  if (parts === undefined) return undefined
+  const [part, other] = [path, target].map((file) => partOf(folder, file))
+  for (const name of [part, other]) {
+    if (name !== '' && !parts.includes(name))
+      return `${folder}/${name} is not in PARTS of scripts/layers.mjs`
+  }
+  if (part === '' || (other !== '' && parts.indexOf(other) <= parts.indexOf(part))) return undefined
+  return `${folder}/${part} may not import ${target}`
 }
 
 function checkDrawing(text) {
@@ -145,6 +158,12 @@ function matches(text, pattern, message) {
 /** Folder directly below src/ that holds a path; '' for a file of src/ itself. */
 function folderOf(path) {
   return /^src\/([^/]+)\//.exec(path)?.[1] ?? ''
+}
+
+/** Folder directly below src/<folder>/ that holds a path; '' for a file of that folder itself. */
+function partOf(folder, path) {
+  const [part, ...rest] = path.slice(`src/${folder}/`.length).split('/')
+  return rest.length === 0 ? '' : part
 }
 
 function isTest(path) {

@@ -2,15 +2,7 @@ import { RuntimeError, showAs, validateInteger, wrongType } from '../base/index.
 import { Deadline, type WaitOptions } from '../executor/index.ts'
 import { AT_SYMLINK_FOLLOW } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
-import { type AdviseOptions, advise, type FileAdvice } from './advise.ts'
-import { changeAlone } from './change-alone.ts'
-import { type CopyOptions, copyRange, refuseAppending } from './copy-range.ts'
-import type { Descriptor, TransferStats } from './descriptor.ts'
-import { devicesOf } from './devices.ts'
-import { hintExtentSize } from './extent-size.ts'
-import { type FileLock, FileLocks, type LockOptions } from './file-lock.ts'
-import { Statx, Sync } from './file-operations.ts'
-import { type FileReader, type FileReaderOptions, openReader } from './file-reader.ts'
+import { devicesOf } from './devices/devices.ts'
 import {
   checkDetach,
   discardFile,
@@ -21,15 +13,19 @@ import {
   type FileTraits,
   passFile,
 } from './file-ticket.ts'
-import { type FileWriter, type FileWriterOptions, openWriter } from './file-writer.ts'
-import { checkName } from './look-up.ts'
-import { Name } from './name.ts'
-import { LINK, RENAME, TwoNames, Unlink } from './name-operations.ts'
-import { FILE_BYTES_MAX } from './offset.ts'
+import { checkName } from './names/look-up.ts'
+import { Name } from './names/name.ts'
+import { LINK, RENAME, TwoNames, Unlink } from './names/name-operations.ts'
 import { alignmentOf, type OpenedFile } from './opened-file.ts'
-import { type FilePath, toAbsolute, toPath } from './path.ts'
-import { RangeLock } from './range-lock.ts'
-import { releaseRanges, shareRanges } from './shared-ranges.ts'
+import { RangeLock } from './ranges/range-lock.ts'
+import { releaseRanges, shareRanges } from './ranges/shared-ranges.ts'
+import { type AdviseOptions, advise, type FileAdvice } from './requests/advise.ts'
+import { changeAlone } from './requests/change-alone.ts'
+import { type CopyOptions, copyRange, refuseAppending } from './requests/copy-range.ts'
+import type { Descriptor, TransferStats } from './requests/descriptor.ts'
+import { hintExtentSize } from './requests/extent-size.ts'
+import { type FileLock, FileLocks, type LockOptions } from './requests/file-lock.ts'
+import { Statx, Sync } from './requests/file-operations.ts'
 import {
   type AllocateOptions,
   allocate,
@@ -39,16 +35,20 @@ import {
   PUNCH,
   type ZeroOptions,
   zero,
-} from './space.ts'
+} from './requests/space.ts'
+import { truncate } from './requests/truncate.ts'
+import { type FileReader, type FileReaderOptions, openReader } from './streams/file-reader.ts'
+import { type FileWriter, type FileWriterOptions, openWriter } from './streams/file-writer.ts'
+import type { StreamTarget } from './streams/stream-target.ts'
+import { FILE_BYTES_MAX } from './values/offset.ts'
+import { type FilePath, toAbsolute, toPath } from './values/path.ts'
 import {
   decodeSize,
   decodeStatus,
   type FileIdentity,
   type FileStatus,
   isSameIdentity,
-} from './status.ts'
-import type { StreamTarget } from './stream-target.ts'
-import { truncate } from './truncate.ts'
+} from './values/status.ts'
 
 /**
  * What direct and buffered files have in common. Belongs to the executor that opened it.

@@ -2,25 +2,31 @@ import { isBytes, RuntimeError, validateInteger, wrongBytes, wrongType } from '.
 import { Deadline, refuse, type WaitOptions } from '../executor/index.ts'
 import { Lease } from '../memory/index.ts'
 import { BaseFile } from './base-file.ts'
-import type { LockedFile } from './change-alone.ts'
-import { readCopy, writeCopy } from './copies.ts'
+import type { ByteRange } from './bulk/merge-ranges.ts'
+import type { BlockReader } from './bulk/planned-reads.ts'
+import { type ReadMany, readMany } from './bulk/read-many.ts'
+import type { ReadManyOptions } from './bulk/read-many-options.ts'
 import { adoptFile, type FileTicket } from './file-ticket.ts'
-import type { ByteRange } from './merge-ranges.ts'
-import { validateOffset } from './offset.ts'
 import { type OpenedFile, openFile } from './opened-file.ts'
 import { checkOpenOptions, type OpenOptions } from './options.ts'
-import { type FilePath, toPath } from './path.ts'
-import { copyPiece, PIECE_BYTES } from './pieces.ts'
-import type { BlockReader } from './planned-reads.ts'
-import type { RangeHold } from './range-lock.ts'
-import { type ReadMany, readMany } from './read-many.ts'
-import type { ReadManyOptions } from './read-many-options.ts'
-import { beginPiece, type ReadPlace, readLarge, readPiece, readPieces } from './read-pieces.ts'
-import { readRange } from './read-range.ts'
-import { type SpliceOptions, splice } from './splice.ts'
-import { partOf, Transfer } from './transfer.ts'
-import { NO_POSITION, WRITE_FROM } from './transfer-plan.ts'
-import { readVector, writeVector } from './vectors.ts'
+import type { RangeHold } from './ranges/range-lock.ts'
+import type { LockedFile } from './requests/change-alone.ts'
+import { readCopy, writeCopy } from './requests/copies.ts'
+import { copyPiece, PIECE_BYTES } from './requests/pieces.ts'
+import {
+  beginPiece,
+  type ReadPlace,
+  readLarge,
+  readPiece,
+  readPieces,
+} from './requests/read-pieces.ts'
+import { readRange } from './requests/read-range.ts'
+import { type SpliceOptions, splice } from './requests/splice.ts'
+import { partOf, Transfer } from './requests/transfer.ts'
+import { NO_POSITION, WRITE_FROM } from './requests/transfer-plan.ts'
+import { readVector, writeVector } from './requests/vectors.ts'
+import { validateOffset } from './values/offset.ts'
+import { type FilePath, toPath } from './values/path.ts'
 
 const READ_BYTES_MAX: number = 2 ** 31 - 1
 

@@ -9,8 +9,8 @@ import {
 } from '../base/index.ts'
 import { executor, type WaitOptions } from '../executor/index.ts'
 import { currentKernel, ENOENT, kernelError } from '../kernel/index.ts'
-import { Descriptor } from './descriptor.ts'
 import { examineAdopted, type FileAccess, type OpenedFile } from './opened-file.ts'
+import { Descriptor } from './requests/descriptor.ts'
 
 /** How a file is given to another thread. */
 export interface FileTicketOptions {

@@ -13,16 +13,16 @@ import {
   O_DIRECTORY,
   O_RDONLY,
 } from '../kernel/index.ts'
-import { Descriptor } from './descriptor.ts'
-import { readBlockBytes } from './device-queue.ts'
-import { Statx } from './file-operations.ts'
-import { LookUp } from './look-up.ts'
-import { Name } from './name.ts'
-import { Open, Unlink } from './name-operations.ts'
-import { withWorker } from './open-workers.ts'
+import { readBlockBytes } from './devices/device-queue.ts'
+import { choosePolling, type PollMode } from './devices/polling.ts'
+import { LookUp } from './names/look-up.ts'
+import { Name } from './names/name.ts'
+import { Open, Unlink } from './names/name-operations.ts'
+import { waitForWriter } from './names/pipe-end.ts'
 import type { OpenRequest } from './options.ts'
-import { waitForWriter } from './pipe-end.ts'
-import { choosePolling, type PollMode } from './polling.ts'
+import { Descriptor } from './requests/descriptor.ts'
+import { Statx } from './requests/file-operations.ts'
+import { withWorker } from './requests/open-workers.ts'
 import {
   type DeviceNumber,
   type DirectAlignment,
@@ -37,7 +37,7 @@ import {
   isRegular,
   isSameIdentity,
   isSeekable,
-} from './status.ts'
+} from './values/status.ts'
 
 /** What a file was opened for, as far as it matters later. */
 export type FileAccess = Pick<OpenRequest, 'isReadable' | 'isAppending' | 'isTemporary'>

@@ -22,8 +22,8 @@ import {
   O_TRUNC,
   O_WRONLY,
 } from '../kernel/index.ts'
-import type { Descriptor } from './descriptor.ts'
-import { type Directory, descriptorOf } from './directory.ts'
+import { type Directory, descriptorOf } from './names/directory.ts'
+import type { Descriptor } from './requests/descriptor.ts'
 
 /** How a file is opened: for reading only, unless `write` or `append` is true. */
 export interface OpenOptions extends WaitOptions {

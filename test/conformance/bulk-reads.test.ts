@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { createDeferred } from '../../src/executor/index.ts'
 import { yieldNow } from '../../src/index.ts'
+import { mergeRanges } from '../../src/io/bulk/merge-ranges.ts'
 import { type ByteRange, DirectFile, type ReadManyOptions } from '../../src/io/index.ts'
-import { mergeRanges } from '../../src/io/merge-ranges.ts'
 import { makeFolder, needsDirect, pattern } from '../io/support.ts'
 
 const direct = needsDirect()

@@ -1,8 +1,8 @@
 /** What threads know of each other's use of a device. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { DeviceScheduler } from '../../src/io/device-scheduler.ts'
-import { DEVICE_WORDS, DeviceShare, EPOCH_US } from '../../src/io/device-share.ts'
+import { DeviceScheduler } from '../../src/io/devices/device-scheduler.ts'
+import { DEVICE_WORDS, DeviceShare, EPOCH_US } from '../../src/io/devices/device-share.ts'
 
 const MINUTE_US = 60e6
 /** After so long the word of a bucket comes round again. */

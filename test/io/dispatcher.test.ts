@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Dispatched, Dispatcher, type DispatcherHome } from '../../src/io/dispatcher.ts'
+import {
+  type Dispatched,
+  Dispatcher,
+  type DispatcherHome,
+} from '../../src/io/devices/dispatcher.ts'
 import { ENOMEM, kernelError } from '../../src/kernel/index.ts'
 import type { Ring } from '../../src/ring/index.ts'
 

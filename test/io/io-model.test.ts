@@ -18,7 +18,7 @@ import {
   windowAdmits,
   windowPartUs,
   windowUsOf,
-} from '../../src/io/io-model.ts'
+} from '../../src/io/devices/io-model.ts'
 
 const rate: fc.Arbitrary<number> = fc.double({ min: 1, max: 1e12, noNaN: true })
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type ByteRange, type MergeLimits, mergeRanges } from '../../src/io/merge-ranges.ts'
+import { type ByteRange, type MergeLimits, mergeRanges } from '../../src/io/bulk/merge-ranges.ts'
 
 const LIMITS: MergeLimits = { alignmentBytes: 1, mergedBytesMax: 1000, holeBytesMax: 0 }
 

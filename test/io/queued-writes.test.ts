@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
-import { effort } from '../../src/io/obstacle.ts'
+import { effort } from '../../src/io/ranges/obstacle.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { makeFolder } from './support.ts'
 

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { executor, yieldNow } from '../../src/index.ts'
-import { effort } from '../../src/io/obstacle.ts'
-import { type RangeHold, RangeLock } from '../../src/io/range-lock.ts'
+import { effort } from '../../src/io/ranges/obstacle.ts'
+import { type RangeHold, RangeLock } from '../../src/io/ranges/range-lock.ts'
 
 const FEW = 256
 const MANY: number = 8 * FEW

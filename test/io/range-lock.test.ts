@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { executor, yieldNow } from '../../src/index.ts'
-import { type RangeHold, RangeLock } from '../../src/io/range-lock.ts'
+import { type RangeHold, RangeLock } from '../../src/io/ranges/range-lock.ts'
 
 /** One who asked for a range, and what became of it. */
 interface Asker extends RangeHold {

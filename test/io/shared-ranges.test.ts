@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { executor, yieldNow } from '../../src/index.ts'
 import { type BaseFile, BufferedFile, DirectFile } from '../../src/io/index.ts'
-import { releaseRanges, sharedFileCount, shareRanges } from '../../src/io/shared-ranges.ts'
+import { releaseRanges, sharedFileCount, shareRanges } from '../../src/io/ranges/shared-ranges.ts'
 import { assertNoLeak, holdings, makeFolder, needsDirect, pattern } from './support.ts'
 
 const direct = needsDirect()

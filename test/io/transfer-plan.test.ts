@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { judgeShort, MORE } from '../../src/io/transfer-plan.ts'
+import { judgeShort, MORE } from '../../src/io/requests/transfer-plan.ts'
 import { EAGAIN, EINTR, EIO } from '../../src/kernel/index.ts'
 
 const WRITE = { isWrite: true, isSeekable: true, alignmentBytes: 512 }
