@@ -3,6 +3,7 @@ import type { Ring } from '../ring/index.ts'
 import type { Counters } from '../stats/index.ts'
 import { ReceivePool } from './receive-pool.ts'
 import { SendMemory } from './send-memory.ts'
+import type { SendLimits } from './send-plan.ts'
 
 /** How the sockets of a thread are set up. Internal: for tests and measurements. */
 export interface NetOptions {
@@ -12,6 +13,8 @@ export interface NetOptions {
   readonly initialCount?: number
   /** False receives one at a time, as kernels before 6.0 do. */
   readonly multishot?: boolean
+  /** From how many bytes on leases are sent without the kernel's copy, where it can; never if not given. */
+  readonly zeroCopyBytesMin?: number
 }
 
 const BUFFER_BYTES = 16 * 1024
@@ -27,6 +30,7 @@ export class NetRing {
   /** Whether receives go on by themselves. */
   readonly isMultishot: boolean
   readonly sendMemory: SendMemory
+  readonly sendLimits: SendLimits
   /** Where the executor counts. */
   readonly home: Counters
 
@@ -36,6 +40,13 @@ export class NetRing {
     this.sendMemory = sendMemory
     this.home = executor.io.control
     this.isMultishot = options.multishot ?? executor.io.capabilities.hasMultishotReceive
+    const { opcodes } = executor.io.capabilities
+    // Not by itself: over loopback the kernel copies all the same, and the memory comes back later.
+    const { zeroCopyBytesMin = Number.POSITIVE_INFINITY } = options
+    const canSendZeroCopy = opcodes.includes('SEND_ZC')
+    this.sendLimits = {
+      zeroCopyBytesMin: canSendZeroCopy ? zeroCopyBytesMin : Number.POSITIVE_INFINITY,
+    }
     const entryCount = options.entryCount ?? ENTRY_COUNT
     this.pool = new ReceivePool({
       kernel: executor.kernel,

@@ -1,4 +1,4 @@
-import { isBytes, NO_QUEUE, Runnable, RuntimeError, wrongBytes } from '../base/index.ts'
+import { assert, isBytes, NO_QUEUE, Runnable, RuntimeError, wrongBytes } from '../base/index.ts'
 import {
   bindCancellation,
   type Cancellable,
@@ -18,6 +18,11 @@ export interface WriteOwner {
   cancelWrite(write: PendingWrite): void
 }
 
+/** What has memory of a write until its last completion. */
+export interface WriteHolder {
+  hold(write: PendingWrite, lease: Lease): void
+}
+
 /** One call of write(), until all its bytes are sent. */
 export class PendingWrite extends Runnable implements Cancellable {
   /** As it was when it was given. */
@@ -31,6 +36,10 @@ export class PendingWrite extends Runnable implements Cancellable {
   following: PendingWrite | null = null
   isCancelled = false
   cancelReason: unknown = null
+  /** Whether the kernel has taken all of it, and not yet let go of its memory. */
+  isSent = false
+  /** Sends that have its memory beyond their results. */
+  #holdCount = 0
   #owner: WriteOwner | null = null
   #data: Uint8Array = NO_DATA
   /** What the data is of, pinned. Its bytes are looked at only if they have to be copied. */
@@ -51,6 +60,25 @@ export class PendingWrite extends Runnable implements Cancellable {
     if (lease === null) return this.#data.length < this.lengthBytes
     // What the kernel can reach stays, whatever becomes of the views on it.
     return this.address === 0 && lease.pinnedBytes(this.lengthBytes).length < this.lengthBytes
+  }
+
+  /** Whether it ends with the last completion of a send, rather than as it was sent. */
+  get isHeld(): boolean {
+    return this.#holdCount > 0
+  }
+
+  /** Leaves its memory to a send for as long as the kernel may have it, whatever becomes of this. */
+  holdBy(send: WriteHolder): void {
+    assert(this.#lease !== null, 'what is sent without a copy lies in I/O memory')
+    this.#holdCount++
+    send.hold(this, this.#lease)
+  }
+
+  /** A send that had its memory has it no more; all of it was sent and acknowledged, if that was the last one. */
+  letGoOf(): void {
+    assert(this.#holdCount > 0, 'what lets go had it')
+    this.#holdCount--
+    if (this.#holdCount === 0 && this.isSent) this.finish(null)
   }
 
   /** Copies what its data shows of lent memory, since it has to wait, and the lender may not. */
@@ -126,7 +154,8 @@ export class PendingWrite extends Runnable implements Cancellable {
     this.#binding = null
     this.#writer = null
     this.#failure = null
-    this.#keep()
+    // A send that still has its memory will say so.
+    if (this.#holdCount === 0) this.#keep()
     if (failure === null) writer.resolve()
     else rejectFrom(writer.resolve, failure, writer.reject)
     // The caller of close() does not want to be told of writes that nobody awaits.
@@ -153,41 +182,7 @@ export class PendingWrite extends Runnable implements Cancellable {
     this.following = null
     this.isCancelled = false
     this.cancelReason = null
-  }
-}
-
-/** The writes of a stream, in their order. O(1), no allocation. */
-export class WriteList {
-  first: PendingWrite | null = null
-  #last: PendingWrite | null = null
-  #order = 0
-
-  push(write: PendingWrite): void {
-    const last = this.#last
-    write.order = ++this.#order
-    write.preceding = last
-    if (last === null) this.first = write
-    else last.following = write
-    this.#last = write
-  }
-
-  remove({ preceding, following }: PendingWrite): void {
-    if (preceding === null) this.first = following
-    else preceding.following = following
-    if (following === null) this.#last = preceding
-    else following.preceding = preceding
-  }
-
-  /** Takes all off, and fails each: with the reason of its own cancellation if it has one. */
-  fail(reason: Error): void {
-    let write = this.first
-    this.first = null
-    this.#last = null
-    while (write !== null) {
-      const { following } = write
-      write.finish(write.isCancelled ? write.cancelReason : reason)
-      write = following
-    }
+    this.isSent = false
   }
 }
 

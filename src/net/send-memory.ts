@@ -1,12 +1,16 @@
 import { assert } from '../base/index.ts'
 import { type Listed, WaitList, type WaitListOwner, type Waits } from '../executor/index.ts'
 import type { IoMemory, Lease } from '../memory/index.ts'
+import { MessageHeader, messageHeaderBytes } from './message-header.ts'
+import { PARTS_MAX } from './send-plan.ts'
 
 /** Sizes that data to be sent is copied into, and how many of each are kept for reuse. */
 const SIZES: readonly number[] = [4 * 1024, 64 * 1024, 256 * 1024]
 const KEPT_COUNTS: readonly number[] = [64, 16, 4]
 /** Of the smallest size so many may be of the reserve: a quarter of it, as files need it too. */
 const RESERVED_MAX = 64
+/** How many headers of vectors are kept for reuse. */
+const HEADERS_KEPT = 64
 /** What is copied to be sent takes so much of the limit at most. */
 const SHARE = 1 / 4
 
@@ -72,6 +76,7 @@ export class SendMemoryWait implements Listed {
 export class SendMemory {
   readonly #memory: IoMemory
   readonly #kept: SendBuffer[][] = SIZES.map(() => [])
+  readonly #headers: MessageHeader[] = []
   readonly #line: WaitList<SendMemoryWait> = new WaitList<SendMemoryWait>(NOBODY)
   #bytes: number
   #reservedCount = 0
@@ -126,6 +131,19 @@ export class SendMemory {
       this.#keep(buffer)
     }
     this.#serve()
+  }
+
+  /** What a send of several pieces of memory needs; null where there is no memory for it. */
+  takeHeader(): MessageHeader | null {
+    const kept = this.#headers.pop()
+    if (kept !== undefined) return kept
+    const lease = this.#memory.tryAllocateUnreserved(messageHeaderBytes(PARTS_MAX))
+    return lease === null ? null : new MessageHeader(lease, PARTS_MAX)
+  }
+
+  giveHeader(header: MessageHeader): void {
+    if (this.#headers.length < HEADERS_KEPT) this.#headers.push(header)
+    else header.release()
   }
 
   #serve(): void {

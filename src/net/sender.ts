@@ -1,107 +1,93 @@
-import { assert, KernelError, NO_QUEUE, type RuntimeError } from '../base/index.ts'
-import {
-  answerDone,
-  ListedWaiter,
-  madeInTurn,
-  refuse,
-  WaitList,
-  type WaitListOwner,
-  type WaitOptions,
-  type Waits,
-} from '../executor/index.ts'
+import { assert, KernelError, type RuntimeError } from '../base/index.ts'
+import { answerDone, madeInTurn, refuse, type WaitOptions, type Waits } from '../executor/index.ts'
 import {
   EAGAIN,
   ECANCELED,
-  ECONNABORTED,
-  ECONNRESET,
-  EHOSTUNREACH,
   EINTR,
-  ENETUNREACH,
-  ETIMEDOUT,
   kernelError,
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
-  POLLOUT,
 } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
-import { encodePoll, encodeSend, Operation, type SendArgs } from '../ring/index.ts'
+import { isBreak } from './break.ts'
+import { Drains } from './drains.ts'
 import {
   dataGone,
   type PendingWrite,
   takeIdleWrite,
-  WriteList,
   type WriteOwner,
   writeCut,
 } from './pending-write.ts'
 import { type SendBuffer, type SendMemoryUser, SendMemoryWait } from './send-memory.ts'
+import {
+  KIND_ONE,
+  KIND_POLL,
+  KIND_VECTOR,
+  KIND_ZERO_COPY,
+  type SendKind,
+  type SendOperation,
+  type SendSide,
+  takeIdleSend,
+} from './send-operation.ts'
+import {
+  COPIED_BYTES_MAX,
+  copiedBytesOf,
+  gatheredCopyBytes,
+  isCopiedFirst,
+  planSend,
+  SEND_COPY,
+  SEND_GATHERED,
+  SEND_ZERO_COPY,
+  SENT_BYTES_MAX,
+  type SendWay,
+} from './send-plan.ts'
+import { SendQueue } from './send-queue.ts'
+import { stageCopies, stageGathered } from './send-staging.ts'
 import type { SocketPort } from './socket-port.ts'
 
-/** Smaller writes that have to wait are sent together. */
-const COALESCED_BYTES_MAX = 4 * 1024
-/** How much one send takes from a queue of small writes. */
-const GATHERED_BYTES_MAX = 64 * 1024
-/** How many writes one send takes, so that a send which is cut short again and again is cheap to repeat. */
-const GATHERED_WRITES_MAX = 1024
-/** How much of one large write is copied at a time. */
-const COPIED_BYTES_MAX = 256 * 1024
-/** Errors that end a connection of which no end has come; the kernel tells of one once. */
-const BREAKS: ReadonlySet<number> = new Set([
-  -ECONNABORTED,
-  -ECONNRESET,
-  -EHOSTUNREACH,
-  -ENETUNREACH,
-  -ETIMEDOUT,
-])
-/** What one send is asked for at most; its count must fit the result. */
-const SENT_BYTES_MAX: number = 2 ** 30
-
 /**
- * The sending side of a stream: writes in order, one operation at a time.
+ * The sending side of a stream: a queue of writes, of which one operation at a time takes what {@link planSend} says.
  *
  * Data that lies in I/O memory is sent from where it is; other data is copied there as it is its
  * turn, small writes that wait together. Where there is no memory for that it stands in line for some; see
  * {@link SendMemory}.
  *
+ * The result of an operation lets the next one begin, since what was sent is in order then; its memory is free with its
+ * last completion. So a write that is sent without the kernel's copy ends with that, and others go on meanwhile.
+ *
  * However many writes wait: to begin one is O(1), to withdraw one that is not with the kernel as well.
  * A completion costs O(1) for each write that it ends and each that the next send takes, of which there are
  * at most 1,024; a short send is gone on with as it is. So n writes cost n times one.
  */
-export class Sender extends Operation implements SendArgs, WriteOwner, SendMemoryUser {
+export class Sender implements WriteOwner, SendMemoryUser, SendSide {
   /** Whether a send is in flight, or a wait for the peer. */
   isArmed = false
   /** Bytes that the kernel has taken. */
   sentBytes = 0
-  /** With which of {@link BREAKS} it was told that the connection is broken, or 0. */
+  /** With which of the errors of {@link isBreak} it was told that the connection is broken, or 0. */
   brokenBy = 0
   readonly target: SocketPort
-  // Not MSG_WAITALL: an error after a part of the data would then be lost, with the count as the result.
-  messageFlags: number = MSG_NOSIGNAL
-  address = 0
-  lengthBytes = 0
-  readonly #writes = new WriteList()
-  /** The order of the last write that the send in flight takes from. */
-  #lastStaged = 0
-  /** What the send is copied to, or null. */
-  #bounce: SendBuffer | null = null
-  /** Whether others stand in line for that: the send does not wait for the peer. */
+  readonly #queue = new SendQueue()
+  /** What is in flight or, if nothing is, what a short send has left. */
+  #send: SendOperation | null = null
+  /** Those that have their result, and their memory not yet; null before the first. */
+  #unfreed: Set<SendOperation> | null = null
+  /** Whether others stand in line for the memory that is sent from: the send does not wait for the peer. */
   #isUrged = false
-  /** Whether what is in flight waits for the peer to take more, and sends nothing. */
-  #isPolling = false
   /** Its place in the line for memory, or null. */
   #wait: SendMemoryWait | null = null
   #failure: Error | null = null
   #isCancelling = false
   /** The callers of shutdown(), which wait until nothing is left to send. */
-  #drains: WaitList<ListedWaiter<void>> | null = null
+  #drains: Drains | null = null
 
   constructor(socket: SocketPort) {
-    super(NO_QUEUE)
     this.target = socket
   }
 
   write(data: Uint8Array | Lease, options: WaitOptions | undefined): Promise<void> {
     const { executor } = this.target.net
-    const writes = this.#writes
+    const queue = this.#queue
     let write: PendingWrite
     try {
       executor.assertOpen('write')
@@ -112,13 +98,13 @@ export class Sender extends Operation implements SendArgs, WriteOwner, SendMemor
       return refuse(error)
     }
     // Behind others it waits for its turn, as if it had bytes.
-    if (write.lengthBytes === 0 && writes.first === null) {
+    if (write.lengthBytes === 0 && queue.first === null) {
       write.abandon()
       return answerDone(executor)
     }
     const promise = write.begin(executor.currentQueue())
     const hasToWait = this.isArmed || this.#wait !== null
-    writes.push(write)
+    queue.push(write)
     // All of a smaller one is copied as it starts.
     if (hasToWait || write.lengthBytes > COPIED_BYTES_MAX) write.keepLentBytes()
     if (!hasToWait) this.#start(write, null)
@@ -131,13 +117,9 @@ export class Sender extends Operation implements SendArgs, WriteOwner, SendMemor
    * @throws as {@link bindCancellation} does.
    */
   drained(options: WaitOptions | undefined, action: string): Promise<void> | null {
-    if (this.#writes.first === null && !this.isArmed) return null
-    const { executor } = this.target.net
-    const waiter = new ListedWaiter<void>(executor)
-    waiter.bindListed(executor, options, action)
-    this.#drains ??= new WaitList(NOBODY)
-    this.#drains.push(waiter)
-    return waiter.promise
+    if (this.#queue.first === null && !this.isArmed) return null
+    this.#drains ??= new Drains()
+    return this.#drains.wait(this.target.net.executor, options, action)
   }
 
   /** Fails every write from now on. */
@@ -164,18 +146,21 @@ export class Sender extends Operation implements SendArgs, WriteOwner, SendMemor
   restore(sentBytes: number, errno: number, refusal: Error | null): void {
     assert(this.sentBytes === 0 && this.#failure === null, 'a side begins where another has left')
     this.sentBytes = sentBytes
-    if (BREAKS.has(errno)) this.brokenBy = errno
+    if (isBreak(errno)) this.brokenBy = errno
     this.#failure = errno === 0 ? refusal : kernelError(errno, this.target.describe('send'))
   }
 
   cancelWrite(write: PendingWrite): void {
-    if (!this.isArmed || !this.#isStaged(write)) {
+    if (write.isSent) {
+      // The peer has not acknowledged it, and the memory is the kernel's: the writer must not go on as if it were done.
+      this.#end(write, write.cancelReason)
+    } else if (!this.isArmed || !this.#isStaged(write)) {
       this.#drop(write, write.cancelReason)
       // It may have stood before empty writes.
       this.#advance(0)
-      if (this.#writes.first === null) this.#stopWaiting()
+      if (this.#queue.first === null) this.#stopWaiting()
     } else {
-      this.#cancel()
+      this.cancelSend()
     }
   }
 
@@ -186,91 +171,109 @@ export class Sender extends Operation implements SendArgs, WriteOwner, SendMemor
   useBuffer(buffer: SendBuffer): void {
     this.#wait = null
     this.#dropLost()
-    const { first } = this.#writes
+    const { first } = this.#queue
     if (first !== null) {
       this.#start(first, buffer)
     } else {
       this.target.net.sendMemory.give(buffer)
-      this.#endDrains()
+      this.#drains?.fulfil()
     }
   }
 
   urge(): void {
     this.#isUrged = true
     // What is about to be submitted will not wait.
-    if (this.isArmed) this.#cancel()
+    if (this.isArmed) this.cancelSend()
   }
 
   close(reason: RuntimeError): void {
     this.#failure = reason
     // What is with the kernel keeps its memory until the completion.
     if (!this.isArmed) this.#failAll(reason)
+    else this.#failUnfreed(reason)
   }
 
-  override get isAwaited(): boolean {
-    return this.#writes.first !== null
+  /** Asks what is in flight to end. */
+  cancelSend(): void {
+    if (this.#isCancelling) return
+    assert(this.isArmed && this.#send !== null, 'what is cancelled is in flight')
+    this.#isCancelling = true
+    this.target.cancelOperation(this.#send)
   }
 
-  override executorCloses(reason: unknown): void {
+  isAwaiting(send: SendOperation): boolean {
+    return send === this.#send ? this.#queue.first !== null : send.write?.isSent === true
+  }
+
+  executorCloses(reason: unknown): void {
     const writes: PendingWrite[] = []
-    for (let write = this.#writes.first; write !== null; write = write.following) writes.push(write)
+    for (let write = this.#queue.first; write !== null; write = write.following) writes.push(write)
+    for (const { write } of this.#unfreed ?? []) if (write?.isSent === true) writes.push(write)
     // One that is dropped may end others.
     for (const write of writes) write.cancel(reason)
   }
 
-  override executorLeft(reason: RuntimeError): void {
+  executorLeft(reason: RuntimeError): void {
     this.#failAll(reason)
   }
 
-  override complete(result: number): void {
-    assert(this.isArmed, 'one send is in flight at a time, and completes once')
+  completeSend(send: SendOperation, result: number, isLast: boolean): void {
+    assert(
+      this.isArmed && send === this.#send,
+      'one send is in flight at a time, and has one result',
+    )
     this.isArmed = false
     const hasCancelled = this.#isCancelling
     this.#isCancelling = false
-    if (this.#isPolling) {
+    if (send.kind === KIND_POLL) {
       this.#completePoll()
       return
     }
     const sentBytes = result > 0 ? result : 0
-    assert(sentBytes <= this.lengthBytes, 'the kernel takes no more than it was given')
-    this.address += sentBytes
-    this.lengthBytes -= sentBytes
+    send.skip(sentBytes)
     this.#advance(sentBytes)
-    if (BREAKS.has(result)) this.brokenBy = result
+    if (!isLast) this.#keepUnfreed(send)
+    else if (send.write !== null) this.#endSend()
+    if (isBreak(result)) this.brokenBy = result
     if (this.target.isClosing) {
-      this.#returnBounce()
+      this.#endSend()
       this.#failAll(this.#failure!)
       this.target.ended()
       return
     }
     if (result < 0 && result !== -EINTR && result !== -EAGAIN && result !== -ECANCELED) {
-      this.#returnBounce()
+      this.#endSend()
       this.#failure = madeInTurn(kernelError(result, this.target.describe('send')))
       this.#failAll(this.#failure)
       return
     }
     const isStuck = this.#isUrged && result < 0 && result !== -EINTR
     // What a short send has left is sent from where it was copied to, if all of it is still wanted.
-    const isBounceDone = (hasCancelled && this.#dropCancelled()) || this.lengthBytes === 0
-    if (isBounceDone || this.#isUrged) this.#returnBounce()
-    if (isStuck && this.#writes.first !== null) this.#poll()
+    const isWhole = hasCancelled && this.#dropCancelled(send.lastOrder)
+    const hasRest = this.#send?.bounce != null && send.lengthBytes > 0
+    if (isWhole || !hasRest || this.#isUrged) this.#endSend()
+    if (isStuck && this.#queue.first !== null) this.#poll()
     else this.#goOn()
   }
 
-  override run(): void {}
+  freeSend(send: SendOperation): void {
+    const wasUnfreed = this.#unfreed?.delete(send) === true
+    assert(wasUnfreed, 'memory is freed once, after the result')
+    send.end()
+  }
 
   /** Begins the next send, or tells that nothing is left. */
   #goOn(): void {
     // What was copied needs the writer's memory no more.
-    if (this.#bounce === null) this.#dropLost()
-    const { first } = this.#writes
+    if (this.#send === null) this.#dropLost()
+    const { first } = this.#queue
     if (first !== null) this.#start(first, null)
-    else this.#endDrains()
+    else this.#drains?.fulfil()
   }
 
   /** The peer takes more, or what it waited for is gone. Errors are left to the next send. */
   #completePoll(): void {
-    this.#isPolling = false
+    this.#endSend()
     if (this.target.isClosing) {
       this.#failAll(this.#failure!)
       this.target.ended()
@@ -281,34 +284,18 @@ export class Sender extends Operation implements SendArgs, WriteOwner, SendMemor
 
   /** Waits until the peer takes more, without memory. */
   #poll(): void {
-    const { ring } = this.target.net
-    let base: number
-    try {
-      base = ring.begin()
-    } catch (error) {
-      this.#fail(this.#writes.first!, error as Error)
-      return
-    }
-    this.#lastStaged = 0
-    encodePoll(ring.sqes, base, { target: this.target, events: POLLOUT, multishot: false })
-    ring.commit(this)
-    this.isArmed = true
-    this.#isPolling = true
-  }
-
-  #cancel(): void {
-    if (this.#isCancelling) return
-    this.#isCancelling = true
-    this.target.cancelOperation(this)
+    assert(this.#send === null, 'nothing is left of the last send')
+    this.#send = this.#begin(KIND_POLL)
+    this.#submit(this.#queue.first!)
   }
 
   /** Ends the wait for memory or for the peer, as nothing is left to send. */
   #stopWaiting(): void {
-    if (this.#isPolling) {
-      this.#cancel()
-    } else if (!this.isArmed) {
+    if (this.isArmed) {
+      if (this.#send!.kind === KIND_POLL) this.cancelSend()
+    } else {
       this.#leaveLine()
-      this.#endDrains()
+      this.#drains?.fulfil()
     }
   }
 
@@ -318,35 +305,23 @@ export class Sender extends Operation implements SendArgs, WriteOwner, SendMemor
     this.#wait = null
   }
 
-  /** Counts bytes as sent, in order; empty writes behind them are done as well. */
   #advance(lengthBytes: number): void {
-    const writes = this.#writes
     this.sentBytes += lengthBytes
     this.target.net.home.counters[18]! += lengthBytes // COUNTER_BYTES_SENT
-    let left = lengthBytes
-    for (let write = writes.first; write !== null; write = writes.first) {
-      const missing = write.lengthBytes - write.sentBytes
-      if (left < missing) {
-        write.sentBytes += left
-        return
-      }
-      left -= missing
-      writes.remove(write)
-      write.finish(null)
-    }
+    this.#queue.advance(lengthBytes)
   }
 
   /** Whether some of it is with the kernel while a send is in flight. */
   #isStaged({ order, lengthBytes }: PendingWrite): boolean {
-    return order <= this.#lastStaged && lengthBytes > 0
+    return order <= this.#send!.lastOrder && lengthBytes > 0
   }
 
   /** Takes off what was cancelled while it was with the kernel; whether there was any. */
-  #dropCancelled(): boolean {
+  #dropCancelled(lastOrder: number): boolean {
     let hasDropped = false
     let next: PendingWrite | null
-    for (let write = this.#writes.first; write !== null; write = next) {
-      if (write.order > this.#lastStaged) break
+    for (let write = this.#queue.first; write !== null; write = next) {
+      if (write.order > lastOrder) break
       next = write.following
       if (!write.isCancelled) continue
       this.#drop(write, write.cancelReason)
@@ -359,25 +334,48 @@ export class Sender extends Operation implements SendArgs, WriteOwner, SendMemor
 
   /** Takes off what stands first while its memory is gone. */
   #dropLost(): void {
-    const writes = this.#writes
-    for (let write = writes.first; write?.isLost === true; write = writes.first) {
+    const queue = this.#queue
+    for (let write = queue.first; write?.isLost === true; write = queue.first) {
       this.#drop(write, dataGone())
       this.#advance(0)
     }
   }
 
-  #returnBounce(): void {
-    const bounce = this.#bounce
+  /** Gives back what the last send was made of; it has no completion to come. */
+  #endSend(): void {
     this.#isUrged = false
-    if (bounce === null) return
-    this.#bounce = null
-    this.target.net.sendMemory.give(bounce)
+    const send = this.#send
+    if (send === null) return
+    this.#send = null
+    const { bounce, vector } = send
+    const { sendMemory } = this.target.net
+    send.bounce = null
+    send.vector = null
+    send.end()
+    if (vector !== null) sendMemory.giveHeader(vector)
+    if (bounce !== null) sendMemory.give(bounce)
+  }
+
+  /** The kernel has its memory still, and the next send may begin. */
+  #keepUnfreed(send: SendOperation): void {
+    assert(
+      send.write !== null && send.bounce === null,
+      'only what lies in place is sent without a copy',
+    )
+    this.#send = null
+    this.#unfreed ??= new Set()
+    this.#unfreed.add(send)
   }
 
   /** Takes one off that ends unsent; if it is cut in the middle, that ends the sending side. */
   #drop(write: PendingWrite, reason: unknown): void {
+    this.#queue.remove(write)
+    this.#end(write, reason)
+  }
+
+  /** Ends a write that is off the queue. */
+  #end(write: PendingWrite, reason: unknown): void {
     const isCut = write.sentBytes > 0
-    this.#writes.remove(write)
     write.finish(reason)
     if (!isCut) return
     this.#failure = writeCut(reason)
@@ -386,29 +384,32 @@ export class Sender extends Operation implements SendArgs, WriteOwner, SendMemor
 
   /** Fails all that waits, since the next send cannot be made; a write that is cut ends the sending side. */
   #fail(first: PendingWrite, reason: Error): void {
-    this.#returnBounce()
+    this.#endSend()
     if (first.sentBytes > 0) this.#failure = writeCut(reason)
     this.#failAll(reason)
   }
 
   #failAll(reason: Error): void {
     this.#leaveLine()
-    this.#writes.fail(reason)
+    this.#queue.fail(reason)
+    this.#failUnfreed(reason)
     this.#drains?.fail(reason)
   }
 
-  #endDrains(): void {
-    const drains = this.#drains
-    if (drains === null) return
-    for (let next = drains.shift(); next !== null; next = drains.shift()) next.fulfil()
+  /** Their memory stays the kernel's. */
+  #failUnfreed(reason: Error): void {
+    for (const { write } of this.#unfreed ?? []) if (write?.isSent === true) write.finish(reason)
   }
 
   /** Sends, from `buffer` if that is given and needed; stands in line where there is no memory. */
   #start(first: PendingWrite, buffer: SendBuffer | null): void {
-    const { ring } = this.target.net
     // What is left of a short send is where it was copied to, and the same writes have a part in it.
-    if (this.#bounce === null && !this.#stage(first, buffer)) return
-    assert(this.lengthBytes > 0, 'a send has something to send')
+    if (this.#send === null && !this.#stage(first, buffer)) return
+    this.#submit(first)
+  }
+
+  #submit(first: PendingWrite): void {
+    const { ring } = this.target.net
     let base: number
     try {
       base = ring.begin()
@@ -416,26 +417,25 @@ export class Sender extends Operation implements SendArgs, WriteOwner, SendMemor
       this.#fail(first, error as Error)
       return
     }
+    const send = this.#send!
     // Only now, since making room for the entry may bring other writers that stand in line.
-    this.messageFlags = this.#isUrged ? MSG_NOSIGNAL | MSG_DONTWAIT : MSG_NOSIGNAL
-    encodeSend(ring.sqes, base, this)
-    ring.commit(this)
+    send.encode(ring.sqes, base, this.#isUrged ? MSG_NOSIGNAL | MSG_DONTWAIT : MSG_NOSIGNAL)
+    ring.commit(send)
     this.isArmed = true
   }
 
   /** Finds out what the next send takes, and from where; false if it has to wait for memory to copy to. */
   #stage(first: PendingWrite, buffer: SendBuffer | null): boolean {
-    const { sendMemory } = this.target.net
-    const left = first.lengthBytes - first.sentBytes
-    const isSmall = left < COALESCED_BYTES_MAX && first.following !== null
-    if (first.address !== 0 && !isSmall) {
-      this.#lastStaged = first.order
-      this.address = first.address + first.sentBytes
-      this.lengthBytes = left < SENT_BYTES_MAX ? left : SENT_BYTES_MAX
+    const { sendMemory, sendLimits } = this.target.net
+    const way = planSend(first, sendLimits)
+    if (way === SEND_GATHERED && this.#stageGathered(first, buffer)) return true
+    const isCopied = way === SEND_COPY || (way === SEND_GATHERED && isCopiedFirst(first))
+    if (!isCopied) {
       if (buffer !== null) sendMemory.give(buffer)
+      this.#stageInPlace(first, way)
       return true
     }
-    const wantedBytes = gatheredBytes(first, left)
+    const wantedBytes = copiedBytesOf(first)
     const bounce = buffer ?? sendMemory.take(this, wantedBytes)
     if (bounce === null) {
       // Until then the lender may release it.
@@ -446,51 +446,39 @@ export class Sender extends Operation implements SendArgs, WriteOwner, SendMemor
       return false
     }
     this.#isUrged = sendMemory.isScarce
-    this.#gather(first, left, bounce)
+    this.#send = stageCopies(this.#begin(KIND_ONE), first, bounce)
     return true
   }
 
-  /** Copies what the next send takes. */
-  #gather(first: PendingWrite, left: number, bounce: SendBuffer): void {
-    const { bytes } = bounce.lease
-    // Less than a writer may count on to be copied at once, as memory is short.
-    if (bytes.length < left) first.keepLentBytes()
-    let used = 0
-    let count = 0
-    for (let write: PendingWrite | null = first; write !== null; write = write.following) {
-      if (used === bytes.length || count === GATHERED_WRITES_MAX) break
-      // One whose memory is gone is told so when it is first.
-      if (write !== first && (isSentAlone(write) || write.isLost)) break
-      const start = write.sentBytes
-      const end = Math.min(write.lengthBytes, start + bytes.length - used)
-      bytes.set(write.bytes(start, end), used)
-      used += end - start
-      count++
-      this.#lastStaged = write.order
+  #stageInPlace(first: PendingWrite, way: SendWay): void {
+    const isZeroCopy = way === SEND_ZERO_COPY
+    const send = this.#begin(isZeroCopy ? KIND_ZERO_COPY : KIND_ONE)
+    const left = first.lengthBytes - first.sentBytes
+    send.lastOrder = first.order
+    send.address = first.address + first.sentBytes
+    send.lengthBytes = left < SENT_BYTES_MAX ? left : SENT_BYTES_MAX
+    if (isZeroCopy) first.holdBy(send)
+    this.#send = send
+  }
+
+  /** Stages a vector; false, and nothing has happened, where there is no memory for it. */
+  #stageGathered(first: PendingWrite, buffer: SendBuffer | null): boolean {
+    const { sendMemory, sendLimits } = this.target.net
+    const header = sendMemory.takeHeader()
+    if (header === null) return false
+    const wantedBytes = gatheredCopyBytes(first, sendLimits)
+    const bounce = wantedBytes === 0 ? null : (buffer ?? sendMemory.take(this, wantedBytes))
+    if (wantedBytes > 0 && bounce === null) {
+      sendMemory.giveHeader(header)
+      return false
     }
-    this.#bounce = bounce
-    this.address = bounce.lease.address
-    this.lengthBytes = used
+    if (bounce === null && buffer !== null) sendMemory.give(buffer)
+    this.#isUrged = bounce !== null && sendMemory.isScarce
+    this.#send = stageGathered(this.#begin(KIND_VECTOR), first, header, bounce, sendLimits)
+    return true
+  }
+
+  #begin(kind: SendKind): SendOperation {
+    return takeIdleSend().begin(this, this.target, kind)
   }
 }
-
-/** How much there is to copy for a send that begins with `first`, of which `left` bytes are unsent. */
-function gatheredBytes(first: PendingWrite, left: number): number {
-  if (left > GATHERED_BYTES_MAX) return Math.min(left, COPIED_BYTES_MAX)
-  let wanted = left
-  let count = 1
-  for (let next = first.following; next !== null && !isSentAlone(next); next = next.following) {
-    if (wanted >= GATHERED_BYTES_MAX || count === GATHERED_WRITES_MAX) break
-    wanted += next.lengthBytes
-    count++
-  }
-  return Math.min(wanted, GATHERED_BYTES_MAX)
-}
-
-/** Whether a write is large, and needs no copy. */
-function isSentAlone({ address, lengthBytes }: PendingWrite): boolean {
-  return address !== 0 && lengthBytes >= COALESCED_BYTES_MAX
-}
-
-/** A drain that gives up lets no other go on. */
-const NOBODY: WaitListOwner = { waiterLeft(): void {} }

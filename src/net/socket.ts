@@ -149,7 +149,7 @@ export class Socket implements SocketPort {
     const base = ring.tryBegin()
     if (base < 0) {
       if (receiver?.isArmed === true) cancelOn(net, receiver)
-      if (sender?.isArmed === true) cancelOn(net, sender)
+      if (sender?.isArmed === true) sender.cancelSend()
       return
     }
     encodeCancelFd(ring.sqes, base, this.fd)

@@ -24,13 +24,13 @@ export class ByteStream {
     return Math.max(0, this.capacityBytes - this.#arrivedBytes - this.#transitBytes)
   }
 
-  /** Sends a copy, which arrives when {@link arrive} is called with it. */
-  depart(bytes: Uint8Array): Uint8Array {
-    assert(bytes.length <= this.spaceBytes, 'no more is sent than there is room for')
-    this.#transitBytes += bytes.length
-    return bytes.slice()
+  /** Sends bytes, which arrive when {@link arrive} is called with as many. */
+  depart(lengthBytes: number): void {
+    assert(lengthBytes <= this.spaceBytes, 'no more is sent than there is room for')
+    this.#transitBytes += lengthBytes
   }
 
+  /** Takes over what has arrived. */
   arrive(bytes: Uint8Array): void {
     this.#transitBytes -= bytes.length
     this.#arrivedBytes += bytes.length

@@ -380,6 +380,13 @@ export class SimCore {
     return request.ring.files?.[request.fd] ?? null
   }
 
+  /** Lets go of the file of a request that needs it no more, and has a completion to come. */
+  releaseFile(request: SimRequest): void {
+    this.#stopWaiting(request)
+    request.description!.release()
+    request.description = null
+  }
+
   #end(request: SimRequest): void {
     assert(!request.isDone, 'a request ends once')
     request.isDone = true

@@ -135,16 +135,22 @@ export class Network implements SocketNetwork {
     return 0
   }
 
-  /** Sends what fits: how much, 0 if nothing does, or `-errno`. */
-  send(socket: SimSocket, bytes: Uint8Array): number {
+  /**
+   * Sends what fits: how much, 0 if nothing does, or `-errno`. With `onTaken`, which is called as it arrives, it is
+   * taken from where it lies only then.
+   */
+  send(socket: SimSocket, bytes: Uint8Array, onTaken?: () => void): number {
     if (socket.error !== 0) return this.takeError(socket)
     const { outgoing } = socket
     if (outgoing === null || socket.isWriteShut) return -EPIPE
     const count = Math.min(bytes.length, outgoing.spaceBytes)
     if (count === 0) return 0
-    const sent = outgoing.depart(bytes.subarray(0, count))
+    const inPlace = bytes.subarray(0, count)
+    const sent = onTaken === undefined ? inPlace.slice() : inPlace
+    outgoing.depart(count)
     this.#later(outgoing, () => {
-      outgoing.arrive(sent)
+      outgoing.arrive(onTaken === undefined ? sent : sent.slice())
+      onTaken?.()
       const { peer } = socket
       if (peer !== null) this.#machine.notify(peer)
       else this.#refuse(socket, outgoing)

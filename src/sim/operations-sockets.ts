@@ -150,10 +150,10 @@ function accept(core: SimCore, request: SimRequest, socket: SimSocket): number {
   return again(core, request)
 }
 
-function send(core: SimCore, request: SimRequest, socket: SimSocket): number {
+function send(core: SimCore, request: SimRequest, socket: SimSocket, onTaken?: () => void): number {
   const memory = core.memory.view(request.address, request.length)
   if (memory === null) return -EFAULT
-  if (socket.isStream) return sendBytes(core, request, socket, memory)
+  if (socket.isStream) return sendBytes(core, request, socket, memory, onTaken)
   const to = request.offset > 0 ? addressOf(core, request.offset, request.fileIndex & 0xffff) : null
   return typeof to === 'number' ? to : core.network.sendDatagram(socket, memory, to)
 }
@@ -163,11 +163,12 @@ function sendBytes(
   request: SimRequest,
   socket: SimSocket,
   memory: Uint8Array,
+  onTaken?: () => void,
 ): number {
   const wantsAll = (request.opFlags & MSG_WAITALL) !== 0
   let rest = memory.subarray(request.doneBytes)
   if (!wantsAll) rest = rest.subarray(0, core.shorten(rest.length, core.faults.shortWrite))
-  const result = core.network.send(socket, rest)
+  const result = core.network.send(socket, rest, onTaken)
   if (result < 0) return request.doneBytes > 0 ? request.doneBytes : result
   if (result === 0 && memory.length > 0) return pending(request, socket)
   request.doneBytes += result
@@ -175,16 +176,20 @@ function sendBytes(
   return isDone ? request.doneBytes : pending(request, socket)
 }
 
-/** Two completions: the result, and that the memory is no longer needed. */
+/** Two completions: the result, be it an error, and that the memory is no longer needed: it was taken from where it lies. */
 function sendZeroCopy(core: SimCore, request: SimRequest, socket: SimSocket): number {
-  const result = send(core, request, socket)
-  if (result === PENDING || result < 0) return result
+  const [minNs, maxNs] = core.options.networkLatencyNs
+  const notify = (): void => {
+    core.later(request, core.latencyNs(minNs, maxNs), () => {
+      core.complete(request, 0, IORING_CQE_F_NOTIF)
+    })
+  }
+  const result = send(core, request, socket, notify)
+  if (result === PENDING) return result
   core.record(request, result, IORING_CQE_F_MORE)
   request.isUnstoppable = true
-  const [minNs, maxNs] = core.options.networkLatencyNs
-  core.later(request, core.latencyNs(minNs, maxNs), () => {
-    core.complete(request, 0, IORING_CQE_F_NOTIF)
-  })
+  if (result <= 0 || !socket.isStream) notify()
+  core.releaseFile(request)
   request.ring.post(request.userDataLow, request.userDataHigh, result, IORING_CQE_F_MORE)
   return PENDING
 }

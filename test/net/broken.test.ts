@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { test } from 'node:test'
 import { EHOSTUNREACH, ETIMEDOUT } from '../../src/kernel/index.ts'
 import { TcpListener } from '../../src/net/index.ts'
-import { Sender } from '../../src/net/sender.ts'
+import { SendOperation } from '../../src/net/send-operation.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { Recorder } from './recorder.ts'
 import { Pair, pattern, readPattern, until } from './support.ts'
@@ -59,10 +59,14 @@ test('a reader is told what broke the connection though the writer was told firs
       const { client, server } = pair
       const recorder = new Recorder()
       if (errno === ETIMEDOUT) client.consume(recorder)
-      const complete = Sender.prototype.complete
-      const mock = t.mock.method(Sender.prototype, 'complete', function (this: Sender): void {
-        complete.call(this, -errno)
-      })
+      const complete = SendOperation.prototype.complete
+      const mock = t.mock.method(
+        SendOperation.prototype,
+        'complete',
+        function (this: SendOperation): void {
+          complete.call(this, -errno, 0)
+        },
+      )
       await assert.rejects(client.write(new Uint8Array(1)), { errno: -errno })
       mock.mock.restore()
 
