@@ -95,6 +95,7 @@ export const IORING_SETUP_NO_SQARRAY: number = 1 << 16
 export const IORING_FEAT_SINGLE_MMAP: number = 1 << 0
 export const IORING_FEAT_NODROP: number = 1 << 1
 export const IORING_FEAT_EXT_ARG: number = 1 << 8
+export const IORING_FEAT_RECVSEND_BUNDLE: number = 1 << 14
 export const IORING_FEAT_NO_IOWAIT: number = 1 << 17
 
 // io_uring_enter() flags
@@ -149,6 +150,9 @@ export const IORING_ASYNC_CANCEL_ANY: number = 1 << 2
 export const IORING_ACCEPT_MULTISHOT: number = 1 << 0
 export const IORING_RECVSEND_POLL_FIRST: number = 1 << 0
 export const IORING_RECV_MULTISHOT: number = 1 << 1
+/** A flag of a ring of buffers: they are filled piece by piece. */
+export const IOU_PBUF_RING_INC = 2
+export const IORING_RECVSEND_BUNDLE: number = 1 << 4
 export const IORING_MSG_DATA = 0
 
 // poll(2)

@@ -1,10 +1,13 @@
 import { assert } from '../base/index.ts'
 import type { Lease } from '../memory/index.ts'
-import { NO_BUFFER } from '../ring/index.ts'
+import { type BufferPiece, NO_BUFFER } from '../ring/index.ts'
 import { CopiedBytes } from './copied-bytes.ts'
 
-/** Packs a length above a buffer's number, which is below this. */
+/** Packs a length above a buffer's number, which is below this, and where it begins above that: 52 bits. */
 const BUFFER_FACTOR = 32_768
+const LENGTH_FACTOR = 2 ** 19
+/** What a buffer holds at most, so that its pieces can be packed. */
+export const INBOX_BUFFER_BYTES_MAX: number = 2 ** 18
 /** What one owned chunk holds at most, unless a single message is longer. */
 const CHUNK_BYTES_MAX: number = 64 * 1024
 /** Messages in so many buffers that fill them badly are copied out, and give all of them back. */
@@ -15,19 +18,19 @@ const POOR_PART = 4
 /** Where an inbox has its buffers from, which keeps count of them. */
 export interface InboxPool {
   readonly bufferBytes: number
-  /** Takes note that `inbox` holds one more buffer, with so much to be read in it; */
+  /** Takes note that `inbox` holds one more piece, with so much to be read in it; */
   hold(inbox: Inbox, lengthBytes: number): void
   /** that so much of what it holds has been read; */
   unread(lengthBytes: number): void
-  /** that it holds one buffer less, whose unread bytes are these; `isLast` if it holds none now. */
+  /** that it holds one piece less, whose unread bytes are these; `isLast` if it holds none now. */
   letGo(inbox: Inbox, lengthBytes: number, isLast: boolean): void
   /** What lies in a buffer, for now. */
   bytesOf(buffer: number, startBytes: number, endBytes: number): Uint8Array
   /** What lies in a buffer, for good. */
   copyOf(buffer: number, startBytes: number, endBytes: number): Uint8Array
-  /** Gives the kernel a buffer back. */
+  /** Lets a piece of a buffer go. */
   giveBack(buffer: number): void
-  /** Hands a buffer over to a lease, or a copy of what is in it. */
+  /** Hands a piece over to a lease, or a copy of what is in it. */
   lease(buffer: number, startBytes: number, endBytes: number): Lease
   /** A lease on what was copied. */
   leaseCopy(copy: Uint8Array): Lease
@@ -50,11 +53,11 @@ export class Inbox {
   isListed: boolean
   readonly #pool: InboxPool
   readonly #copies: CopiedBytes
-  // The first message in a buffer, from where it has not been read yet.
+  // The first piece, from where it has not been read yet.
   #buffer: number
   #startBytes: number
   #endBytes: number
-  /** Those behind it: buffer and length in one number. Never many. */
+  /** Those behind it: buffer, length and beginning in one number. Never many. */
   readonly #rest: number[]
   /** Unread bytes in buffers. */
   #bufferedBytes: number
@@ -78,27 +81,31 @@ export class Inbox {
 
   /** The memory that its data holds: whole buffers, and what was copied out. */
   get heldBytes(): number {
-    return this.#bufferCount * this.#pool.bufferBytes + this.#copies.capacityBytes
+    return this.#keptBytes + this.#copies.capacityBytes
   }
 
-  get #bufferCount(): number {
+  get #keptBytes(): number {
+    return this.#pieceCount * this.#pool.bufferBytes
+  }
+
+  get #pieceCount(): number {
     return this.#buffer === NO_BUFFER ? 0 : this.#rest.length + 1
   }
 
-  /** Takes over a buffer with data in it. */
-  put(buffer: number, lengthBytes: number): void {
+  /** Takes over a piece, which has bytes. */
+  put({ buffer, startBytes, endBytes }: BufferPiece): void {
+    const lengthBytes = endBytes - startBytes
     this.#bufferedBytes += lengthBytes
     this.#pool.hold(this, lengthBytes)
     if (this.#buffer === NO_BUFFER) {
       this.#buffer = buffer
-      this.#startBytes = 0
-      this.#endBytes = lengthBytes
+      this.#startBytes = startBytes
+      this.#endBytes = endBytes
       return
     }
-    this.#rest.push(lengthBytes * BUFFER_FACTOR + buffer)
-    const count = this.#rest.length + 1
-    if (count < BUFFERS_MAX) return
-    if (this.#bufferedBytes * POOR_PART < count * this.#pool.bufferBytes) this.copyOut()
+    this.#rest.push((startBytes * LENGTH_FACTOR + lengthBytes) * BUFFER_FACTOR + buffer)
+    if (this.#pieceCount < BUFFERS_MAX) return
+    if (this.#bufferedBytes * POOR_PART < this.#keptBytes) this.copyOut()
   }
 
   /** Takes over bytes that lie in no buffer, before any that do; {@link Inbox} copies them. */
@@ -136,8 +143,8 @@ export class Inbox {
   #chunkBytes(): number {
     if (this.#bufferedBytes <= CHUNK_BYTES_MAX) return this.#bufferedBytes
     let bytes = this.#endBytes - this.#startBytes
-    for (const message of this.#rest) {
-      const lengthBytes = Math.floor(message / BUFFER_FACTOR)
+    for (const piece of this.#rest) {
+      const lengthBytes = Math.floor(piece / BUFFER_FACTOR) % LENGTH_FACTOR
       if (bytes + lengthBytes > CHUNK_BYTES_MAX) break
       bytes += lengthBytes
     }
@@ -189,15 +196,16 @@ export class Inbox {
     const buffer = this.#buffer
     const lengthBytes = this.#endBytes - this.#startBytes
     this.#bufferedBytes -= lengthBytes
-    const message = this.#rest.shift()
-    if (message === undefined) {
+    const piece = this.#rest.shift()
+    if (piece === undefined) {
       this.#buffer = NO_BUFFER
     } else {
-      this.#buffer = message % BUFFER_FACTOR
-      this.#startBytes = 0
-      this.#endBytes = Math.floor(message / BUFFER_FACTOR)
+      const range = Math.floor(piece / BUFFER_FACTOR)
+      this.#buffer = piece % BUFFER_FACTOR
+      this.#startBytes = Math.floor(range / LENGTH_FACTOR)
+      this.#endBytes = this.#startBytes + (range % LENGTH_FACTOR)
     }
-    this.#pool.letGo(this, lengthBytes, message === undefined)
+    this.#pool.letGo(this, lengthBytes, piece === undefined)
     return buffer
   }
 }

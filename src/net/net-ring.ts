@@ -13,6 +13,8 @@ export interface NetOptions {
   readonly initialCount?: number
   /** False receives one at a time, as kernels before 6.0 do. */
   readonly multishot?: boolean
+  /** Whether one completion may fill several buffers, where the kernel can do that; false if not given. */
+  readonly bundles?: boolean
   /** From how many bytes on leases are sent without the kernel's copy, where it can; never if not given. */
   readonly zeroCopyBytesMin?: number
 }
@@ -29,6 +31,8 @@ export class NetRing {
   readonly pool: ReceivePool
   /** Whether receives go on by themselves. */
   readonly isMultishot: boolean
+  /** Whether a receive may fill several buffers. */
+  readonly isBundling: boolean
   readonly sendMemory: SendMemory
   readonly sendLimits: SendLimits
   /** Where the executor counts. */
@@ -40,7 +44,8 @@ export class NetRing {
     this.sendMemory = sendMemory
     this.home = executor.io.control
     this.isMultishot = options.multishot ?? executor.io.capabilities.hasMultishotReceive
-    const { opcodes } = executor.io.capabilities
+    const { opcodes, features } = executor.io.capabilities
+    this.isBundling = options.bundles === true && features.includes('RECVSEND_BUNDLE')
     // Not by itself: over loopback the kernel copies all the same, and the memory comes back later.
     const { zeroCopyBytesMin = Number.POSITIVE_INFINITY } = options
     const canSendZeroCopy = opcodes.includes('SEND_ZC')

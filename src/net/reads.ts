@@ -51,6 +51,12 @@ export function takeFrom(inbox: Inbox, want: number, target: ReadTarget): unknow
   return { value: lease, done: false }
 }
 
+/** What a reader gets at the end of the stream. */
+export function answerAtEnd(want: number): unknown {
+  if (want === READ_INTO) return 0
+  return want === READ_STEP || want === READ_LEASE_STEP ? { value: undefined, done: true } : null
+}
+
 /** In memory of its own, and no more of that than it needs: it is about to be cloned. */
 export function joinBytes(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0))

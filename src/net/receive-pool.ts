@@ -9,7 +9,7 @@ import {
   type MemoryPlace,
 } from '../memory/index.ts'
 import { BufferRing, type Ring } from '../ring/index.ts'
-import { Inbox, type InboxPool } from './inbox.ts'
+import { INBOX_BUFFER_BYTES_MAX, Inbox, type InboxPool } from './inbox.ts'
 
 export interface ReceivePoolOptions {
   readonly kernel: Kernel
@@ -42,7 +42,7 @@ export class ReceivePool implements InboxPool, LeaseOwner {
   // The inboxes that hold buffers, by when they began to: what has waited longest is copied out first.
   #first: Inbox | null = null
   #last: Inbox | null = null
-  /** Unread bytes in buffers, and how many buffers those are. */
+  /** Unread bytes in buffers, and how many pieces those are. */
   #unreadBytes = 0
   #unreadCount = 0
   #leasedCount = 0
@@ -56,6 +56,7 @@ export class ReceivePool implements InboxPool, LeaseOwner {
    * refuses it otherwise.
    */
   constructor(options: ReceivePoolOptions) {
+    assert(options.bufferBytes <= INBOX_BUFFER_BYTES_MAX, 'pieces of a buffer can be packed')
     this.#checks = options.memory.checks
     this.bufferBytes = options.bufferBytes
     this.buffers = new BufferRing({ ...options, groupId: GROUP_ID })

@@ -17,53 +17,68 @@ import {
   ECANCELED,
   EINTR,
   ENOBUFS,
-  IORING_CQE_BUFFER_SHIFT,
-  IORING_CQE_F_BUFFER,
   IORING_CQE_F_MORE,
   kernelError,
 } from '../kernel/index.ts'
 import type { Lease } from '../memory/index.ts'
 import { RetryTimer } from '../reactor/index.ts'
-import { encodeReceiveSelect, Operation } from '../ring/index.ts'
+import { type BufferPiece, encodeReceiveSelect, Operation } from '../ring/index.ts'
 import type { ConsumedSide, Consumption } from './consumption.ts'
 import type { Inbox } from './inbox.ts'
 import {
   alreadyRead,
+  answerAtEnd,
   CONSUME,
   CONSUME_LEASES,
   detached,
   joinBytes,
   NOTHING,
   READ_CHUNK,
-  READ_INTO,
   READ_LEASE,
-  READ_LEASE_STEP,
-  READ_STEP,
   type ReadTarget,
   type ReceivedRest,
   takeFrom,
 } from './reads.ts'
+import {
+  ARM,
+  actionOf,
+  CONSUME_BEGINS,
+  CONSUME_READY,
+  END,
+  GO_ON,
+  GO_ON_READY,
+  HALT,
+  HALTED,
+  isCancellable,
+  isWaiting,
+  nextReader,
+  QUEUE,
+  READ,
+  READ_READY,
+  READY,
+  REFUSE,
+  RESUME,
+  type ReaderEvent,
+  type ReaderState,
+  STARVED,
+  stateOf,
+  TURN,
+} from './receive-states.ts'
 import type { SocketPort } from './socket-port.ts'
 
 /** A stream that nobody reads stops receiving once so many buffers' worth of memory is held for it. */
 const HELD_BUFFERS_MAX = 16
 /** It receives again when this little is left. */
 const HELD_BUFFERS_LOW = 4
-// What state it is in; bits.
-/**
- * The reader's answer is certain, and a turn of its queue will give it; or a consumer has a chunk.
- * In either case the reader is not to be queued.
- */
-const SETTLING = 1
-/** The operation was asked to end, as too much waits to be read. */
-const STOPPING = 2
-const AT_END = 4
+// Beside the state of its reader, in one number, which V8 stores in place: idle connections are many.
+const READER_MASK = 7
+const AT_END = 8
 /** A receive is in flight. */
-const ARMED = 8
-/** The stream is given to another thread: nobody reads it here, and no receive begins. */
-const HALTED = 16
+const ARMED = 16
+/** It was asked to end, as too much waits to be read. */
+const STOPPING = 32
 /** Its receive does not keep the program alive. */
-const UNREFERENCED = 32
+const UNREFERENCED = 64
 
 type Resolve = (value: unknown) => void
 
@@ -86,11 +101,12 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
   readonly #socket: SocketPort
   /** Null while nothing waits to be read. */
   #inbox: Inbox | null = null
+  /** {@link ReaderState}, and bits. */
   #state = 0
   #failure: Error | null = null
   #want = NOTHING
   // Of a promise one end is kept, as idle connections are many: see rejectFrom().
-  #reader: Resolve | Consumption | null = null
+  #client: Resolve | Consumption | null = null
   #extra: ReaderExtra | null = null
 
   constructor(socket: SocketPort) {
@@ -103,21 +119,21 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     return (this.#state & ARMED) !== 0
   }
 
-  /** Whether somebody reads it, or nobody may. */
-  get #isTaken(): boolean {
-    return this.#want !== NOTHING || (this.#state & HALTED) !== 0
+  get #reader(): ReaderState {
+    return (this.#state & READER_MASK) as ReaderState
   }
 
   /** Reads what `want` says; `target` for {@link READ_INTO} and {@link READ_LEASE_STEP} alone. */
   read(want: number, options: WaitOptions | undefined, target: ReadTarget): Promise<unknown> {
     const { executor } = this.#socket.net
-    if (this.#isTaken) return refuse(this.#takenError('read'))
+    const isReady = this.#isReady()
+    const event = isReady ? READ_READY : READ
+    if (this.#refuses(event)) return refuse(this.#takenError('read'))
     try {
       executor.assertOpen('read')
     } catch (error) {
       return refuse(error)
     }
-    const isReady = this.#isReady()
     if (isReady && executor.takeReadyBudget()) {
       try {
         checkCancellation(executor, options, 'read')
@@ -132,11 +148,10 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
       return refuse(error)
     }
     const promise = newPromise<unknown>()
-    this.#reader = takeResolve<unknown>()
+    this.#client = takeResolve<unknown>()
     this.#want = want
     this.home = executor.currentQueue()
-    if (isReady) this.#settleLater()
-    else this.#arm()
+    this.#tell(event)
     return promise
   }
 
@@ -147,26 +162,24 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
    */
   consume(consumption: Consumption, options: WaitOptions | undefined): void {
     const { executor } = this.#socket.net
-    if (this.#isTaken) throw this.#takenError('consume')
+    const event = this.#isReady() ? CONSUME_READY : CONSUME_BEGINS
+    if (this.#refuses(event)) throw this.#takenError('consume')
     executor.assertOpen('consume')
     this.#bind(options, null, 'consume')
-    this.#reader = consumption
+    this.#client = consumption
     this.#want = consumption.takesLeases ? CONSUME_LEASES : CONSUME
     this.runsUserCode = true
     const queue = executor.currentQueue()
     queue.consumptionCount++
     this.home = queue
-    if (this.#isReady()) this.#settleLater()
-    else this.#arm()
+    this.#tell(event)
   }
 
   /** The consumer is done with its chunk. */
   goOn(): void {
     // What is pending then stays so.
     if (this.#socket.net.executor.isClosed) return
-    this.#state &= ~SETTLING
-    if (this.#extra?.isCancelled === true || this.#isReady()) this.#settleLater()
-    else this.#arm()
+    this.#tell(this.#extra?.isCancelled === true || this.#isReady() ? GO_ON_READY : GO_ON)
   }
 
   /** The consumer failed, which ends the consumption. */
@@ -176,21 +189,14 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
   }
 
   cancel(reason: unknown): void {
-    const isSettling = (this.#state & SETTLING) !== 0
     // A consumer that has a chunk keeps it, and is told when it is done.
-    if (this.#want === NOTHING || (isSettling && this.#want < CONSUME)) return
-    if (this.#extra!.isCancelled) return
+    if (!isCancellable(this.#reader) || this.#extra?.isCancelled === true) return
     this.#endWith(reason)
-    if (!isSettling) this.#settleLater()
+    this.#tell(READY)
   }
 
   override executorCloses(reason: RuntimeError): void {
-    const isSettling = (this.#state & SETTLING) !== 0
-    // A consumer that has a chunk keeps it, and is told when it is done.
-    if (this.#want === NOTHING || (isSettling && this.#want < CONSUME)) return
-    if (this.#extra?.isCancelled === true) return
-    this.#endWith(reason)
-    if (!isSettling) this.#settleLater()
+    this.cancel(reason)
   }
 
   /** Whether a receive keeps the program alive. */
@@ -205,7 +211,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
 
   /** Receives, if somebody waits for that. */
   rearm(): void {
-    if (this.#want !== NOTHING && (this.#state & SETTLING) === 0 && !this.#isReady()) this.#arm()
+    if (!this.#isReady()) this.#tell(STARVED)
   }
 
   /**
@@ -214,30 +220,30 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
    * @throws {RuntimeError} `ERR_STILL_HELD` while there is a reader; `ERR_HANDLE_CLOSED` if it is halted.
    */
   halt(action: string): void {
-    if (this.#isTaken) throw this.#takenError(action)
-    this.#state |= HALTED
+    if (this.#refuses(HALT)) throw this.#takenError(action)
+    this.#tell(HALT)
   }
 
   /** @throws {RuntimeError} `ERR_HANDLE_CLOSED` */
   assertNotHalted(action: string): void {
-    if ((this.#state & HALTED) !== 0) throw detached(action)
+    if (this.#reader === HALTED) throw detached(action)
   }
 
   /** Asks the receive in flight to end, of a side that is halted: the socket is told when it has. */
   stop(): void {
-    assert((this.#state & HALTED) !== 0, 'what is stopped is halted, or it would begin again')
+    assert(this.#reader === HALTED, 'what is stopped is halted, or it would begin again')
     if ((this.#state & ARMED) === 0) return
     this.#state |= STOPPING
     this.#socket.cancelOperation(this)
   }
 
   resume(): void {
-    this.#state &= ~HALTED
+    this.#tell(RESUME)
   }
 
   /** Takes out all that waits to be read, and what comes after it. */
   takeRest(): ReceivedRest {
-    assert((this.#state & (HALTED | ARMED)) === HALTED, 'nothing more comes behind the rest')
+    assert(this.#reader === HALTED && !this.isArmed, 'nothing more comes behind the rest')
     const chunks: Uint8Array[] = []
     for (let inbox = this.#inbox; inbox !== null; inbox = this.#inbox) {
       chunks.push(inbox.take())
@@ -266,11 +272,13 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     this.#failure = reason
     this.#inbox?.clear()
     this.#leaveIfEmpty()
-    if (this.#want !== NOTHING && (this.#state & SETTLING) === 0) this.#settleLater()
+    this.#tell(READY)
   }
 
   override complete(result: number, flags: number): void {
-    if ((flags & IORING_CQE_F_BUFFER) !== 0) this.#put(flags >>> IORING_CQE_BUFFER_SHIFT, result)
+    const { buffers } = this.#socket.net.pool
+    for (let has = buffers.take(result, flags); has; has = buffers.takeNext())
+      this.#put(buffers.piece)
     if ((flags & IORING_CQE_F_MORE) !== 0) {
       this.#stopIfFull()
     } else {
@@ -281,18 +289,17 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
       if (!this.#socket.isClosing && result <= 0) this.#end(result, wasStopping)
       this.#socket.ended()
     }
-    if (this.#want === NOTHING || (this.#state & SETTLING) !== 0) return
-    if (this.#isReady()) this.#settleLater()
-    else this.#arm()
+    this.#tell(this.#isReady() ? READY : STARVED)
   }
 
   override run(): void {
     const want = this.#want
+    this.#tell(TURN)
     if (want >= CONSUME) {
-      this.#deliver(this.#reader as Consumption)
+      this.#deliver(this.#client as Consumption)
       return
     }
-    const resolve = this.#reader as Resolve
+    const resolve = this.#client as Resolve
     const extra = this.#endRead()
     if (extra !== null) {
       if (extra.isCancelled) {
@@ -337,6 +344,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     this.runsUserCode = false
     const queue = this.home as TaskQueue
     queue.consumptionCount--
+    this.#tell(END)
     this.#endRead()
     consumption.end(error)
   }
@@ -345,9 +353,8 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
   #endRead(): ReaderExtra | null {
     const extra = this.#extra
     this.#want = NOTHING
-    this.#reader = null
+    this.#client = null
     this.#extra = null
-    this.#state &= ~SETTLING
     if (extra !== null) extra.binding?.end()
     return extra
   }
@@ -360,7 +367,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
   }
 
   #takenError(action: string): RuntimeError {
-    return (this.#state & HALTED) !== 0 ? detached(action) : alreadyRead(action)
+    return this.#reader === HALTED ? detached(action) : alreadyRead(action)
   }
 
   #leaveIfEmpty(): void {
@@ -374,22 +381,31 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     return this.#inbox !== null || (this.#state & AT_END) !== 0 || this.#failure !== null
   }
 
-  #settleLater(): void {
-    this.#state |= SETTLING
-    this.home.push(this)
+  #refuses(event: ReaderEvent): boolean {
+    return actionOf(nextReader(this.#reader, event)) === REFUSE
   }
 
-  #put(buffer: number, lengthBytes: number): void {
+  /** Goes where the table says, and does what that says. */
+  #tell(event: ReaderEvent): void {
+    const next = nextReader(this.#reader, event)
+    const action = actionOf(next)
+    assert(action !== REFUSE, 'a reader that is refused was refused before')
+    this.#state = (this.#state & ~READER_MASK) | stateOf(next)
+    if (action === ARM) this.#arm()
+    else if (action === QUEUE) this.home.push(this)
+  }
+
+  #put(piece: BufferPiece): void {
     const { pool } = this.#socket.net
-    pool.buffers.receive(buffer)
-    if (lengthBytes <= 0 || this.#socket.isClosing) {
-      pool.giveBack(buffer)
+    const lengthBytes = piece.endBytes - piece.startBytes
+    if (lengthBytes === 0 || this.#socket.isClosing) {
+      pool.giveBack(piece.buffer)
       return
     }
     this.#socket.bytesRead += lengthBytes
     this.#socket.net.home.counters[17]! += lengthBytes // COUNTER_BYTES_RECEIVED
     this.#inbox ??= pool.takeInbox()
-    this.#inbox.put(buffer, lengthBytes)
+    this.#inbox.put(piece)
     // A reader that is to take it in its next turn would gain nothing from a copy.
     if (this.#want === NOTHING && pool.isScarce) this.#inbox.copyOut()
   }
@@ -401,17 +417,14 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
    */
   #take(want: number, target: ReadTarget): unknown {
     const inbox = this.#inbox
-    if (inbox === null) return this.#takeEnd(want)
+    if (inbox === null) {
+      if (this.#failure !== null) throw this.#failure
+      return answerAtEnd(want)
+    }
     const answer = takeFrom(inbox, want, target)
     this.#leaveIfEmpty()
     this.#armIfLow()
     return answer
-  }
-
-  #takeEnd(want: number): unknown {
-    if (this.#failure !== null) throw this.#failure
-    if (want === READ_INTO) return 0
-    return want === READ_STEP || want === READ_LEASE_STEP ? { value: undefined, done: true } : null
   }
 
   #arm(): void {
@@ -430,6 +443,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
       target: this.#socket,
       bufferGroup: net.pool.buffers.groupId,
       multishot: net.isMultishot,
+      bundle: net.isBundling,
     })
     ring.commit(this)
     if ((this.#state & UNREFERENCED) !== 0) net.executor.liveness.passOver(ring.index)
@@ -438,7 +452,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
   /** The ring takes no more for now: a reader is told, and tries again; for a consumer we do. */
   #refuse(reason: unknown): void {
     // A reader whose answer is on its way did not wait for this receive.
-    if (this.#want === NOTHING || (this.#state & SETTLING) !== 0) return
+    if (!isWaiting(this.#reader)) return
     if (this.#want >= CONSUME && reason instanceof KernelError) {
       const retry = new RetryTimer(() => this.rearm(), {
         onClose: (closed) => this.executorCloses(closed),
@@ -447,7 +461,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
       return
     }
     this.#endWith(reason)
-    this.#settleLater()
+    this.#tell(READY)
   }
 
   #endWith(reason: unknown): void {

@@ -1,12 +1,15 @@
 import { assert, isPowerOfTwo, RuntimeError } from '../base/index.ts'
 import {
+  EINVAL,
   ENOMEM,
   IORING_REGISTER_PBUF_RING,
   IORING_UNREGISTER_PBUF_RING,
+  IOU_PBUF_RING_INC,
   type Kernel,
   kernelError,
 } from '../kernel/index.ts'
 import type { IoMemory, Lease, MemoryPlace, Segment } from '../memory/index.ts'
+import { BufferPieces } from './buffer-pieces.ts'
 import type { Ring } from './ring.ts'
 
 export interface BufferRingOptions {
@@ -21,6 +24,19 @@ export interface BufferRingOptions {
   readonly bufferBytes: number
   /** How many there are at first; {@link BufferRing.grow} doubles. */
   readonly initialCount: number
+  /**
+   * Whether a buffer is filled piece by piece, where the kernel can; false if not given. Linux 6.12. For a ring that one request at a
+   * time receives into: completions say how much came, not where, and those of several requests may not come in the order in
+   * which these were served.
+   */
+  readonly incremental?: boolean
+}
+
+/** Bytes of a buffer that a completion has filled. */
+export interface BufferPiece {
+  readonly buffer: number
+  readonly startBytes: number
+  readonly endBytes: number
 }
 
 /** No buffer: no number that a buffer has. */
@@ -32,6 +48,8 @@ const ENTRY_HALVES = 8
 const HALF_ID = 6
 /** ABI: the tail lies in the reserved half of the first entry. */
 const HALF_TAIL = 7
+/** ABI: above the group's number. */
+const GROUP_INCREMENTAL: number = IOU_PBUF_RING_INC << 16
 // ABI: struct io_uring_buf_reg, in words: address (two), entries, group and flags, reserved (six).
 const REGISTRATION_WORDS = 10
 const ENTRIES_MAX = 32_768
@@ -43,8 +61,8 @@ const FIRST_COUNT_MIN = 4
 /**
  * Buffers that a ring's operations pick from when data has come, rather than hold while they wait.
  *
- * A buffer is with the kernel, with a user until {@link release}, or not made yet: memory is taken as it
- * is needed, and kept. Users see a buffer through an ArrayBuffer of its own, made at the first look and
+ * A completion has filled pieces of them: {@link take}. A buffer is with the kernel, with users until each of its pieces
+ * was {@link release}d, or not made yet: memory is taken as it is needed, and kept. Users see a buffer through an ArrayBuffer of its own, made at the first look and
  * kept; where they have detached it, it is lost until that has been collected. The ring of entries is
  * ordinary memory of ours, never the kernel's own mapping (CVE-2024-0582). O(1). Linux 5.19.
  */
@@ -52,6 +70,9 @@ export class BufferRing {
   readonly groupId: number
   readonly bufferBytes: number
   readonly entryCount: number
+  /** Whether buffers are filled piece by piece. */
+  readonly isIncremental: boolean
+  readonly #pieces: BufferPieces
   readonly #kernel: Kernel
   readonly #ring: Ring
   readonly #memory: IoMemory
@@ -70,8 +91,10 @@ export class BufferRing {
   #lostIndex = 0
   /** Buffers whose users have detached the ArrayBuffer that they saw, and see another one since. */
   readonly #detached = new Set<number>()
-  /** Which buffers users have. */
-  readonly #isUsed: Uint8Array
+  /** How many pieces of each users have. */
+  readonly #pieceCounts: Uint16Array
+  /** Which of them the kernel goes on filling. */
+  readonly #isOpen: Uint8Array
   #tail = 0
   #userCount = 0
 
@@ -94,9 +117,13 @@ export class BufferRing {
     bytes.fill(0)
     this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, entryCount * ENTRY_WORDS)
     this.#halves = new Uint16Array(bytes.buffer, bytes.byteOffset, entryCount * ENTRY_HALVES)
-    this.entryCount = this.#register(entryCount)
+    const { count, isIncremental } = this.#register(entryCount, options.incremental === true)
+    this.entryCount = count
+    this.isIncremental = isIncremental
+    this.#pieces = new BufferPieces(count, bufferBytes, isIncremental)
     this.#mask = this.entryCount - 1
-    this.#isUsed = new Uint8Array(this.entryCount)
+    this.#pieceCounts = new Uint16Array(this.entryCount)
+    this.#isOpen = new Uint8Array(this.entryCount)
     this.#begin(Math.min(initialCount, this.entryCount))
     ring.bufferRings.add(this)
   }
@@ -126,19 +153,39 @@ export class BufferRing {
     return this.entryCount - this.bufferCount
   }
 
-  /** Takes note that a completion named `buffer`, which its user has from now on. */
-  receive(buffer: number): void {
-    assert(this.#isUsed[buffer] === 0, 'a buffer comes from the kernel once')
-    this.#isUsed[buffer] = 1
-    this.#userCount++
+  /**
+   * Takes what a completion has filled, by its result and flags: the piece that it comes to is a user's from then on.
+   * False if it has filled nothing; {@link takeNext} then comes to further pieces.
+   */
+  take(result: number, flags: number): boolean {
+    const hasPiece = this.#pieces.begin(result, flags)
+    if (hasPiece) this.#hand()
+    return hasPiece
+  }
+
+  /** Takes the next piece of the same completion; false if it has no more. */
+  takeNext(): boolean {
+    const hasPiece = this.#pieces.next()
+    if (hasPiece) this.#hand()
+    return hasPiece
+  }
+
+  /** The piece that was taken last: its buffer, where it begins in that, and where it ends. */
+  get piece(): BufferPiece {
+    return this.#pieces
   }
 
   /**
-   * Gives the kernel a buffer back, unless a user has detached it: then it is lost for now, or used all
-   * the same without `mayLose`, for one that was detached by whoever looked at it too late.
+   * Lets a piece go; with the last one the kernel has the buffer back, unless a user has detached it: then it is lost for now, or used
+   * all the same without `mayLose`, for one that was detached by whoever looked at it too late.
    */
   release(buffer: number, mayLose = true): void {
-    assert(this.#isUsed[buffer] === 1, 'a buffer goes back to the kernel once')
+    const pieceCount = this.#pieceCounts[buffer]!
+    assert(pieceCount > 0, 'a piece is let go of once')
+    if (pieceCount > 1 || this.#isOpen[buffer] === 1) {
+      this.#pieceCounts[buffer] = pieceCount - 1
+      return
+    }
     const isDetached = this.#shares[buffer]?.length === 0 || this.#detached.has(buffer)
     this.#check(buffer, isDetached)
     if (isDetached) {
@@ -157,7 +204,7 @@ export class BufferRing {
     if (this.#lost.length === 0) return false
     this.#lostIndex = (this.#lostIndex + 1) % this.#lost.length
     const buffer = this.#lost[this.#lostIndex]!
-    assert(this.#isUsed[buffer] === 1, "a lost buffer is still its last user's")
+    assert(this.#pieceCounts[buffer] === 1, "a lost buffer is still its last user's")
     const segment = this.#segmentOf(buffer)
     if (segment.shareCount(this.#addresses[buffer]! - segment.address) > 0) return false
     this.#lost[this.#lostIndex] = this.#lost.at(-1)!
@@ -168,7 +215,7 @@ export class BufferRing {
 
   /** Bytes of a buffer, where they lie. */
   view(buffer: number, startBytes: number, endBytes: number): Uint8Array {
-    assert(this.#isUsed[buffer] === 1, 'a buffer is looked into while its user has it')
+    assert(this.#pieceCounts[buffer]! > 0, 'a buffer is looked into while its user has it')
     let share = this.#shares[buffer]!
     if (share === null || share.length === 0) {
       if (share !== null) this.#detached.add(buffer)
@@ -181,7 +228,7 @@ export class BufferRing {
 
   /** A copy of bytes of a buffer. */
   copy(buffer: number, startBytes: number, endBytes: number): Uint8Array {
-    assert(this.#isUsed[buffer] === 1, 'a buffer is copied while its user has it')
+    assert(this.#pieceCounts[buffer]! > 0, 'a buffer is copied while its user has it')
     return this.#wholes[buffer]!.slice(startBytes, endBytes)
   }
 
@@ -215,36 +262,54 @@ export class BufferRing {
     this.#lease.release()
   }
 
-  /** Returns how many entries the kernel takes: it locks their memory, of which there may be little. */
   /** Checks which buffers are whose, and what the kernel is told. O(entries): for audits. */
   audit(): void {
     const { bufferCount } = this
     assert(bufferCount <= this.entryCount, 'there are no more buffers than entries')
     assert(this.#wholes.length === bufferCount, 'each buffer is seen as a whole')
     assert(this.#shares.length === bufferCount, 'each buffer has a place for what users see')
-    const usedCount = this.#isUsed.reduce((sum, isUsed) => sum + isUsed, 0)
+    const isUsers = (count: number, buffer: number): boolean =>
+      count > 0 && this.#isOpen[buffer] === 0
+    const usedCount = this.#pieceCounts.filter(isUsers).length
     assert(usedCount === this.#userCount, 'buffers of users are counted')
     assert(new Set(this.#lost).size === this.#lost.length, 'a buffer is lost once')
-    for (const buffer of this.#lost) assert(this.#isUsed[buffer] === 1, 'a lost buffer is in use')
+    for (const buffer of this.#lost)
+      assert(this.#pieceCounts[buffer] === 1, 'a lost buffer is in use')
     for (const buffer of this.#detached)
-      assert(this.#isUsed[buffer] === 1, 'a detached buffer is in use')
+      assert(this.#pieceCounts[buffer]! > 0, 'a detached buffer is in use')
     assert(this.#halves[HALF_TAIL] === this.#tail, 'the kernel is told of every buffer')
   }
 
-  #register(entryCount: number): number {
+  #hand(): void {
+    const { buffer, isOpen } = this.#pieces
+    const count = this.#pieceCounts[buffer]!
+    assert(count === 0 || this.#isOpen[buffer] === 1, 'a buffer comes from the kernel once')
+    this.#pieceCounts[buffer] = count + 1
+    this.#isOpen[buffer] = isOpen ? 1 : 0
+    if (!isOpen) this.#userCount++
+  }
+
+  /** Finds how many entries the kernel takes: it locks their memory, of which there may be little. */
+  #register(entryCount: number, incremental: boolean): { count: number; isIncremental: boolean } {
+    let isIncremental = incremental
     const words = new Uint32Array(REGISTRATION_WORDS)
     words[0] = this.#lease.address
     words[1] = this.#lease.address / 2 ** 32
-    words[3] = this.groupId
-    for (let count = entryCount; ; count /= 2) {
+    for (let count = entryCount; ; ) {
       words[2] = count
+      words[3] = isIncremental ? this.groupId | GROUP_INCREMENTAL : this.groupId
       const { fd } = this.#ring.memory
       const result = this.#kernel.register(fd, IORING_REGISTER_PBUF_RING, words, 1)
-      if (result >= 0) return count
-      // Less than a page is a page.
-      if (result === -ENOMEM && count * ENTRY_WORDS * 4 > PAGE_BYTES) continue
-      this.#lease.release()
-      throw refusedBuffers(result)
+      if (result >= 0) return { count, isIncremental }
+      if (result === -EINVAL && isIncremental) {
+        isIncremental = false
+      } else if (result === -ENOMEM && count * ENTRY_WORDS * 4 > PAGE_BYTES) {
+        // Less than a page is a page.
+        count /= 2
+      } else {
+        this.#lease.release()
+        throw refusedBuffers(result)
+      }
     }
   }
 
@@ -303,8 +368,8 @@ export class BufferRing {
 
   #giveBack(buffer: number): void {
     assert(this.#userCount > 0, 'a user had what goes back to the kernel')
-    assert(this.#isUsed[buffer] === 1, 'a buffer goes back to the kernel once')
-    this.#isUsed[buffer] = 0
+    assert(this.#pieceCounts[buffer] === 1, 'a buffer goes back to the kernel once')
+    this.#pieceCounts[buffer] = 0
     this.#userCount--
     this.#publish(buffer)
   }
@@ -329,6 +394,7 @@ export class BufferRing {
     this.#words[base + 2] = this.bufferBytes
     // Not as a word: above the first entry's id lies the tail.
     this.#halves[entry * ENTRY_HALVES + HALF_ID] = buffer
+    this.#pieces.publish(buffer, entry)
     this.#tail = (this.#tail + 1) & 0xffff
     // ORDER: release, pairs with the kernel's acquire of the tail; the entry before it is written.
     Atomics.store(this.#halves, HALF_TAIL, this.#tail)

@@ -1,4 +1,5 @@
-export { BufferRing, type BufferRingOptions, NO_BUFFER } from './buffer-ring.ts'
+export { BufferPieces } from './buffer-pieces.ts'
+export { type BufferPiece, BufferRing, type BufferRingOptions, NO_BUFFER } from './buffer-ring.ts'
 export {
   Operation,
   type OperationState,

@@ -16,9 +16,12 @@ export class BufferGroup {
   readonly #memory: AddressSpace
   readonly #address: number
   readonly #mask: number
+  /** Whether buffers are filled piece by piece: what is left of one is in its entry. */
+  readonly #isIncremental: boolean
   #head = 0
 
-  constructor(memory: AddressSpace, address: number, entryCount: number) {
+  constructor(memory: AddressSpace, address: number, entryCount: number, isIncremental: boolean) {
+    this.#isIncremental = isIncremental
     this.#memory = memory
     this.#address = address
     this.#mask = entryCount - 1
@@ -29,10 +32,10 @@ export class BufferGroup {
     return (this.#view(TAIL_OFFSET, 2).getUint16(0, true) - this.#head) & 0xffff
   }
 
-  /** The next buffer, or null; it stays in until {@link take}. */
-  peek(): ProvidedBuffer | null {
-    if (this.availableCount === 0) return null
-    const entry = this.#view((this.#head & this.#mask) * ENTRY_BYTES, ENTRY_BYTES)
+  /** The next buffer, or one behind it, or null; it stays in until {@link take}. */
+  peek(index = 0): ProvidedBuffer | null {
+    if (this.availableCount <= index) return null
+    const entry = this.#entry(index)
     return {
       address: Number(entry.getBigUint64(0, true)),
       lengthBytes: entry.getUint32(8, true),
@@ -40,8 +43,21 @@ export class BufferGroup {
     }
   }
 
-  take(): void {
+  /** Takes so much of the next buffer; true if that goes on, with what is left of it. */
+  take(lengthBytes: number): boolean {
+    const entry = this.#entry(0)
+    const leftBytes = entry.getUint32(8, true) - lengthBytes
+    if (this.#isIncremental && leftBytes > 0) {
+      entry.setBigUint64(0, entry.getBigUint64(0, true) + BigInt(lengthBytes), true)
+      entry.setUint32(8, leftBytes, true)
+      return true
+    }
     this.#head = (this.#head + 1) & 0xffff
+    return false
+  }
+
+  #entry(index: number): DataView {
+    return this.#view(((this.#head + index) & this.#mask) * ENTRY_BYTES, ENTRY_BYTES)
   }
 
   #view(offset: number, lengthBytes: number): DataView {

@@ -10,6 +10,7 @@ import {
   FALLOC_FL_PUNCH_HOLE,
   FALLOC_FL_ZERO_RANGE,
   IORING_CQE_BUFFER_SHIFT,
+  IORING_CQE_F_BUF_MORE,
   IORING_CQE_F_BUFFER,
   IORING_OP_FADVISE,
   IORING_OP_FALLOCATE,
@@ -189,8 +190,9 @@ function readSelected(core: SimCore, request: SimRequest, file: OpenFile): numbe
   if (view === null) return -EFAULT
   const result = read(core, request, file, [view])
   if (result <= 0) return result
-  group.take()
-  core.complete(request, result, IORING_CQE_F_BUFFER | (buffer.id << IORING_CQE_BUFFER_SHIFT))
+  const goesOn = group.take(result) ? IORING_CQE_F_BUF_MORE : 0
+  const flags = IORING_CQE_F_BUFFER | (buffer.id << IORING_CQE_BUFFER_SHIFT) | goesOn
+  core.complete(request, result, flags)
   return result
 }
 

@@ -8,6 +8,7 @@ import {
   ETIMEDOUT,
   IORING_ACCEPT_MULTISHOT,
   IORING_CQE_BUFFER_SHIFT,
+  IORING_CQE_F_BUF_MORE,
   IORING_CQE_F_BUFFER,
   IORING_CQE_F_MORE,
   IORING_CQE_F_NOTIF,
@@ -24,6 +25,7 @@ import {
   IORING_OP_SHUTDOWN,
   IORING_OP_SOCKET,
   IORING_RECV_MULTISHOT,
+  IORING_RECVSEND_BUNDLE,
   IOSQE_BUFFER_SELECT,
   MSG_DONTWAIT,
   MSG_PEEK,
@@ -34,6 +36,7 @@ import {
   SOCK_NONBLOCK,
 } from '../kernel/index.ts'
 import { readAddress, type SimAddress, writeAddress } from './address.ts'
+import type { BufferGroup } from './buffer-group.ts'
 import { type OperationEntry, PENDING, type SimCore, type SimOperation } from './core.ts'
 import { readMessage, type SimMessage, writeMessage } from './message.ts'
 import type { SimRequest } from './request.ts'
@@ -227,18 +230,55 @@ function receiveSelected(
   const group = request.ring.bufferGroups.get(request.bufferIndex)
   const buffer = group?.peek() ?? null
   if (group === undefined || buffer === null || core.chance(core.faults.noBuffers)) return -ENOBUFS
-  const length = request.length === 0 ? buffer.lengthBytes : request.length
-  const memory = core.memory.view(buffer.address, Math.min(length, buffer.lengthBytes))
-  if (memory === null) return -EFAULT
+  const rooms = pickRooms(core, request, socket, group)
+  if (rooms === null) return -EFAULT
+  const [room] = rooms
+  const memory = rooms.length === 1 ? room! : new Uint8Array(sumOf(rooms))
   const result = receiveInto(core, request, socket, memory)
   if (result <= 0) return result
-  group.take()
+  let left = result
+  let goesOn = false
+  for (const view of rooms) {
+    if (left === 0) break
+    const count = Math.min(view.length, left)
+    if (memory !== view) view.set(memory.subarray(result - left, result - left + count))
+    goesOn = group.take(count)
+    left -= count
+  }
   let flags = IORING_CQE_F_BUFFER | (buffer.id << IORING_CQE_BUFFER_SHIFT)
+  if (goesOn) flags |= IORING_CQE_F_BUF_MORE
   if (socket.isReadable) flags |= IORING_CQE_F_SOCK_NONEMPTY
   if (!isMultishot || !request.ring.postMore(request, result, flags)) {
     core.complete(request, result, flags)
   }
   return result
+}
+
+/** What one receive may fill: a buffer or, for a bundle, as many as there are bytes for. Null if one is no memory. */
+function pickRooms(
+  core: SimCore,
+  { ioPriority, length }: SimRequest,
+  socket: SimSocket,
+  group: BufferGroup,
+): readonly Uint8Array<ArrayBuffer>[] | null {
+  const isBundle = (ioPriority & IORING_RECVSEND_BUNDLE) !== 0 && socket.isStream
+  const wanted = isBundle ? (socket.incoming?.arrivedBytes ?? 0) : 1
+  let left = length === 0 ? Number.POSITIVE_INFINITY : length
+  const rooms: Uint8Array<ArrayBuffer>[] = []
+  for (let index = 0, sum = 0; index === 0 || (sum < wanted && left > 0); index++) {
+    const buffer = group.peek(index)
+    if (buffer === null) break
+    const view = core.memory.view(buffer.address, Math.min(left, buffer.lengthBytes))
+    if (view === null) return null
+    rooms.push(view)
+    sum += view.length
+    left -= view.length
+  }
+  return rooms
+}
+
+function sumOf(rooms: readonly Uint8Array[]): number {
+  return rooms.reduce((sum, { length }) => sum + length, 0)
 }
 
 function receiveInto(
@@ -339,9 +379,12 @@ function receiveMessages(
     fields.setUint32(4, 0, true)
     fields.setUint32(8, datagram.bytes.length, true)
     fields.setUint32(12, datagram.bytes.length > result ? MSG_TRUNC : 0, true)
-    group.take()
-    const flags = IORING_CQE_F_BUFFER | (buffer.id << IORING_CQE_BUFFER_SHIFT)
     const total = headBytes + result
+    const goesOn = group.take(total)
+    const flags =
+      IORING_CQE_F_BUFFER |
+      (buffer.id << IORING_CQE_BUFFER_SHIFT) |
+      (goesOn ? IORING_CQE_F_BUF_MORE : 0)
     if (isMultishot && request.ring.postMore(request, total, flags)) continue
     core.complete(request, total, flags)
     return total

@@ -24,6 +24,7 @@ import {
   IORING_UNREGISTER_FILES,
   IORING_UNREGISTER_PBUF_RING,
   IORING_UNREGISTER_RING_FDS,
+  IOU_PBUF_RING_INC,
 } from '../kernel/index.ts'
 import { BufferGroup } from './buffer-group.ts'
 import type { SimCore } from './core.ts'
@@ -181,11 +182,11 @@ function registerBufferRing(core: SimCore, ring: SimRing, fields: DataView): num
   const entryCount = fields.getUint32(8, true)
   const group = fields.getUint16(12, true)
   const flags = fields.getUint16(14, true)
-  if (flags !== 0 || address % BUFFER_RING_ALIGNMENT !== 0) return -EINVAL
+  if ((flags & ~IOU_PBUF_RING_INC) !== 0 || address % BUFFER_RING_ALIGNMENT !== 0) return -EINVAL
   if (!isPowerOfTwo(entryCount) || entryCount > BUFFER_RING_ENTRIES_MAX) return -EINVAL
   if (core.memory.view(address, entryCount * VECTOR_BYTES) === null) return -EFAULT
   if (ring.bufferGroups.has(group)) return -EEXIST
-  ring.bufferGroups.set(group, new BufferGroup(core.memory, address, entryCount))
+  ring.bufferGroups.set(group, new BufferGroup(core.memory, address, entryCount, flags !== 0))
   return 0
 }
 

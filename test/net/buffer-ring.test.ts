@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { executor } from '../../src/executor/index.ts'
+import { IORING_CQE_BUFFER_SHIFT, IORING_CQE_F_BUFFER } from '../../src/kernel/index.ts'
 import { type IoMemory, POISON } from '../../src/memory/index.ts'
 import { BufferRing } from '../../src/ring/index.ts'
 import { collectUntil, createMemory, KIB, MIB, steal } from '../memory/support.ts'
@@ -27,10 +28,16 @@ function createBuffers(
   })
 }
 
-test('receive() and release() count who has how many buffers', () => {
+/** The kernel has filled a buffer, whole unless told otherwise. */
+function take(buffers: BufferRing, buffer: number, result: number = buffers.bufferBytes): void {
+  assert.ok(buffers.take(result, IORING_CQE_F_BUFFER | (buffer << IORING_CQE_BUFFER_SHIFT)))
+  assert.equal(buffers.takeNext(), false)
+}
+
+test('take() and release() count who has how many buffers', () => {
   const buffers = createBuffers(8, 4)
 
-  buffers.receive(1)
+  take(buffers, 1)
   assert.deepEqual([buffers.kernelCount, buffers.userCount, buffers.freeCount], [3, 1, 4])
   buffers.release(1)
 
@@ -38,12 +45,12 @@ test('receive() and release() count who has how many buffers', () => {
   buffers.close()
 })
 
-test('release() and receive() refuse what our own mistakes would ask', () => {
+test('release() and take() refuse what our own mistakes would ask', () => {
   const buffers = createBuffers(8, 4)
 
   assert.throws(() => buffers.release(0), { code: 'ERR_ASSERTION' })
-  buffers.receive(0)
-  assert.throws(() => buffers.receive(0), { code: 'ERR_ASSERTION' })
+  take(buffers, 0)
+  assert.throws(() => take(buffers, 0), { code: 'ERR_ASSERTION' })
   buffers.close()
 })
 
@@ -54,7 +61,7 @@ test('view() and addressOf() tell where a buffer is, of every segment; copy() wh
   const { kernel } = executor()
 
   for (let buffer = 0; buffer < buffers.bufferCount; buffer++) {
-    buffers.receive(buffer)
+    take(buffers, buffer)
     const view = buffers.view(buffer, 10, 20)
     view.fill(buffer)
     assert.equal(buffers.addressOf(buffer) + 10, kernel.addressOf(view))
@@ -102,7 +109,7 @@ test('a group that the ring has already is refused with EEXIST', () => {
 
 test('a clone of what users see copies one buffer', () => {
   const buffers = createBuffers(8, 4)
-  buffers.receive(1)
+  take(buffers, 1)
 
   const clone = structuredClone(buffers.view(1, 2, 7))
 
@@ -112,7 +119,7 @@ test('a clone of what users see copies one buffer', () => {
 
 test('a buffer that a user took away is with the kernel again once that was collected', async () => {
   const buffers = createBuffers(8, 4)
-  buffers.receive(1)
+  take(buffers, 1)
   buffers.view(1, 0, 4096).fill(7)
   let stolen: Uint8Array | null = await steal(buffers.view(1, 0, 4096))
 
@@ -124,7 +131,7 @@ test('a buffer that a user took away is with the kernel again once that was coll
   stolen = null
   await collectUntil(() => buffers.recover())
   assert.deepEqual([buffers.kernelCount, buffers.userCount, buffers.lostCount], [4, 0, 0])
-  buffers.receive(1)
+  take(buffers, 1)
   assert.equal(buffers.view(1, 0, 4096).length, 4096)
   buffers.release(1)
   buffers.close()
@@ -132,7 +139,7 @@ test('a buffer that a user took away is with the kernel again once that was coll
 
 test('release() loses a buffer that was looked at again after it was taken away', async () => {
   const buffers = createBuffers(8, 4)
-  buffers.receive(1)
+  take(buffers, 1)
   const stolen = await steal(buffers.view(1, 0, 4096))
   assert.equal(buffers.view(1, 0, 10).length, 10)
 
@@ -145,10 +152,10 @@ test('release() loses a buffer that was looked at again after it was taken away'
 
 test('release() loses nothing that was taken too late, where no more may be lost', async () => {
   const buffers = createBuffers(8, 4)
-  buffers.receive(1)
+  take(buffers, 1)
   const late = buffers.view(1, 0, 4096)
   buffers.release(1)
-  buffers.receive(1)
+  take(buffers, 1)
   await steal(late)
 
   buffers.release(1, false)
@@ -160,14 +167,14 @@ test('release() loses nothing that was taken too late, where no more may be lost
 test('release() poisons, and empties what users saw, where that is asked for', () => {
   const memory = createMemory(MIB, MIB, { poisons: true, empties: true })
   const buffers = createBuffers(8, 4, memory)
-  buffers.receive(2)
+  take(buffers, 2)
   const view = buffers.view(2, 0, 100)
   view.fill(1)
 
   buffers.release(2)
 
   assert.equal(view.length, 0)
-  buffers.receive(2)
+  take(buffers, 2)
   assert.ok(buffers.view(2, 0, 100).every((byte) => byte === POISON))
   buffers.release(2)
   buffers.close()

@@ -8,6 +8,7 @@ import {
   IORING_CQE_F_NOTIF,
   MSG_NOSIGNAL,
   MSG_WAITALL,
+  SHUT_WR,
   SOCK_CLOEXEC,
   SOCK_STREAM,
 } from '../../src/kernel/index.ts'
@@ -15,14 +16,17 @@ import type { Lease } from '../../src/memory/index.ts'
 import type { SocketAddress } from '../../src/net/address.ts'
 import { decodeAddress, encodeAddress } from '../../src/net/sockaddr.ts'
 import {
+  BufferRing,
   encodeAccept,
   encodeConnect,
   encodeMessageRing,
   encodeReceive,
   encodeReceiveMessage,
+  encodeReceiveSelect,
   encodeSend,
   encodeSendMessage,
   encodeSendZeroCopy,
+  encodeShutdown,
   encodeSocket,
   Operation,
   type Ring,
@@ -205,3 +209,53 @@ test('MSG_RING makes a completion appear in the other ring', async () => {
   while (latency.staleCount === before) await new Promise((resolve) => setImmediate(resolve))
   assert.equal(main.staleCount, 0)
 })
+
+for (const bundle of [false, true]) {
+  test(`encodeReceiveSelect() fills an incremental ring piece by piece${bundle ? ', in bundles' : ''}`, async (t) => {
+    const { kernel, main, memory } = reactorOf(executor())
+    const buffers = new BufferRing({
+      kernel,
+      ring: main,
+      memory,
+      groupId: bundle ? 201 : 200,
+      entryCount: 4,
+      bufferBytes: 4096,
+      initialCount: 4,
+      incremental: true,
+    })
+    if (!buffers.isIncremental) {
+      t.skip('This kernel has no incremental buffers')
+      return
+    }
+    const { client, server, close } = await connectBoth()
+    using lease = memory.allocate(3000)
+    const receive = new Probe()
+    const args = { target: server, bufferGroup: buffers.groupId, multishot: true, bundle }
+    const ended = receive.submitTo(main, (sqe, base) => encodeReceiveSelect(sqe, base, args))
+
+    for (let position = 0; position < 15_000; position += 3000) {
+      lease.bytes.set(pattern(position, 3000))
+      const { address } = lease
+      const send = { target: client, address, lengthBytes: 3000, messageFlags: 0 }
+      assert.equal(await run((sqe, base) => encodeSend(sqe, base, send)), 3000)
+    }
+    await run((sqe, base) => encodeShutdown(sqe, base, { target: client, how: SHUT_WR }))
+    await ended
+
+    const chunks: Uint8Array[] = []
+    let hasBegunWithin = false
+    for (const { result, flags } of receive.completions) {
+      for (let has = buffers.take(result, flags); has; has = buffers.takeNext()) {
+        const { buffer, startBytes, endBytes } = buffers.piece
+        chunks.push(buffers.copy(buffer, startBytes, endBytes))
+        hasBegunWithin ||= startBytes > 0
+        buffers.release(buffer)
+      }
+    }
+    assert.deepEqual(new Uint8Array(Buffer.concat(chunks)), pattern(0, 15_000))
+    assert.ok(hasBegunWithin)
+    assert.equal(buffers.userCount, 0)
+    close()
+    buffers.close()
+  })
+}

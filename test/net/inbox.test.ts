@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { executor } from '../../src/executor/index.ts'
+import { IORING_CQE_BUFFER_SHIFT, IORING_CQE_F_BUFFER } from '../../src/kernel/index.ts'
 import { CopiedBytes } from '../../src/net/copied-bytes.ts'
 import type { Inbox } from '../../src/net/inbox.ts'
 import { ReceivePool } from '../../src/net/receive-pool.ts'
@@ -37,7 +38,7 @@ class Model {
   receive(buffer: number, lengthBytes: number): void {
     this.#pool.buffers.view(buffer, 0, lengthBytes).set(pattern(this.#receivedBytes, lengthBytes))
     this.#receivedBytes += lengthBytes
-    this.inbox.put(buffer, lengthBytes)
+    this.inbox.put({ buffer, startBytes: 0, endBytes: lengthBytes })
   }
 
   check(bytes: Uint8Array): void {
@@ -150,7 +151,7 @@ test('refill() copies out what has waited longest, until the kernel has a quarte
 function takeBuffer({ buffers }: ReceivePool): number | undefined {
   for (let buffer = 0; buffer < buffers.bufferCount; buffer++) {
     try {
-      buffers.receive(buffer)
+      buffers.take(1, IORING_CQE_F_BUFFER | (buffer << IORING_CQE_BUFFER_SHIFT))
       return buffer
     } catch {
       // It is another's.

@@ -1,5 +1,10 @@
 import { assert } from '../../base/index.ts'
-import { IORING_OP_RECV, IORING_RECV_MULTISHOT, IOSQE_BUFFER_SELECT } from '../../kernel/index.ts'
+import {
+  IORING_OP_RECV,
+  IORING_RECV_MULTISHOT,
+  IORING_RECVSEND_BUNDLE,
+  IOSQE_BUFFER_SELECT,
+} from '../../kernel/index.ts'
 import { encodeEntry, opcodeFor, SQE_BUFFER, type SqeWords, type Target } from '../sqe.ts'
 
 /** Arguments of {@link encodeReceive}. */
@@ -34,6 +39,8 @@ export interface ReceiveSelectArgs {
   readonly bufferGroup: number
   /** Whether it goes on receiving until cancelled, or ended by the kernel. Linux 6.0. */
   readonly multishot: boolean
+  /** Whether one completion may fill several buffers, one behind the other in the ring. Linux 6.10. */
+  readonly bundle?: boolean
 }
 
 /**
@@ -47,9 +54,10 @@ export interface ReceiveSelectArgs {
  * @see io_uring_prep_recv_multishot(3)
  */
 export function encodeReceiveSelect(sqe: SqeWords, base: number, args: ReceiveSelectArgs): void {
-  const { target, bufferGroup, multishot } = args
+  const { target, bufferGroup, multishot, bundle } = args
+  const priority = (multishot ? IORING_RECV_MULTISHOT : 0) | (bundle ? IORING_RECVSEND_BUNDLE : 0)
+  const flags = (IOSQE_BUFFER_SELECT << 8) | (priority << 16)
   assert(bufferGroup >= 0 && bufferGroup <= 0xffff, 'a group of buffers fits its half word')
-  const flags = (IOSQE_BUFFER_SELECT << 8) | (multishot ? IORING_RECV_MULTISHOT << 16 : 0)
   encodeEntry(sqe, base, opcodeFor(IORING_OP_RECV, target) | flags, target.fd, 0, 0, 0, 0)
   sqe[base + SQE_BUFFER] = bufferGroup
 }
