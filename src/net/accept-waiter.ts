@@ -1,9 +1,12 @@
 import { RuntimeError } from '../base/index.ts'
 import { type Executor, ListedWaiter, type TaskQueue } from '../executor/index.ts'
-import type { TcpStream } from './tcp-stream.ts'
+import type { StreamSocket } from './stream-socket.ts'
 
 /** A call of accept() that waits for a connection. */
-export abstract class AcceptWaiter<T> extends ListedWaiter<T> {
+export abstract class AcceptWaiter<
+  Stream extends StreamSocket,
+  T = unknown,
+> extends ListedWaiter<T> {
   /** Whose stream it will be. */
   readonly queue: TaskQueue
   /** Whether it is told of a connection that could not be accepted, rather than waiting on. */
@@ -15,18 +18,18 @@ export abstract class AcceptWaiter<T> extends ListedWaiter<T> {
     this.isTold = isTold
   }
 
-  abstract grant(stream: TcpStream): void
+  abstract grant(stream: Stream): void
   /** The listener has ended. */
   abstract end(reason: Error): void
 }
 
 /** A call of accept(). */
-export class StreamWaiter extends AcceptWaiter<TcpStream> {
+export class StreamWaiter<Stream extends StreamSocket> extends AcceptWaiter<Stream, Stream> {
   constructor(current: Executor) {
     super(current, true)
   }
 
-  override grant(stream: TcpStream): void {
+  override grant(stream: Stream): void {
     this.fulfil(stream)
   }
 
@@ -36,12 +39,15 @@ export class StreamWaiter extends AcceptWaiter<TcpStream> {
 }
 
 /** A step of an iteration. */
-export class StepWaiter extends AcceptWaiter<IteratorResult<TcpStream, undefined>> {
+export class StepWaiter<Stream extends StreamSocket> extends AcceptWaiter<
+  Stream,
+  IteratorResult<Stream, undefined>
+> {
   constructor(current: Executor) {
     super(current, false)
   }
 
-  override grant(stream: TcpStream): void {
+  override grant(stream: Stream): void {
     this.fulfil({ value: stream, done: false })
   }
 
