@@ -50,6 +50,26 @@ static napi_value loop_open_socket(napi_env env, napi_callback_info info) {
   return result_i32(env, fd);
 }
 
+/**
+ * loopOpenSocketPair(loop, domain, type, fds: Int32Array): number
+ *
+ * socketpair(2) and loopTrackFd of both in one, for the same reason. 0 or -errno.
+ */
+static napi_value loop_open_socket_pair(napi_env env, napi_callback_info info) {
+  ARGS(4);
+  struct loop *loop = arg_loop(env, argv[0]);
+  if (!loop) return result_i32(env, -ECANCELED);
+  int *fds = arg_view(env, argv[3], NULL);
+  int pair[2];
+  if (socketpair(arg_i32(env, argv[1]), arg_i32(env, argv[2]) | SOCK_CLOEXEC, 0, pair) < 0)
+    return result_i32(env, -errno);
+  for (int end = 0; end < 2; end++) {
+    descriptors_set(&loop->tracked, (uint32_t)pair[end], true);
+    fds[end] = pair[end];
+  }
+  return result_i32(env, 0);
+}
+
 /** loopCloseFd(loop, fd): number — untracks and close(2), in one for the same reason; 0 or -errno. */
 static napi_value loop_close_fd(napi_env env, napi_callback_info info) {
   ARGS(2);
@@ -64,6 +84,7 @@ const struct export loop_descriptor_exports[] = {
     {"loopTrackFd", loop_track_fd},
     {"loopSetupRing", loop_setup_ring},
     {"loopOpenSocket", loop_open_socket},
+    {"loopOpenSocketPair", loop_open_socket_pair},
     {"loopCloseFd", loop_close_fd},
     {NULL, NULL},
 };

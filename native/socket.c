@@ -11,6 +11,13 @@ static napi_value socket_open(napi_env env, napi_callback_info info) {
                                     arg_i32(env, argv[2])));
 }
 
+/** socketOpenPair(domain, type, fds: Int32Array): number — socketpair(2); 0 or -errno. */
+static napi_value socket_open_pair(napi_env env, napi_callback_info info) {
+  ARGS(3);
+  return result_syscall(env, socketpair(arg_i32(env, argv[0]), arg_i32(env, argv[1]) | SOCK_CLOEXEC, 0,
+                                        arg_view(env, argv[2], NULL)));
+}
+
 /** socketBind(fd, address: Uint8Array): number — bind(2) to a raw `sockaddr`; 0 or -errno. */
 static napi_value socket_bind(napi_env env, napi_callback_info info) {
   ARGS(2);
@@ -59,6 +66,7 @@ static napi_value socket_name(napi_env env, napi_callback_info info) {
 
 const struct export socket_exports[] = {
     {"socketOpen", socket_open},
+    {"socketOpenPair", socket_open_pair},
     {"socketBind", socket_bind},
     {"socketListen", socket_listen},
     {"socketSetOption", socket_set_option},

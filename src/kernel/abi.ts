@@ -240,6 +240,8 @@ export const IPPROTO_IPV6 = 41
 export const IPV6_V6ONLY = 26
 export const MSG_PEEK = 0x02
 export const MSG_WAITALL = 0x100
+/** ABI: struct ucred: process, user, group. */
+export const SO_PEERCRED = 17
 export const MSG_DONTWAIT = 0x40
 export const MSG_NOSIGNAL = 0x4000
 export const SHUT_RD = 0

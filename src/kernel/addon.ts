@@ -30,6 +30,7 @@ export interface Addon {
   memoryAddress(view: Words): number
   memoryAdvise(view: Words, advice: number): number
   socketOpen(domain: number, type: number, protocol: number): number
+  socketOpenPair(domain: number, type: number, fds: Int32Array): number
   socketBind(fd: number, address: Uint8Array): number
   socketListen(fd: number, backlog: number): number
   socketSetOption(fd: number, level: number, name: number, value: Uint8Array): number
@@ -80,6 +81,7 @@ export interface Addon {
   loopHostIsDue(loop: NativeLoop): number
   loopTrackFd(loop: NativeLoop, fd: number, tracked: number): void
   loopOpenSocket(loop: NativeLoop, domain: number, type: number, protocol: number): number
+  loopOpenSocketPair(loop: NativeLoop, domain: number, type: number, fds: Int32Array): number
   loopCloseFd(loop: NativeLoop, fd: number): number
   loopPassFd(loop: NativeLoop, fd: number, outlives: number): number
   loopTakeFd(loop: NativeLoop, name: number): number

@@ -30,6 +30,7 @@ export const EBADFD = 77
 export const ENOTSOCK = 88
 export const EOPNOTSUPP = 95
 export const EAFNOSUPPORT = 97
+export const EPROTOTYPE = 91
 export const EADDRINUSE = 98
 export const EADDRNOTAVAIL = 99
 export const ENETUNREACH = 101

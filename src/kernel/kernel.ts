@@ -99,6 +99,8 @@ export interface DescriptorTable {
   trackFd(fd: number, tracked: boolean): void
   /** socket(2), tracked from the start: the thread may be terminated at any call. */
   openSocket(domain: number, type: number, protocol: number): number
+  /** socketpair(2), tracked likewise: 0, with both descriptors in `fds`, or `-errno`. */
+  openSocketPair(domain: number, type: number, fds: Int32Array): number
   /** close(2) of a descriptor that is tracked; once the loop was left, that has closed it. */
   closeFd(fd: number): number
   /**
@@ -248,6 +250,8 @@ export const LOAN_INBOXES = 4096
 /** System calls on sockets for which rings have no opcode, or not in all kernels. */
 export interface SocketCalls {
   openSocket(domain: number, type: number, protocol: number): number
+  /** socketpair(2): 0, with both descriptors in `fds`, or `-errno`. */
+  openSocketPair(domain: number, type: number, fds: Int32Array): number
   /** bind(2) to a raw `sockaddr`. */
   bindSocket(fd: number, address: Uint8Array): number
   listenSocket(fd: number, backlog: number): number

@@ -242,6 +242,11 @@ export class UringKernel implements Kernel {
     return this.#addon.socketOpen(domain, type, protocol)
   }
 
+  openSocketPair(domain: number, type: number, fds: Int32Array): number {
+    assert(fds.length >= 2, 'a pair has two descriptors')
+    return this.#addon.socketOpenPair(domain, type, fds)
+  }
+
   bindSocket(fd: number, address: Uint8Array): number {
     return this.#addon.socketBind(fd, address)
   }
@@ -331,6 +336,12 @@ class UringLoopHost implements LoopHost {
   openSocket(domain: number, type: number, protocol: number): number {
     assert(!this.#detached, 'a loop that was left gets no more descriptors')
     return this.#addon.loopOpenSocket(this.#loop, domain, type, protocol)
+  }
+
+  openSocketPair(domain: number, type: number, fds: Int32Array): number {
+    assert(!this.#detached, 'a loop that was left gets no more descriptors')
+    assert(fds.length >= 2, 'a pair has two descriptors')
+    return this.#addon.loopOpenSocketPair(this.#loop, domain, type, fds)
   }
 
   closeFd(fd: number): number {

@@ -27,7 +27,7 @@ export function readAddress(raw: Uint8Array): SimAddress | number {
       return { family, port: fields.getUint16(2), host: text(raw, 8, 24) }
     case AF_UNIX: {
       const end = raw[2] === 0 ? -1 : raw.indexOf(0, 2)
-      return { family, port: 0, host: text(raw, 2, end < 0 ? raw.length : end) }
+      return { family, port: 0, host: name(raw, 2, end < 0 ? raw.length : end) }
     }
     default:
       return -EAFNOSUPPORT
@@ -38,12 +38,18 @@ export function readAddress(raw: Uint8Array): SimAddress | number {
 export function writeAddress(target: Uint8Array, address: SimAddress): number {
   const isInet = address.family === AF_INET
   const isLocal = address.family === AF_UNIX
-  const localBytes = address.host === '' ? 2 : 3 + address.host.length
+  // A path ends in NUL; where an abstract name ends the length says.
+  const ending = address.host === '' || address.host.startsWith('\0') ? '' : '\0'
+  const host = Buffer.from(
+    isLocal ? address.host + ending : address.host,
+    isLocal ? 'utf8' : 'latin1',
+  )
+  const localBytes = 2 + host.length
   const raw = new Uint8Array(isInet ? INET_BYTES : isLocal ? localBytes : INET6_BYTES)
   const fields = new DataView(raw.buffer)
   fields.setUint16(0, address.family, true)
   if (!isLocal) fields.setUint16(2, address.port)
-  raw.set(Buffer.from(address.host, 'latin1'), isLocal ? 2 : isInet ? 4 : 8)
+  raw.set(host, isLocal ? 2 : isInet ? 4 : 8)
   target.set(raw.subarray(0, target.length))
   return raw.length
 }
@@ -52,6 +58,10 @@ export function writeAddress(target: Uint8Array, address: SimAddress): number {
 export function loopback(family: number, port: number): SimAddress {
   const host = family === AF_INET ? '\x7f\0\0\x01' : `${'\0'.repeat(15)}\x01`
   return { family, port, host: family === AF_UNIX ? '' : host }
+}
+
+function name(raw: Uint8Array, start: number, end: number): string {
+  return Buffer.from(raw.buffer, raw.byteOffset + start, end - start).toString('utf8')
 }
 
 function text(raw: Uint8Array, start: number, end: number): string {

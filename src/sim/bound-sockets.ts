@@ -1,5 +1,6 @@
 import { AF_UNIX } from '../kernel/index.ts'
 import type { SimAddress } from './address.ts'
+import type { Inode } from './inode.ts'
 import type { SimSocket } from './socket.ts'
 
 const NOBODY: ReadonlySet<SimSocket> = new Set()
@@ -12,14 +13,21 @@ const NOBODY: ReadonlySet<SimSocket> = new Set()
  */
 export class BoundSockets {
   readonly #places = new Map<string, Set<SimSocket>>()
+  readonly #files = new Map<Inode, SimSocket>()
 
   /** Those of `type` at `address`, whatever the address is that they bound the port of. */
   at(address: SimAddress, type: number): ReadonlySet<SimSocket> {
     return this.#places.get(placeOf(address, type)) ?? NOBODY
   }
 
+  /** The socket that a file is the name of, however that is called by now, or null. */
+  of(inode: Inode): SimSocket | null {
+    return this.#files.get(inode) ?? null
+  }
+
   /** Adds a socket that has its `local` address. */
   add(socket: SimSocket): void {
+    if (socket.inode !== null) this.#files.set(socket.inode, socket)
     const place = placeOf(socket.local!, socket.type)
     const sockets = this.#places.get(place)
     if (sockets === undefined) this.#places.set(place, new Set([socket]))
@@ -29,6 +37,7 @@ export class BoundSockets {
   /** Nothing for a socket that is not bound. */
   remove(socket: SimSocket): void {
     if (socket.local === null) return
+    if (socket.inode !== null) this.#files.delete(socket.inode)
     const place = placeOf(socket.local, socket.type)
     const sockets = this.#places.get(place)
     sockets?.delete(socket)

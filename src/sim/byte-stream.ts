@@ -20,6 +20,11 @@ export class ByteStream {
     return this.#arrivedBytes
   }
 
+  /** With what is on its way. */
+  get unreadBytes(): number {
+    return this.#arrivedBytes + this.#transitBytes
+  }
+
   get spaceBytes(): number {
     return Math.max(0, this.capacityBytes - this.#arrivedBytes - this.#transitBytes)
   }

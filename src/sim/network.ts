@@ -13,7 +13,9 @@ import {
   EISCONN,
   ENOENT,
   ENOTCONN,
+  EOPNOTSUPP,
   EPIPE,
+  EPROTOTYPE,
   O_NONBLOCK,
   SHUT_RD,
   SHUT_WR,
@@ -74,6 +76,18 @@ export class Network implements SocketNetwork {
     return socket
   }
 
+  /** socketpair(2): two that are connected, without names; or `-errno`. */
+  createPair(domain: number, type: number): readonly [SimSocket, SimSocket] | number {
+    if (domain !== AF_UNIX) return -EOPNOTSUPP
+    const first = this.create(domain, type)
+    if (typeof first === 'number') return first
+    const second = new SimSocket(this, domain, first.type)
+    second.statusFlags = first.statusFlags
+    first.remote = second.local = first.local = second.remote = loopback(domain, 0)
+    this.#join(first, second)
+    return [first, second]
+  }
+
   bind(socket: SimSocket, address: SimAddress): number {
     if (address.family !== socket.domain) return -EAFNOSUPPORT
     if (socket.local !== null) return -EINVAL
@@ -106,12 +120,9 @@ export class Network implements SocketNetwork {
     if (!socket.isStream) return this.#connectDatagrams(socket, address)
     if (socket.state === 'connected') return -EISCONN
     if (socket.state === 'listening') return -EISCONN
-    if (address.family === AF_UNIX) {
-      const end = this.#machine.files.resolve(this.#machine.files.root, address.host, true)
-      const isNamed = !address.host.startsWith('\0')
-      if (isNamed && (typeof end === 'number' || end.inode === null)) return -ENOENT
-    }
-    const listeners = [...this.#bound.at(address, SOCK_STREAM)].filter(isListening)
+    const named = this.#boundAt(socket, address)
+    if (typeof named === 'number') return named
+    const listeners = [...named].filter(isListening)
     if (listeners.length === 0) return -ECONNREFUSED
     const listener = listeners.length === 1 ? listeners[0]! : this.#machine.prng.pick(listeners)
     if (listener.accepting.length >= listener.backlog) return null
@@ -143,6 +154,8 @@ export class Network implements SocketNetwork {
     if (socket.error !== 0) return this.takeError(socket)
     const { outgoing } = socket
     if (outgoing === null || socket.isWriteShut) return -EPIPE
+    // Of one machine, it is seen at once.
+    if (socket.domain === AF_UNIX && socket.peer === null) return -EPIPE
     const count = Math.min(bytes.length, outgoing.spaceBytes)
     if (count === 0) return 0
     const inPlace = bytes.subarray(0, count)
@@ -153,7 +166,7 @@ export class Network implements SocketNetwork {
       onTaken?.()
       const { peer } = socket
       if (peer !== null) this.#machine.notify(peer)
-      else this.#refuse(socket, outgoing)
+      else if (socket.domain !== AF_UNIX) this.#refuse(socket, outgoing)
     })
     return count
   }
@@ -207,13 +220,19 @@ export class Network implements SocketNetwork {
     this.#abandonBacklog(socket)
     const { peer } = socket
     if (socket.state === 'connected' && peer !== null) {
-      const isUnread = (socket.incoming?.arrivedBytes ?? 0) > 0
+      const isUnread = this.#hasUnread(socket)
       const isAborted = socket.optionValues.get(`${SOL_SOCKET}:${SO_LINGER}`) === 1
       if (isUnread || isAborted) this.#later(socket.outgoing!, () => this.#break(peer))
       else this.#end(socket)
       peer.peer = null
     }
     socket.state = 'closed'
+  }
+
+  /** Whether something has come that nobody has read; within a machine all that was sent has. */
+  #hasUnread({ domain, incoming }: SimSocket): boolean {
+    if (incoming === null) return false
+    return (domain === AF_UNIX ? incoming.unreadBytes : incoming.arrivedBytes) > 0
   }
 
   #bindLocal(socket: SimSocket, address: SimAddress): number {
@@ -233,9 +252,24 @@ export class Network implements SocketNetwork {
     return 0
   }
 
+  /** Who is bound there, of the kind of `socket`, or `-errno`; a local name is that of a file. */
+  #boundAt({ type }: SimSocket, address: SimAddress): Iterable<SimSocket> | number {
+    const isFile = address.family === AF_UNIX && !address.host.startsWith('\0')
+    if (!isFile) return this.#bound.at(address, type)
+    const { files } = this.#machine
+    const end = files.resolve(files.root, address.host, true)
+    if (typeof end === 'number') return end
+    if (end.inode === null) return -ENOENT
+    const found = this.#bound.of(end.inode)
+    if (found === null) return -ECONNREFUSED
+    return found.type === type ? [found] : -EPROTOTYPE
+  }
+
   #connectDatagrams(socket: SimSocket, address: SimAddress): number {
-    if (address.family === AF_UNIX && this.#bound.at(address, SOCK_DGRAM).size === 0) {
-      return -ECONNREFUSED
+    if (address.family === AF_UNIX) {
+      const named = this.#boundAt(socket, address)
+      if (typeof named === 'number') return named
+      if ([...named].length === 0) return -ECONNREFUSED
     }
     if (socket.local === null && socket.domain !== AF_UNIX) {
       if (this.bind(socket, loopback(socket.domain, 0)) < 0) return -EAGAIN
@@ -245,7 +279,6 @@ export class Network implements SocketNetwork {
   }
 
   #establish(client: SimSocket, listener: SimSocket, address: SimAddress): number {
-    const { options } = this.#machine
     if (client.local === null) {
       const port = client.domain === AF_UNIX ? 0 : this.#freePort(client)
       if (port === 0 && client.domain !== AF_UNIX) return -EADDRNOTAVAIL
@@ -257,6 +290,15 @@ export class Network implements SocketNetwork {
     client.remote = address
     server.local = address
     server.remote = client.local
+    this.#join(client, server)
+    listener.accepting.push(server)
+    this.#machine.notify(listener)
+    return 0
+  }
+
+  /** Connects two sockets with each other. */
+  #join(client: SimSocket, server: SimSocket): void {
+    const { options } = this.#machine
     const upstream = new ByteStream(options.socketBufferBytes)
     const downstream = new ByteStream(options.socketBufferBytes)
     for (const [socket, peer] of [
@@ -268,9 +310,6 @@ export class Network implements SocketNetwork {
       socket.outgoing = socket === client ? upstream : downstream
       socket.incoming = socket === client ? downstream : upstream
     }
-    listener.accepting.push(server)
-    this.#machine.notify(listener)
-    return 0
   }
 
   #end(socket: SimSocket): void {

@@ -25,11 +25,6 @@ import {
   O_WRONLY,
   type RingMemory,
   type RingSetup,
-  SO_ERROR,
-  SO_LINGER,
-  SO_RCVBUF,
-  SO_SNDBUF,
-  SOL_SOCKET,
 } from '../kernel/index.ts'
 import { loopback, readAddress, writeAddress } from './address.ts'
 import { SimAside } from './aside.ts'
@@ -45,6 +40,7 @@ import { SimLoop, type SimLoopEvents } from './sim-loop.ts'
 import { SimMemory } from './sim-memory.ts'
 import { SimRing } from './sim-ring.ts'
 import { SimSocket } from './socket.ts'
+import { getOption, setOption } from './socket-options.ts'
 
 const EDEADLK = 35
 const ESPIPE = 29
@@ -381,6 +377,22 @@ export class SimKernel implements Kernel {
     return typeof socket === 'number' ? socket : this.#core.descriptors.install(socket)
   }
 
+  openSocketPair(domain: number, type: number, fds: Int32Array): number {
+    const { network, descriptors } = this.#core
+    const pair = network.createPair(domain, type)
+    if (typeof pair === 'number') return pair
+    const first = descriptors.install(pair[0])
+    if (first < 0) return first
+    const second = descriptors.install(pair[1])
+    if (second < 0) {
+      this.closeFd(first)
+      return second
+    }
+    fds[0] = first
+    fds[1] = second
+    return 0
+  }
+
   bindSocket(fd: number, address: Uint8Array): number {
     const socket = this.#socket(fd)
     if (typeof socket === 'number') return socket
@@ -395,32 +407,12 @@ export class SimKernel implements Kernel {
 
   setSocketOption(fd: number, level: number, option: number, value: Uint8Array): number {
     const socket = this.#socket(fd)
-    if (typeof socket === 'number') return socket
-    if (value.length < 4) return -EINVAL
-    const number = new DataView(value.buffer, value.byteOffset, 4).getInt32(0, true)
-    // ABI: struct linger is whether, and how long; kept as one number, of which 1 means "not at all".
-    if (level === SOL_SOCKET && option === SO_LINGER && value.length >= 8) {
-      const seconds = new DataView(value.buffer, value.byteOffset, 8).getInt32(4, true)
-      socket.optionValues.set(`${level}:${option}`, number === 0 ? 0 : seconds + 1)
-      return 0
-    }
-    const isBuffer = level === SOL_SOCKET && (option === SO_SNDBUF || option === SO_RCVBUF)
-    socket.optionValues.set(`${level}:${option}`, isBuffer ? number * 2 : number)
-    return 0
+    return typeof socket === 'number' ? socket : setOption(socket, level, option, value)
   }
 
   getSocketOption(fd: number, level: number, option: number, value: Uint8Array): number {
     const socket = this.#socket(fd)
-    if (typeof socket === 'number') return socket
-    if (value.length < 4) return -EFAULT
-    let number = socket.optionValues.get(`${level}:${option}`) ?? 0
-    if (level === SOL_SOCKET && option === SO_ERROR) number = -this.#core.network.takeError(socket)
-    else if (level === SOL_SOCKET && number === 0) {
-      if (option === SO_SNDBUF || option === SO_RCVBUF)
-        number = this.#core.options.socketBufferBytes
-    }
-    new DataView(value.buffer, value.byteOffset, 4).setInt32(0, number, true)
-    return 4
+    return typeof socket === 'number' ? socket : getOption(this.#core, socket, level, option, value)
   }
 
   socketName(fd: number, peer: boolean, address: Uint8Array): number {

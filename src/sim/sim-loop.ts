@@ -173,6 +173,12 @@ export class SimLoop implements LoopHost, SimThread {
     return fd
   }
 
+  openSocketPair(domain: number, type: number, fds: Int32Array): number {
+    const result = this.#kernel.openSocketPair(domain, type, fds)
+    if (result === 0) for (const fd of fds) this.#trackedFds.add(fd)
+    return result
+  }
+
   closeFd(fd: number): number {
     if (this.#isClosed) return 0
     this.#trackedFds.delete(fd)

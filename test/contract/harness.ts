@@ -276,6 +276,7 @@ export function nowhere(kernel: Kernel): LoopHost {
     isHostDue: () => false,
     trackFd() {},
     openSocket: (domain, type, protocol) => kernel.openSocket(domain, type, protocol),
+    openSocketPair: (domain, type, fds) => kernel.openSocketPair(domain, type, fds),
     closeFd: (fd) => kernel.closeFd(fd),
     passFd: () => -1,
     takeFd: () => -1,

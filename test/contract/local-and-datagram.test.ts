@@ -2,15 +2,18 @@ import assert from 'node:assert/strict'
 import {
   AF_INET,
   AF_UNIX,
+  AT_FDCWD,
   EADDRINUSE,
   ECONNREFUSED,
   ENOENT,
+  EPROTOTYPE,
   IORING_OP_ACCEPT,
   IORING_OP_CONNECT,
   IORING_OP_RECV,
   IORING_OP_RECVMSG,
   IORING_OP_SEND,
   IORING_OP_SENDMSG,
+  IORING_OP_UNLINKAT,
   type Kernel,
   SOCK_CLOEXEC,
   SOCK_DGRAM,
@@ -104,6 +107,75 @@ contract('a local address is refused: taken, missing, or with nobody listening',
     assert.equal(connectLocal(ring, second, `${directory}/none`), -ENOENT)
     for (const fd of [first, second]) kernel.closeFd(fd)
   })
+})
+
+/** What a datagram socket that is connected to a path is told. */
+function probeLocal(ring: TestRing, path: string): number {
+  const fd = ring.kernel.openSocket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)
+  const result = connectLocal(ring, fd, path)
+  ring.kernel.closeFd(fd)
+  return result
+}
+
+contract(
+  'a socket of another type tells a live name from a stale one, listening or not',
+  async (kernel) => {
+    using ring = new TestRing(kernel)
+    await withDirectory(ring, (directory) => {
+      const path = `${directory}/socket`
+      assert.equal(probeLocal(ring, path), -ENOENT)
+      const fd = openLocal(kernel)
+      assert.equal(kernel.bindSocket(fd, localAddress(path)), 0)
+
+      const bound = probeLocal(ring, path)
+      assert.equal(kernel.listenSocket(fd, 1), 0)
+      const listening = probeLocal(ring, path)
+      kernel.closeFd(fd)
+
+      assert.deepEqual([bound, listening], [-EPROTOTYPE, -EPROTOTYPE])
+      assert.equal(probeLocal(ring, path), -ECONNREFUSED)
+    })
+  },
+)
+
+contract(
+  'a name is that of its file: without it a socket is not found, and another may take it',
+  async (kernel) => {
+    using ring = new TestRing(kernel)
+    await withDirectory(ring, (directory) => {
+      const path = `${directory}/socket`
+      const [first, second, client] = [openLocal(kernel), openLocal(kernel), openLocal(kernel)]
+      assert.equal(kernel.bindSocket(first, localAddress(path)), 0)
+      assert.equal(kernel.listenSocket(first, 1), 0)
+      const unlink = { opcode: IORING_OP_UNLINKAT, fd: AT_FDCWD, address: ring.place(path) }
+      assert.equal(ring.run(unlink), 0)
+      assert.equal(connectLocal(ring, client, path), -ENOENT)
+
+      assert.equal(kernel.bindSocket(second, localAddress(path)), 0)
+
+      assert.equal(connectLocal(ring, client, path), -ECONNREFUSED)
+      assert.equal(kernel.listenSocket(second, 1), 0)
+      assert.equal(connectLocal(ring, client, path), 0)
+      assert.ok(ring.run({ opcode: IORING_OP_ACCEPT, fd: second }) >= 0)
+      for (const fd of [first, second, client]) kernel.closeFd(fd)
+    })
+  },
+)
+
+contract('an abstract name is as long as its address says, and ends with its socket', (kernel) => {
+  const name = `\0percore-contract-${process.pid}`
+  const raw = Uint8Array.of(AF_UNIX, 0, ...Buffer.from(name))
+  const [first, second] = [openLocal(kernel), openLocal(kernel)]
+  const found = new Uint8Array(110)
+
+  assert.equal(kernel.bindSocket(first, raw), 0)
+
+  assert.equal(kernel.socketName(first, false, found), raw.length)
+  assert.deepEqual(found.subarray(0, raw.length), raw)
+  assert.equal(kernel.bindSocket(second, raw), -EADDRINUSE)
+  kernel.closeFd(first)
+  assert.equal(kernel.bindSocket(second, raw), 0)
+  kernel.closeFd(second)
 })
 
 contract('a datagram arrives as a whole, with the name of its sender', (kernel) => {
