@@ -1,7 +1,7 @@
 import type { Executor, WaitOptions } from '../executor/index.ts'
 import { kernelError, SOCK_CLOEXEC, SOCK_STREAM } from '../kernel/index.ts'
 import { COUNTER_CONNECTIONS } from '../stats/index.ts'
-import { type Address, formatAddress, type SocketAddress } from './address.ts'
+import { type Address, formatAddress } from './address.ts'
 import type { NetRing } from './net-ring.ts'
 import { domainOf, encodeAddress } from './sockaddr.ts'
 import { Socket } from './socket.ts'
@@ -25,11 +25,11 @@ export function openStreamSocket(executor: Executor, address: Address): number {
 /** One try to connect to one address. */
 export class ConnectAttempt {
   readonly #net: NetRing
-  readonly #address: SocketAddress
+  readonly #address: Address
   readonly #noDelay: boolean
   #socket: Socket | null = null
 
-  constructor(net: NetRing, address: SocketAddress, noDelay: boolean) {
+  constructor(net: NetRing, address: Address, noDelay: boolean) {
     this.#net = net
     this.#address = address
     this.#noDelay = noDelay

@@ -1,8 +1,18 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
-import { TcpListener, TcpStream, type TcpStreamTicket } from '../../src/net/index.ts'
+import {
+  TcpListener,
+  TcpStream,
+  type TcpStreamTicket,
+  UnixListener,
+  UnixStream,
+} from '../../src/net/index.ts'
+import { ByteReader } from '../../src/streams/index.ts'
 import { holdings, Pair, pattern, readPattern } from '../net/support.ts'
 
 /** A listener whose backlog is full, so that further connections are not answered. */
@@ -123,4 +133,57 @@ test('[102] time limits that are none are refused; 0 is over at once', async () 
   await assert.rejects(pair.server.read({ timeoutMs: '1' as never }), TypeError)
   await assert.rejects(TcpStream.connect({ port, timeoutMs: Number.NaN }), RangeError)
   await assert.rejects(pair.server.read({ timeoutMs: 0 }), { code: 'ERR_TASK_TIMEOUT' })
+})
+
+test('[104] a pair of Unix streams carries bytes both ways', async () => {
+  const [one, other] = UnixStream.pair()
+  await using _one = one
+  await using _other = other
+
+  await Promise.all([one.write(pattern(0, 10)), other.write(pattern(10, 10))])
+
+  assert.deepEqual(await other.read(), pattern(0, 10))
+  assert.deepEqual(await one.read(), pattern(10, 10))
+})
+
+test('[104] a Unix listener is bound to a path; who connects is unnamed', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'percore-conformance-'))
+  const path = join(folder, 'socket')
+  const listener = await UnixListener.bind({ path })
+  const accepting = listener.accept()
+
+  const client = await UnixStream.connect({ path })
+  const server = await accepting
+
+  assert.equal(client.remoteAddress?.path, path)
+  assert.equal(server.localAddress.path, path)
+  assert.equal(server.remoteAddress?.path, null)
+  await Promise.all([client.close(), server.close(), listener.close()])
+  rmSync(folder, { recursive: true })
+})
+
+test('[95, 96, 104] 128 connections of a Unix listener are all accepted; without it none can connect', async () => {
+  const abstractName = `percore-conformance-${process.pid}`
+  const listener = await UnixListener.bind({ abstractName })
+  const accepting = Array.from({ length: 128 }, () => listener.accept())
+
+  const connecting = Array.from({ length: 128 }, () => UnixStream.connect({ abstractName }))
+  const streams = await Promise.all([...accepting, ...connecting])
+
+  await listener.close()
+  await assert.rejects(UnixStream.connect({ abstractName }), { code: 'ECONNREFUSED' })
+  await Promise.all(streams.map((stream) => stream.close()))
+})
+
+test('[97, 104] lines are read from a Unix stream, however they come', async () => {
+  const [one, other] = UnixStream.pair()
+  const reader = new ByteReader(other)
+  await one.write(new TextEncoder().encode('first\nsec'))
+  await one.write(new TextEncoder().encode('ond\n'))
+  await one.shutdown()
+
+  assert.equal(await reader.readLine(), 'first')
+  assert.equal(await reader.readLine(), 'second')
+  assert.equal(await reader.readLine(), null)
+  await Promise.all([one.close(), other.close()])
 })

@@ -28,7 +28,13 @@ import {
 import { BacklogController, DeadlineQueue } from '../../src/controllers/index.ts'
 import { createTaskQueue, executor, scope, spawn, spawnInto } from '../../src/index.ts'
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
-import { assertSameListeners, TcpListener, TcpStream } from '../../src/net/index.ts'
+import {
+  assertSameListeners,
+  TcpListener,
+  TcpStream,
+  UnixListener,
+  UnixStream,
+} from '../../src/net/index.ts'
 import { defineService, ExecutorPool, Runtime, ShardedService } from '../../src/runtime/index.ts'
 import {
   Barrier,
@@ -195,15 +201,17 @@ const ASYNCHRONOUS: Readonly<Record<string, () => Promise<unknown>>> = {
   'SharedSender.send': () => sharedSender.send(1, nonsense),
   'SharedSender.sendBatch': () => sharedSender.sendBatch([1], nonsense),
   'SharedWatchReader.changed': () => watchReader.changed(nonsense),
-  'TcpListener.accept': () => listener.accept(nonsense),
+  'StreamListener.accept': () => listener.accept(nonsense),
+  'UnixListener.bind': () => UnixListener.bind({ path: '/x', hots: '127.0.0.1' } as never),
+  'UnixStream.connect': () => UnixStream.connect({ path: '/x', hots: '127.0.0.1' } as never),
   'TcpListener.bind': () => TcpListener.bind({ port: 0, hots: '127.0.0.1' } as never),
   'TcpStream.connect': () => TcpStream.connect({ port: 1, hots: '127.0.0.1' } as never),
   'TcpStream.detach': () => stream.detach(nonsense),
-  'TcpStream.read': () => stream.read(nonsense),
-  'TcpStream.readLease': () => stream.readLease(nonsense),
-  'TcpStream.readInto': () => stream.readInto(new Uint8Array(1), nonsense),
-  'TcpStream.shutdown': () => stream.shutdown(nonsense),
-  'TcpStream.write': () => stream.write(new Uint8Array(1), nonsense),
+  'StreamSocket.read': () => stream.read(nonsense),
+  'StreamSocket.readLease': () => stream.readLease(nonsense),
+  'StreamSocket.readInto': () => stream.readInto(new Uint8Array(1), nonsense),
+  'StreamSocket.shutdown': () => stream.shutdown(nonsense),
+  'StreamSocket.write': () => stream.write(new Uint8Array(1), nonsense),
   scope: () => scope(nothing, nonsense),
   simulate: () => simulate({ nonsense: 1 } as never, nothing),
   'simulate with an executor': () => simulate({ executor: nonsense }, nothing),
@@ -226,7 +234,7 @@ const SYNCHRONOUS: Readonly<Record<string, () => unknown>> = {
   'Executor.detectStalls': () => executor().detectStalls(nonsense),
   'Gate.spawn': () => new Gate().spawn(nothing, nonsense),
   'Gate.spawnInto': () => new Gate().spawnInto(queue, nothing, nonsense),
-  'TcpStream.consume': () => stream.consume({ onChunk: nothing, onEnd: nothing }, nonsense),
+  'StreamSocket.consume': () => stream.consume({ onChunk: nothing, onEnd: nothing }, nonsense),
   'TcpListener.adopt': () => TcpListener.adopt({ ...listener.share(), nonsense: 1 } as never),
   'TcpStream.adopt': () => TcpStream.adopt(nonsense),
   assertSameListeners: () =>
