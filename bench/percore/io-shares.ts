@@ -1,7 +1,7 @@
 /**
  * io-shares WHAT PATH SIZE_BYTES SECONDS PROPERTIES: task queues that use one device, with its properties, or `none`.
  *
- * `shares`: two queues of 800 and 200 shares write blocks of 128 KiB, 64 at a time each, so that some always wait; prints the bytes of both. `latency`: a queue
+ * `shares`: two queues of 800 and 200 shares write blocks of 128 KiB, 160 at a time each, so that some always wait; prints the bytes of both. `latency`: a queue
  * with a latency class reads 4 KiB every 2 ms beside a writer of 1 MiB, 32 at a time; prints the percentiles of the
  * reads, and the writer's bytes. `alone`: that writer without the reader.
  */
@@ -70,7 +70,7 @@ async function timed<T>(run: Promise<T>): Promise<T> {
 async function measure(): Promise<object> {
   if (what === 'shares') {
     const [many, few] = [800, 200].map((shares) => createTaskQueue(`${shares}`, { shares }))
-    const writes = [write(many!, 128 * KIB, 64, 0), write(few!, 128 * KIB, 64, sizeBytes / 2)]
+    const writes = [write(many!, 128 * KIB, 160, 0), write(few!, 128 * KIB, 160, sizeBytes / 2)]
     const [manyBytes, fewBytes] = await timed(Promise.all(writes))
     return { manyBytes, fewBytes, seconds }
   }

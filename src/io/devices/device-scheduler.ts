@@ -73,6 +73,8 @@ export class DeviceScheduler<R extends ScheduledRequest> {
   nextUs: number = Number.POSITIVE_INFINITY
   /** How many requests wait. */
   queuedCount = 0
+  /** Device time of those. */
+  #queuedUs = 0
   readonly #port: SchedulerPort<R>
   readonly #share: DeviceShare
   readonly #read: CostLine | null
@@ -131,7 +133,7 @@ export class DeviceScheduler<R extends ScheduledRequest> {
   withdraw(flow: Flow<R>, request: R, nowUs: number): void {
     assert(this.queuedCount > 0, 'what is withdrawn waits')
     const isCapped = flow.byCap.heapIndex >= 0
-    this.queuedCount--
+    this.#uncount(this.#costUs(request))
     if (!flow.remove(request, nowUs)) return
     // What is next in the flow may be another kind of request, or nothing.
     if (isCapped && flow.count > 0) return
@@ -192,9 +194,25 @@ export class DeviceScheduler<R extends ScheduledRequest> {
     return this.#cappedUs
   }
 
+  /** One that waited is gone. */
+  #uncount(requestUs: number): void {
+    this.queuedCount--
+    // Sums of fractions.
+    this.#queuedUs = this.queuedCount === 0 ? 0 : Math.max(0, this.#queuedUs - requestUs)
+  }
+
+  /**
+   * How far ahead the device may be taken: however late the thread is, no more than half of all that is asked for, since
+   * nobody can choose among requests that do not wait.
+   */
+  get #burstUs(): number {
+    const halfUs = Math.floor((this.inFlightUs + this.#queuedUs) / 2)
+    return Math.max(BURST_US_MIN, Math.min(this.#lookAhead.burstUs, halfUs))
+  }
+
   /** What may be in flight: at least what is taken ahead, twice. */
   get #windowUs(): number {
-    return Math.max(this.#leastWindowUs, 2 * this.#lookAhead.burstUs)
+    return Math.max(this.#leastWindowUs, 2 * this.#burstUs)
   }
 
   get #cappedUs(): number {
@@ -208,8 +226,7 @@ export class DeviceScheduler<R extends ScheduledRequest> {
     if (requestUs === 0 || this.#isAlone(flow, nowUs)) return 0
     this.#announce(nowUs)
     // What is urgent has room of its own in the bucket, and does not wait for what is in flight.
-    if (flow.isUrgent)
-      return bucketWaitUs(this.#share.fullUs(nowUs), nowUs, 2 * this.#lookAhead.burstUs)
+    if (flow.isUrgent) return bucketWaitUs(this.#share.fullUs(nowUs), nowUs, 2 * this.#burstUs)
     const othersUs = this.#share.othersInFlightUs(nowUs)
     const windowUs = windowPartUs(this.#windowUs, this.#fraction(nowUs), othersUs)
     if (!windowAdmits(this.inFlightUs, requestUs, windowUs)) return EPOCH_US
@@ -224,7 +241,7 @@ export class DeviceScheduler<R extends ScheduledRequest> {
     assert(fraction > 0, 'who waits has a part of the device')
     this.#leaveOrders(flow)
     flow.shift(nowUs)
-    this.queuedCount--
+    this.#uncount(requestUs)
     this.#virtualUs = Math.max(this.#virtualUs, flow.virtualUs)
     flow.virtualUs += (requestUs * SHARES_MAX) / flow.owner.shares
     flow.cap?.take(nowUs, request.lengthBytes)
@@ -242,6 +259,7 @@ export class DeviceScheduler<R extends ScheduledRequest> {
     flow.push(request, nowUs)
     if (this.queuedCount === 0) this.#lookAhead.begin(nowUs)
     this.queuedCount++
+    this.#queuedUs += this.#costUs(request)
     if (flow.count > 1) return
     // Who was away has saved nothing up; who was for a moment, between two batches of completions, has lost nothing.
     flow.virtualUs = Math.max(flow.virtualUs, this.#virtualUs - FORGIVEN_US)
@@ -323,7 +341,7 @@ export class DeviceScheduler<R extends ScheduledRequest> {
   }
 
   #buckets(nowUs: number, requestUs: number): Buckets {
-    const { burstUs } = this.#lookAhead
+    const burstUs = this.#burstUs
     const fullUs = this.#share.fullUs(nowUs)
     const leftUs = leftWindowUs(this.#windowUs, this.#share.othersInFlightUs(nowUs))
     const isLeft = windowAdmits(this.inFlightUs, requestUs, leftUs)
