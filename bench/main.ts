@@ -14,6 +14,7 @@ import { linesBenchmark } from './lines.bench.ts'
 import { findRoot } from './locate.ts'
 import { logBenchmark } from './log.bench.ts'
 import { allowedCpus, describeMachine, MachineWatch } from './machine.ts'
+import { nodeHttpBenchmark } from './node-http.bench.ts'
 import { nopBenchmark } from './nop.bench.ts'
 import { queuesBenchmark } from './queues.bench.ts'
 import { read4kBenchmark } from './read4k.bench.ts'
@@ -33,6 +34,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   logBenchmark,
   scanBenchmark,
   echoBenchmark,
+  nodeHttpBenchmark,
   latencyBenchmark,
   busyBenchmark,
   competingIoBenchmark,

@@ -56,3 +56,12 @@ function readTaskStat(pid: string): readonly number[] {
 function sumTicks(ticks: readonly number[]): number {
   return ticks.reduce((sum, value) => sum + value, 0)
 }
+
+/** The processor time that the threads of a process that are there have taken, in nanoseconds. */
+export function readCpuNs(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`)
+  const times = threads.map((thread) =>
+    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]),
+  )
+  return times.reduce((sum, time) => sum + time, 0)
+}

@@ -16,7 +16,8 @@ export function connectTls(
   listener?: Listener,
 ): TLSSocket {
   const { host = 'localhost', servername } = options
-  const socket = connect(options as ConnectOptions & SocketOptions)
+  // The end of the peer is the affair of TLS.
+  const socket = connect({ ...(options as ConnectOptions & SocketOptions), allowHalfOpen: true })
   // Without a name of the server, as a server that has several certificates goes by that.
   const name = servername ?? (isIP(host) === 0 ? host : undefined)
   return startTls(

@@ -25,6 +25,8 @@ interface NodeServer extends CountingServer {
   readonly keepAlive?: boolean
   readonly keepAliveInitialDelay?: number
   readonly highWaterMark?: number
+  /** Servers of `node:tls` have it, and those of `https` and `http2` that build upon them. */
+  readonly setSecureContext?: unknown
 }
 
 /** Where and how to listen, with defaults filled in; a host of null is all addresses. */
@@ -121,7 +123,7 @@ function bind(server: NodeServer, { port, backlog, reusePort }: Door, host: stri
 }
 
 function begin(server: NodeServer, listener: TcpListener): void {
-  server._handle = new ListenHandle(listener)
+  server._handle = new ListenHandle(server, listener)
   if (server._unref) listener.unref()
   acceptAll(server, listener).catch((error: unknown) => {
     if (!listener.isClosed) process.nextTick(fail, server, systemError(error, 'accept'))
@@ -156,7 +158,8 @@ function take(server: NodeServer, stream: TcpStream): void {
   server._connections++
   const socket = Socket.over(stream, {
     server,
-    allowHalfOpen: server.allowHalfOpen,
+    // Beneath TLS the end of the peer is its affair: it still has to send what was encrypted.
+    allowHalfOpen: server.allowHalfOpen || typeof server.setSecureContext === 'function',
     pauseOnCreate: server.pauseOnConnect === true,
     keepAlive: server.keepAlive,
     keepAliveInitialDelay: server.keepAliveInitialDelay,
@@ -192,14 +195,23 @@ function closeOnAbort(server: Server, signal: AbortSignal): void {
 
 /** What a server of `node:net` asks of the handle that it listens by. */
 class ListenHandle {
+  readonly #server: NodeServer
   readonly #listener: TcpListener
 
-  constructor(listener: TcpListener) {
+  constructor(server: NodeServer, listener: TcpListener) {
+    this.#server = server
     this.#listener = listener
   }
 
+  /** The server is not to tell that it is closed while its port is still taken. */
   close(): void {
-    void this.#listener.close()
+    const server = this.#server
+    const waiting = { value: (): void => {}, configurable: true }
+    Object.defineProperty(server, '_emitCloseIfDrained', waiting)
+    void this.#listener.close().then(() => {
+      Reflect.deleteProperty(server, '_emitCloseIfDrained')
+      server._emitCloseIfDrained()
+    })
   }
 
   ref(): void {

@@ -10,7 +10,7 @@ import type { Callback } from './writing.ts'
 export function refuseWrites(this: Duplex): void {
   if (this.allowHalfOpen) return
   const refused = (...args: unknown[]): boolean => {
-    if (this.writableEnded) return Reflect.apply(Duplex.prototype.write, this, args) as boolean
+    if (!this.writableEnded) return Reflect.apply(Duplex.prototype.write, this, args) as boolean
     const error = closedError('EPIPE', 'This socket has been ended by the other party')
     const callback = args.find((value) => typeof value === 'function') as Callback | undefined
     if (callback !== undefined) process.nextTick(callback, error)

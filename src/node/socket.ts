@@ -391,7 +391,6 @@ export class Socket extends Duplex {
   async #closeStream(): Promise<void> {
     const stream = this.#stream
     if (stream === null) return
-    this.#remoteEnd()
     this.#bytesRead = stream.bytesRead
     this.#stream = null
     const closed = this.#isResetting ? stream.reset() : stream.close()
