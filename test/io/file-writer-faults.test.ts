@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { executor, yieldNow } from '../../src/index.ts'
-import { BufferedFile, DirectFile } from '../../src/io/index.ts'
+import { BufferedFile, DirectFile, type FileWriter } from '../../src/io/index.ts'
 import { type FileSystem, type Simulation, simulate } from '../../src/testing/index.ts'
 import { spreadSeedCount } from '../limits.ts'
 import { assertNoLeak, holdings, mountFolder, needsRoot, pattern } from './support.ts'
@@ -184,6 +184,138 @@ function randomOf(seed: number): () => number {
     return ((state ^ (state >>> 12)) >>> 0) / 2 ** 32
   }
 }
+
+/** Pushes leases of whole blocks, a few at a time, so that requests write several of them. */
+async function pushAll(
+  file: DirectFile,
+  writer: FileWriter,
+  data: Uint8Array,
+  random: () => number,
+): Promise<void> {
+  for (let at = 0; at < data.length; ) {
+    const pushes: Promise<void>[] = []
+    for (let left = 1 + random() * 6; left > 1 && at < data.length; left--) {
+      const lengthBytes = Math.min(data.length - at, (4 + Math.floor(random() * 5)) * 4096)
+      const lease = file.allocateBuffer(lengthBytes)
+      lease.bytes.set(data.subarray(at, at + lengthBytes))
+      pushes.push(writer.push(lease))
+      at += lengthBytes
+    }
+    await settleAll(pushes)
+    if (random() < 0.1) await writer.flush()
+  }
+  await writer.end()
+}
+
+/** Waits for all, and fails with the first that does. */
+async function settleAll(promises: readonly Promise<void>[]): Promise<void> {
+  await Promise.allSettled(promises)
+  await Promise.all(promises)
+}
+
+test('[sim] leases that are written together are whole, short or failed, and all are given back', async () => {
+  const seen = { failed: 0, whole: 0, between: 0, gathered: 0 }
+  for (let seed = 0; seed < spreadSeedCount(100); seed++) {
+    const errors = seed % 2 === 0 ? { EIO: 0.05 } : { EAGAIN: 0.1, EINTR: 0.1 }
+    await simulate({ seed, faults: { ...FAULTS, errors } }, async ({ kernel }) => {
+      const data = pattern(100 * 4096, seed)
+      const file = (await createUnharmed(DirectFile)) as DirectFile
+      const writer = file.writer({ blockBytes: 80 * 1024, writeBehind: 3 })
+      const failure = await pushAll(file, writer, data, randomOf(seed)).then(
+        () => null,
+        (error: unknown) => error,
+      )
+      const { flushedBytes } = writer
+      const found = kernel.files.readFile(PATH)!
+      assert.equal(
+        Buffer.compare(found.subarray(0, flushedBytes), data.subarray(0, flushedBytes)),
+        0,
+        `seed ${seed}`,
+      )
+      if (failure === null) {
+        assert.deepEqual([flushedBytes, found.length], [data.length, data.length])
+        // None is longer than eight blocks: without gathering there would be as many requests as leases.
+        if (file.stats().writeCount < 100 / 8) seen.gathered++
+        seen.whole++
+      } else {
+        assert.equal(codeOf(failure), 'EIO')
+        seen.failed++
+        if (flushedBytes > 0) seen.between++
+      }
+      await writer.abort()
+      await file.close().catch(() => {})
+      const { inFlightCount, ioMemory } = executor().stats()
+      assert.deepEqual(
+        [inFlightCount, ioMemory.leasedCount, executor().memory.usedBytes],
+        [0, 0, 0],
+        `seed ${seed}`,
+      )
+    })
+  }
+
+  const { failed, whole, between, gathered } = seen
+  assert.ok(failed > 5 && whole > 5 && between > 2 && gathered > 5, JSON.stringify(seen))
+})
+
+test('[sim] what was pushed and synced is there after a crash at any moment', async () => {
+  let betweenCount = 0
+  for (let seed = 0; seed < spreadSeedCount(100); seed++) {
+    const data = pattern(100 * 4096, seed)
+    const { disk, syncedBytes } = await simulate({ seed, faults: FAULTS }, async ({ kernel }) => {
+      const random = randomOf(seed)
+      const file = await DirectFile.create(PATH)
+      kernel.files.syncDirectory('/tmp')
+      const writer = file.writer({ blockBytes: 80 * 1024, writeBehind: 3 })
+      let syncedBytes = 0
+      const pushing = pushAll(file, writer, data, random)
+      // Bounded, as what is delayed comes no sooner for it.
+      for (let turns = random() * 40; turns > 1; turns--) await yieldNow()
+      const position = writer.positionBytes
+      await writer.sync().then(
+        () => {
+          syncedBytes = position
+        },
+        // It has ended meanwhile.
+        () => {},
+      )
+      for (let turns = random() * 10; turns > 1; turns--) await yieldNow()
+      const disk = kernel.crash()
+      await pushing
+      await file.close()
+      return { disk, syncedBytes }
+    })
+    const found = disk.readFile(PATH) ?? new Uint8Array(0)
+    if (syncedBytes > 0 && syncedBytes < data.length) betweenCount++
+    assert.ok(found.length >= syncedBytes, `seed ${seed}: ${found.length} of ${syncedBytes}`)
+    assert.equal(
+      Buffer.compare(found.subarray(0, syncedBytes), data.subarray(0, syncedBytes)),
+      0,
+      `seed ${seed}`,
+    )
+  }
+
+  assert.ok(betweenCount > 20, String(betweenCount))
+})
+
+test('[sim] a writer that is given up gives back what waits for more', async () => {
+  for (let seed = 0; seed < spreadSeedCount(40); seed++) {
+    await simulate({ seed, faults: FAULTS }, async () => {
+      await using file = await DirectFile.create(PATH)
+      const writer = file.writer({ writeBehind: 3 })
+      const told = Array.from({ length: 2 + (seed % 5) }, () =>
+        writer.push(file.allocateBuffer(16_384)).catch(() => {}),
+      )
+      for (let turns = seed % 4; turns > 0; turns--) await yieldNow()
+
+      await writer.abort()
+
+      await Promise.all(told)
+      const { inFlightCount, ioMemory } = executor().stats()
+      assert.deepEqual([inFlightCount, ioMemory.leasedCount], [0, 0], `seed ${seed}`)
+      assert.equal(executor().memory.usedBytes, 0, `seed ${seed}`)
+    })
+  }
+})
 
 test('[sim] a sync that fails is reported, and nothing is taken any more', async () => {
   let failedCount = 0

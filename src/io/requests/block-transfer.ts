@@ -43,6 +43,8 @@ export abstract class BlockTransfer extends Operation implements MemoryRef, Disp
   isInFlight = false
   /** Whether the stream still wants what it moves; else it is being cancelled. */
   isWanted = true
+  /** How much of what is to be moved lies elsewhere than in the lease. */
+  moreBytes = 0
   // The entry is written from these: what is still to be moved, and where.
   file: Target = NO_TARGET
   offsetBytes: number = NO_POSITION
@@ -86,7 +88,8 @@ export abstract class BlockTransfer extends Operation implements MemoryRef, Disp
   begin(lease: Lease, { fromBytes, lengthBytes, offsetBytes }: BlockPlace, queue: TaskQueue): void {
     assert(!this.isInFlight && this.lease === null, 'a block is used for one transfer at a time')
     assert(lengthBytes > 0 && fromBytes >= 0, 'a block is not empty')
-    assert(fromBytes + lengthBytes <= lease.lengthBytes, 'a block lies within its lease')
+    const leaseBytes = lengthBytes - this.moreBytes
+    assert(fromBytes + leaseBytes <= lease.lengthBytes, 'a block lies within its lease')
     this.doneBytes = 0
     this.isLast = false
     this.failure = null

@@ -152,7 +152,8 @@ export class FileWriter implements ByteSink, AsyncDisposable {
 
   /**
    * The same, also for a lease, which is the writer's from then on. It is written from where it is, without a copy,
-   * if it has 16 KiB or more and, for a direct file, lies and comes at multiples of its alignment.
+   * if it has 16 KiB or more and, for a direct file, lies and comes at multiples of its alignment. While others are on their way, it waits for
+   * those that follow, so that one request writes up to `blockBytes` of them.
    */
   push(data: Uint8Array | Lease, options?: WaitOptions): Promise<void> {
     if (!(data instanceof Lease)) return this.write(data, options)

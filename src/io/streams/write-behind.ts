@@ -289,15 +289,13 @@ export class WriteBehind implements WindowOwner, WaitListOwner, WritePort {
   #pass(write: PendingWrite, lease: Lease): boolean {
     if (this.#isAside) return false
     if (this.#filledBytes > this.#keptBytes && !this.#submitBlock()) return false
-    if (this.#window.isFull) return false
-    this.#dropBlock()
     const lengthBytes = alignDown(write.leftBytes, this.target.descriptor.alignmentBytes)
-    const fromBytes = write.doneBytes
-    const offsetBytes = this.#positionBytes
+    const place = { fromBytes: write.doneBytes, lengthBytes, offsetBytes: this.#positionBytes }
+    if (!this.#window.gather(lease, place, this.#blockBytes)) return false
+    this.#dropBlock()
     this.#positionBytes += lengthBytes
     this.#startBytes = this.#positionBytes
     write.advance(lengthBytes)
-    this.#window.assign(lease, { fromBytes, lengthBytes, offsetBytes })
     return true
   }
 
@@ -437,6 +435,7 @@ export class WriteBehind implements WindowOwner, WaitListOwner, WritePort {
   #pushFlushed(): void {
     const { length } = this.#flushes
     if (length === 0 && this.#alignedFlushes.length === 0) return
+    this.#window.beginOpen()
     try {
       this.#pushAligned()
     } catch (error) {

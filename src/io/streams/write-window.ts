@@ -17,6 +17,18 @@ export interface WindowOwner {
   windowMoved(): void
 }
 
+/** A block that may take more before it begins. */
+interface OpenBlock {
+  readonly block: BlockWrite
+  readonly lease: Lease
+  readonly fromBytes: number
+  readonly offsetBytes: number
+  lengthBytes: number
+}
+
+/** Where more of the memory than this share is in use, what is pushed is written at once: who has it will need it back. */
+const GATHERED_SHARE = 1 / 2
+
 /**
  * The blocks of a stream that are on their way to its file, in order, and how far the file is whole.
  *
@@ -34,6 +46,8 @@ export class WriteWindow implements BlockOwner {
   #writtenCount = 0
   /** Whether what is flushed ends at a block that could not be written. */
   #hasGap = false
+  /** The last block, where it waits for more; others are on their way then, and it begins with the end of the last of them at the latest. */
+  #open: OpenBlock | null = null
 
   constructor(
     target: StreamTarget,
@@ -81,11 +95,61 @@ export class WriteWindow implements BlockOwner {
 
   /** Writes a part of a lease, which is pinned until that is over; the place is that in the stream. */
   assign(lease: Lease, place: BlockPlace): void {
+    this.beginOpen()
+    this.#start(this.#reserve(lease, place), lease, place)
+  }
+
+  /**
+   * The same for what may wait while others are on their way, so that what follows is written by the same request, up to
+   * `bytesMax` together: a device takes a long one in hardly more time than a short one. False if there is no room now.
+   */
+  gather(lease: Lease, place: BlockPlace, bytesMax: number): boolean {
+    const { memory } = this.#target.descriptor.executor
+    const isScarce = memory.usedBytes > memory.sizeBytesMax * GATHERED_SHARE
+    const open = this.#open
+    if (open !== null) {
+      const wholeBytes = open.lengthBytes + place.lengthBytes
+      if (!isScarce && wholeBytes <= bytesMax && open.block.gather(lease, place)) {
+        open.lengthBytes = wholeBytes
+        if (wholeBytes === bytesMax) this.beginOpen()
+        return true
+      }
+      this.beginOpen()
+    }
+    if (this.isFull) return false
+    if (isScarce || this.isEmpty || place.lengthBytes >= bytesMax) this.assign(lease, place)
+    else this.#open = { block: this.#reserve(lease, place), lease, ...place }
+    return true
+  }
+
+  /** Begins what waits for more. */
+  beginOpen(): void {
+    const open = this.#open
+    if (open === null) return
+    this.#open = null
+    this.#start(open.block, open.lease, open)
+  }
+
+  /** Asks the kernel to stop what it has. */
+  stop(): void {
+    for (const block of this.#slots) if (block.isInFlight) block.stop()
+  }
+
+  blockEnded(ended: BlockTransfer): void {
+    const block = ended as BlockWrite
+    block.takeLease().unpin()
+    block.scatter()
+    this.#blockDone(block)
+  }
+
+  // What was taken goes to the file, as far as the close gives time for that.
+  executorCloses(): void {}
+
+  /** The next slot, for a part of a lease. */
+  #reserve(lease: Lease, { offsetBytes: startBytes }: BlockPlace): BlockWrite {
     assert(!this.isFull, 'there is a slot for what is on its way')
-    const { isSeekable, isAppending, ranges } = this.#target
     const block = this.#slots[(this.#head + this.#count) % this.#slots.length]!
-    const { offsetBytes: startBytes, lengthBytes } = place
-    const endBytes = startBytes + lengthBytes
+    assert(block.moreBytes === 0, 'what was gathered is given back')
     block.startBytes = startBytes
     block.doneBytes = 0
     block.failure = null
@@ -93,6 +157,13 @@ export class WriteWindow implements BlockOwner {
     block.isWanted = true
     this.#count++
     lease.pin()
+    return block
+  }
+
+  #start(block: BlockWrite, lease: Lease, place: BlockPlace): void {
+    const { isSeekable, isAppending, ranges } = this.#target
+    const { offsetBytes: startBytes, lengthBytes } = place
+    const endBytes = startBytes + lengthBytes
     if (!isSeekable) {
       this.#begin(block, lease, { ...place, offsetBytes: NO_POSITION })
     } else if (isAppending) {
@@ -104,20 +175,6 @@ export class WriteWindow implements BlockOwner {
       else this.#beginHeld(block, lease, place, { startBytes, endBytes, isExclusive: false })
     }
   }
-
-  /** Asks the kernel to stop what it has. */
-  stop(): void {
-    for (const block of this.#slots) if (block.isInFlight) block.stop()
-  }
-
-  blockEnded(ended: BlockTransfer): void {
-    const block = ended as BlockWrite
-    block.takeLease().unpin()
-    this.#blockDone(block)
-  }
-
-  // What was taken goes to the file, as far as the close gives time for that.
-  executorCloses(): void {}
 
   /** Waits for those that change the size, or whole blocks, there: which nobody may cancel. */
   #beginHeld(block: BlockWrite, lease: Lease, place: BlockPlace, range: RangeHold): void {
@@ -140,6 +197,7 @@ export class WriteWindow implements BlockOwner {
       }
     }
     lease.unpin()
+    block.scatter()
     block.isWanted = false
     this.#blockDone(block)
   }
@@ -150,6 +208,8 @@ export class WriteWindow implements BlockOwner {
     block.isDone = true
     if (block.failure !== null) this.#owner.windowFailed(block.failure)
     while (this.#count > 0 && this.#slots[this.#head]!.isDone) this.#retireFirst()
+    // Nothing else will tell that it may go.
+    if (this.#open !== null && this.#count === 1) this.beginOpen()
     this.#owner.windowMoved()
   }
 
