@@ -12,6 +12,9 @@ import { BLOCK_BYTES } from '../block-data.ts'
 const [way = '', path = '', ...numbers] = process.argv.slice(2)
 const [sizeBytes = 0, blockBytes = 0, depth = 0, passes = 1] = numbers.map(Number)
 
+// A program that writes for long has been compiled; fio is from the start.
+if (way === 'push' || way === 'write') await writeThrough()
+
 const cpuFrom = process.cpuUsage()
 const fromMs = performance.now()
 let bytes = 0
