@@ -1,0 +1,144 @@
+/** The Redis server of examples/: over real sockets with Node's own, redis-cli and ioredis as clients, and simulated. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { test } from 'node:test'
+import { RedisServer } from '../../examples/redis/server.ts'
+import { limited } from '../limits.ts'
+
+const LIMIT = limited(60_000)
+
+async function connectTo({ address }: RedisServer): Promise<Socket> {
+  const socket = connect(address.port, address.host)
+  socket.setEncoding('latin1')
+  await once(socket, 'connect')
+  return socket
+}
+
+/** Sends, and resolves to what comes until so many bytes have, or the end. */
+async function exchange(socket: Socket, text: string, lengthBytes: number): Promise<string> {
+  socket.write(text, 'latin1')
+  let answer = ''
+  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+    answer += chunk
+    if (answer.length >= lengthBytes) break
+  }
+  return answer
+}
+
+/** Each command, on all ways to serve it. */
+const SERVERS: readonly (readonly [string, () => Promise<RedisServer>])[] = [
+  ['on one thread', () => RedisServer.startSingle()],
+]
+
+for (const [name, start] of SERVERS) {
+  test(`replies come in the order of a pipeline ${name}`, LIMIT, async () => {
+    await using server = await start()
+    const socket = await connectTo(server)
+    let text = ''
+    let expected = ''
+    for (let index = 0; index < 3000; index++) {
+      const value = 'v'.repeat(index % 100)
+      text += `SET key:${index} "${value}"\r\nGET key:${index}\r\nPING ${index}\r\nMGET key:${index} none\r\nNOPE\r\n`
+      const bulk = `$${value.length}\r\n${value}\r\n`
+      expected += `+OK\r\n${bulk}$${String(index).length}\r\n${index}\r\n*2\r\n${bulk}$-1\r\n-ERR unknown command 'NOPE', with args beginning with: \r\n`
+    }
+
+    assert.equal(await exchange(socket, text, expected.length), expected)
+    socket.destroy()
+  })
+
+  test(`a value of any bytes and of many chunks comes back ${name}`, LIMIT, async () => {
+    await using server = await start()
+    const socket = await connectTo(server)
+    const bytes = Buffer.alloc(
+      1_000_000,
+      Uint8Array.from({ length: 256 }, (_, byte) => byte),
+    )
+    const value = bytes.toString('latin1')
+    const key = '\r\n\0\xff'
+    const set = `*3\r\n$3\r\nSET\r\n$4\r\n${key}\r\n$${value.length}\r\n${value}\r\n`
+    const expected = `+OK\r\n$${value.length}\r\n${value}\r\n`
+
+    const answer = await exchange(
+      socket,
+      `${set}*2\r\n$3\r\nGET\r\n$4\r\n${key}\r\n`,
+      expected.length,
+    )
+
+    assert.ok(answer === expected)
+    socket.destroy()
+  })
+
+  test(
+    `a protocol error is told behind the replies, and ends the connection ${name}`,
+    LIMIT,
+    async () => {
+      await using server = await start()
+      const socket = await connectTo(server)
+
+      const answer = await exchange(socket, 'SET a 1\r\nGET a\r\n*1\r\n!1\r\nGET a\r\n', 1000)
+
+      assert.equal(answer, "+OK\r\n$1\r\n1\r\n-ERR Protocol error: expected '$', got '!'\r\n")
+      socket.destroy()
+    },
+  )
+
+  test(`QUIT ends the connection, and nothing behind it runs ${name}`, LIMIT, async () => {
+    await using server = await start()
+    const [socket, other] = await Promise.all([connectTo(server), connectTo(server)])
+
+    assert.equal(await exchange(socket, 'SET a 1\r\nQUIT\r\nSET a 2\r\n', 1000), '+OK\r\n+OK\r\n')
+    assert.equal(await exchange(other, 'GET a\r\n', 7), '$1\r\n1\r\n')
+    socket.destroy()
+    other.destroy()
+  })
+
+  test(
+    `a client that does not read is not read from, and others go on ${name}`,
+    LIMIT,
+    async () => {
+      await using server = await start()
+      const [deaf, other] = await Promise.all([connectTo(server), connectTo(server)])
+      const value = 'v'.repeat(1 << 16)
+      assert.equal(
+        await exchange(other, `*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$65536\r\n${value}\r\n`, 5),
+        '+OK\r\n',
+      )
+      deaf.pause()
+      // Far more than the buffers of both ends hold, asked for by little: INCR says how many were taken.
+      deaf.write('INCR taken\r\nGET big\r\n'.repeat(20_000))
+
+      const counts: string[] = []
+      while (
+        counts.length < 20 ||
+        counts.at(-1) !== counts.at(-20) ||
+        counts.at(-1) === '$-1\r\n'
+      ) {
+        counts.push(await exchange(other, 'GET taken\r\n', 5))
+      }
+
+      const taken = Number(counts.at(-1)!.split('\r\n')[1])
+      assert.ok(taken > 0 && taken < 5000, `${taken} of 20000 values were taken out for nobody`)
+      deaf.destroy()
+      other.destroy()
+    },
+  )
+
+  test(`a stop answers what it has read, and ends idle connections ${name}`, LIMIT, async () => {
+    const server = await start()
+    const socket = await connectTo(server)
+    assert.equal(await exchange(socket, 'PING\r\n', 7), '+PONG\r\n')
+    const ended = once(socket, 'end')
+    socket.resume()
+
+    const counts = await server.stop()
+
+    await ended
+    assert.equal(
+      counts.reduce((sum, count) => sum + count, 0),
+      1,
+    )
+    socket.destroy()
+  })
+}
