@@ -19,7 +19,6 @@ import {
   KIND_EXECUTOR,
   type LoopControl,
   RING_COUNT_MAX,
-  WORD_FOREIGN,
   WORD_HOLDER,
   WORD_KIND,
   WORD_TURN_SEQUENCE,
@@ -123,12 +122,6 @@ const DERIVED: readonly Metric[] = [
     'percore_operations_in_flight',
     'Operations between submission and their last completion.',
     readInFlight,
-  ),
-  derive(
-    'counter',
-    'percore_ring_foreign_completions_total',
-    'Completions that other threads have posted, to wake this one.',
-    (sample) => sumRings(sample.words, WORD_FOREIGN) >>> 0,
   ),
 ]
 
@@ -234,7 +227,7 @@ export function readInFlight({ counters }: CounterSample): number {
 }
 
 /** The sum of what each ring has, from `index` on. */
-export function sumRings(values: Int32Array | Float64Array, index: number): number {
+export function sumRings(values: Float64Array, index: number): number {
   let sum = 0
   for (let ring = 0; ring < RING_COUNT_MAX; ring++) sum += values[index + ring]!
   return sum

@@ -4,7 +4,6 @@ import {
   DOUBLE_PARKED_NS,
   DOUBLE_PARKS,
   DOUBLE_SPUN_NS,
-  WORD_FOREIGN,
 } from '../kernel/index.ts'
 import type { Reactor } from '../reactor/index.ts'
 import {
@@ -17,6 +16,7 @@ import {
   COUNTER_COMPLETIONS,
   COUNTER_CONNECTIONS,
   COUNTER_FILE_OPERATIONS,
+  COUNTER_FOREIGN,
   COUNTER_GC_PAUSE_NS,
   COUNTER_GC_PAUSE_NS_MAX,
   COUNTER_GC_PAUSES,
@@ -151,7 +151,7 @@ export function readStats(sources: StatsSources): ExecutorStats {
   const { name, reactor } = sources
   reactor.syncCounters()
   const sample = takeSample(reactor.control, () => reactor.leftNs ?? reactor.kernel.nowNs())
-  const { doubles, words, counters } = sample
+  const { doubles, counters } = sample
   const queues = Array.from(sources.queues, (queue) => queue.stats())
   return {
     name,
@@ -166,7 +166,7 @@ export function readStats(sources: StatsSources): ExecutorStats {
     enterCount: doubles[DOUBLE_ENTERS]!,
     submissionCount: sumRings(counters, COUNTER_SUBMISSIONS),
     completionCount: sumRings(counters, COUNTER_COMPLETIONS),
-    foreignCompletionCount: sumRings(words, WORD_FOREIGN) >>> 0,
+    foreignCompletionCount: counters[COUNTER_FOREIGN]!,
     inFlightCount: readInFlight(sample),
     timerCount: counters[COUNTER_TIMERS]!,
     expiredTimerCount: counters[COUNTER_TIMERS_EXPIRED]!,

@@ -22,6 +22,7 @@ import {
   WORD_MORE,
 } from '../kernel/index.ts'
 import {
+  COUNTER_FOREIGN,
   COUNTER_IN_FLIGHT,
   COUNTER_STALE,
   COUNTER_SUBMISSIONS,
@@ -61,7 +62,7 @@ export class Ring {
   registeredBufferCount = 0
   /** Completions whose slot had been given to another operation, and foreign ones for another ring; dropped. */
   staleCount = 0
-  /** Completions that another ring had posted. */
+  /** Completions that another ring had posted; the hook's word of it wraps, others read the counter. */
   foreignCount = 0
   /** What another ring names its completions by, so that they are not taken for those of a ring that had the descriptor before. */
   readonly foreignToken: number
@@ -449,6 +450,7 @@ export class Ring {
       return
     }
     if (slot === SLOT_FOREIGN) this.foreignCount++
+    if (slot === SLOT_FOREIGN) this.#home.counters[COUNTER_FOREIGN]!++
     if (slot === SLOT_FOREIGN && name === this.foreignToken) return
     this.staleCount++
     this.#home.counters[COUNTER_STALE]!++

@@ -39,6 +39,7 @@ export const COUNTER_FOLLOW_UPS = 1
 export const COUNTER_TIMERS = 2
 export const COUNTER_STALE = 3
 export const COUNTER_TIMERS_EXPIRED = 4
+export const COUNTER_FOREIGN = 5
 // Line 1: one for each of up to three rings.
 export const COUNTER_SUBMISSIONS = 8
 export const COUNTER_COMPLETIONS = 11
@@ -121,6 +122,12 @@ export const COUNTERS: readonly CounterPlace[] = [
     'percore_ring_completions_total',
     'Completions reaped from the rings.',
     ...RINGS.map((ring) => COUNTER_COMPLETIONS + ring),
+  ),
+  describeCounter(
+    'counter',
+    'percore_ring_foreign_completions_total',
+    'Completions that other threads have posted, to wake this one.',
+    COUNTER_FOREIGN,
   ),
   describeCounter(
     'counter',

@@ -10,7 +10,9 @@ import { attachReceiver, attachSender, createSharedChannel } from '../../src/cha
 import { allocateBuffer, attachExecutor, executor, metricsText, spawn } from '../../src/index.ts'
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
+import { COUNTER_FOREIGN } from '../../src/stats/index.ts'
 import { once as after1, sleep } from '../../src/time/index.ts'
+import { postForeign } from '../executor/operations.ts'
 import { limited } from '../limits.ts'
 import { until } from '../net/support.ts'
 import { reactorOf } from '../reactor-of.ts'
@@ -96,6 +98,19 @@ test('stats() and metricsText() read the same places', async () => {
   )
   await file.close()
   rmSync(path)
+})
+
+test('what other threads have posted is counted beyond 2^32', async () => {
+  const { counters } = reactorOf(executor()).control
+  const before = counters[COUNTER_FOREIGN]!
+  counters[COUNTER_FOREIGN] = 2 ** 32 - 1
+
+  await postForeign(2)
+
+  const { foreignCompletionCount } = executor().stats()
+  assert.equal(foreignCompletionCount, 2 ** 32 + 1)
+  assert.equal(read().percore_ring_foreign_completions_total, foreignCompletionCount)
+  counters[COUNTER_FOREIGN] = before + 2
 })
 
 test('operations and bytes of files are counted', async () => {
