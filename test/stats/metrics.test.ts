@@ -1,9 +1,13 @@
 /** The counters of all executors of a process, as any thread reads them. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { createTaskQueue, executor, metricsText, spawnInto } from '../../src/index.ts'
+import { BufferedFile } from '../../src/io/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { limited } from '../limits.ts'
@@ -91,6 +95,33 @@ test('what queues of one name have counted never shrinks as some of them are rem
   const reused = Array.from({ length: 64 }, (_, index) => createTaskQueue(`again ${index}`))
   assert.equal(read('percore_queue_tasks', '"again').length, 63)
   for (const queue of reused) queue.remove()
+})
+
+test('what removed queues have moved to and from files stays among those of their name', async () => {
+  const path = join(tmpdir(), `percore-metrics-${process.pid}`)
+  const queues = Array.from({ length: 3 }, () => createTaskQueue('files'))
+  const move = async (): Promise<void> => {
+    await using file = await BufferedFile.create(path)
+    await file.write(Buffer.alloc(5000), 0)
+    await file.read(0, 1000)
+  }
+  for (const queue of queues) await spawnInto(queue, move)
+  const moved = (): number[] =>
+    ['transfers', 'read_bytes', 'written_bytes'].flatMap((name) =>
+      read(`percore_queue_file_${name}_total`, '"files"'),
+    )
+  const before = moved()
+
+  queues[0]!.remove()
+  queues[1]!.remove()
+
+  assert.deepEqual(before.slice(1), [3000, 15_000])
+  assert.deepEqual(moved(), before)
+  await spawnInto(queues[2]!, move)
+  assert.deepEqual(moved().slice(1), [4000, 20_000])
+  queues[2]!.remove()
+  assert.deepEqual(moved(), [])
+  rmSync(path)
 })
 
 test('metricsText() counts connections and their bytes', async () => {
