@@ -266,6 +266,17 @@ for (const turnUs of [3_000, 7_000]) {
   })
 }
 
+test('a late thread takes no more ahead beside a latency class', () => {
+  const reader = { isLatencySensitive: true, lengthBytes: 4096, depth: 1, thinkUs: 500 }
+  const late = new World([reader, { depth: 128 }], { turnUs: 4_000 })
+
+  for (let step = 0; step < 100; step++) {
+    late.run(4_000)
+    const { inFlightUs } = late.users[0]!.thread.scheduler
+    assert.ok(inFlightUs < 2_000, `${inFlightUs}`)
+  }
+})
+
 test('a thread that is late once takes no more ahead soon after', () => {
   const lookAhead = new LookAhead()
   lookAhead.begin(0)

@@ -202,17 +202,19 @@ export class DeviceScheduler<R extends ScheduledRequest> {
   }
 
   /**
-   * How far ahead the device may be taken: however late the thread is, no more than half of all that is asked for, since
-   * nobody can choose among requests that do not wait.
+   * How far ahead the device may be taken. A latency class is not to wait for what that is, so no more than the least beside
+   * one. Else, however late the thread is, no more than half of all that is asked for, since nobody can choose among
+   * requests that do not wait.
    */
-  get #burstUs(): number {
+  #burstUs(nowUs: number): number {
+    if (this.#share.isLatencyExpected(nowUs)) return BURST_US_MIN
     const halfUs = Math.floor((this.inFlightUs + this.#queuedUs) / 2)
     return Math.max(BURST_US_MIN, Math.min(this.#lookAhead.burstUs, halfUs))
   }
 
   /** What may be in flight: at least what is taken ahead, twice. */
-  get #windowUs(): number {
-    return Math.max(this.#leastWindowUs, 2 * this.#burstUs)
+  #windowUs(nowUs: number): number {
+    return Math.max(this.#leastWindowUs, 2 * this.#burstUs(nowUs))
   }
 
   get #cappedUs(): number {
@@ -226,9 +228,10 @@ export class DeviceScheduler<R extends ScheduledRequest> {
     if (requestUs === 0 || this.#isAlone(flow, nowUs)) return 0
     this.#announce(nowUs)
     // What is urgent has room of its own in the bucket, and does not wait for what is in flight.
-    if (flow.isUrgent) return bucketWaitUs(this.#share.fullUs(nowUs), nowUs, 2 * this.#burstUs)
+    if (flow.isUrgent)
+      return bucketWaitUs(this.#share.fullUs(nowUs), nowUs, 2 * this.#burstUs(nowUs))
     const othersUs = this.#share.othersInFlightUs(nowUs)
-    const windowUs = windowPartUs(this.#windowUs, this.#fraction(nowUs), othersUs)
+    const windowUs = windowPartUs(this.#windowUs(nowUs), this.#fraction(nowUs), othersUs)
     if (!windowAdmits(this.inFlightUs, requestUs, windowUs)) return EPOCH_US
     return bucketsWaitUs(this.#buckets(nowUs, requestUs))
   }
@@ -341,9 +344,9 @@ export class DeviceScheduler<R extends ScheduledRequest> {
   }
 
   #buckets(nowUs: number, requestUs: number): Buckets {
-    const burstUs = this.#burstUs
+    const burstUs = this.#burstUs(nowUs)
     const fullUs = this.#share.fullUs(nowUs)
-    const leftUs = leftWindowUs(this.#windowUs, this.#share.othersInFlightUs(nowUs))
+    const leftUs = leftWindowUs(this.#windowUs(nowUs), this.#share.othersInFlightUs(nowUs))
     const isLeft = windowAdmits(this.inFlightUs, requestUs, leftUs)
     return { fullUs, ownFullUs: this.#ownFullUs, nowUs, burstUs, isLeft }
   }
