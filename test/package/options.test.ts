@@ -235,6 +235,7 @@ const SYNCHRONOUS: Readonly<Record<string, () => unknown>> = {
   'Gate.spawn': () => new Gate().spawn(nothing, nonsense),
   'Gate.spawnInto': () => new Gate().spawnInto(queue, nothing, nonsense),
   'StreamSocket.consume': () => stream.consume({ onChunk: nothing, onEnd: nothing }, nonsense),
+  'TcpListener.bindNow': () => TcpListener.bindNow({ port: 0, nonsense: 1 } as never),
   'TcpListener.adopt': () => TcpListener.adopt({ ...listener.share(), nonsense: 1 } as never),
   'TcpStream.adopt': () => TcpStream.adopt(nonsense),
   assertSameListeners: () =>
@@ -285,6 +286,19 @@ const SYNCHRONOUS: Readonly<Record<string, () => unknown>> = {
   spawnInto: () => spawnInto(queue, nothing, nonsense),
 }
 
+/** Agents and clients give these all the options they have, as they give them to Node's: most are for others. */
+const LIKE_NODE = [
+  'Socket.connect',
+  'Socket.over',
+  'connect',
+  'connectTls',
+  'createServer',
+  'new RedisConnector',
+  'new Server',
+  'new Socket',
+  'undiciConnect',
+]
+
 /** Asked in a test of their own; or an error's, which are given to `Error`; or of what the program gives. */
 const ELSEWHERE = new Set([
   'attachExecutor',
@@ -294,6 +308,7 @@ const ELSEWHERE = new Set([
   'Scope.spawnInto',
   'new ChannelError',
   'new RuntimeError',
+  ...LIKE_NODE,
 ])
 
 /** As `Class.method` or `function`: what docs/api.txt says to take options. */
