@@ -1,8 +1,19 @@
+import { availableParallelism } from 'node:os'
 import { spawn } from 'percore'
+import { createMesh } from 'percore/channels'
 import { type SocketAddress, TcpListener } from 'percore/net'
+import { ExecutorPool } from 'percore/runtime'
+import type { PoolPlacement } from 'percore/topology'
 import { LocalKeyspace } from './keyspace.ts'
 import { serveConnections } from './serve.ts'
+import type { RedisShardOptions } from './shard.ts'
 import { Store } from './store.ts'
+
+/** So many messages from one shard to another are on their way; further ones wait. */
+const MESH_CAPACITY = 256
+
+/** Compiled, or as it is where Node takes TypeScript. */
+const SHARD = import.meta.url.endsWith('.ts') ? './shard.ts' : './shard.js'
 
 export interface RedisServerOptions {
   readonly host?: string
@@ -12,7 +23,13 @@ export interface RedisServerOptions {
   readonly bytesMax?: number
 }
 
-/** A cache that speaks the Redis protocol, on this thread. */
+export interface ShardedOptions extends RedisServerOptions {
+  /** As many as the process has processors if not given. */
+  readonly shards?: number
+  readonly placement?: PoolPlacement
+}
+
+/** A cache that speaks the Redis protocol, on this thread or on many. */
 export class RedisServer implements AsyncDisposable {
   readonly address: SocketAddress
   readonly #stop: () => Promise<readonly number[]>
@@ -36,6 +53,32 @@ export class RedisServer implements AsyncDisposable {
       controller.abort()
       return [await serving]
     })
+  }
+
+  /** Serves on a thread for each shard; keys are spread over them. */
+  static async start(options: ShardedOptions = {}): Promise<RedisServer> {
+    const { host = '127.0.0.1', port = 0, placement } = options
+    const { bytesMax = Number.POSITIVE_INFINITY, shards = availableParallelism() } = options
+    // One socket, from which all shards accept; this thread does not.
+    const listener = await TcpListener.bind({ host, port })
+    const { address } = listener
+    try {
+      const mesh = createMesh({ shards, capacity: MESH_CAPACITY, codec: 'bytes' })
+      const pool = await ExecutorPool.start<RedisShardOptions, number>({
+        module: new URL(SHARD, import.meta.url),
+        name: 'redis',
+        argument: { listener: listener.share(), mesh, bytesMax },
+        ...(placement === undefined ? { shards } : { placement }),
+      })
+      return new RedisServer(address, async () => {
+        await listener.close()
+        await pool.stop()
+        return await pool.results()
+      })
+    } catch (error) {
+      await listener.close()
+      throw error
+    }
   }
 
   /** Answers what it has read, then ends; resolves to how many connections each shard has had. */

@@ -1,12 +1,19 @@
-/** The Redis server of examples/: over real sockets with Node's own, redis-cli and ioredis as clients, and simulated. */
+/** The Redis server of examples/: over real sockets with Node's own and ioredis as clients, and simulated. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { test } from 'node:test'
+import { Redis } from 'ioredis'
+import { slotOf } from '../../examples/redis/hash-slot.ts'
 import { RedisServer } from '../../examples/redis/server.ts'
-import { limited } from '../limits.ts'
+import { TcpStream } from '../../src/net/index.ts'
+import { simTopology } from '../../src/sim/index.ts'
+import { simulate } from '../../src/testing/index.ts'
+import { PoolPlacement } from '../../src/topology/index.ts'
+import { limited, seedCount } from '../limits.ts'
 
 const LIMIT = limited(60_000)
+const SEEDS = seedCount(10)
 
 async function connectTo({ address }: RedisServer): Promise<Socket> {
   const socket = connect(address.port, address.host)
@@ -29,6 +36,7 @@ async function exchange(socket: Socket, text: string, lengthBytes: number): Prom
 /** Each command, on all ways to serve it. */
 const SERVERS: readonly (readonly [string, () => Promise<RedisServer>])[] = [
   ['on one thread', () => RedisServer.startSingle()],
+  ['on two shards', () => RedisServer.start({ shards: 2, placement: PoolPlacement.unbound(2) })],
 ]
 
 for (const [name, start] of SERVERS) {
@@ -142,3 +150,86 @@ for (const [name, start] of SERVERS) {
     socket.destroy()
   })
 }
+
+test(
+  'clients of four simulated shards get their replies in order, from wherever their keys are',
+  LIMIT,
+  async () => {
+    for (let seed = 0; seed < SEEDS; seed++) {
+      const faults = { shortRead: 0.1, shortWrite: 0.1, delay: 0.1, lateMessage: 0.1 }
+      await simulate({ seed, faults, topology: simTopology({ coreCount: 4 }) }, async () => {
+        const server = await RedisServer.start({ shards: 4 })
+        await Promise.all(Array.from({ length: 6 }, (_, client) => ask(server, client)))
+
+        const counts = await server.stop()
+
+        assert.equal(
+          counts.reduce((sum, count) => sum + count, 0),
+          6,
+        )
+      })
+    }
+  },
+)
+
+/** Commands of one key, of many, and of all; a value is large enough that a shard gives its replies in lots. */
+async function ask({ address }: RedisServer, client: number): Promise<void> {
+  await using stream = await TcpStream.connect({ host: address.host, port: address.port })
+  const value = String(client).repeat(30_000)
+  const bulk = `$30000\r\n${value}\r\n`
+  let text = ''
+  let expected = ''
+  for (let index = 0; index < 12; index++) {
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => `${name}:${client}:${index}`)
+    text += `SET ${a} ${value}\r\nMSET ${b} 1 ${c} 2\r\nGET ${a}\r\nMGET ${c} ${a} none ${b}\r\nINCR ${b}\r\nDEL ${b} ${c} none\r\nEXISTS ${a} ${b}\r\n`
+    expected += `+OK\r\n+OK\r\n${bulk}*4\r\n$1\r\n2\r\n${bulk}$-1\r\n$1\r\n1\r\n:2\r\n:2\r\n:1\r\n`
+  }
+  const writing = stream.write(Buffer.from(text))
+  let answer = ''
+  while (answer.length < expected.length) {
+    const chunk = await stream.read()
+    if (chunk === null) break
+    answer += Buffer.from(chunk).toString('latin1')
+  }
+  await writing
+  assert.ok(answer === expected)
+}
+
+test('keys go to the slots of Redis Cluster, and those of one tag together', () => {
+  assert.deepEqual(['123456789', 'foo', '', 'foo{}{bar}'].map(slotOf), [
+    12_739,
+    12_182,
+    0,
+    slotOf('foo{}{bar}'),
+  ])
+  assert.equal(slotOf('{user}:name'), slotOf('{user}:age'))
+  assert.equal(slotOf('a{user}b{c}'), slotOf('user'))
+  assert.notEqual(slotOf('{}a'), slotOf('{}b'))
+})
+
+test('ioredis uses it: commands, pipelines, deadlines and errors', LIMIT, async () => {
+  for (const [, start] of SERVERS) {
+    await using server = await start()
+    const redis = new Redis({
+      host: server.address.host,
+      port: server.address.port,
+      connectionName: 'me',
+    })
+    try {
+      assert.equal(await redis.set('a', '1', 'EX', 60), 'OK')
+      assert.equal(await redis.ttl('a'), 60)
+      assert.deepEqual(await redis.mget('a', 'none'), ['1', null])
+      const results = await redis.pipeline().incr('a').getBuffer('a').del('a', 'none').exec()
+      assert.deepEqual(results, [
+        [null, 2],
+        [null, Buffer.from('2')],
+        [null, 1],
+      ])
+      assert.equal(await redis.client('GETNAME'), 'me')
+      await assert.rejects(redis.call('KEYS', '*'), { name: 'ReplyError' })
+      assert.equal(await redis.quit(), 'OK')
+    } finally {
+      redis.disconnect()
+    }
+  }
+})
