@@ -1,8 +1,10 @@
 /** The Redis server of examples/: over real sockets with Node's own and ioredis as clients, and simulated. */
 import assert from 'node:assert/strict'
+import { execFile, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { test } from 'node:test'
+import { promisify } from 'node:util'
 import { Redis } from 'ioredis'
 import { slotOf } from '../../examples/redis/hash-slot.ts'
 import { RedisServer } from '../../examples/redis/server.ts'
@@ -233,3 +235,47 @@ test('ioredis uses it: commands, pipelines, deadlines and errors', LIMIT, async 
     }
   }
 })
+
+/** The options of a test of a program of Redis, which is passed over, with the reason, where that is not installed. */
+function needsProgram(program: string): { timeout: number; skip: string | false } {
+  const { error } = spawnSync(program, ['--version'])
+  return { ...LIMIT, skip: error === undefined ? false : `${program} is not installed` }
+}
+
+/** What it prints; the servers of this thread go on meanwhile. */
+async function runProgram(
+  program: string,
+  { address }: RedisServer,
+  words: string[],
+): Promise<string> {
+  const place = ['-h', address.host, '-p', String(address.port)]
+  return (await promisify(execFile)(program, [...place, ...words])).stdout
+}
+
+test('redis-cli uses it', needsProgram('redis-cli'), async () => {
+  for (const [, start] of SERVERS) {
+    await using server = await start()
+
+    assert.equal(await runProgram('redis-cli', server, ['SET', 'a', '1']), 'OK\n')
+    assert.match(await runProgram('redis-cli', server, ['INCR', 'a']), /2\n$/)
+  }
+})
+
+test(
+  'redis-benchmark uses it, with and without a pipeline',
+  needsProgram('redis-benchmark'),
+  async () => {
+    for (const [, start] of SERVERS) {
+      await using server = await start()
+      for (const pipeline of ['1', '16']) {
+        const words = ['-n', '2000', '-P', pipeline, '-q', '-t', 'ping,set,get,incr,mset']
+
+        const printed = await runProgram('redis-benchmark', server, words)
+
+        for (const name of ['SET', 'GET', 'INCR', 'MSET']) {
+          assert.match(printed, new RegExp(`${name}\\b.*requests per second`))
+        }
+      }
+    }
+  },
+)
