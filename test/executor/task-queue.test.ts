@@ -121,6 +121,14 @@ test('stats() count, and reading does not reset them', async () => {
     turnCount: 0,
     settledCount: 0,
     taskCount: 0,
+    files: {
+      transferCount: 0,
+      readBytes: 0,
+      writtenBytes: 0,
+      heldCount: 0,
+      heldNs: 0,
+      limitedCount: 0,
+    },
   })
 
   await Promise.all(
