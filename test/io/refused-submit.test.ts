@@ -186,3 +186,37 @@ for (const [name, move] of Object.entries(STREAMS)) {
     })
   })
 }
+
+test('leases that wait while the ring refuses a gathered block do not hold close() up', async (t) => {
+  let refusedCount = 0
+  for (let seed = 0; seed < 8; seed++) {
+    for (let skipCount = 2; skipCount < 6; skipCount++) {
+      await simulate({ seed, checkBuffers: true, faults: { delay: 0.5 } }, async () => {
+        const file = await DirectFile.create('/tmp/file')
+        const { memory } = reactorOf(executor())
+        const before = memory.leasedCount
+        // Two of the leases do not fit in one block; blocks that end out of order leave room for several at once.
+        const writer = file.writer({ blockBytes: 32 * BLOCK_BYTES, writeBehind: 3 })
+        const wasRefused = refuseEntry(t, executor().io.main, skipCount)
+
+        const pushed = Array.from({ length: 8 }, () =>
+          writer.push(file.allocateBuffer(24 * BLOCK_BYTES)).catch((error) => error.code),
+        )
+        const codes = await Promise.all(pushed)
+        const code = await writer.end().then(
+          () => null,
+          (error) => error.code,
+        )
+
+        if (wasRefused()) {
+          refusedCount++
+          assert.equal(code, 'ENOMEM')
+          assert.ok(codes.every((pushedCode) => [undefined, 'ENOMEM'].includes(pushedCode)))
+        }
+        await file.close()
+        assert.equal(memory.leasedCount, before)
+      })
+    }
+  }
+  assert.ok(refusedCount > 0, 'some were refused')
+})

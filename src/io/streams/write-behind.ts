@@ -289,6 +289,8 @@ export class WriteBehind implements WindowOwner, WaitListOwner, WritePort {
   #pass(write: PendingWrite, lease: Lease): boolean {
     if (this.#isAside) return false
     if (this.#filledBytes > this.#keptBytes && !this.#submitBlock()) return false
+    // The ring refused the block: the lease may be gone.
+    if (this.#hasFailed) return false
     const lengthBytes = alignDown(write.leftBytes, this.target.descriptor.alignmentBytes)
     const place = { fromBytes: write.doneBytes, lengthBytes, offsetBytes: this.#positionBytes }
     if (!this.#window.gather(lease, place, this.#blockBytes)) return false

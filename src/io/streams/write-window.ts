@@ -115,6 +115,8 @@ export class WriteWindow implements BlockOwner {
         return true
       }
       this.beginOpen()
+      // The ring refused it: whoever waits was told, and the lease may be gone.
+      if (this.#owner.hasFailed) return false
     }
     if (this.isFull) return false
     if (isScarce || this.isEmpty || place.lengthBytes >= bytesMax) this.assign(lease, place)
@@ -148,6 +150,7 @@ export class WriteWindow implements BlockOwner {
   /** The next slot, for a part of a lease. */
   #reserve(lease: Lease, { offsetBytes: startBytes }: BlockPlace): BlockWrite {
     assert(!this.isFull, 'there is a slot for what is on its way')
+    lease.pin()
     const block = this.#slots[(this.#head + this.#count) % this.#slots.length]!
     assert(block.moreBytes === 0, 'what was gathered is given back')
     block.startBytes = startBytes
@@ -156,7 +159,6 @@ export class WriteWindow implements BlockOwner {
     block.isDone = false
     block.isWanted = true
     this.#count++
-    lease.pin()
     return block
   }
 
