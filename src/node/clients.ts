@@ -1,10 +1,10 @@
 /** What clients of the ecosystem call for a connection. */
 import { isIP, type Socket as NodeSocket } from 'node:net'
 import { type ConnectionOptions, connect as startTls, type TLSSocket } from 'node:tls'
-import type { Listener } from './arguments.ts'
+import { type Listener, refuseOptions } from './arguments.ts'
 import { connect } from './connect.ts'
 import type { ConnectOptions } from './connect-options.ts'
-import type { Socket, SocketOptions } from './socket.ts'
+import type { SocketOptions } from './socket.ts'
 
 /**
  * TLS over a socket of percore: `tls.connect()`, and what `createConnection` of an `https.Agent` is to be.
@@ -73,19 +73,36 @@ export function undiciConnect(
   }
 }
 
+/** What ioredis says of where to connect to. */
+interface RedisOptions {
+  readonly host?: string | undefined
+  readonly port?: number | undefined
+  readonly family?: number | undefined
+  /** Given for TLS: what `tls.connect()` takes, if anything; its host and port come first. */
+  readonly tls?: ConnectionOptions | true | null | undefined
+}
+
+/** What `RedisConnector` has no way to do. */
+const REDIS_UNSUPPORTED = ['path', 'sentinels']
+
 /**
  * What the `Connector` option of ioredis is to be: `new Redis({ port, Connector: RedisConnector })`.
  *
- * ioredis makes one for each of its clients, with the options of that.
+ * ioredis makes one for each of its clients, with the options of that; with `tls` it talks TLS.
  */
 export class RedisConnector {
-  readonly #options: ConnectOptions
-  #socket: Socket | null
+  readonly #options: RedisOptions
+  #socket: NodeSocket | null
   #isConnecting: boolean
 
+  /** @throws {RuntimeError} `ERR_UNSUPPORTED` for `path` and `sentinels`. */
   constructor(options: object) {
-    const { port = 6379, ...rest } = options as Partial<ConnectOptions>
-    this.#options = { ...rest, port }
+    refuseOptions(
+      'make a connector for Redis',
+      options as Readonly<Record<string, unknown>>,
+      REDIS_UNSUPPORTED,
+    )
+    this.#options = options as RedisOptions
     this.#socket = null
     this.#isConnecting = false
   }
@@ -95,10 +112,9 @@ export class RedisConnector {
     return true
   }
 
-  /** @throws as {@link Socket.connect} does. */
+  /** @throws as {@link Socket.connect} and `tls.connect()` do. */
   connect(): Promise<NodeSocket> {
     this.#isConnecting = true
-    const { host, port, family } = this.#options
     return new Promise((resolve, reject) => {
       process.nextTick(() => {
         if (!this.#isConnecting) {
@@ -106,8 +122,8 @@ export class RedisConnector {
           return
         }
         try {
-          this.#socket = connect({ host, port, family, noDelay: true })
-          resolve(this.#socket as unknown as NodeSocket)
+          this.#socket = this.#open()
+          resolve(this.#socket)
         } catch (error) {
           reject(error as Error)
         }
@@ -118,5 +134,12 @@ export class RedisConnector {
   disconnect(): void {
     this.#isConnecting = false
     this.#socket?.end()
+  }
+
+  #open(): NodeSocket {
+    const { host, port = 6379, family, tls } = this.#options
+    const where = { host, port, family, noDelay: true }
+    if (!tls) return connect(where) as unknown as NodeSocket
+    return connectTls({ ...where, ...(tls as object) })
   }
 }

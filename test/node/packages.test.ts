@@ -7,7 +7,9 @@ import http from 'node:http'
 import { type AddressInfo, createServer as createNodeServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { test } from 'node:test'
+import tls from 'node:tls'
 import fastify from 'fastify'
 import { Redis } from 'ioredis'
 import pg from 'pg'
@@ -22,6 +24,7 @@ import {
   undiciConnect,
 } from '../../src/node/index.ts'
 import { limited } from '../limits.ts'
+import { CERTIFICATE, KEY } from './certificate.ts'
 
 const LIMIT = limited(30_000)
 const REDIS_ANSWERS: Readonly<Record<string, string>> = {
@@ -96,17 +99,7 @@ test('ws talks on both sides', LIMIT, async () => {
 })
 
 test('ioredis talks by its Connector', LIMIT, async () => {
-  // Answers as a server of Redis does, so that this runs where none is installed.
-  const server = createServer((socket) => {
-    socket.on('data', (chunk: Buffer) => {
-      for (const command of String(chunk)
-        .split(/\*\d+\r\n/)
-        .slice(1)) {
-        const name = command.split('\r\n')[1]?.toLowerCase() ?? ''
-        socket.write(REDIS_ANSWERS[name] ?? '+OK\r\n')
-      }
-    })
-  }).listen(0, '127.0.0.1')
+  const server = createServer(answerAsRedis).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const redis = new Redis({ port, host: '127.0.0.1', Connector: RedisConnector as never })
@@ -117,6 +110,53 @@ test('ioredis talks by its Connector', LIMIT, async () => {
 
   assert.deepEqual(answers, ['PONG', 'hi', 'PONG'])
 })
+
+test('ioredis talks TLS by its Connector, its password too', LIMIT, async () => {
+  const authenticated: unknown[] = []
+  const server = tls.createServer({ cert: CERTIFICATE, key: KEY }, (socket) => {
+    socket.once('data', (chunk) => authenticated.push(String(chunk).includes('secret')))
+    answerAsRedis(socket)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const redis = new Redis({
+    port,
+    host: '127.0.0.1',
+    password: 'secret',
+    tls: { ca: CERTIFICATE },
+    Connector: RedisConnector as never,
+  })
+
+  const answer = await redis.get('key')
+  redis.disconnect()
+  server.close()
+
+  assert.equal(answer, 'hi')
+  assert.deepEqual(authenticated, [true])
+})
+
+for (const options of [{ path: '/tmp/redis.sock' }, { sentinels: [{ host: 'a', port: 1 }] }]) {
+  const [name] = Object.keys(options)
+  test(`the Connector for ioredis refuses ${name}`, () => {
+    assert.throws(
+      () => new Redis({ ...options, lazyConnect: true, Connector: RedisConnector as never }),
+      { code: 'ERR_UNSUPPORTED' },
+    )
+  })
+}
+
+/** Answers as a server of Redis does, so that this runs where none is installed. */
+function answerAsRedis(socket: Duplex): void {
+  socket.on('data', (chunk: Buffer) => {
+    for (const command of String(chunk)
+      .split(/\*\d+\r\n/)
+      .slice(1)) {
+      const name = command.split('\r\n')[1]?.toLowerCase() ?? ''
+      socket.write(REDIS_ANSWERS[name] ?? '+OK\r\n')
+    }
+  })
+}
 
 const REDIS = find('redis-server', [])
 const redisOptions = { ...LIMIT, skip: REDIS === null && 'redis-server is not installed' }
