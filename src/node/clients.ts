@@ -1,9 +1,12 @@
 /** What clients of the ecosystem call for a connection. */
 import { isIP, type Socket as NodeSocket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { type ConnectionOptions, connect as startTls, type TLSSocket } from 'node:tls'
 import { type Listener, refuseOptions } from './arguments.ts'
 import { connect } from './connect.ts'
 import type { ConnectOptions } from './connect-options.ts'
+import { nodeError } from './errors.ts'
+import { validateTimeout } from './idle-timeout.ts'
 import type { SocketOptions } from './socket.ts'
 
 /**
@@ -43,19 +46,26 @@ export type UndiciCallback = (
   ...result: [error: Error, socket: null] | [error: null, socket: NodeSocket]
 ) => void
 
+/** As undici's own connector. */
+const CONNECT_TIMEOUT_MS = 10_000
+
 /**
  * What undici's `connect` option is to be: `new Agent({ connect: undiciConnect() })`.
  *
- * `options` are those of `tls.connect()` and {@link connect}, for all connections.
+ * `options` are those of `tls.connect()` and {@link connect}, for all connections. `timeout` is how long a connection may take,
+ * with its TLS, in milliseconds; 10 seconds if not given, and 0 is without limit.
  *
- * @throws as {@link Socket.connect} does, when undici connects.
+ * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, {RangeError} `ERR_OUT_OF_RANGE` for `timeout`; as {@link Socket.connect} does,
+ * when undici connects.
  */
 export function undiciConnect(
   options: Partial<ConnectionOptions & ConnectOptions> = {},
 ): (target: UndiciConnectOptions, callback: UndiciCallback) => void {
+  const { timeout = CONNECT_TIMEOUT_MS, ...rest } = options
+  const timeoutMs = validateTimeout(timeout)
   return ({ hostname, protocol, port, servername }, callback) => {
     const isSecure = protocol === 'https:'
-    const where = { ...options, host: hostname, port: port || (isSecure ? 443 : 80) }
+    const where = { ...rest, host: hostname, port: port || (isSecure ? 443 : 80) }
     const name = servername ?? undefined
     const socket = isSecure
       ? connectTls({
@@ -64,13 +74,25 @@ export function undiciConnect(
           ...(name !== undefined && { servername: name }),
         } as ConnectOptions)
       : connect({ noDelay: true, ...where } as ConnectOptions)
-    const onError = (error: Error): void => callback(error, null)
+    const limit = timeoutMs === 0 ? undefined : setTimeout(expire, timeoutMs, socket, timeoutMs)
+    const onError = (error: Error): void => {
+      clearTimeout(limit)
+      callback(error, null)
+    }
     socket.once('error', onError)
     socket.once(isSecure ? 'secureConnect' : 'connect', () => {
+      clearTimeout(limit)
       socket.off('error', onError)
       callback(null, socket as unknown as NodeSocket)
     })
   }
+}
+
+function expire(socket: Duplex, timeoutMs: number): void {
+  const message = `Connect Timeout Error (timeout: ${timeoutMs}ms)`
+  const error = nodeError(Error, 'UND_ERR_CONNECT_TIMEOUT', message)
+  error.name = 'ConnectTimeoutError'
+  socket.destroy(error)
 }
 
 /** What ioredis says of where to connect to. */

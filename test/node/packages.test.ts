@@ -74,6 +74,26 @@ test('undici is told why there is no connection', LIMIT, async () => {
   await dispatcher.close()
 })
 
+test('undici does not wait for ever for a peer that says nothing', LIMIT, async () => {
+  const closed: Promise<unknown>[] = []
+  const server = createNodeServer((socket) => closed.push(once(socket.resume(), 'close')))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const dispatcher = new Agent({ connect: undiciConnect({ timeout: 50 }) as never })
+
+  await assert.rejects(request(`https://127.0.0.1:${port}/`, { dispatcher }), {
+    code: 'UND_ERR_CONNECT_TIMEOUT',
+  })
+  await Promise.all(closed)
+  await dispatcher.close()
+  server.close()
+})
+
+test('undici is refused a limit of time that is none', () => {
+  assert.throws(() => undiciConnect({ timeout: -1 }), { code: 'ERR_OUT_OF_RANGE' })
+})
+
 test('ws talks on both sides', LIMIT, async () => {
   const server = adoptServer(http.createServer()).listen(0, '127.0.0.1')
   await once(server, 'listening')
