@@ -18,6 +18,8 @@ import { toAddressInfo } from './socket-parts.ts'
 /** What a server of `node:net`, and whatever builds upon one, keeps to itself and its methods work by. */
 interface NodeServer extends CountingServer {
   _handle: ListenHandle | null
+  /** Another one since each `listen()` and `close()`, which makes those before void; some releases have none until we give it. */
+  _listeningId?: number
   readonly _unref?: boolean
   readonly allowHalfOpen?: boolean
   readonly pauseOnConnect?: boolean
@@ -57,14 +59,22 @@ export function listenWith(target: Server, args: readonly unknown[]): void {
   const door = readDoor(options, args)
   if (listener !== null) server.once('listening', listener)
   if (options.signal !== undefined) closeOnAbort(server, options.signal as AbortSignal)
+  const id = (server._listeningId ?? 0) + 1
+  server._listeningId = id
+  const isWanted = (): boolean => server._listeningId === id && !server._handle
+  const listen = (addresses: readonly string[]): void =>
+    whenClosed(server, () => {
+      if (isWanted()) open(server, door, addresses)
+    })
   const { host } = door
   if (host === null || isIP(host) !== 0) {
-    open(server, door, host === null ? ['::', '0.0.0.0'] : [host])
+    listen(host === null ? ['::', '0.0.0.0'] : [host])
     return
   }
   lookup(host, (error, address) => {
+    if (!isWanted()) return
     if (error) server.emit('error', error)
-    else open(server, door, [address])
+    else listen([address])
   })
 }
 
@@ -203,15 +213,10 @@ class ListenHandle {
     this.#listener = listener
   }
 
-  /** The server is not to tell that it is closed while its port is still taken. */
   close(): void {
     const server = this.#server
-    const waiting = { value: (): void => {}, configurable: true }
-    Object.defineProperty(server, '_emitCloseIfDrained', waiting)
-    void this.#listener.close().then(() => {
-      Reflect.deleteProperty(server, '_emitCloseIfDrained')
-      server._emitCloseIfDrained()
-    })
+    beginClosing(server)
+    void this.#listener.close().then(() => endClosing(server))
   }
 
   ref(): void {
@@ -227,4 +232,40 @@ class ListenHandle {
     Object.assign(out, toAddressInfo(this.#listener.address))
     return 0
   }
+}
+
+/** Of a server whose ports are not free yet. */
+interface Closing {
+  /** How many handles are being closed. */
+  count: number
+  /** What is to be done then. */
+  readonly waiting: (() => void)[]
+}
+
+const closings = new WeakMap<NodeServer, Closing>()
+
+/** The server is not to tell that it is closed while its port is still taken. */
+function beginClosing(server: NodeServer): void {
+  const closing = closings.get(server) ?? { count: 0, waiting: [] }
+  closing.count++
+  closings.set(server, closing)
+  Object.defineProperty(server, '_emitCloseIfDrained', { value: () => {}, configurable: true })
+}
+
+function endClosing(server: NodeServer): void {
+  const closing = closings.get(server)!
+  closing.count--
+  if (closing.count > 0) return
+  closings.delete(server)
+  Reflect.deleteProperty(server, '_emitCloseIfDrained')
+  // Before it listens again, as it would not tell at all from then on.
+  server._emitCloseIfDrained()
+  for (const proceed of closing.waiting) proceed()
+}
+
+/** At once, if nothing is being closed. */
+function whenClosed(server: NodeServer, proceed: () => void): void {
+  const closing = closings.get(server)
+  if (closing === undefined) proceed()
+  else closing.waiting.push(proceed)
 }

@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { lookup } from 'node:dns'
 import { once } from 'node:events'
 import type { AddressInfo, Server, Socket } from 'node:net'
+import { promisify } from 'node:util'
 import {
   type Bench,
   behaves,
@@ -11,6 +13,7 @@ import {
   withResolvers,
 } from './behaviours.ts'
 
+const lookUp = promisify(lookup)
 const made = (bench: Bench): Server => bench.ownServer(bench.net.createServer())
 const portOf = (server: Server): number => (server.address() as AddressInfo).port
 
@@ -76,6 +79,66 @@ behaves(
     server.listen(port, '127.0.0.1')
     await once(server, 'listening')
     return portOf(server) === port
+  },
+)
+behaves(
+  'test-net-server-close-before-calling-lookup-callback',
+  'close() while the name is looked up leaves it closed',
+  [false, 0],
+  async (bench) => {
+    const server = made(bench)
+    let count = 0
+    server.on('listening', () => count++)
+    server.listen(0, 'localhost')
+    server.close()
+    // Look-ups are answered in turn: after this one, that of the server was.
+    await lookUp('localhost')
+    await lookUp('localhost')
+    await immediate()
+    return [server.listening, count]
+  },
+)
+behaves(
+  'test-net-server-listen-options-signal',
+  'a signal that is aborted while the name is looked up leaves it closed',
+  false,
+  async (bench) => {
+    const server = made(bench)
+    const controller = new AbortController()
+    server.listen({ port: 0, host: 'localhost', signal: controller.signal })
+    controller.abort()
+    await lookUp('localhost')
+    await lookUp('localhost')
+    await immediate()
+    return server.listening
+  },
+)
+behaves(
+  'test-net-server-close',
+  'close() and listen() in one go tell of both, and the port is the same',
+  ['closed', 'listening', true],
+  async (bench) => {
+    const { server, port } = await bench.serve()
+    const log: unknown[] = []
+    server.close((error) => log.push(error?.message ?? 'closed'))
+    server.listen(port, '127.0.0.1')
+    await once(server, 'listening')
+    return [...log, 'listening', portOf(server) === port]
+  },
+)
+behaves(
+  'test-net-server-close',
+  'each close() has its callback called, once',
+  ['closed', 'ERR_SERVER_NOT_RUNNING'],
+  async (bench) => {
+    const { server } = await bench.serve()
+    const log: unknown[] = []
+    const tell = (error?: Error & { code?: string }): unknown => log.push(error?.code ?? 'closed')
+    server.close(tell)
+    server.close(tell)
+    await once(server, 'close')
+    await immediate()
+    return log
   },
 )
 behaves(
