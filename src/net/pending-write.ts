@@ -87,6 +87,15 @@ export class PendingWrite extends Runnable implements Cancellable {
     if (this.#lease === null && isLent(this.#data)) this.#data = new Uint8Array(this.#data)
   }
 
+  /** The same, where the lender may have its memory back already: `rest` is what is left to send, as it was copied. */
+  keepLentRest(rest: Uint8Array): void {
+    if (this.#lease !== null || !isLent(this.#data)) return
+    assert(rest.length === this.lengthBytes - this.sentBytes, 'all of the rest is kept')
+    const data = new Uint8Array(this.lengthBytes)
+    data.set(rest, this.sentBytes)
+    this.#data = data
+  }
+
   /** Some of its data, to be copied. */
   bytes(startBytes: number, endBytes: number): Uint8Array {
     const bytes = this.#lease === null ? this.#data : this.#lease.pinnedBytes(this.lengthBytes)

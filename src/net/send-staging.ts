@@ -58,6 +58,7 @@ export function stageGathered(
     if (count === GATHERED_WRITES_MAX || inPlaceBytes >= COPIED_BYTES_MAX) break
     if (write !== first && (write.isLost || isSentAlone(write, limits))) break
     const left = write.lengthBytes - write.sentBytes
+    let takenBytes = left
     if (write === first ? !isCopiedFirst(write) : isSentInPlace(write)) {
       if (used > runStart) header.add(roomAddress + runStart, used - runStart)
       runStart = used
@@ -66,10 +67,13 @@ export function stageGathered(
     } else {
       if (left > 0 && used === room.length) break
       if (room.length - used < left) write.keepLentBytes()
-      used += copyTo(room, used, write)
+      takenBytes = copyTo(room, used, write)
+      used += takenBytes
     }
     count++
     send.lastOrder = write.order
+    // Nothing may go before the rest of one that does not fit.
+    if (takenBytes < left) break
   }
   if (used > runStart) header.add(roomAddress + runStart, used - runStart)
   send.vector = header

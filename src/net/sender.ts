@@ -349,11 +349,25 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
     this.#send = null
     const { bounce, vector } = send
     const { sendMemory } = this.target.net
+    if (bounce !== null) this.#keepRest(send, bounce)
     send.bounce = null
     send.vector = null
     send.end()
     if (vector !== null) sendMemory.giveHeader(vector)
     if (bounce !== null) sendMemory.give(bounce)
+  }
+
+  /**
+   * Before the memory that was copied to goes back with something unsent in it: a write that did not have to wait is the only one in
+   * its send, and its lender may count on that copy.
+   */
+  #keepRest(send: SendOperation, { lease }: SendBuffer): void {
+    const { first } = this.#queue
+    if (first === null || send.lengthBytes === 0 || send.vector !== null) return
+    const left = first.lengthBytes - first.sentBytes
+    if (first.order !== send.lastOrder || left !== send.lengthBytes) return
+    const start = send.address - lease.address
+    first.keepLentRest(lease.bytes.subarray(start, start + left))
   }
 
   /** The kernel has its memory still, and the next send may begin. */
