@@ -62,6 +62,7 @@ async function isFreed(net: NetRing, address: UnixAddress, wait: WaitOptions): P
   if (identity === undefined) return true
   if (identity === null || (await isLive(net, address, wait))) return false
   const lock = openLock(executor, identity)
+  if (lock < 0 && lock !== -EADDRINUSE) throw kernelError(lock, { syscall: 'bind', address: path })
   if (lock < 0) {
     await sleep(PAUSE_MS, { signal: wait.signal })
     return true

@@ -50,7 +50,7 @@ export function identifyOwnSocket(executor: Executor, path: string): Promise<Soc
 export async function removeSocketFile(
   executor: Executor,
   path: string,
-  identity: SocketIdentity,
+  identity: string,
 ): Promise<void> {
   try {
     const found = await identifyOwnSocket(executor, path)

@@ -6,12 +6,13 @@ import {
   refusalOf,
   type WaitOptions,
 } from '../executor/index.ts'
-import { kernelError } from '../kernel/index.ts'
+import { EADDRINUSE, kernelError } from '../kernel/index.ts'
 import { formatAddress, type UnixAddress } from './address.ts'
 import { openBound } from './bind-unix.ts'
 import { netRingFor } from './net-ring.ts'
+import { UNIX_NAME_BYTES_MAX } from './sockaddr.ts'
 import type { Socket } from './socket.ts'
-import { identifyOwnSocket, removeSocketFile, type SocketIdentity } from './socket-file.ts'
+import { identifyOwnSocket, removeSocketFile } from './socket-file.ts'
 import { type ListeningSocket, StreamListener } from './stream-listener.ts'
 import { readUnixEndpoint, type UnixEndpoint } from './unix-endpoint.ts'
 import { UnixStream } from './unix-stream.ts'
@@ -36,7 +37,7 @@ interface OwnFile {
   readonly executor: Executor
   /** Absolute. */
   readonly path: string
-  readonly identity: SocketIdentity
+  readonly identity: string
 }
 
 /**
@@ -110,18 +111,15 @@ export class UnixListener extends StreamListener<UnixStream, UnixAddress> {
     const wait = { signal, timeoutMs }
     checkCancellation(current, wait, action)
     const net = netRingFor(current, current.currentQueue())
-    const fd = await openBound(net, given, wait)
+    // Now, since the program may go to another folder meanwhile.
+    const absolute = given.path === null ? null : toAbsolute(current, given.path)
+    const address = isAddressable(absolute) ? { ...given, path: absolute } : given
+    const fd = await openBound(net, address, wait)
     let file: OwnFile | null = null
     try {
-      const { path } = given
-      if (path !== null) {
-        const absolute = toAbsolute(current, path)
-        const identity = await identifyOwnSocket(current, absolute)
-        file = { executor: current, path: absolute, identity }
-      }
+      if (absolute !== null) file = await identifyOwn(current, absolute)
       const listening = current.kernel.listenSocket(fd, backlog)
       if (listening < 0) throw kernelError(listening, { syscall: 'listen', fd })
-      const address = file === null ? given : { ...given, path: file.path }
       return new UnixListener({ net, fd, address }, file)
     } catch (error) {
       if (file !== null) await removeFile(file)
@@ -139,6 +137,18 @@ export class UnixListener extends StreamListener<UnixStream, UnixAddress> {
   protected override leaveName(): Promise<void> | null {
     return this.#file === null ? null : removeFile(this.#file)
   }
+}
+
+/** Whether it fits an address: else the path that was given has to do, from the folder of the program. */
+function isAddressable(absolute: string | null): absolute is string {
+  return absolute !== null && Buffer.byteLength(absolute) <= UNIX_NAME_BYTES_MAX
+}
+
+/** @throws {KernelError} `EADDRINUSE` where something else has taken the place of the socket that was just bound. */
+async function identifyOwn(current: Executor, path: string): Promise<OwnFile> {
+  const identity = await identifyOwnSocket(current, path)
+  if (identity === null) throw kernelError(-EADDRINUSE, { syscall: 'bind', address: path })
+  return { executor: current, path, identity }
 }
 
 /** Removes it while its socket is still there, so that nobody else takes it for stale. What hinders that is no failure of a close. */

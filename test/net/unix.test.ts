@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { test } from 'node:test'
@@ -308,6 +308,29 @@ test('a relative path is where it was when the listener was bound', () =>
     assert.equal(resolve(listener.address.path!), path)
     await assertServes(listener)
   }))
+
+test('a program that goes to another folder meanwhile keeps the files there', async () => {
+  const before = process.cwd()
+  const folder = mkdtempSync(join(tmpdir(), 'percore-unix-'))
+  for (const name of ['one', 'two']) mkdirSync(join(folder, name))
+  const precious = join(folder, 'two', 'socket')
+  writeFileSync(precious, 'precious')
+  try {
+    process.chdir(join(folder, 'one'))
+    const binding = UnixListener.bind({ path: 'socket' })
+    process.chdir(join(folder, 'two'))
+    const listener = await binding
+
+    assert.equal(listener.address.path, join(folder, 'one', 'socket'))
+    await listener.close()
+
+    assert.ok(existsSync(precious))
+    assert.equal(existsSync(join(folder, 'one', 'socket')), false)
+  } finally {
+    process.chdir(before)
+    rmSync(folder, { recursive: true })
+  }
+})
 
 test('what is no address is refused', async () => {
   const path = 'x'.repeat(108)
