@@ -29,6 +29,8 @@ export class BufferPieces {
   readonly #entries: Uint16Array
   /** How far each is filled. */
   readonly #filledBytes: Uint32Array
+  /** Where the piece's buffer was published. */
+  #entry = 0
   #leftBytes = 0
   #goesOn = false
 
@@ -53,14 +55,18 @@ export class BufferPieces {
     this.#leftBytes = result > 0 ? result : 0
     this.#goesOn = (flags & IORING_CQE_F_BUF_MORE) !== 0
     assert(!this.#goesOn || this.#isIncremental, 'whole buffers are filled once')
-    this.#fill(flags >>> IORING_CQE_BUFFER_SHIFT)
+    const buffer = flags >>> IORING_CQE_BUFFER_SHIFT
+    this.#entry = this.#entries[buffer]!
+    this.#fill(buffer)
     return true
   }
 
   /** Comes to the next one; false if there is no more. */
   next(): boolean {
     if (this.#leftBytes === 0) return false
-    this.#fill(this.#buffers[(this.#entries[this.buffer]! + 1) & this.#mask]!)
+    // Not by the entry of the last buffer: it may have been published anew meanwhile.
+    this.#entry = (this.#entry + 1) & this.#mask
+    this.#fill(this.#buffers[this.#entry]!)
     return true
   }
 
