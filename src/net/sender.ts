@@ -152,8 +152,8 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
 
   cancelWrite(write: PendingWrite): void {
     if (write.isSent) {
-      // The peer has not acknowledged it, and the memory is the kernel's: the writer must not go on as if it were done.
-      this.#end(write, write.cancelReason)
+      // The peer gets all of it; the memory stays the kernel's until it has acknowledged that.
+      write.finish(write.cancelReason)
     } else if (!this.isArmed || !this.#isStaged(write)) {
       this.#drop(write, write.cancelReason)
       // It may have stood before empty writes.

@@ -33,8 +33,9 @@ import type { StreamSocket } from './stream-socket.ts'
 /** Accepted connections that nobody has asked for yet; beyond that they stay with the kernel. */
 const READY_MAX = 128
 const READY_LOW = 32
-/** How long to leave the kernel alone after it could not accept, for want of descriptors or memory. */
+/** After these nothing can be accepted any more; */
 const FATAL: readonly number[] = [EBADF, ECANCELED, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP]
+/** after these at once, and after others, want of descriptors or memory, in a while. */
 const HARMLESS: readonly number[] = [EAGAIN, EINTR, ECONNABORTED]
 const UNREFERENCED = { keepsAlive: false }
 const NOT_SHARED = -1

@@ -241,10 +241,6 @@ export class Doorbell implements DoorbellPort {
     ring.submit()
   }
 
-  /**
-   * The kernel takes no message, or could not deliver one for want of memory. It must be woken all the same: its inbox's bit is
-   * set, so that nobody rings it again.
-   */
   /** Checks which inboxes are whose. O(inboxes): for audits. */
   audit(): void {
     const { words } = this.#control
@@ -262,6 +258,10 @@ export class Doorbell implements DoorbellPort {
     assert(words[WORD_RING_FD] === this.#main.memory.fd, 'an executor is woken by its own ring')
   }
 
+  /**
+   * The kernel takes no message, or could not deliver one for want of memory. It must be woken all the same: its inbox's bit is
+   * set, so that nobody rings it again.
+   */
   #wakeOtherwise(index: number): void {
     assert(index > 0, 'nobody lives in the first slot')
     const { words } = this.#directory.slot(index)

@@ -321,12 +321,12 @@ abstract class BackgroundPoll extends Operation {
     this.control = control
   }
 
-  /** False where the ring refuses for now. */
   /** Whether there is nothing to wait for: a simulated host has no descriptor. */
   get isNeedless(): boolean {
     return this.#fd < 0
   }
 
+  /** False where the ring refuses for now. */
   arm(ring: Ring): boolean {
     if (ring.holds(this) || this.isNeedless) return true
     const base = ring.tryBegin()

@@ -12,17 +12,13 @@ import { type StreamSocket, TcpListener, TcpStream, UnixStream } from '../../src
 import { simulate } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
 import { limited, seedCount } from '../limits.ts'
+import { patternAt } from './support.ts'
 
 const LIMIT = limited(60_000)
 
 interface Piece {
   readonly lengthBytes: number
   readonly isLease: boolean
-}
-
-/** A pattern in which each byte tells about where it belongs. */
-function patternAt(offset: number): number {
-  return (offset ^ (offset >>> 8) ^ (offset >>> 16)) & 255
 }
 
 function write(stream: StreamSocket, { lengthBytes, isLease }: Piece, from: number): Promise<void> {

@@ -125,7 +125,7 @@ testOnBoth(
   },
 )
 
-test('a write that is given up before it is acknowledged cuts the stream [sim]', async (t) => {
+test('a write that is given up before it is acknowledged cuts nothing [sim]', async (t) => {
   await simulate(1, async () => {
     configure()
     await using pair = await Pair.open()
@@ -144,10 +144,11 @@ test('a write that is given up before it is acknowledged cuts the stream [sim]',
 
     const writing = client.write(lease, { signal: controller.signal })
 
+    const next = client.write(pattern(BLOCK_BYTES, BLOCK_BYTES))
     await assert.rejects(writing, /enough/)
     mock.mock.restore()
-    await assert.rejects(client.write(lease), { code: 'ERR_HANDLE_CLOSED' })
-    await readPattern(server, BLOCK_BYTES)
+    await readPattern(server, 2 * BLOCK_BYTES)
+    await next
   })
 })
 
