@@ -7,7 +7,9 @@ import type { Session } from './session.ts'
 
 /** Replies that are there go in one write, up to so many bytes. */
 const WRITE_BYTES_MAX = 64 * 1024
-/** How long a client has to read the last reply, and to leave. */
+/** How long a client that is to leave has to make room for each of the last replies, */
+const LAST_WRITE_MS = 10_000
+/** and then to leave. */
 const LEAVE_MS = 1000
 
 /**
@@ -41,26 +43,32 @@ export class Connection implements LeaseConsumer<TcpStream> {
 
   async onEnd(_error: unknown, stream: TcpStream): Promise<void> {
     // Whatever ended it, the client has gone, or is to go.
-    await stream.close()
-    this.#onClosed()
+    try {
+      await stream.close()
+    } finally {
+      this.#onClosed()
+    }
   }
 
   async #answer(commands: string[][], stream: TcpStream): Promise<void> {
     const replies = this.#keys.begin(commands, this.#session)
+    const { error } = this.#parser
+    let timeoutMs = error === null ? undefined : LAST_WRITE_MS
     let text = ''
     for (let left = commands.length; left > 0 && !this.#session.isQuitting; left--) {
       const reply = replies.next()
       text += typeof reply === 'string' ? reply : await reply
       if (text.length < WRITE_BYTES_MAX) continue
-      await stream.write(Buffer.from(text, 'latin1'))
+      await stream.write(Buffer.from(text, 'latin1'), { timeoutMs })
       text = ''
     }
-    const { error } = this.#parser
     if (error !== null && !this.#session.isQuitting) {
       text += encodeError(`ERR Protocol error: ${error}`)
     }
-    if (text !== '') await stream.write(Buffer.from(text, 'latin1'))
-    if (error !== null || this.#session.isQuitting) await this.#leave(stream)
+    const isLeaving = error !== null || this.#session.isQuitting
+    if (isLeaving) timeoutMs = LAST_WRITE_MS
+    if (text !== '') await stream.write(Buffer.from(text, 'latin1'), { timeoutMs })
+    if (isLeaving) await this.#leave(stream)
   }
 
   async #leave(stream: TcpStream): Promise<void> {

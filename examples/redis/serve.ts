@@ -1,10 +1,12 @@
-import type { TcpListener } from 'percore/net'
-import { repeat } from 'percore/time'
+import type { TcpListener, TcpStream } from 'percore/net'
+import { once, repeat } from 'percore/time'
 import { Connection } from './connection.ts'
 import type { Keyspace } from './keyspace.ts'
 import type { Store } from './store.ts'
 
 const SWEEP_INTERVAL_MS = 100
+/** How long clients have to read their replies once the server stops; then their connections are reset. */
+const STOP_MS = 5000
 
 export interface Served {
   readonly listener: TcpListener
@@ -18,6 +20,7 @@ export interface Served {
 /**
  * Serves connections as they come, until the signal is aborted and the commands that have been read are answered.
  *
+ * A client that does not read its replies is given up after some seconds.
  * Resolves to how many connections there were.
  */
 export async function serveConnections(served: Served): Promise<number> {
@@ -33,20 +36,32 @@ export async function serveConnections(served: Served): Promise<number> {
     { keepsAlive: false },
   )
   let count = 0
-  const connections = new Set<Promise<void>>()
+  const streams = new Set<TcpStream>()
+  let onLastClosed = (): void => {}
   const { shardCount } = keys
   const { port } = listener.address
   for await (const stream of listener) {
+    // It was accepted as the listener was being closed.
+    if (signal.aborted) {
+      await stream.close()
+      continue
+    }
     const id = count++ * shardCount + shard + 1
     const session = { id, shardCount, port, name: '', isQuitting: false }
-    const closed = new Promise<void>((resolve) => {
-      const connection = new Connection(keys, session, resolve)
-      stream.consume(connection, { signal })
-    })
-    connections.add(closed)
-    void closed.then(() => connections.delete(closed))
+    const onClosed = (): void => {
+      streams.delete(stream)
+      if (streams.size === 0) onLastClosed()
+    }
+    stream.consume(new Connection(keys, session, onClosed), { signal })
+    streams.add(stream)
   }
-  await Promise.all(connections)
+  if (streams.size > 0) {
+    const resetting = once(STOP_MS, () => Promise.all(Array.from(streams, (s) => s.reset())))
+    await new Promise<void>((resolve) => {
+      onLastClosed = resolve
+    })
+    await resetting.cancel()
+  }
   await sweeping.cancel()
   return count
 }

@@ -11,6 +11,7 @@ import { RedisServer } from '../../examples/redis/server.ts'
 import { TcpStream } from '../../src/net/index.ts'
 import { simTopology } from '../../src/sim/index.ts'
 import { simulate } from '../../src/testing/index.ts'
+import { sleep } from '../../src/time/index.ts'
 import { PoolPlacement } from '../../src/topology/index.ts'
 import { limited, seedCount } from '../limits.ts'
 
@@ -196,6 +197,80 @@ async function ask({ address }: RedisServer, client: number): Promise<void> {
   await writing
   assert.ok(answer === expected)
 }
+
+/** A client with far more replies to come than the buffers of both ends hold, of which it reads none. */
+async function connectDeaf({ address }: RedisServer, last: string): Promise<TcpStream> {
+  const stream = await TcpStream.connect({ host: address.host, port: address.port })
+  await stream.write(Buffer.from(`SET big ${'v'.repeat(60_000)}\r\n`))
+  await stream.read()
+  await stream.write(Buffer.from(`${'GET big\r\n'.repeat(500)}${last}`))
+  await sleep(1000)
+  return stream
+}
+
+for (const last of ['', 'QUIT\r\n', '*1\r\n!1\r\n']) {
+  test(
+    `a stop gives up a client that reads nothing, behind ${JSON.stringify(last)}`,
+    LIMIT,
+    async () => {
+      await simulate({ seed: 1 }, async () => {
+        const server = await RedisServer.startSingle()
+        await using deaf = await connectDeaf(server, last)
+
+        assert.deepEqual(await server.stop(), [1])
+
+        await assert.rejects(
+          async () => {
+            while ((await deaf.read()) !== null);
+          },
+          { code: 'ECONNRESET' },
+        )
+      })
+    },
+  )
+}
+
+test('a client that quits and does not read its last reply is closed', LIMIT, async () => {
+  await simulate({ seed: 1 }, async () => {
+    await using server = await RedisServer.startSingle()
+    const { address } = server
+    await using deaf = await TcpStream.connect({ host: address.host, port: address.port })
+    const set = `SET big ${'v'.repeat(60_000)}\r\n`
+    const text = `${set}${`APPEND big ${'v'.repeat(60_000)}\r\n`.repeat(300)}`
+    await Promise.all([deaf.write(Buffer.from(text)), sleep(1000)])
+
+    // One write, of 18 MB.
+    await deaf.write(Buffer.from('GET big\r\n*1\r\n!1\r\n'))
+    await sleep(60_000)
+
+    let readBytes = 0
+    for (let chunk = await deaf.read(); chunk !== null; chunk = await deaf.read()) {
+      readBytes += chunk.length
+    }
+    assert.ok(readBytes < 300 * 60_000, `${readBytes} bytes came after all`)
+  })
+})
+
+test('a connection that comes with the stop is served or closed', LIMIT, async () => {
+  for (let seed = 0; seed < 50; seed++) {
+    await simulate({ seed, faults: { delay: 0.3 } }, async () => {
+      const server = await RedisServer.startSingle()
+      const { address } = server
+      const connecting = Array.from({ length: 8 }, async (_, index) => {
+        for (let turn = 0; turn < index; turn++) await sleep(0)
+        const stream = await TcpStream.connect({ host: address.host, port: address.port })
+        await stream.close()
+      })
+      const settled = Promise.allSettled(connecting)
+      for (let turn = seed % 8; turn > 0; turn--) await sleep(0)
+
+      const [count] = await server.stop()
+
+      assert.ok(count! <= 8)
+      await settled
+    })
+  }
+})
 
 test('keys go to the slots of Redis Cluster, and those of one tag together', () => {
   assert.deepEqual(['123456789', 'foo', '', 'foo{}{bar}'].map(slotOf), [
