@@ -4,7 +4,8 @@ import { type Arguments, type Command, CommandError } from './command.ts'
 import { encodeArray, encodeBulk, encodeInteger, encodeSimple, NIL, OK } from './replies.ts'
 import type { Store } from './store.ts'
 
-const VALUE_BYTES_MAX = 512 * 1024 * 1024 - 24
+/** Less than V8 can hold in a string, with room for what a reply has around it. */
+const VALUE_BYTES_MAX = 256 << 20
 const INTEGER = /^(?:0|-?[1-9]\d{0,18})$/
 const INTEGER_MAX = 2n ** 63n - 1n
 const INTEGER_MIN = -(2n ** 63n)
@@ -19,10 +20,12 @@ export const stringCommands: readonly Command[] = [
   reading('pttl', 2, ([, key], store) => encodeInteger(remaining(store, key!, 1))),
   writing('set', -3, set),
   writing('append', 3, ([, key, tail], store) => {
-    const value = (store.get(key!) ?? '') + tail!
-    if (value.length > VALUE_BYTES_MAX) {
+    const head = store.get(key!) ?? ''
+    // Before they are joined: V8 throws where the whole is longer than it can hold.
+    if (head.length + tail!.length > VALUE_BYTES_MAX) {
       throw new CommandError('ERR string exceeds maximum allowed size (proto-max-bulk-len)')
     }
+    const value = head + tail!
     keepRoom(store)
     store.update(key!, value)
     return encodeInteger(value.length)

@@ -326,3 +326,21 @@ test('sweep() removes what has expired and nobody asks for, and nothing else', a
     assert.equal(terminal.store.expiredCount, 5000)
   })
 })
+
+test('values and replies that would be longer than a string can be are errors', () => {
+  const { store, session } = new Console()
+  const keys = new LocalKeyspace(store)
+  const replyTo = (...args: string[]): string => String(keys.begin([args], session).next())
+  const part = 'v'.repeat(64 << 20)
+
+  const appended = Array.from({ length: 9 }, () => replyTo('APPEND', 'a', part).slice(0, 12))
+  const mget = replyTo('MGET', ...Array<string>(9).fill('a'))
+
+  assert.deepEqual(
+    appended.slice(0, 4),
+    [1, 2, 3, 4].map((count) => `:${count * part.length}\r\n`.slice(0, 12)),
+  )
+  assert.deepEqual(new Set(appended.slice(4)), new Set(['-ERR string ']))
+  assert.equal(mget, '-ERR reply exceeds maximum allowed size\r\n')
+  assert.equal(replyTo('STRLEN', 'a'), `:${4 * part.length}\r\n`)
+})
