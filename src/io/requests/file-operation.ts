@@ -1,4 +1,4 @@
-import { assert, type KernelErrorContext } from '../../base/index.ts'
+import { assert, KernelError, type KernelErrorContext } from '../../base/index.ts'
 import { AwaitedOperation, type TaskQueue, type WaitOptions } from '../../executor/index.ts'
 import type { Ring } from '../../ring/index.ts'
 import type { Dispatched } from '../devices/dispatcher.ts'
@@ -89,6 +89,17 @@ export abstract class FileOperation<T> extends AwaitedOperation<T> implements Di
     this.encode(ring, ring.begin())
     ring.commit(this)
     return ring
+  }
+
+  /** Has one whose request has ended go on with the next, or end where the ring takes no more. */
+  protected submitNext(flags: number): void {
+    try {
+      this.descriptor.dispatcher.submit(this)
+    } catch (error) {
+      // Reaping has to go on, and whoever waits for this to be told.
+      if (!(error instanceof KernelError)) throw error
+      this.settle(error.errno, flags)
+    }
   }
 
   /** Where it goes, now. */

@@ -1,4 +1,4 @@
-import { alignDown, assert, KernelError } from '../../base/index.ts'
+import { alignDown, assert } from '../../base/index.ts'
 import type { TaskQueue, WaitOptions } from '../../executor/index.ts'
 import { EIO, EOPNOTSUPP } from '../../kernel/index.ts'
 import type { Lease } from '../../memory/index.ts'
@@ -145,8 +145,7 @@ export class Transfer<T> extends FileOperation<T> implements Transferred {
   }
 
   override complete(result: number, flags: number): void {
-    const { dispatcher } = this.descriptor
-    dispatcher.completed(this)
+    this.descriptor.dispatcher.completed(this)
     if (result === this.leftBytes) {
       this.#end(result, flags)
       return
@@ -157,13 +156,7 @@ export class Transfer<T> extends FileOperation<T> implements Transferred {
       this.#end(outcome, flags)
       return
     }
-    try {
-      dispatcher.submit(this)
-    } catch (error) {
-      // The ring takes no more. Reaping has to go on, and whoever waits for this to be told.
-      if (!(error instanceof KernelError)) throw error
-      this.settle(error.errno, flags)
-    }
+    this.submitNext(flags)
   }
 
   protected override interpret(movedBytes: number): T {

@@ -1,4 +1,4 @@
-import { alignDown, assert, KernelError } from '../../base/index.ts'
+import { alignDown, assert } from '../../base/index.ts'
 import { EIO } from '../../kernel/index.ts'
 import type { Lease } from '../../memory/index.ts'
 import {
@@ -78,20 +78,13 @@ export class VectorTransfer extends FileOperation<number> {
   }
 
   override complete(result: number, flags: number): void {
-    const { dispatcher } = this.descriptor
-    dispatcher.completed(this)
+    this.descriptor.dispatcher.completed(this)
     const outcome = this.isCancelled ? result : this.#judge(result)
     if (outcome !== MORE) {
       this.#end(outcome, flags)
       return
     }
-    try {
-      dispatcher.submit(this)
-    } catch (error) {
-      // The ring takes no more. Reaping has to go on, and whoever waits for this to be told.
-      if (!(error instanceof KernelError)) throw error
-      this.settle(error.errno, flags)
-    }
+    this.submitNext(flags)
   }
 
   protected override prepare(): void {
