@@ -2,7 +2,7 @@ import type { Executor } from '../executor/index.ts'
 import { kernelError, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET } from '../kernel/index.ts'
 import { formatAddress, type SocketAddress } from './address.ts'
 import type { ListenerConfiguration } from './listen.ts'
-import { decodeAddress, encodeAddress, SOCKADDR_BYTES_MAX } from './sockaddr.ts'
+import { decodeIpAddress, encodeAddress, SOCKADDR_BYTES_MAX } from './sockaddr.ts'
 import { setIntOption, setNoDelay } from './socket-options.ts'
 
 /** Opens the door: options, address, backlog. Returns what it is bound to. @throws {KernelError} */
@@ -25,5 +25,5 @@ export function listen(
   const raw = new Uint8Array(SOCKADDR_BYTES_MAX)
   const named = kernel.socketName(fd, false, raw)
   if (named < 0) throw kernelError(named, { syscall: 'getsockname', ...context })
-  return decodeAddress(raw, named) as SocketAddress
+  return decodeIpAddress(raw)
 }

@@ -2,15 +2,15 @@
  * What a receiving side goes through: its reader, and the receive in flight. Tables alone; {@link Receiver} does what
  * they say.
  *
- * | state       | `READ`    | `CONSUME`   | `READY`  | `STARVED`   | `TURN`   | `GO_ON`     | `END`  | `HALT`   | `RESUME` |
- * |-------------|-----------|-------------|----------|-------------|----------|-------------|--------|----------|----------|
- * | `FREE`      | `WAITING` | `CONSUMING` |          |             |          |             |        | `HALTED` |          |
- * | `WAITING`   | refused   | refused     | `SETTLING` | receive   |          |             |        | refused  |          |
- * | `SETTLING`  | refused   | refused     |          |             | `FREE`   |             |        | refused  |          |
- * | `CONSUMING` | refused   | refused     | `DUE`    | receive     |          |             |        | refused  |          |
- * | `DUE`       | refused   | refused     |          |             | `TAKING` |             |        | refused  |          |
- * | `TAKING`    | refused   | refused     |          |             |          | `CONSUMING` | `FREE` | refused  |          |
- * | `HALTED`    | refused   | refused     |          |             |          |             |        | refused  | `FREE`   |
+ * | state       | `READ`    | `CONSUME_BEGINS` | `READY`  | `STARVED`   | `TURN`   | `GO_ON`     | `END`  | `HALT`   | `RESUME` |
+ * |-------------|-----------|------------------|----------|-------------|----------|-------------|--------|----------|----------|
+ * | `FREE`      | `WAITING` | `CONSUMING`      |          |             |          |             |        | `HALTED` |          |
+ * | `WAITING`   | refused   | refused          | `SETTLING` | receive   |          |             |        | refused  |          |
+ * | `SETTLING`  | refused   | refused          |          |             | `FREE`   |             |        | refused  |          |
+ * | `CONSUMING` | refused   | refused          | `DUE`    | receive     |          |             |        | refused  |          |
+ * | `DUE`       | refused   | refused          |          |             | `TAKING` |             |        | refused  |          |
+ * | `TAKING`    | refused   | refused          |          |             |          | `CONSUMING` | `FREE` | refused  |          |
+ * | `HALTED`    | refused   | refused          |          |             |          |             |        | refused  | `FREE`   |
  *
  * Where something is there to be told, `READ_READY`, `CONSUME_READY` and `GO_ON_READY` lead at once to where `READY` would. An empty
  * field of `READY` and `STARVED` leaves all as it is; any other is a mistake of ours.

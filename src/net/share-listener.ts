@@ -9,7 +9,7 @@ import {
 import type { Executor } from '../executor/index.ts'
 import { ENOENT, kernelError } from '../kernel/index.ts'
 import type { SocketAddress } from './address.ts'
-import { decodeAddress, SOCKADDR_BYTES_MAX } from './sockaddr.ts'
+import { decodeIpAddress, SOCKADDR_BYTES_MAX } from './sockaddr.ts'
 
 /** A listening socket that threads of the process share: plain data, to be posted, and adopted any number of times. */
 export interface TcpListenerShare {
@@ -38,7 +38,7 @@ export function joinListener(
   const raw = new Uint8Array(SOCKADDR_BYTES_MAX)
   const length = current.kernel.socketName(fd, false, raw)
   assert(length >= 0, 'a listening socket has an address')
-  return { fd, address: decodeAddress(raw, length) as SocketAddress }
+  return { fd, address: decodeIpAddress(raw) }
 }
 
 /** @throws {TypeError | RangeError} */

@@ -28,14 +28,20 @@ export function encodeAddress(address: Address): Uint8Array {
 }
 
 /**
- * Reads a raw `sockaddr` of so many bytes, or one that lies at the beginning of `bytes`, if it is of IP.
+ * Reads a raw `sockaddr` of so many bytes.
  *
  * @throws {RuntimeError} `ERR_UNSUPPORTED` for one of another family.
  */
-export function decodeAddress(bytes: Uint8Array, lengthBytes: number = bytes.length): Address {
+export function decodeAddress(bytes: Uint8Array, lengthBytes: number): Address {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (view.getUint16(0, true) !== AF_UNIX) return decodeIpAddress(bytes)
+  return decodeUnix(bytes.subarray(FAMILY_BYTES, lengthBytes))
+}
+
+/** The same of a socket over IP, at the beginning of `bytes`. */
+export function decodeIpAddress(bytes: Uint8Array): SocketAddress {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const domain = view.getUint16(0, true)
-  if (domain === AF_UNIX) return decodeUnix(bytes.subarray(FAMILY_BYTES, lengthBytes))
   const port = view.getUint16(2)
   if (domain === AF_INET) {
     return { host: `${bytes[4]}.${bytes[5]}.${bytes[6]}.${bytes[7]}`, port, family: 'ipv4' }

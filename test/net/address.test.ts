@@ -3,14 +3,19 @@ import { isIPv4, isIPv6 } from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { formatAddress, parseAddress, type UnixAddress } from '../../src/net/address.ts'
-import { decodeAddress, encodeAddress, SOCKADDR_BYTES_MAX } from '../../src/net/sockaddr.ts'
+import {
+  decodeAddress,
+  decodeIpAddress,
+  encodeAddress,
+  SOCKADDR_BYTES_MAX,
+} from '../../src/net/sockaddr.ts'
 
 test('parseAddress() and encodeAddress() round-trip every IPv4 address', () => {
   fc.assert(
     fc.property(fc.ipV4(), fc.integer({ min: 0, max: 65_535 }), (host, port) => {
       const address = parseAddress(host, port)!
 
-      assert.deepEqual(decodeAddress(encodeAddress(address)), { host, port, family: 'ipv4' })
+      assert.deepEqual(decodeIpAddress(encodeAddress(address)), { host, port, family: 'ipv4' })
     }),
   )
 })
@@ -21,7 +26,7 @@ test('parseAddress() and encodeAddress() round-trip every IPv6 address', () => {
       const address = parseAddress(host, 80)!
 
       assert.ok(isIPv6(address.host), address.host)
-      assert.deepEqual(decodeAddress(encodeAddress(address)), address)
+      assert.deepEqual(decodeIpAddress(encodeAddress(address)), address)
       assert.equal(
         new URL(`http://[${host}]`).hostname,
         new URL(`http://[${address.host}]`).hostname,

@@ -13,8 +13,7 @@ import {
   SOCK_STREAM,
 } from '../../src/kernel/index.ts'
 import type { Lease } from '../../src/memory/index.ts'
-import type { SocketAddress } from '../../src/net/address.ts'
-import { decodeAddress, encodeAddress } from '../../src/net/sockaddr.ts'
+import { decodeIpAddress, encodeAddress } from '../../src/net/sockaddr.ts'
 import {
   BufferRing,
   encodeAccept,
@@ -85,7 +84,7 @@ async function connectBoth(): Promise<{ client: Target; server: Target; close: (
   assert.equal(kernel.bindSocket(listener.fd, raw), 0)
   assert.equal(kernel.listenSocket(listener.fd, 5), 0)
   kernel.socketName(listener.fd, false, raw)
-  assert.equal((decodeAddress(raw) as SocketAddress).host, '127.0.0.1')
+  assert.equal(decodeIpAddress(raw).host, '127.0.0.1')
   buffer.bytes.set(raw)
   const accepting = run((sqe, base) =>
     encodeAccept(sqe, base, { target: listener, multishot: false }),
