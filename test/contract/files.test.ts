@@ -11,6 +11,7 @@ import {
   ENOENT,
   ENOTDIR,
   ENOTEMPTY,
+  EOPNOTSUPP,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
   IORING_OP_CLOSE,
@@ -258,6 +259,7 @@ contract('O_TMPFILE has no name until it is linked', async (kernel) => {
   using ring = new TestRing(kernel)
   await withDirectory(ring, (directory) => {
     const fd = ring.open(directory, O_RDWR | O_TMPFILE)
+    if (fd === -EOPNOTSUPP) return // a file system that has none
     assert.equal(write(ring, fd, 'abc', 0), 3)
 
     const from = `/proc/self/fd/${fd}`

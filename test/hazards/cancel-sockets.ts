@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
-import type { NetRing } from '../../src/net/net-ring.ts'
+import type { NetRing } from '../../src/net/memory/net-ring.ts'
 import { readRandomly, writeRandomly } from '../net/random-traffic.ts'
 import { Pair } from '../net/support.ts'
 import { type Cancels, STOPPED } from './cancels.ts'

@@ -10,7 +10,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { executor, yieldNow } from '../../src/index.ts'
-import { configureNet, netRingFor } from '../../src/net/net-ring.ts'
+import { configureNet, netRingFor } from '../../src/net/memory/net-ring.ts'
 import { type SimulationOptions, simulate } from '../../src/testing/index.ts'
 import { assertNoLeak, holdings, makeFolder } from '../io/support.ts'
 import { limited, repetitionCount, seedCount } from '../limits.ts'

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { isIPv4, isIPv6 } from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { formatAddress, parseAddress, type UnixAddress } from '../../src/net/address.ts'
+import { formatAddress, parseAddress, type UnixAddress } from '../../src/net/values/address.ts'
 import {
   decodeAddress,
   decodeIpAddress,
   encodeAddress,
   SOCKADDR_BYTES_MAX,
-} from '../../src/net/sockaddr.ts'
+} from '../../src/net/values/sockaddr.ts'
 
 test('parseAddress() and encodeAddress() round-trip every IPv4 address', () => {
   fc.assert(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { executor } from '../../src/executor/index.ts'
-import { configureNet, netRingFor } from '../../src/net/net-ring.ts'
+import { configureNet, netRingFor } from '../../src/net/memory/net-ring.ts'
 import { assertPattern, holdings, Pair, pattern, until } from './support.ts'
 
 // So many at once that it is not their want which stops a stream.

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { executor, yieldNow } from '../../src/executor/index.ts'
-import type { NetOptions } from '../../src/net/net-ring.ts'
-import { configureNet, netRingFor } from '../../src/net/net-ring.ts'
+import type { NetOptions } from '../../src/net/memory/net-ring.ts'
+import { configureNet, netRingFor } from '../../src/net/memory/net-ring.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { holdings, Pair, pattern, readPattern } from './support.ts'
 

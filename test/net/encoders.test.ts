@@ -13,7 +13,7 @@ import {
   SOCK_STREAM,
 } from '../../src/kernel/index.ts'
 import type { Lease } from '../../src/memory/index.ts'
-import { decodeIpAddress, encodeAddress } from '../../src/net/sockaddr.ts'
+import { decodeIpAddress, encodeAddress } from '../../src/net/values/sockaddr.ts'
 import {
   BufferRing,
   encodeAccept,

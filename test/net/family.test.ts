@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
-import { resolver } from '../../src/net/resolve.ts'
+import { resolver } from '../../src/net/values/resolve.ts'
 import { testOnBoth } from './both-kernels.ts'
 
 /** A name that has an address of each family; what the look-up was asked for is noted. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { executor } from '../../src/executor/index.ts'
-import { configureNet, netRingFor } from '../../src/net/net-ring.ts'
+import { configureNet, netRingFor } from '../../src/net/memory/net-ring.ts'
 import { Pair, pattern, readPattern } from './support.ts'
 
 // One buffer for everybody.

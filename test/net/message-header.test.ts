@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { executor } from '../../src/executor/index.ts'
-import { MessageHeader, messageHeaderBytes } from '../../src/net/message-header.ts'
+import { MessageHeader, messageHeaderBytes } from '../../src/net/memory/message-header.ts'
 
 const PARTS_MAX = 16
 

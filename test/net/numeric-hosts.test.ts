@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { validateEndpoint } from '../../src/net/address.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
-import { resolver } from '../../src/net/resolve.ts'
+import { validateEndpoint } from '../../src/net/values/address.ts'
+import { resolver } from '../../src/net/values/resolve.ts'
 
 const REFUSED = [
   '010.0.0.1',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { executor } from '../../src/executor/index.ts'
-import { configureNet } from '../../src/net/net-ring.ts'
+import { configureNet } from '../../src/net/memory/net-ring.ts'
 import { Recorder } from './recorder.ts'
 import { assertPattern, holdings, Pair, pattern, readPattern } from './support.ts'
 

@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { attachExecutor, type Executor } from '../../src/executor/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
-import { configureNet, netRingFor } from '../../src/net/net-ring.ts'
+import { configureNet, netRingFor } from '../../src/net/memory/net-ring.ts'
 import { clientCount, limited } from '../limits.ts'
 import { until } from './support.ts'
 

@@ -30,7 +30,7 @@ import {
   TAKING,
   TURN,
   WAITING,
-} from '../../src/net/receive-states.ts'
+} from '../../src/net/receiving/receive-states.ts'
 
 const STATES: readonly ReaderState[] = [FREE, WAITING, SETTLING, CONSUMING, DUE, TAKING, HALTED]
 const EVENTS: readonly ReaderEvent[] = [

@@ -9,7 +9,7 @@ import {
   SEND_IN_PLACE,
   SEND_ZERO_COPY,
   type Sendable,
-} from '../../src/net/send-plan.ts'
+} from '../../src/net/memory/send-plan.ts'
 
 const KIB = 1024
 const NEVER = { zeroCopyBytesMin: Number.POSITIVE_INFINITY }

@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs'
 import { setImmediate as nextRound } from 'node:timers/promises'
 import { executor } from '../../src/executor/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
-import { netRingFor } from '../../src/net/net-ring.ts'
+import { netRingFor } from '../../src/net/memory/net-ring.ts'
 
 /** Both ends of a connection, and what it came through. */
 export class Pair implements AsyncDisposable {

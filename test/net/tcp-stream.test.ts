@@ -10,7 +10,7 @@ import {
 } from '../../src/executor/index.ts'
 import type { Lease } from '../../src/memory/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
-import { netRingFor } from '../../src/net/net-ring.ts'
+import { netRingFor } from '../../src/net/memory/net-ring.ts'
 import { COUNTER_COMPLETIONS } from '../../src/stats/index.ts'
 import { assertPattern, echoAll, holdings, Pair, pattern, readPattern, until } from './support.ts'
 

@@ -4,13 +4,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { allocateBuffer, executor } from '../../src/executor/index.ts'
 import { TcpListener, TcpStream } from '../../src/net/index.ts'
-import { configureNet } from '../../src/net/net-ring.ts'
+import { configureNet } from '../../src/net/memory/net-ring.ts'
 import {
   KIND_ONE,
   KIND_VECTOR,
   KIND_ZERO_COPY,
   SendOperation,
-} from '../../src/net/send-operation.ts'
+} from '../../src/net/sending/send-operation.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { holdings, Pair, pattern, readPattern, until } from './support.ts'
 

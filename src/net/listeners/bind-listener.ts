@@ -1,0 +1,29 @@
+import type { Executor } from '../../executor/index.ts'
+import { kernelError, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET } from '../../kernel/index.ts'
+import { formatAddress, type SocketAddress } from '../values/address.ts'
+import type { ListenerConfiguration } from '../values/listen.ts'
+import { decodeIpAddress, encodeAddress, SOCKADDR_BYTES_MAX } from '../values/sockaddr.ts'
+import { setIntOption, setNoDelay } from '../values/socket-options.ts'
+
+/** Opens the door: options, address, backlog. Returns what it is bound to. @throws {KernelError} */
+export function listen(
+  { kernel }: Executor,
+  fd: number,
+  address: SocketAddress,
+  configuration: ListenerConfiguration,
+): SocketAddress {
+  const { reuseAddress, reusePort, noDelay, backlog } = configuration
+  const context = { fd, address: formatAddress(address) }
+  if (reuseAddress) setIntOption(kernel, fd, SOL_SOCKET, SO_REUSEADDR, 1)
+  if (reusePort) setIntOption(kernel, fd, SOL_SOCKET, SO_REUSEPORT, 1)
+  // Accepted sockets inherit it, which spares a call for each.
+  if (noDelay) setNoDelay(kernel, fd, true)
+  const bound = kernel.bindSocket(fd, encodeAddress(address))
+  if (bound < 0) throw kernelError(bound, { syscall: 'bind', ...context })
+  const listening = kernel.listenSocket(fd, backlog)
+  if (listening < 0) throw kernelError(listening, { syscall: 'listen', ...context })
+  const raw = new Uint8Array(SOCKADDR_BYTES_MAX)
+  const named = kernel.socketName(fd, false, raw)
+  if (named < 0) throw kernelError(named, { syscall: 'getsockname', ...context })
+  return decodeIpAddress(raw)
+}

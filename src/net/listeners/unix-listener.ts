@@ -1,0 +1,169 @@
+import { optionNames, showAs, validateInteger, validateOptions } from '../../base/index.ts'
+import {
+  checkCancellation,
+  type Executor,
+  executor,
+  refusalOf,
+  type WaitOptions,
+} from '../../executor/index.ts'
+import { EADDRINUSE, kernelError } from '../../kernel/index.ts'
+import { netRingFor } from '../memory/net-ring.ts'
+import type { Socket } from '../sockets/socket.ts'
+import { identifyOwnSocket, removeSocketFile } from '../sockets/socket-file.ts'
+import { UnixStream } from '../streams/unix-stream.ts'
+import { formatAddress, type UnixAddress } from '../values/address.ts'
+import { UNIX_NAME_BYTES_MAX } from '../values/sockaddr.ts'
+import { readUnixEndpoint, type UnixEndpoint } from '../values/unix-endpoint.ts'
+import { openBound } from './bind-unix.ts'
+import { type ListeningSocket, StreamListener } from './stream-listener.ts'
+
+/** Where to listen, and how; a signal or time limit ends the wait for who repairs the same name. */
+export interface UnixListenOptions extends UnixEndpoint, WaitOptions {
+  /** How many connections the kernel keeps until they are accepted; 1024 if not given. */
+  readonly backlog?: number
+}
+
+const NAMES = optionNames<UnixListenOptions>({
+  path: true,
+  abstractName: true,
+  family: true,
+  backlog: true,
+  signal: true,
+  timeoutMs: true,
+})
+
+/** The file that a listener has made. */
+interface OwnFile {
+  readonly executor: Executor
+  /** Absolute. */
+  readonly path: string
+  readonly identity: string
+}
+
+/**
+ * Accepts Unix streams: by {@link accept}, or `for await (const stream of listener)`. See {@link StreamListener}.
+ *
+ * **The file of a path** is made as it is bound, with the permissions that the process's mask leaves: who may write to it may
+ * connect. It is removed by {@link close}, if it is still the same file. A program that ends otherwise leaves it; the next one
+ * to listen there finds that nobody has its socket, and takes its place. The name of a socket that somebody has is never
+ * taken, and no other kind of file: that is `EADDRINUSE`. An abstract name ends with its socket.
+ *
+ * @example Echo
+ * ```ts run
+ * import { mkdtempSync, rmSync } from 'node:fs'
+ * import { tmpdir } from 'node:os'
+ * import { join } from 'node:path'
+ * import { type StreamConsumer, UnixListener, UnixStream } from 'percore/net'
+ *
+ * const echo: StreamConsumer = {
+ *   onLease: (lease, stream) => stream.write(lease),
+ *   onEnd: (_error, stream) => stream.close(),
+ * }
+ *
+ * async function listen(listener: UnixListener): Promise<void> {
+ *   for await (const stream of listener) stream.consume(echo)
+ * }
+ *
+ * const folder = mkdtempSync(join(tmpdir(), 'percore-'))
+ * {
+ *   await using listener = await UnixListener.bind({ path: join(folder, 'socket') })
+ *   void listen(listener)
+ *   await using client = await UnixStream.connect(listener.address)
+ *   await client.write(new Uint8Array([1, 2, 3]))
+ *   console.log(await client.read())
+ * }
+ * rmSync(folder, { recursive: true })
+ * ```
+ */
+export class UnixListener extends StreamListener<UnixStream, UnixAddress> {
+  static {
+    showAs(
+      UnixListener,
+      (listener) =>
+        `UnixListener ${formatAddress(listener.address)} ${listener.isClosed ? 'closed' : 'listening'}`,
+    )
+  }
+
+  readonly #file: OwnFile | null
+
+  private constructor(socket: ListeningSocket<UnixAddress>, file: OwnFile | null) {
+    super(socket)
+    this.#file = file
+  }
+
+  /**
+   * Listens.
+   *
+   * @throws {KernelError} `EADDRINUSE` while somebody has that address, or where a file of another kind has the path;
+   * `EACCES`, `ENOENT` for a folder that there is not.
+   * @throws {RuntimeError} `ERR_TASK_TIMEOUT` after `timeoutMs`.
+   * @throws {TypeError | RangeError} for options of the wrong kind.
+   */
+  static override async bind(options: UnixListenOptions): Promise<UnixListener> {
+    const action = 'listen'
+    validateOptions(action, options, NAMES)
+    const given = readUnixEndpoint(action, options)
+    const { backlog = 1024, signal, timeoutMs } = options
+    validateInteger(action, 'backlog', backlog, { min: 1, max: 2 ** 31 - 1 })
+    const refusal = refusalOf(action)
+    if (refusal !== null) return refusal
+    const current = executor()
+    const wait = { signal, timeoutMs }
+    checkCancellation(current, wait, action)
+    const net = netRingFor(current, current.currentQueue())
+    // Now, since the program may go to another folder meanwhile.
+    const absolute = given.path === null ? null : toAbsolute(current, given.path)
+    const address = isAddressable(absolute) ? { ...given, path: absolute } : given
+    const fd = await openBound(net, address, wait)
+    let file: OwnFile | null = null
+    try {
+      if (absolute !== null) file = await identifyOwn(current, absolute)
+      const listening = current.kernel.listenSocket(fd, backlog)
+      if (listening < 0) throw kernelError(listening, { syscall: 'listen', fd })
+      return new UnixListener({ net, fd, address }, file)
+    } catch (error) {
+      if (file !== null) await removeFile(file)
+      current.descriptors.closeFd(fd)
+      throw error
+    }
+  }
+
+  /** @internal */
+  protected override wrap(socket: Socket): UnixStream {
+    return new UnixStream(socket)
+  }
+
+  /** @internal */
+  protected override leaveName(): Promise<void> | null {
+    return this.#file === null ? null : removeFile(this.#file)
+  }
+}
+
+/** Whether it fits an address: else the path that was given has to do, from the folder of the program. */
+function isAddressable(absolute: string | null): absolute is string {
+  return absolute !== null && Buffer.byteLength(absolute) <= UNIX_NAME_BYTES_MAX
+}
+
+/** @throws {KernelError} `EADDRINUSE` where something else has taken the place of the socket that was just bound. */
+async function identifyOwn(current: Executor, path: string): Promise<OwnFile> {
+  const identity = await identifyOwnSocket(current, path)
+  if (identity === null) throw kernelError(-EADDRINUSE, { syscall: 'bind', address: path })
+  return { executor: current, path, identity }
+}
+
+/** Removes it while its socket is still there, so that nobody else takes it for stale. What hinders that is no failure of a close. */
+async function removeFile({ executor, path, identity }: OwnFile): Promise<void> {
+  try {
+    await removeSocketFile(executor, path, identity)
+  } catch {
+    // The next one to listen there finds it stale.
+  }
+}
+
+/** The same path from wherever the process goes later. */
+function toAbsolute({ kernel }: Executor, path: string): string {
+  if (path.startsWith('/')) return path
+  const directory = kernel.currentDirectory()
+  if (typeof directory === 'number') throw kernelError(directory, { syscall: 'getcwd', path })
+  return directory.endsWith('/') ? directory + path : `${directory}/${path}`
+}

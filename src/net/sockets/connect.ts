@@ -1,0 +1,78 @@
+import type { Executor, WaitOptions } from '../../executor/index.ts'
+import { kernelError, SOCK_CLOEXEC, SOCK_STREAM } from '../../kernel/index.ts'
+import { COUNTER_CONNECTIONS } from '../../stats/index.ts'
+import type { NetRing } from '../memory/net-ring.ts'
+import { type Address, formatAddress } from '../values/address.ts'
+import { domainOf, encodeAddress } from '../values/sockaddr.ts'
+import { setNoDelay } from '../values/socket-options.ts'
+import { Socket } from './socket.ts'
+import { ConnectOperation } from './socket-operation.ts'
+
+/**
+ * Opens a stream socket for an address, not yet bound or connected; it is tracked.
+ *
+ * @throws {KernelError}
+ * @throws {RuntimeError} `ERR_EXECUTOR_CLOSED`
+ */
+export function openStreamSocket(executor: Executor, address: Address): number {
+  executor.assertOpen('open a socket')
+  const type = SOCK_STREAM | SOCK_CLOEXEC
+  const fd = executor.descriptors.openSocket(domainOf(address), type, 0)
+  if (fd < 0) throw kernelError(fd, { syscall: 'socket', address: formatAddress(address) })
+  return fd
+}
+
+/** One try to connect to one address. */
+export class ConnectAttempt {
+  readonly #net: NetRing
+  readonly #address: Address
+  readonly #noDelay: boolean
+  #socket: Socket | null = null
+
+  constructor(net: NetRing, address: Address, noDelay: boolean) {
+    this.#net = net
+    this.#address = address
+    this.#noDelay = noDelay
+  }
+
+  /** Null before {@link start}, and where none could be opened. */
+  get socket(): Socket | null {
+    return this.#socket
+  }
+
+  /** Connects; the descriptor is closed before it rejects. */
+  async start(options: WaitOptions | undefined): Promise<Socket> {
+    const { executor } = this.#net
+    const address = this.#address
+    const socket = new Socket(this.#net, openStreamSocket(executor, address), address)
+    this.#socket = socket
+    try {
+      if (this.#noDelay) setNoDelay(executor.kernel, socket.fd, true)
+      await connectSocket(socket, address, options)
+      this.#net.home.counters[COUNTER_CONNECTIONS]!++
+    } catch (error) {
+      await socket.close()
+      throw error
+    }
+    return socket
+  }
+
+  /** Cancels and closes it, whatever has become of it; resolves when the descriptor is gone. */
+  async end(): Promise<void> {
+    await this.#socket?.close()
+  }
+}
+
+/** Connects a socket that was opened for the address. */
+export function connectSocket(
+  socket: Socket,
+  address: Address,
+  options: WaitOptions | undefined,
+): Promise<void> {
+  const { net } = socket
+  const bytes = encodeAddress(address)
+  const buffer = net.executor.memory.allocateOwn(bytes.length)
+  buffer.bytes.set(bytes)
+  const operation = new ConnectOperation(socket, address, buffer)
+  return operation.start(options, `connect to ${formatAddress(address)}`)
+}

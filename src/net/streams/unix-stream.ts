@@ -1,0 +1,150 @@
+import { optionNames, showAs, validateOptions } from '../../base/index.ts'
+import { checkCancellation, executor, refusalOf, type WaitOptions } from '../../executor/index.ts'
+import {
+  AF_UNIX,
+  kernelError,
+  SO_PEERCRED,
+  SOCK_CLOEXEC,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from '../../kernel/index.ts'
+import { netRingFor } from '../memory/net-ring.ts'
+import { ConnectAttempt } from '../sockets/connect.ts'
+import { Socket } from '../sockets/socket.ts'
+import { formatAddress, type UnixAddress } from '../values/address.ts'
+import { readUnixEndpoint, type UnixEndpoint } from '../values/unix-endpoint.ts'
+import { StreamSocket } from './stream-socket.ts'
+
+/** Where to connect to, and for how long to try. */
+export interface UnixConnectOptions extends UnixEndpoint, WaitOptions {}
+
+/** Who had the other end of a stream as it was connected, or its listener as that began to listen. */
+export interface PeerCredentials {
+  /** 0 for a process of another name space, which has no number here. */
+  readonly processId: number
+  readonly userId: number
+  readonly groupId: number
+}
+
+const CONNECT_NAMES = optionNames<UnixConnectOptions>({
+  path: true,
+  abstractName: true,
+  family: true,
+  signal: true,
+  timeoutMs: true,
+})
+// ABI: struct ucred: process, user, group.
+const CREDENTIAL_WORDS = 3
+
+/**
+ * A connection within the machine, by a path or an abstract name.
+ *
+ * What all streams do is told with {@link StreamSocket}: reading, writing, consuming, half-closing. A Unix stream tells who its
+ * peer is as well ({@link peerCredentials}). It cannot be reset: {@link abort} and {@link close} are one, and the peer sees
+ * `ECONNRESET` only where something that it had sent was not read, else the end.
+ *
+ * @example Ask a server of the machine
+ * ```ts run
+ * import { UnixListener, UnixStream } from 'percore/net'
+ *
+ * const abstractName = `percore-example-${process.pid}`
+ * await using listener = await UnixListener.bind({ abstractName })
+ * const accepting = listener.accept()
+ * await using client = await UnixStream.connect({ abstractName })
+ * await using server = await accepting
+ * await client.write(new TextEncoder().encode('ping'))
+ * console.log((await server.read())?.length, server.peerCredentials().processId === process.pid)
+ * ```
+ */
+export class UnixStream extends StreamSocket {
+  static {
+    showAs(UnixStream, (stream) => {
+      const remote = stream.remoteAddress
+      const peer = remote === null ? 'unknown peer' : formatAddress(remote)
+      return `UnixStream ${peer} ${stream.isClosed ? 'closed' : 'open'}`
+    })
+  }
+
+  /**
+   * Connects. Waits while the backlog of the listener is full.
+   *
+   * @throws {KernelError} such as `ENOENT` where there is no such path, `ECONNREFUSED` where nobody listens, `EACCES`.
+   * @throws {RuntimeError} `ERR_TASK_TIMEOUT` after `timeoutMs`.
+   * @throws {TypeError | RangeError} for options of the wrong kind.
+   */
+  static async connect(options: UnixConnectOptions): Promise<UnixStream> {
+    const action = 'connect'
+    validateOptions(action, options, CONNECT_NAMES)
+    const address = readUnixEndpoint(action, options)
+    const { signal, timeoutMs } = options
+    const refusal = refusalOf(action)
+    if (refusal !== null) return refusal
+    const current = executor()
+    const wait = { signal, timeoutMs }
+    checkCancellation(current, wait, action)
+    const net = netRingFor(current, current.currentQueue())
+    return new UnixStream(await new ConnectAttempt(net, address, false).start(wait))
+  }
+
+  /**
+   * Two streams that are connected with each other, without names.
+   *
+   * @throws {KernelError} `EMFILE`
+   * @throws {RuntimeError} `ERR_EXECUTOR_CLOSED`
+   *
+   * @example
+   * ```ts run
+   * import { UnixStream } from 'percore/net'
+   *
+   * const [one, other] = UnixStream.pair()
+   * await one.write(new Uint8Array([1, 2, 3]))
+   * await one.shutdown()
+   * for await (const chunk of other) console.log(chunk.length)
+   * await one.close()
+   * await other.close()
+   * ```
+   */
+  static pair(): [UnixStream, UnixStream] {
+    const current = executor()
+    current.assertOpen('open a pair of streams')
+    const net = netRingFor(current, current.currentQueue())
+    const fds = new Int32Array(2)
+    const type = SOCK_STREAM | SOCK_CLOEXEC
+    const opened = current.descriptors.openSocketPair(AF_UNIX, type, fds)
+    if (opened < 0) throw kernelError(opened, { syscall: 'socketpair' })
+    const [one, other] = Array.from(fds, (fd) => new Socket(net, fd, UNNAMED))
+    return [new UnixStream(one!), new UnixStream(other!)]
+  }
+
+  /**
+   * Who has the other end, by the kernel's word.
+   *
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`
+   */
+  peerCredentials(): PeerCredentials {
+    const { fd, isClosed, net } = this.socket
+    if (isClosed) throw this.socket.closedError('read credentials')
+    const words = new Uint32Array(CREDENTIAL_WORDS)
+    const value = new Uint8Array(words.buffer)
+    const result = net.executor.kernel.getSocketOption(fd, SOL_SOCKET, SO_PEERCRED, value)
+    if (result < 0) throw kernelError(result, this.socket.describe('getsockopt'))
+    return { processId: words[0]!, userId: words[1]!, groupId: words[2]! }
+  }
+
+  /** {@link close}: there is no reset, so a peer that reads to the end takes what has come for the whole. */
+  override abort(): Promise<void> {
+    return this.close()
+  }
+
+  /** @throws {RuntimeError} `ERR_HANDLE_CLOSED` */
+  override get localAddress(): UnixAddress {
+    return this.socket.localAddress as UnixAddress
+  }
+
+  /** The peer, which is unnamed if it connected; null if it had gone before it could be asked. */
+  override get remoteAddress(): UnixAddress | null {
+    return this.socket.remoteAddress as UnixAddress | null
+  }
+}
+
+const UNNAMED: UnixAddress = { family: 'unix', path: null, abstractName: null }
