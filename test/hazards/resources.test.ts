@@ -263,7 +263,8 @@ test(
   `
 
     const result = await runChild(program, {
-      launcher: ['sh', '-c', 'ulimit -l 64; exec "$@"', 'sh', ...asNobody],
+      // Enough for a ring, and for one that Node may have.
+      launcher: ['sh', '-c', 'ulimit -l 160; exec "$@"', 'sh', ...asNobody],
     })
 
     assert.deepEqual(result, success('false -12\nETIME\n'))
