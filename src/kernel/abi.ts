@@ -228,17 +228,40 @@ export const SOCK_CLOEXEC = 0o2000000
 export const SOL_SOCKET = 1
 export const SO_REUSEADDR = 2
 export const SO_ERROR = 4
+export const SO_BROADCAST = 6
 export const SO_SNDBUF = 7
 export const SO_RCVBUF = 8
 export const SO_KEEPALIVE = 9
 export const SO_LINGER = 13
 export const SO_REUSEPORT = 15
+export const SO_MEMINFO = 55
+/** ABI: of its words, how many datagrams were dropped. */
+export const SK_MEMINFO_DROPS = 8
+export const IPPROTO_IP = 0
+export const IP_TTL = 2
+export const IP_MULTICAST_IF = 32
+export const IP_MULTICAST_TTL = 33
+export const IP_MULTICAST_LOOP = 34
+export const IP_ADD_MEMBERSHIP = 35
+export const IP_DROP_MEMBERSHIP = 36
+export const SOL_UDP = 17
+/** Control data of a send, too: how long each datagram of it is. */
+export const UDP_SEGMENT = 103
+/** Control data of a receive, too. */
+export const UDP_GRO = 104
 export const IPPROTO_TCP = 6
 export const TCP_NODELAY = 1
 export const TCP_KEEPIDLE = 4
 export const IPPROTO_IPV6 = 41
+export const IPV6_UNICAST_HOPS = 16
+export const IPV6_MULTICAST_IF = 17
+export const IPV6_MULTICAST_HOPS = 18
+export const IPV6_MULTICAST_LOOP = 19
+export const IPV6_JOIN_GROUP = 20
+export const IPV6_LEAVE_GROUP = 21
 export const IPV6_V6ONLY = 26
 export const MSG_PEEK = 0x02
+export const MSG_TRUNC = 0x20
 export const MSG_WAITALL = 0x100
 /** ABI: struct ucred: process, user, group. */
 export const SO_PEERCRED = 17

@@ -62,8 +62,12 @@ export interface SimFaults {
   readonly noBuffers?: number
   /** io_uring_enter answers -EBUSY and takes nothing. */
   readonly enterBusy?: number
-  /** A datagram is lost. */
+  /** A datagram of UDP is lost. */
   readonly datagramLoss?: number
+  /** It comes twice. */
+  readonly datagramDuplicate?: number
+  /** It is overtaken by those sent after it. */
+  readonly datagramReorder?: number
   /** What a ring posts into that of another thread, as doorbells do, arrives later. */
   readonly lateMessage?: number
   /** A thread that could go on gets no processor for up to 20 ms, and others overtake it. */
@@ -82,6 +86,8 @@ const NAMES = optionNames<SimFaults>({
   noBuffers: true,
   enterBusy: true,
   datagramLoss: true,
+  datagramDuplicate: true,
+  datagramReorder: true,
   lateMessage: true,
   threadPause: true,
 })
@@ -105,6 +111,8 @@ const NONE: FaultProbabilities = {
   noBuffers: 0,
   enterBusy: 0,
   datagramLoss: 0,
+  datagramDuplicate: 0,
+  datagramReorder: 0,
   lateMessage: 0,
   threadPause: 0,
 }

@@ -1,4 +1,3 @@
-import type { Prng } from '../base/index.ts'
 import {
   AF_INET,
   AF_INET6,
@@ -6,7 +5,6 @@ import {
   EADDRINUSE,
   EADDRNOTAVAIL,
   EAFNOSUPPORT,
-  EAGAIN,
   ECONNREFUSED,
   ECONNRESET,
   EINVAL,
@@ -29,41 +27,28 @@ import {
 import { loopback, type SimAddress } from './address.ts'
 import { BoundSockets } from './bound-sockets.ts'
 import { ByteStream } from './byte-stream.ts'
-import type { SimClock } from './clock.ts'
+import { Datagrams } from './datagrams.ts'
 import type { Description } from './descriptors.ts'
-import type { CheckedFaults } from './faults.ts'
-import type { FileSystem } from './file-system.ts'
-import type { CheckedSimOptions } from './options.ts'
+import type { NetworkMachine } from './network-machine.ts'
 import { SimSocket, type SocketNetwork } from './socket.ts'
 
 const EPHEMERAL_PORT_MIN = 32_768
 const EPHEMERAL_PORT_MAX = 60_999
 const TYPE_MASK = 0xf
-const DATAGRAM_QUEUE_BYTES = 1 << 20
-
-/** The machine that a {@link Network} is in. */
-export interface NetworkMachine {
-  readonly options: CheckedSimOptions
-  readonly faults: CheckedFaults
-  readonly prng: Prng
-  readonly clock: SimClock
-  /** Where local sockets have their names. */
-  readonly files: FileSystem
-  /** True with the probability of a fault. */
-  chance(probability: number): boolean
-  /** How long a step takes that usually takes from `minNs` to `maxNs`. */
-  latencyNs(minNs: number, maxNs: number): number
-  /** A socket may have become ready. */
-  notify(socket: Description): void
-}
 
 /** The loopback network of one simulated machine. */
 export class Network implements SocketNetwork {
   readonly #machine: NetworkMachine
   readonly #bound = new BoundSockets()
+  readonly #datagrams: Datagrams
 
   constructor(machine: NetworkMachine) {
     this.#machine = machine
+    this.#datagrams = new Datagrams(machine, {
+      bound: this.#bound,
+      bind: (socket, address) => this.bind(socket, address),
+      boundAt: (socket, address) => this.#boundAt(socket, address),
+    })
   }
 
   /** socket(2): a socket, or `-errno`. */
@@ -84,7 +69,12 @@ export class Network implements SocketNetwork {
     const second = new SimSocket(this, domain, first.type)
     second.statusFlags = first.statusFlags
     first.remote = second.local = first.local = second.remote = loopback(domain, 0)
-    this.#join(first, second)
+    if (first.isStream) {
+      this.#join(first, second)
+    } else {
+      first.peer = second
+      second.peer = first
+    }
     return [first, second]
   }
 
@@ -117,7 +107,7 @@ export class Network implements SocketNetwork {
   /** One attempt to connect: 0, `-errno`, or null while the backlog is full. */
   connect(socket: SimSocket, address: SimAddress): number | null {
     if (address.family !== socket.domain) return -EAFNOSUPPORT
-    if (!socket.isStream) return this.#connectDatagrams(socket, address)
+    if (!socket.isStream) return this.#datagrams.connect(socket, address)
     if (socket.state === 'connected') return -EISCONN
     if (socket.state === 'listening') return -EISCONN
     const named = this.#boundAt(socket, address)
@@ -171,26 +161,14 @@ export class Network implements SocketNetwork {
     return count
   }
 
-  /** Sends a datagram; it may get lost. */
-  sendDatagram(socket: SimSocket, bytes: Uint8Array, to: SimAddress | null): number {
-    const address = to ?? socket.remote
-    if (address === null) return -ENOTCONN
-    if (address.family !== socket.domain) return -EAFNOSUPPORT
-    if (socket.local === null && socket.domain !== AF_UNIX) {
-      if (this.bind(socket, loopback(socket.domain, 0)) < 0) return -EAGAIN
-    }
-    const isLost = this.#machine.chance(this.#machine.faults.datagramLoss)
-    const datagram = { from: this.#nameOf(socket), bytes: bytes.slice() }
-    const [minNs, maxNs] = this.#machine.options.networkLatencyNs
-    this.#machine.clock.schedule(this.#machine.latencyNs(minNs, maxNs), () => {
-      const [receiver] = this.#bound.at(address, SOCK_DGRAM)
-      if (isLost || receiver === undefined) return
-      if (receiver.datagramBytes + bytes.length > DATAGRAM_QUEUE_BYTES) return
-      receiver.datagrams.push(datagram)
-      receiver.datagramBytes += bytes.length
-      this.#machine.notify(receiver)
-    })
-    return bytes.length
+  /** Sends a datagram: how much, null while there is no room, or `-errno`. */
+  sendDatagram(socket: SimSocket, bytes: Uint8Array, to: SimAddress | null): number | null {
+    return this.#datagrams.send(socket, bytes, to)
+  }
+
+  /** Takes the oldest datagram that has come. */
+  takeDatagram(socket: SimSocket): void {
+    this.#datagrams.take(socket)
   }
 
   /** The error that a transfer reports, once. */
@@ -218,6 +196,7 @@ export class Network implements SocketNetwork {
   close(socket: SimSocket): void {
     this.#bound.remove(socket)
     this.#abandonBacklog(socket)
+    this.#datagrams.close(socket)
     const { peer } = socket
     if (socket.state === 'connected' && peer !== null) {
       const isUnread = this.#hasUnread(socket)
@@ -263,19 +242,6 @@ export class Network implements SocketNetwork {
     const found = this.#bound.of(end.inode)
     if (found === null) return -ECONNREFUSED
     return found.type === type ? [found] : -EPROTOTYPE
-  }
-
-  #connectDatagrams(socket: SimSocket, address: SimAddress): number {
-    if (address.family === AF_UNIX) {
-      const named = this.#boundAt(socket, address)
-      if (typeof named === 'number') return named
-      if ([...named].length === 0) return -ECONNREFUSED
-    }
-    if (socket.local === null && socket.domain !== AF_UNIX) {
-      if (this.bind(socket, loopback(socket.domain, 0)) < 0) return -EAGAIN
-    }
-    socket.remote = address
-    return 0
   }
 
   #establish(client: SimSocket, listener: SimSocket, address: SimAddress): number {
@@ -354,11 +320,6 @@ export class Network implements SocketNetwork {
     // Strictly after, since the seed would order equal moments.
     stream.lastArrivalNs = Math.max(arrivalNs, stream.lastArrivalNs + 1)
     clock.schedule(stream.lastArrivalNs - clock.nowNs, action)
-  }
-
-  #nameOf(socket: SimSocket): SimAddress | null {
-    const { local } = socket
-    return local === null || local.family === AF_UNIX ? local : loopback(local.family, local.port)
   }
 
   /**

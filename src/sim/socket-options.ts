@@ -1,16 +1,27 @@
 /** Options of simulated sockets. */
 import {
   AF_UNIX,
+  EADDRINUSE,
+  EADDRNOTAVAIL,
   EFAULT,
   EINVAL,
+  IP_ADD_MEMBERSHIP,
+  IP_DROP_MEMBERSHIP,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_JOIN_GROUP,
+  IPV6_LEAVE_GROUP,
+  SK_MEMINFO_DROPS,
   SO_ERROR,
   SO_LINGER,
+  SO_MEMINFO,
   SO_PEERCRED,
   SO_RCVBUF,
   SO_SNDBUF,
   SOL_SOCKET,
 } from '../kernel/index.ts'
 import type { SimCore } from './core.ts'
+import { isMulticast } from './datagrams.ts'
 import { SIM_PROCESS_ID } from './machine.ts'
 import type { SimSocket } from './socket.ts'
 
@@ -22,6 +33,11 @@ export function setOption(
   value: Uint8Array,
 ): number {
   if (value.length < 4) return -EINVAL
+  const isJoin = option === (level === IPPROTO_IP ? IP_ADD_MEMBERSHIP : IPV6_JOIN_GROUP)
+  const isLeave = option === (level === IPPROTO_IP ? IP_DROP_MEMBERSHIP : IPV6_LEAVE_GROUP)
+  if ((level === IPPROTO_IP || level === IPPROTO_IPV6) && (isJoin || isLeave)) {
+    return setMembership(socket, value.subarray(0, level === IPPROTO_IP ? 4 : 16), isJoin)
+  }
   const number = new DataView(value.buffer, value.byteOffset, 4).getInt32(0, true)
   // ABI: struct linger is whether, and how long; kept as one number, of which 1 means "not at all".
   if (level === SOL_SOCKET && option === SO_LINGER && value.length >= 8) {
@@ -34,6 +50,16 @@ export function setOption(
   return 0
 }
 
+/** Groups are joined once, and left by who has joined them; the machine has one interface. */
+function setMembership(socket: SimSocket, raw: Uint8Array, isJoin: boolean): number {
+  const host = Buffer.from(raw).toString('latin1')
+  if (!isMulticast({ family: socket.domain, port: 0, host })) return -EINVAL
+  if (isJoin === socket.memberships.has(host)) return isJoin ? -EADDRINUSE : -EADDRNOTAVAIL
+  if (isJoin) socket.memberships.add(host)
+  else socket.memberships.delete(host)
+  return 0
+}
+
 /** getsockopt(2) */
 export function getOption(
   core: SimCore,
@@ -43,6 +69,7 @@ export function getOption(
   value: Uint8Array,
 ): number {
   if (value.length < 4) return -EFAULT
+  if (level === SOL_SOCKET && option === SO_MEMINFO) return writeMemoryInfo(socket, value)
   if (level === SOL_SOCKET && option === SO_PEERCRED) return writeCredentials(socket, value)
   let number = socket.optionValues.get(`${level}:${option}`) ?? 0
   if (level === SOL_SOCKET && option === SO_ERROR) number = -core.network.takeError(socket)
@@ -51,6 +78,15 @@ export function getOption(
   }
   new DataView(value.buffer, value.byteOffset, 4).setInt32(0, number, true)
   return 4
+}
+
+function writeMemoryInfo(socket: SimSocket, value: Uint8Array): number {
+  const lengthBytes = 4 * (SK_MEMINFO_DROPS + 1)
+  if (value.length < lengthBytes) return -EINVAL
+  value.fill(0, 0, lengthBytes)
+  const fields = new DataView(value.buffer, value.byteOffset, lengthBytes)
+  fields.setUint32(4 * SK_MEMINFO_DROPS, socket.droppedCount, true)
+  return lengthBytes
 }
 
 // ABI: struct ucred: process, user, group.

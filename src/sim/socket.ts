@@ -27,7 +27,7 @@ export class SimSocket extends Description {
   state: SocketState = 'new'
   local: SimAddress | null = null
   remote: SimAddress | null = null
-  /** The other end of a connection, until that is closed. */
+  /** The other end of a connection, until that is closed; of local datagrams also who it is connected to. */
   peer: SimSocket | null = null
   incoming: ByteStream | null = null
   outgoing: ByteStream | null = null
@@ -38,6 +38,14 @@ export class SimSocket extends Description {
   inode: Inode | null = null
   readonly datagrams: Datagram[] = []
   datagramBytes = 0
+  /** Datagrams that came while it had no room. */
+  droppedCount = 0
+  /** When the last datagram that it has sent arrives. */
+  lastDatagramNs = 0
+  /** Who waits until it has room for a datagram. */
+  readonly blockedSenders: Set<SimSocket> = new Set<SimSocket>()
+  /** The raw addresses of the groups that it has joined. */
+  readonly memberships: Set<string> = new Set<string>()
   /** A positive error number that the next transfer reports. */
   error = 0
   isReadShut = false
@@ -63,7 +71,7 @@ export class SimSocket extends Description {
 
   /** Whether a receive finds something: data, the end, or an error. */
   get isReadable(): boolean {
-    if (!this.isStream) return this.datagrams.length > 0 || this.isReadShut
+    if (!this.isStream) return this.datagrams.length > 0 || this.isReadShut || this.error !== 0
     const { incoming } = this
     if (incoming === null) return this.error !== 0
     return incoming.arrivedBytes > 0 || incoming.hasEnded || this.isReadShut || this.error !== 0

@@ -10,7 +10,13 @@ export {
 export { encodeCancel, encodeCancelFd } from './cancel.ts'
 export { encodeClose } from './close.ts'
 export { type ConnectArgs, encodeConnect } from './connect.ts'
-export { encodeReceiveMessage, encodeSendMessage, type MessageArgs } from './message.ts'
+export {
+  encodeReceiveMessage,
+  encodeReceiveMessages,
+  encodeSendMessage,
+  type MessageArgs,
+  type ReceiveMessagesArgs,
+} from './message.ts'
 export { encodeMessageRing, type MessageRingArgs } from './message-ring.ts'
 export {
   encodeLink,
