@@ -19,6 +19,7 @@ import { nopBenchmark } from './nop.bench.ts'
 import { queuesBenchmark } from './queues.bench.ts'
 import { read4kBenchmark } from './read4k.bench.ts'
 import { readManyBenchmark } from './readmany.bench.ts'
+import { relayBenchmark } from './relay.bench.ts'
 import { formatJsonRow, formatTable } from './report.ts'
 import { scanBenchmark } from './scan.bench.ts'
 import { shardsBenchmark } from './shards.bench.ts'
@@ -34,6 +35,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   logBenchmark,
   scanBenchmark,
   echoBenchmark,
+  relayBenchmark,
   nodeHttpBenchmark,
   latencyBenchmark,
   busyBenchmark,

@@ -12,8 +12,8 @@
  */
 #include "histogram.h"
 #include "net.h"
+#include "process-cpu.h"
 
-#include <dirent.h>
 #include <getopt.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -63,26 +63,6 @@ static uint64_t now_ns(void) {
 static void fail(const char *sentence) {
   fprintf(stderr, "%s\n", sentence);
   exit(1);
-}
-
-/* Sums what every thread ran, from schedstat: nanoseconds, where stat has ticks of 10 ms. */
-static uint64_t read_server_cpu_ns(void) {
-  char path[64 + 256];
-  uint64_t sum = 0;
-  snprintf(path, sizeof path, "/proc/%d/task", server_pid);
-  DIR *directory = opendir(path);
-  if (!directory) die("read the server's threads");
-  for (struct dirent *entry; (entry = readdir(directory));) {
-    if (entry->d_name[0] == '.') continue;
-    snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", server_pid, entry->d_name);
-    FILE *file = fopen(path, "r");
-    unsigned long long run_ns;
-    if (!file) continue;
-    if (fscanf(file, "%llu", &run_ns) == 1) sum += run_ns;
-    fclose(file);
-  }
-  closedir(directory);
-  return sum;
 }
 
 /* Connects from 127.0.0.2 on, a new address every so many, as one has only 28,000 ports. */
@@ -286,12 +266,12 @@ static void measure(void) {
     for (int index = 0; index < plan.connections; index++) request(&connections[index], now_ns());
     run_closed(middle_ns);
   }
-  uint64_t cpu_ns = server_pid ? read_server_cpu_ns() : 0;
+  uint64_t cpu_ns = server_pid ? read_process_cpu_ns(server_pid) : 0;
   uint64_t from_ns = now_ns();
   if (rate > 0) run_open(start_ns, end_ns, &sequence);
   else run_closed(end_ns);
   double seconds = (double)(now_ns() - from_ns) / 1e9;
-  cpu_ns = server_pid ? read_server_cpu_ns() - cpu_ns : 0;
+  cpu_ns = server_pid ? read_process_cpu_ns(server_pid) - cpu_ns : 0;
   uint64_t requests = completed;
 
   /* A request still unanswered counts as long as it waited, or a collapse would look like calm. */
