@@ -106,6 +106,9 @@ export class StallDetector {
   readonly #reports = new Set<Report>()
   #stack = ''
   #stackSequence = 0
+  // Those of the turn before: it is reported as the next one begins, which may be stuck by then.
+  #lastStack = ''
+  #lastStackSequence = 0
 
   /** @throws {RuntimeError} `ERR_UNSUPPORTED` on a simulated kernel, whose clock is not the watchdog's. */
   constructor(subject: StallSubject, options: StallDetectorOptions) {
@@ -185,18 +188,27 @@ export class StallDetector {
       queue,
       durationMs: elapsedNs / NS_PER_MS,
       budgetMs: this.#budgetMs,
-      stack: this.#stackSequence === sequence ? this.#stack : NO_STACK,
+      stack: this.#stackOf(sequence),
       ongoing,
       isWritten,
     }
   }
 
+  #stackOf(sequence: number): string {
+    if (this.#stackSequence === sequence) return this.#stack
+    return this.#lastStackSequence === sequence ? this.#lastStack : NO_STACK
+  }
+
   /**
    * Takes the stack of the turn numbered `sequence`, if it has not ended. The watchdog has this thread
-   * call it between any two instructions, so that it may touch nothing but these two fields.
+   * call it between any two instructions, so that it may touch nothing but the fields of stacks.
    */
   readonly #capture = (sequence: number): string | null => {
     if (this.#words[WORD_TURN_SEQUENCE] !== sequence) return null
+    if (this.#stackSequence !== sequence) {
+      this.#lastStack = this.#stack
+      this.#lastStackSequence = this.#stackSequence
+    }
     this.#stack = takeStack(this.#capture)
     this.#stackSequence = sequence
     return this.#stack
