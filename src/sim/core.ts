@@ -110,6 +110,8 @@ export class SimCore {
   kernelCount = 0
   /** Whether the program runs: a turn of the loop has begun and not ended. */
   isInTurn = false
+  /** The number of the thread whose turn that is, or was last; 0 before the first. */
+  turnThreadId = 0
   readonly #operations: readonly (SimOperation | undefined)[]
   /** Requests that wait for a file to become ready; a file that none waits for has no entry. */
   readonly #waiters = new Map<Description, Set<SimRequest>>()

@@ -107,6 +107,12 @@ export class SimKernel implements Kernel {
     return this.#core.options.seed
   }
 
+  /** Whether it is this thread's turn, which its microtasks are part of. */
+  get isInTurn(): boolean {
+    const { isInTurn, turnThreadId } = this.#core
+    return isInTurn && turnThreadId === this.threadId
+  }
+
   /** The number of the thread whose kernel this is: what is traced has it. */
   get threadId(): number {
     return this.#place.id
@@ -273,7 +279,12 @@ export class SimKernel implements Kernel {
 
   attachLoop(turn: () => void): LoopHost | number {
     const slot = this.#core.directory.claim()
-    return slot === null ? -ENOSPC : new SimLoop(this, this.#core, slot, turn, this.#events)
+    if (slot === null) return -ENOSPC
+    const ownTurn = (): void => {
+      this.#core.turnThreadId = this.threadId
+      turn()
+    }
+    return new SimLoop(this, this.#core, slot, ownTurn, this.#events)
   }
 
   currentDirectory(): string {

@@ -1,5 +1,5 @@
 import { RuntimeError, type RuntimeErrorCode } from '../base/index.ts'
-import { currentOrNull, type Executor, type ExecutorOptions } from '../executor/index.ts'
+import { currentOrNull, type Executor, type ExecutorOptions, Task } from '../executor/index.ts'
 import {
   formatTrace,
   SimKernel,
@@ -120,9 +120,11 @@ export class SimulationRun {
   /** Watches over the program and its failures, until what is returned is called. */
   #begin(): () => void {
     const { signal } = this.#options
-    const onUnhandled = (reason: unknown): void => {
-      const owner = currentOrNull()
-      const thread = owner === null ? undefined : simulatedThreadOf(owner)
+    const onUnhandled = (reason: unknown, promise: Promise<unknown>): void => {
+      // From Node 24 on the context is that of whoever has rejected it, such as the loop itself.
+      const owner = promise instanceof Task ? (promise.queue.owner as Executor) : currentOrNull()
+      const inContext = owner === null ? undefined : simulatedThreadOf(owner)
+      const thread = inContext ?? this.#threads.living.find(({ kernel }) => kernel.isInTurn)
       if (thread === undefined) this.#failUnhandled(reason)
       // Another simulation has a listener of its own, or has ended.
       else if (thread.home === this.#threads) thread.onUnhandled(reason)
