@@ -110,28 +110,28 @@ test('tidy refuses the 501st line', () => {
 /** `[finding or none, ...[file, source]]`; a finding stands at the line of the import that closes it. */
 const CIRCLES = [
   [
-    'src/net/b.ts:1: imports in a circle: b.ts → a.ts → b.ts',
+    'src/sync/b.ts:1: imports in a circle: b.ts → a.ts → b.ts',
     ['a', `import './b.ts'`],
     ['b', `import './a.ts'`],
   ],
   [
-    'src/net/b.ts:1: imports in a circle: b.ts → a.ts → b.ts',
+    'src/sync/b.ts:1: imports in a circle: b.ts → a.ts → b.ts',
     ['a', `import type { B } from './b.ts'`],
     ['b', `export type { A } from './a.ts'`],
   ],
   [
-    'src/net/c.ts:1: imports in a circle: c.ts → a.ts → b.ts → c.ts',
+    'src/sync/c.ts:1: imports in a circle: c.ts → a.ts → b.ts → c.ts',
     ['a', `import './b.ts'`],
     ['b', `import './c.ts'`],
     ['c', `type A = import('./a.ts').A`],
   ],
   [
-    'src/net/ops/b.ts:1: imports in a circle: ops/b.ts → a.ts → ops/b.ts',
+    'src/sync/ops/b.ts:1: imports in a circle: ops/b.ts → a.ts → ops/b.ts',
     ['a', `import './ops/b.ts'`],
     ['ops/b', `import '../a.ts'`],
   ],
   [
-    'src/net/index.ts:1: imports in a circle: index.ts → a.ts → index.ts',
+    'src/sync/index.ts:1: imports in a circle: index.ts → a.ts → index.ts',
     ['a', `import './index.ts'`],
     ['index', `export * from './a.ts'`],
   ],
@@ -141,7 +141,7 @@ const CIRCLES = [
 
 for (const [expected, ...sources] of CIRCLES) {
   test(`tidy ${expected ? 'refuses' : 'accepts'} ${sources.map(([, text]) => text).join(' | ')}`, () => {
-    const files = new Map(sources.map(([name, text]) => [`src/net/${name}.ts`, `${text}\n`]))
+    const files = new Map(sources.map(([name, text]) => [`src/sync/${name}.ts`, `${text}\n`]))
 
     assert.deepEqual(findProblems(files), expected ? [expected] : [])
   })
