@@ -13,7 +13,7 @@ import {
 import { simTopology } from '../../src/sim/index.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { sleep } from '../../src/time/index.ts'
-import { PoolPlacement } from '../../src/topology/index.ts'
+import { CpuSet, PoolPlacement } from '../../src/topology/index.ts'
 import { limited, seedCount } from '../limits.ts'
 import { type Wanted, WORD_COUNT, WORD_ORDER } from './service-definitions.ts'
 
@@ -368,23 +368,25 @@ test(
   limited(60_000),
   async () => {
     const module = new URL('./driver-services.js', import.meta.url)
+    const { node } = CpuSet.allowed().groupBy('node')[0]!
     await using runtime = await Runtime.start({
-      layout: ({ cpus }) => [
-        { kind: 'task', cpus },
-        { kind: 'task', cpus },
-      ],
+      // Two of them, however many nodes there are.
+      layout: (context) => {
+        const driver = { kind: 'task', cpus: context.cpus } as const
+        return context.node === node ? [driver, driver] : []
+      },
       onExit: () => {},
     })
-    const [first, second] = runtime.drivers
+    const [one, other] = runtime.drivers
 
     // What defines the service is loaded by the first work alone.
-    await assert.rejects(first!.run({ module, name: 'count' }), {
+    await assert.rejects(one!.run({ module, name: 'count' }), {
       code: 'ERR_SERVICE_START_FAILED',
     })
-    assert.equal(await second!.run({ module, name: 'whoAmI' }), 1)
+    assert.equal(await other!.run({ module, name: 'whoAmI' }), 1)
     const counts = [
-      await first!.run({ module, name: 'count' }),
-      await second!.run({ module, name: 'count' }),
+      await one!.run({ module, name: 'count' }),
+      await other!.run({ module, name: 'count' }),
     ]
 
     // Each counts on the other.
