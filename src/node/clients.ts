@@ -7,7 +7,7 @@ import { connect } from './connect.ts'
 import type { ConnectOptions } from './connect-options.ts'
 import { nodeError } from './errors.ts'
 import { validateTimeout } from './idle-timeout.ts'
-import type { SocketOptions } from './socket.ts'
+import type { SocketOptions } from './socket-options.ts'
 
 /**
  * TLS over a socket of percore: `tls.connect()`, and what `createConnection` of an `https.Agent` is to be.

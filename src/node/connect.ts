@@ -1,7 +1,8 @@
 import type { Listener } from './arguments.ts'
 import { readArguments } from './arguments.ts'
 import type { ConnectOptions } from './connect-options.ts'
-import { Socket, type SocketOptions } from './socket.ts'
+import { Socket } from './socket.ts'
+import type { SocketOptions } from './socket-options.ts'
 
 /**
  * A socket that connects: `net.connect()`.

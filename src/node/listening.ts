@@ -12,7 +12,8 @@ import {
   throwUncaught,
   validatePort,
 } from './errors.ts'
-import { type CountingServer, Socket } from './socket.ts'
+import { Socket } from './socket.ts'
+import type { CountingServer } from './socket-options.ts'
 import { toAddressInfo } from './socket-parts.ts'
 
 /** What a server of `node:net`, and whatever builds upon one, keeps to itself and its methods work by. */

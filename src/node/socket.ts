@@ -6,6 +6,7 @@ import { type SocketAddress, TcpStream } from '../net/index.ts'
 import { type Listener, readArguments, refuseOptions } from './arguments.ts'
 import { type ConnectOptions, readDestination } from './connect-options.ts'
 import { Connecting } from './connecting.ts'
+import { Ends } from './ends.ts'
 import {
   abortError,
   asError,
@@ -16,42 +17,10 @@ import {
 } from './errors.ts'
 import { IdleTimeout, validateTimeout } from './idle-timeout.ts'
 import { type OnReadOptions, Reading } from './reading.ts'
-import {
-  applyLeniently,
-  closedError,
-  familyOf,
-  refuseWrites,
-  toAddressInfo,
-} from './socket-parts.ts'
+import type { AcceptedOptions, CountingServer, SocketOptions } from './socket-options.ts'
+import { closedError, familyOf, refuseWrites, toAddressInfo } from './socket-parts.ts'
+import { StreamSettings } from './stream-settings.ts'
 import { type Callback, Writing } from './writing.ts'
-
-/** What a socket may be told as it is made; more is ignored, as `node:http` hands on all of its own options. */
-export interface SocketOptions {
-  /** Whether it stays writable after the peer's end; false if not given. */
-  readonly allowHalfOpen?: boolean | undefined
-  /** Aborting it destroys the socket. */
-  readonly signal?: AbortSignal | undefined
-  readonly onread?: OnReadOptions | undefined
-  readonly noDelay?: boolean | undefined
-  readonly keepAlive?: boolean | undefined
-  readonly keepAliveInitialDelay?: number | undefined
-  /** How many bytes Node holds before it stops reading, or asks writers to wait; Node's default if not given. */
-  readonly highWaterMark?: number | undefined
-}
-
-/** How a connection that was accepted becomes a socket. */
-export interface AcceptedOptions extends SocketOptions {
-  /** Whether nothing is read until somebody asks; false if not given. */
-  readonly pauseOnCreate?: boolean
-  /** Whose connections it counts among. */
-  readonly server?: CountingServer
-}
-
-/** A server that waits for its connections, as those of `node:net` do. */
-export interface CountingServer extends Server {
-  _connections: number
-  _emitCloseIfDrained(): void
-}
 
 const clientSockets = channel('net.client.socket')
 
@@ -93,14 +62,11 @@ export class Socket extends Duplex {
   readonly #writing: Writing
   readonly #idle: IdleTimeout
   #counting: CountingServer | null
-  #remote: SocketAddress | null
-  #local: SocketAddress | null
+  #ends: Ends
   #bytesRead: number
   #sentBytesSeen: number
   #isResetting: boolean
-  #isReferenced: boolean
-  #noDelay: boolean
-  #keepAliveDelayMs: number
+  readonly #settings: StreamSettings
 
   /** @throws {TypeError} `ERR_INVALID_ARG_TYPE`; {RuntimeError} `ERR_UNSUPPORTED` for a descriptor or handle. */
   constructor(options: SocketOptions = {}) {
@@ -127,14 +93,11 @@ export class Socket extends Duplex {
     this.#reading = new Reading({ socket: this, idle }, this.#onRead)
     this.#writing = new Writing({ socket: this, idle })
     this.#counting = null
-    this.#remote = null
-    this.#local = null
+    this.#ends = new Ends()
     this.#bytesRead = 0
     this.#sentBytesSeen = 0
     this.#isResetting = false
-    this.#isReferenced = true
-    this.#noDelay = Boolean(options.noDelay)
-    this.#keepAliveDelayMs = options.keepAlive ? (options.keepAliveInitialDelay ?? 0) : -1
+    this.#settings = new StreamSettings(options)
     this.on('end', refuseWrites)
     if (options.signal !== undefined) this.#obey(options.signal)
   }
@@ -163,7 +126,7 @@ export class Socket extends Duplex {
       throw wrongArgument('"stream" argument', 'a TcpStream', stream)
     const socket = new Socket(options)
     socket.#stream = stream
-    socket.#applySettings(stream)
+    socket.#settings.applyTo(stream)
     if (options.server !== undefined) {
       socket.server = options.server
       socket.#counting = options.server
@@ -249,10 +212,10 @@ export class Socket extends Duplex {
     if (this.destroyed) this.#renew()
     if (Object.hasOwn(this, 'write')) Reflect.deleteProperty(this, 'write')
     if (listener !== null) this.once('connect', listener)
-    if (options.noDelay !== undefined) this.#noDelay = Boolean(options.noDelay)
+    if (options.noDelay !== undefined) this.#settings.noDelay = Boolean(options.noDelay)
     this.#idle.touch()
     this.connecting = true
-    const connecting = new Connecting(this, { ...destination, noDelay: this.#noDelay })
+    const connecting = new Connecting(this, { ...destination, noDelay: this.#settings.noDelay })
     this.#connecting = connecting
     connecting.run().then(
       (stream) => this.#take(connecting, stream),
@@ -280,31 +243,26 @@ export class Socket extends Duplex {
 
   /** Sends small writes at once, rather than let the kernel gather them; as soon as it is connected. */
   setNoDelay(enabled?: boolean): this {
-    this.#noDelay = enabled === undefined ? true : Boolean(enabled)
-    const stream = this.#stream
-    if (stream !== null) applyLeniently(() => stream.setNoDelay(this.#noDelay))
+    this.#settings.setNoDelay(enabled === undefined ? true : Boolean(enabled), this.#stream)
     return this
   }
 
   /** Probes an idle peer; as soon as it is connected. */
   setKeepAlive(enabled?: boolean, initialDelayMs?: number): this {
-    this.#keepAliveDelayMs = enabled ? Math.max(0, ~~(initialDelayMs ?? 0)) : -1
-    const stream = this.#stream
-    if (stream !== null) this.#applyKeepAlive(stream)
+    const delayMs = enabled ? Math.max(0, ~~(initialDelayMs ?? 0)) : -1
+    this.#settings.setKeepAlive(delayMs, this.#stream)
     return this
   }
 
   /** Keeps the program alive while it is open, as sockets do unless {@link unref} is called. */
   ref(): this {
-    this.#isReferenced = true
-    this.#stream?.ref()
+    this.#settings.setReferenced(true, this.#stream)
     return this
   }
 
   /** Lets the program end although it is open. */
   unref(): this {
-    this.#isReferenced = false
-    this.#stream?.unref()
+    this.#settings.setReferenced(false, this.#stream)
     return this
   }
 
@@ -408,7 +366,7 @@ export class Socket extends Duplex {
     this.#connecting = null
     this.#stream = stream
     this.connecting = false
-    this.#applySettings(stream)
+    this.#settings.applyTo(stream)
     this.#idle.touch()
     try {
       this.emit('connect')
@@ -420,24 +378,12 @@ export class Socket extends Duplex {
     }
   }
 
-  #applySettings(stream: TcpStream): void {
-    if (this.#noDelay) applyLeniently(() => stream.setNoDelay(true))
-    if (this.#keepAliveDelayMs >= 0) this.#applyKeepAlive(stream)
-    if (!this.#isReferenced) stream.unref()
-  }
-
-  #applyKeepAlive(stream: TcpStream): void {
-    const delayMs = this.#keepAliveDelayMs
-    applyLeniently(() => stream.setKeepAlive(delayMs >= 0, Math.max(0, delayMs)))
-  }
-
   /** After it was destroyed it may connect again. */
   #renew(): void {
     const stream = this as unknown as { _undestroy(): void }
     stream._undestroy()
     this.#reading = new Reading({ socket: this, idle: this.#idle }, this.#onRead)
-    this.#remote = null
-    this.#local = null
+    this.#ends = new Ends()
     this.#isResetting = false
   }
 
@@ -476,14 +422,11 @@ export class Socket extends Duplex {
   }
 
   #remoteEnd(): SocketAddress | null {
-    if (this.#stream !== null && !this.connecting) this.#remote ??= this.#stream.remoteAddress
-    return this.#remote
+    return this.#ends.remoteOf(this.connecting ? null : this.#stream)
   }
 
   #localEnd(): SocketAddress | null {
-    if (this.#stream === null) return null
-    if (!this.#stream.isClosed) this.#local ??= this.#stream.localAddress
-    return this.#local
+    return this.#ends.localOf(this.#stream)
   }
 
   #obey(signal: AbortSignal): void {
