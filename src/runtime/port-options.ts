@@ -79,6 +79,7 @@ const NAMES = optionNames<PortOptions>({
   family: true,
   backlog: true,
   reuseAddress: true,
+  ipv6Only: true,
   noDelay: true,
   signal: true,
   timeoutMs: true,

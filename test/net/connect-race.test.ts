@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { executor } from '../../src/executor/index.ts'
 import { type SocketAddress, TcpListener, TcpStream } from '../../src/net/index.ts'
 import { netRingFor } from '../../src/net/memory/net-ring.ts'
+import { CONNECT_PLAINLY } from '../../src/net/sockets/connect.ts'
 import { connectFirst, interleaveFamilies } from '../../src/net/sockets/connect-race.ts'
 import type { Socket } from '../../src/net/sockets/socket.ts'
 import { resolver } from '../../src/net/values/resolve.ts'
@@ -65,7 +66,8 @@ async function closedPort(): Promise<number> {
 function race(addresses: readonly SocketAddress[], options = {}): Promise<Socket> {
   const current = executor()
   const net = netRingFor(current, current.currentQueue())
-  return connectFirst({ net, addresses, noDelay: true, options, action: 'connect to a test' })
+  const settings = { ...CONNECT_PLAINLY, noDelay: true }
+  return connectFirst({ net, addresses, settings, options, action: 'connect to a test' })
 }
 
 function elapsedMs(startNs: number): number {

@@ -1,5 +1,12 @@
 import type { Executor } from '../../executor/index.ts'
-import { kernelError, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET } from '../../kernel/index.ts'
+import {
+  IPPROTO_IPV6,
+  IPV6_V6ONLY,
+  kernelError,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SOL_SOCKET,
+} from '../../kernel/index.ts'
 import { formatAddress, type SocketAddress } from '../values/address.ts'
 import type { ListenerConfiguration } from '../values/listen.ts'
 import { decodeIpAddress, encodeAddress, SOCKADDR_BYTES_MAX } from '../values/sockaddr.ts'
@@ -12,10 +19,14 @@ export function listen(
   address: SocketAddress,
   configuration: ListenerConfiguration,
 ): SocketAddress {
-  const { reuseAddress, reusePort, noDelay, backlog } = configuration
+  const { reuseAddress, reusePort, ipv6Only, noDelay, backlog } = configuration
   const context = { fd, address: formatAddress(address) }
   if (reuseAddress) setIntOption(kernel, fd, SOL_SOCKET, SO_REUSEADDR, 1)
   if (reusePort) setIntOption(kernel, fd, SOL_SOCKET, SO_REUSEPORT, 1)
+  // Said either way, since the system's default may be the other.
+  if (address.family === 'ipv6') {
+    setIntOption(kernel, fd, IPPROTO_IPV6, IPV6_V6ONLY, ipv6Only ? 1 : 0)
+  }
   // Accepted sockets inherit it, which spares a call for each.
   if (noDelay) setNoDelay(kernel, fd, true)
   const bound = kernel.bindSocket(fd, encodeAddress(address))

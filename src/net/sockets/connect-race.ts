@@ -11,7 +11,7 @@ import {
 import { Timer } from '../../reactor/index.ts'
 import type { NetRing } from '../memory/net-ring.ts'
 import type { SocketAddress } from '../values/address.ts'
-import { ConnectAttempt } from './connect.ts'
+import { ConnectAttempt, type ConnectSettings } from './connect.ts'
 import type { Socket } from './socket.ts'
 
 /** What all attempts of one connect have in common. */
@@ -19,7 +19,7 @@ export interface ConnectPlan {
   readonly net: NetRing
   /** Best first; at least one. */
   readonly addresses: readonly SocketAddress[]
-  readonly noDelay: boolean
+  readonly settings: ConnectSettings
   readonly options: WaitOptions
   /** What is attempted, for messages: `connect to host, port 80`. */
   readonly action: string
@@ -41,9 +41,11 @@ export const ATTEMPT_DELAY_NS: number = 250 * NS_PER_MS
  * Source: RFC 8305, "Happy Eyeballs".
  */
 export function connectFirst(plan: ConnectPlan): Promise<Socket> {
-  const { addresses, net, options, noDelay } = plan
+  const { addresses, net, options, settings } = plan
   assert(addresses.length > 0, 'there is an address to connect to')
-  if (addresses.length === 1) return new ConnectAttempt(net, addresses[0]!, noDelay).start(options)
+  if (addresses.length === 1) {
+    return new ConnectAttempt(net, addresses[0]!, settings).start(options)
+  }
   return new ConnectRace(plan).run()
 }
 
@@ -117,8 +119,8 @@ class ConnectRace implements Cancellable, LooseWait {
 
   #begin(): void {
     const index = this.#attempts.length
-    const { net, noDelay } = this.#plan
-    const attempt = new ConnectAttempt(net, this.#addresses[index]!, noDelay)
+    const { net, settings } = this.#plan
+    const attempt = new ConnectAttempt(net, this.#addresses[index]!, settings)
     this.#attempts.push(attempt)
     attempt.start(undefined).then(
       (socket) => {

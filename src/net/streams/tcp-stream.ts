@@ -1,10 +1,18 @@
-import { optionNames, showAs, validateBoolean, validateOptions } from '../../base/index.ts'
+import {
+  optionNames,
+  showAs,
+  validateBoolean,
+  validateInteger,
+  validateOptions,
+  validateString,
+} from '../../base/index.ts'
 import { checkCancellation, executor, refusalOf, type WaitOptions } from '../../executor/index.ts'
 import { netRingFor } from '../memory/net-ring.ts'
 import { connectFirst } from '../sockets/connect-race.ts'
 import { applyKeepAlive, applyLinger, applyNoDelay } from '../sockets/stream-settings.ts'
 import {
   formatAddress,
+  parseAddress,
   type SocketAddress,
   validateEndpoint,
   validateFamily,
@@ -24,6 +32,10 @@ export interface ConnectOptions extends WaitOptions {
   readonly family?: SocketAddress['family']
   /** Whether to send small writes at once (TCP_NODELAY); true if not given, unlike in `node:net`. */
   readonly noDelay?: boolean
+  /** The address of this machine to connect from, which decides the family; whichever leads there if not given. */
+  readonly localHost?: string
+  /** The port to connect from; whichever is free if not given. */
+  readonly localPort?: number
 }
 
 const CONNECT_NAMES = optionNames<ConnectOptions>({
@@ -31,6 +43,8 @@ const CONNECT_NAMES = optionNames<ConnectOptions>({
   port: true,
   family: true,
   noDelay: true,
+  localHost: true,
+  localPort: true,
   signal: true,
   timeoutMs: true,
 })
@@ -73,17 +87,20 @@ export class TcpStream extends StreamSocket {
    * beside it after 250 ms (RFC 8305). All others are closed then.
    *
    * @throws {KernelError} of the first address, such as `ECONNREFUSED`, with an `AggregateError` of all
-   * that were tried as its cause if they are several; what the look-up throws.
+   * that were tried as its cause if they are several; what the look-up throws. `EADDRNOTAVAIL` or `EADDRINUSE` of `bind`
+   * for a `localHost` or `localPort` that can't be had.
    * @throws {RuntimeError} `ERR_TASK_TIMEOUT` after `timeoutMs`, all addresses together.
    * @throws {TypeError | RangeError} for options of the wrong kind.
    */
   static async connect(options: ConnectOptions): Promise<TcpStream> {
     const action = 'connect'
     validateOptions(action, options, CONNECT_NAMES)
-    const { host = 'localhost', port, family, noDelay = true, signal, timeoutMs } = options
+    const { host = 'localhost', port, noDelay = true, signal, timeoutMs } = options
     validateEndpoint(action, host, port, 1)
-    validateFamily(action, family, host)
+    validateFamily(action, options.family, host)
     validateBoolean(action, 'noDelay', noDelay)
+    const local = readLocalEnd(action, options)
+    const family = local.family ?? options.family
     const refusal = refusalOf(action)
     if (refusal !== null) return refusal
     const current = executor()
@@ -94,7 +111,9 @@ export class TcpStream extends StreamSocket {
     const addresses = await resolveHost(current, { host, port, family }, wait)
     const left = remainingOptions(current, wait, startNs, action)
     const whole = `connect to ${host}, port ${port}`
-    const race = { net, addresses, noDelay, options: left, action: whole }
+    const { localHost, localPort } = local
+    const settings = { noDelay, localHost, localPort }
+    const race = { net, addresses, settings, options: left, action: whole }
     return new TcpStream(await connectFirst(race))
   }
 
@@ -199,4 +218,27 @@ export class TcpStream extends StreamSocket {
   setLinger(seconds: number | null): void {
     applyLinger(this.socket, seconds)
   }
+}
+
+/** Where to connect from, and the family that this leaves. @throws {TypeError | RangeError} */
+function readLocalEnd(
+  action: string,
+  { host = 'localhost', family, localHost, localPort = 0 }: ConnectOptions,
+): { localHost: string | null; localPort: number; family: SocketAddress['family'] | undefined } {
+  validateInteger(action, 'localPort', localPort, { min: 0, max: 65_535 })
+  if (localHost === undefined) return { localHost: null, localPort, family: undefined }
+  validateString(action, 'localHost', localHost)
+  const address = parseAddress(localHost, localPort)
+  if (address === null) {
+    throw new RangeError(
+      `Cannot ${action} as localHost must be an address: current value is ${JSON.stringify(localHost)}`,
+    )
+  }
+  if (family !== undefined && family !== address.family) {
+    throw new RangeError(
+      `Cannot ${action} as localHost must be an address of family ${family}: current value is ${localHost}`,
+    )
+  }
+  validateFamily(action, address.family, host)
+  return { localHost: address.host, localPort, family: address.family }
 }

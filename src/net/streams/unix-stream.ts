@@ -9,7 +9,7 @@ import {
   SOL_SOCKET,
 } from '../../kernel/index.ts'
 import { netRingFor } from '../memory/net-ring.ts'
-import { ConnectAttempt } from '../sockets/connect.ts'
+import { CONNECT_PLAINLY, ConnectAttempt } from '../sockets/connect.ts'
 import { Socket } from '../sockets/socket.ts'
 import { formatAddress, type UnixAddress } from '../values/address.ts'
 import { readUnixEndpoint, type UnixEndpoint } from '../values/unix-endpoint.ts'
@@ -83,7 +83,7 @@ export class UnixStream extends StreamSocket {
     const wait = { signal, timeoutMs }
     checkCancellation(current, wait, action)
     const net = netRingFor(current, current.currentQueue())
-    return new UnixStream(await new ConnectAttempt(net, address, false).start(wait))
+    return new UnixStream(await new ConnectAttempt(net, address, CONNECT_PLAINLY).start(wait))
   }
 
   /**

@@ -26,6 +26,8 @@ export interface ListenOptions extends WaitOptions {
   readonly reusePort?: boolean
   /** Whether to listen although connections of an earlier listener linger; true if not given. */
   readonly reuseAddress?: boolean
+  /** Whether a listener on `::` leaves IPv4 to others; false if not given, and then it accepts from both. */
+  readonly ipv6Only?: boolean
   /** Whether accepted streams send small writes at once; true if not given. */
   readonly noDelay?: boolean
 }
@@ -37,6 +39,7 @@ const NAMES = optionNames<ListenOptions>({
   backlog: true,
   reusePort: true,
   reuseAddress: true,
+  ipv6Only: true,
   noDelay: true,
   signal: true,
   timeoutMs: true,
@@ -50,6 +53,7 @@ export interface ListenerConfiguration {
   readonly backlog: number
   readonly reusePort: boolean
   readonly reuseAddress: boolean
+  readonly ipv6Only: boolean
   readonly noDelay: boolean
 }
 
@@ -66,11 +70,11 @@ export function readListenOptions(action: string, options: ListenOptions): Liste
   validateEndpoint(action, host, port, 0)
   validateFamily(action, family, host)
   validateInteger(action, 'backlog', backlog, { min: 1, max: 2 ** 31 - 1 })
-  for (const name of ['reusePort', 'reuseAddress', 'noDelay'] as const) {
+  for (const name of ['reusePort', 'reuseAddress', 'ipv6Only', 'noDelay'] as const) {
     if (options[name] !== undefined) validateBoolean(action, name, options[name])
   }
-  const { reusePort = false, reuseAddress = true, noDelay = true } = options
-  return { host, port, family, backlog, reusePort, reuseAddress, noDelay }
+  const { reusePort = false, reuseAddress = true, ipv6Only = false, noDelay = true } = options
+  return { host, port, family, backlog, reusePort, reuseAddress, ipv6Only, noDelay }
 }
 
 /**
