@@ -40,7 +40,7 @@ export function refuseOptions(
     if (value === undefined || value === null) continue
     throw new RuntimeError(
       'ERR_UNSUPPORTED',
-      `Cannot ${action} as ${name} must not be given: percore/node is for TCP, and sockets of its own`,
+      `Cannot ${action} as ${name} must not be given: percore/node has sockets of its own`,
     )
   }
 }

@@ -99,13 +99,15 @@ function expire(socket: Duplex, timeoutMs: number): void {
 interface RedisOptions {
   readonly host?: string | undefined
   readonly port?: number | undefined
+  /** A Unix socket, in place of host and port. */
+  readonly path?: string | undefined
   readonly family?: number | undefined
   /** Given for TLS: what `tls.connect()` takes, if anything; its host and port come first. */
   readonly tls?: ConnectionOptions | true | null | undefined
 }
 
 /** What `RedisConnector` has no way to do. */
-const REDIS_UNSUPPORTED = ['path', 'sentinels']
+const REDIS_UNSUPPORTED = ['sentinels']
 
 /**
  * What the `Connector` option of ioredis is to be: `new Redis({ port, Connector: RedisConnector })`.
@@ -117,7 +119,7 @@ export class RedisConnector {
   #socket: NodeSocket | null
   #isConnecting: boolean
 
-  /** @throws {RuntimeError} `ERR_UNSUPPORTED` for `path` and `sentinels`. */
+  /** @throws {RuntimeError} `ERR_UNSUPPORTED` for `sentinels`. */
   constructor(options: object) {
     refuseOptions(
       'make a connector for Redis',
@@ -159,8 +161,8 @@ export class RedisConnector {
   }
 
   #open(): NodeSocket {
-    const { host, port = 6379, family, tls } = this.#options
-    const where = { host, port, family, noDelay: true }
+    const { host, port = 6379, path, family, tls } = this.#options
+    const where = { host, port, path, family, noDelay: true }
     if (!tls) return connect(where) as unknown as NodeSocket
     return connectTls({ ...where, ...(tls as object) })
   }

@@ -12,6 +12,7 @@ import type { SocketOptions } from './socket-options.ts'
 export function connect(options: ConnectOptions & SocketOptions, listener?: Listener): Socket
 export function connect(port: number | string, host?: string, listener?: Listener): Socket
 export function connect(port: number | string, listener?: Listener): Socket
+export function connect(path: string, listener?: Listener): Socket
 export function connect(...args: unknown[]): Socket {
   const { options, listener } = readArguments(args)
   const socket = new Socket(options as SocketOptions)

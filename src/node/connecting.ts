@@ -1,10 +1,11 @@
 import { lookup as lookUpName } from 'node:dns'
 import { isIP } from 'node:net'
-import { RuntimeError } from '../base/index.ts'
+import { KernelError, RuntimeError } from '../base/index.ts'
 import { ECONNREFUSED, ETIMEDOUT, kernelError } from '../kernel/index.ts'
-import { TcpStream } from '../net/index.ts'
+import { type StreamSocket, TcpStream, UnixStream } from '../net/index.ts'
 import { type Destination, isName } from './connect-options.ts'
-import { nodeError, placeError, severalErrors } from './errors.ts'
+import { nodeError, placeError, severalErrors, throwUncaught } from './errors.ts'
+import { isBlocked, toUnixEndpoint } from './socket-parts.ts'
 
 /** What a name was looked up to. */
 interface Found {
@@ -35,9 +36,29 @@ export class Connecting {
     this.#abort.abort()
   }
 
-  /** Connects to the first address that answers. @throws in the shape of Node's errors. */
-  async run(): Promise<TcpStream> {
-    const addresses = await this.#resolve()
+  /**
+   * Begins to look the host up in this call, so that what a look-up of the user's own throws is thrown by it; resolves once an
+   * address has answered, or rejects in the shape of Node's errors.
+   */
+  start(): Promise<StreamSocket> {
+    const { path, host } = this.#destination
+    if (path !== null) return this.#connectTo(path)
+    const finding = isName(host)
+      ? this.#lookUp()
+      : Promise.resolve([{ address: host, family: isIP(host) }])
+    return finding.then((addresses) => this.#tryEach(addresses))
+  }
+
+  async #connectTo(path: string): Promise<StreamSocket> {
+    try {
+      const { signal } = this.#abort
+      return await UnixStream.connect({ ...toUnixEndpoint(path), signal })
+    } catch (error) {
+      throw placeError(error, 'connect', { address: path, port: 0 })
+    }
+  }
+
+  async #tryEach(addresses: readonly Found[]): Promise<StreamSocket> {
     if (addresses.length === 1) return await this.#attempt(addresses[0]!, undefined)
     const errors: Error[] = []
     for (const [index, found] of addresses.entries()) {
@@ -52,37 +73,68 @@ export class Connecting {
     throw severalErrors(errors)
   }
 
-  async #attempt({ address, family }: Found, timeoutMs: number | undefined): Promise<TcpStream> {
-    const { port, noDelay } = this.#destination
+  async #attempt(found: Found, timeoutMs: number | undefined): Promise<TcpStream> {
+    const { address, family } = found
+    const { port } = this.#destination
     this.#tell('connectionAttempt', address, port, family)
     try {
-      // No server listens there, and the kernel says so.
-      if (port === 0) throw kernelError(-ECONNREFUSED, { syscall: 'connect' })
-      const { signal } = this.#abort
-      const limit = timeoutMs === undefined ? {} : { timeoutMs }
-      return await TcpStream.connect({ host: address, port, noDelay, signal, ...limit })
+      return await this.#connect(address, timeoutMs)
     } catch (error) {
       const isLate = error instanceof RuntimeError && error.code === 'ERR_TASK_TIMEOUT'
-      const cause = isLate ? kernelError(-ETIMEDOUT, { syscall: 'connect' }) : error
-      const failure = placeError(cause, 'connect', { address, port })
+      const failure = this.#describe(
+        isLate ? kernelError(-ETIMEDOUT, { syscall: 'connect' }) : error,
+        found,
+      )
       if (isLate) this.#tell('connectionAttemptTimeout', address, port, family)
       else this.#tell('connectionAttemptFailed', address, port, family, failure)
       throw failure
     }
   }
 
-  /** Listeners of these events are the exception. */
+  #connect(address: string, timeoutMs: number | undefined): Promise<TcpStream> {
+    const { port, noDelay, localAddress, localPort, blockList } = this.#destination
+    if (isBlocked(blockList, address)) {
+      throw nodeError(Error, 'ERR_IP_BLOCKED', `IP(${address}) is blocked by net.BlockList`)
+    }
+    // No server listens there, and the kernel says so.
+    if (port === 0) throw kernelError(-ECONNREFUSED, { syscall: 'connect' })
+    return TcpStream.connect({
+      host: address,
+      port,
+      noDelay,
+      signal: this.#abort.signal,
+      ...(timeoutMs !== undefined && { timeoutMs }),
+      ...(localAddress !== undefined && { localHost: localAddress }),
+      ...(localPort !== undefined && { localPort }),
+    })
+  }
+
+  #describe(error: unknown, { address, family }: Found): Error {
+    const { port, localAddress, localPort = 0 } = this.#destination
+    if (error instanceof KernelError && error.syscall === 'bind') {
+      const host = localAddress ?? (family === 4 ? '0.0.0.0' : '::')
+      return placeError(error, 'bind', { address: host, port: localPort })
+    }
+    return placeError(error, 'connect', { address, port })
+  }
+
+  /** What a listener throws is none of the connection's affair: nobody can catch it, as with Node's. */
   #tell(event: string, ...values: unknown[]): void {
-    if (this.#port.connecting) this.#port.emit(event, ...values)
+    if (!this.#port.connecting) return
+    try {
+      this.#port.emit(event, ...values)
+    } catch (error) {
+      throwUncaught(error)
+    }
   }
 
-  #resolve(): Promise<readonly Found[]> {
-    const { host } = this.#destination
-    if (!isName(host)) return Promise.resolve([{ address: host, family: isIP(host) }])
-    return new Promise((resolve, reject) => this.#lookUp(resolve, reject))
-  }
-
-  #lookUp(resolve: (found: readonly Found[]) => void, reject: (error: Error) => void): void {
+  #lookUp(): Promise<readonly Found[]> {
+    let resolve!: (found: readonly Found[]) => void
+    let reject!: (error: Error) => void
+    const finding = new Promise<readonly Found[]>((onFound, onError) => {
+      resolve = onFound
+      reject = onError
+    })
     const { host, port, family, hints, lookup, triesAll } = this.#destination
     const look = (lookup ?? lookUpName) as LookUp
     look(host, { family, hints, all: triesAll, port }, (error, answer, version) => {
@@ -101,6 +153,7 @@ export class Connecting {
         reject(failure as Error)
       }
     })
+    return finding
   }
 }
 

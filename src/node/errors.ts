@@ -1,11 +1,12 @@
 /** Errors in the shape that `node:net` gives them: codes, fields and messages that programs match. */
 
-import { isIP } from 'node:net'
 import { KernelError } from '../base/index.ts'
 
 /** Where an attempt to connect or listen went. */
 export interface Place {
+  /** Of an IP, or a path. */
   readonly address: string
+  /** Of a path 0, which no error has; or -1, as Node has it where a server was to listen. */
   readonly port: number
 }
 
@@ -28,8 +29,7 @@ export function systemError(error: unknown, syscall: string): Error {
 export function placeError(error: unknown, syscall: string, place: Place): Error {
   if (!(error instanceof KernelError)) return asError(error)
   const { code, errno } = error
-  const { address, port } = place
-  return describePlace({ code, errno, syscall, place, text: '' }, error, { address, port })
+  return describePlace({ code, errno, syscall, text: '' }, error, place)
 }
 
 /** The same for listening, whose messages say in words what is wrong. */
@@ -38,18 +38,19 @@ export function listenError(error: unknown, place: Place): Error {
   const { code, errno } = error
   const text = /^\w+: (.*), \w+(?: '.*')?$/.exec(error.message)?.[1] ?? ''
   const named = text === '' ? '' : `: ${text}`
-  return describePlace({ code, errno, syscall: 'listen', place, text: named }, error, place)
+  return describePlace({ code, errno, syscall: 'listen', text: named }, error, place)
 }
 
 function describePlace(
-  what: { code: string; errno: number; syscall: string; place: Place; text: string },
+  what: { code: string; errno: number; syscall: string; text: string },
   cause: unknown,
   { address, port }: Place,
 ): Error {
   const { code, errno, syscall, text } = what
-  const host = isIP(address) === 6 && text !== '' ? address : address
-  const message = `${syscall} ${code}${text} ${host}:${port}`
-  return Object.assign(new Error(message, { cause }), { errno, code, syscall, address, port })
+  const where = port > 0 ? `${address}:${port}` : address
+  const error = new Error(`${syscall} ${code}${text} ${where}`, { cause })
+  Object.assign(error, { errno, code, syscall, address })
+  return port === 0 ? error : Object.assign(error, { port })
 }
 
 /** What a failed connection to several addresses is to Node. */

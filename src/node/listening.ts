@@ -1,9 +1,17 @@
 import { channel } from 'node:diagnostics_channel'
 import { lookup } from 'node:dns'
-import { type AddressInfo, isIP, type Server } from 'node:net'
+import { chmodSync, statSync } from 'node:fs'
+import { isIP, type Server } from 'node:net'
 import { KernelError } from '../base/index.ts'
-import { type ListenOptions, TcpListener, type TcpStream } from '../net/index.ts'
+import {
+  type ListenOptions,
+  TcpListener,
+  TcpStream,
+  UnixListener,
+  type UnixStream,
+} from '../net/index.ts'
 import { readArguments, refuseOptions } from './arguments.ts'
+import { Ends } from './ends.ts'
 import {
   asError,
   listenError,
@@ -12,25 +20,9 @@ import {
   throwUncaught,
   validatePort,
 } from './errors.ts'
+import { type NodeServer, PathHandle, PortHandle, whenClosed } from './listen-handles.ts'
 import { Socket } from './socket.ts'
-import type { CountingServer } from './socket-options.ts'
-import { toAddressInfo } from './socket-parts.ts'
-
-/** What a server of `node:net`, and whatever builds upon one, keeps to itself and its methods work by. */
-interface NodeServer extends CountingServer {
-  _handle: ListenHandle | null
-  /** Another one since each `listen()` and `close()`, which makes those before void; some releases have none until we give it. */
-  _listeningId?: number
-  readonly _unref?: boolean
-  readonly allowHalfOpen?: boolean
-  readonly pauseOnConnect?: boolean
-  readonly noDelay?: boolean
-  readonly keepAlive?: boolean
-  readonly keepAliveInitialDelay?: number
-  readonly highWaterMark?: number
-  /** Servers of `node:tls` have it, and those of `https` and `http2` that build upon them. */
-  readonly setSecureContext?: unknown
-}
+import { familyOf, isBlocked, toUnixEndpoint } from './socket-parts.ts'
 
 /** Where and how to listen, with defaults filled in; a host of null is all addresses. */
 interface Door {
@@ -38,9 +30,10 @@ interface Door {
   readonly port: number
   readonly backlog: number
   readonly reusePort: boolean
+  readonly ipv6Only: boolean
 }
 
-const UNSUPPORTED = ['path', 'fd', '_handle', 'handle']
+const UNSUPPORTED = ['fd', '_handle', 'handle']
 const BACKLOG = 511
 const serverSockets = channel('net.server.socket')
 
@@ -57,12 +50,19 @@ export function listenWith(target: Server, args: readonly unknown[]): void {
     const message = 'Listen method has been called more than once without closing.'
     throw nodeError(Error, 'ERR_SERVER_ALREADY_LISTEN', message)
   }
-  const door = readDoor(options, args)
+  const path = readPath(options)
+  const door = path === null ? readDoor(options, args) : null
   if (listener !== null) server.once('listening', listener)
   if (options.signal !== undefined) closeOnAbort(server, options.signal as AbortSignal)
   const id = (server._listeningId ?? 0) + 1
   server._listeningId = id
   const isWanted = (): boolean => server._listeningId === id && !server._handle
+  if (door === null) {
+    whenClosed(server, () => {
+      if (isWanted()) listenLocally(server, path!, options)
+    })
+    return
+  }
   const listen = (addresses: readonly string[]): void =>
     whenClosed(server, () => {
       if (isWanted()) open(server, door, addresses)
@@ -79,10 +79,16 @@ export function listenWith(target: Server, args: readonly unknown[]): void {
   })
 }
 
+/** Where a port is given as well, that counts. */
+function readPath(options: Readonly<Record<string, unknown>>): string | null {
+  refuseOptions('listen', options, UNSUPPORTED)
+  const { path, port } = options
+  const isGiven = typeof path === 'string' && path !== ''
+  return isGiven && (port === undefined || port === null) ? path : null
+}
+
 /** @throws as {@link listenWith} says. */
 function readDoor(options: Readonly<Record<string, unknown>>, args: readonly unknown[]): Door {
-  refuseOptions('listen', options, UNSUPPORTED)
-  if (options.ipv6Only) refuseOptions('listen', options, ['ipv6Only'])
   const isAny =
     args.length === 0 ||
     typeof args[0] === 'function' ||
@@ -100,6 +106,7 @@ function readDoor(options: Readonly<Record<string, unknown>>, args: readonly unk
     port,
     backlog: given ?? BACKLOG,
     reusePort: Boolean(reusePort),
+    ipv6Only: Boolean(options.ipv6Only),
   }
 }
 
@@ -122,20 +129,67 @@ function open(server: NodeServer, door: Door, addresses: readonly string[]): voi
 /** What the kernel says where there is no IPv6. */
 const MISSING: readonly string[] = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL', 'EPROTONOSUPPORT']
 
-function bind(server: NodeServer, { port, backlog, reusePort }: Door, host: string): TcpListener {
+function bind(server: NodeServer, door: Door, host: string): TcpListener {
+  const { port, backlog, reusePort, ipv6Only } = door
   const options: ListenOptions = {
     host,
     port,
     backlog,
     reusePort,
+    ipv6Only,
     noDelay: server.noDelay === true,
   }
   return TcpListener.bindNow(options)
 }
 
 function begin(server: NodeServer, listener: TcpListener): void {
-  server._handle = new ListenHandle(server, listener)
+  server._handle = new PortHandle(server, listener)
   if (server._unref) listener.unref()
+  serve(server, listener)
+}
+
+/** By a path, which takes a while, as the name of a socket that nobody has is taken over. */
+function listenLocally(
+  server: NodeServer,
+  path: string,
+  options: Readonly<Record<string, unknown>>,
+): void {
+  const backlog = Number(options.backlog) > 0 ? Number(options.backlog) : BACKLOG
+  const handle = new PathHandle(server, bindPath(path, backlog, options))
+  server._handle = handle
+  server._pipeName = path
+  handle.whenBound().then(
+    (listener) => {
+      if (server._handle !== handle) return
+      if (server._unref) listener.unref()
+      serve(server, listener)
+    },
+    (error) => {
+      if (server._handle !== handle) return
+      server._handle = null
+      process.nextTick(fail, server, listenError(error, { address: path, port: -1 }))
+    },
+  )
+}
+
+/** Lets everybody connect, if it is to. */
+async function bindPath(
+  path: string,
+  backlog: number,
+  { readableAll, writableAll }: Readonly<Record<string, unknown>>,
+): Promise<UnixListener> {
+  const listener = await UnixListener.bind({ ...toUnixEndpoint(path), backlog })
+  const added = (readableAll ? 0o444 : 0) | (writableAll ? 0o222 : 0)
+  try {
+    if (added !== 0) chmodSync(path, (statSync(path).mode & 0o777) | added)
+  } catch (error) {
+    await listener.close()
+    throw error
+  }
+  return listener
+}
+
+function serve(server: NodeServer, listener: TcpListener | UnixListener): void {
   acceptAll(server, listener).catch((error: unknown) => {
     if (!listener.isClosed) process.nextTick(fail, server, systemError(error, 'accept'))
   })
@@ -150,7 +204,7 @@ function fail(server: NodeServer, error: Error): void {
   server.emit('error', error)
 }
 
-async function acceptAll(server: NodeServer, listener: TcpListener): Promise<void> {
+async function acceptAll(server: NodeServer, listener: TcpListener | UnixListener): Promise<void> {
   for await (const stream of listener) {
     try {
       take(server, stream)
@@ -160,7 +214,14 @@ async function acceptAll(server: NodeServer, listener: TcpListener): Promise<voi
   }
 }
 
-function take(server: NodeServer, stream: TcpStream): void {
+function take(server: NodeServer, stream: TcpStream | UnixStream): void {
+  if (
+    stream instanceof TcpStream &&
+    isBlocked(server.blockList, stream.remoteAddress?.host ?? '')
+  ) {
+    void stream.close()
+    return
+  }
   const { maxConnections } = server
   if (typeof maxConnections === 'number' && server._connections >= maxConnections) {
     drop(server, stream)
@@ -180,17 +241,23 @@ function take(server: NodeServer, stream: TcpStream): void {
   if (serverSockets.hasSubscribers) serverSockets.publish({ socket })
 }
 
-function drop(server: NodeServer, stream: TcpStream): void {
-  const local = toAddressInfo(stream.localAddress)
-  const remote = stream.remoteAddress === null ? undefined : toAddressInfo(stream.remoteAddress)
+function drop(server: NodeServer, stream: TcpStream | UnixStream): void {
+  const ends = new Ends()
+  const local = ends.localOf(stream)
+  const remote = ends.remoteOf(stream)
   void stream.close()
+  // Of a Unix socket nothing is told.
+  if (local === null) {
+    server.emit('drop')
+    return
+  }
   server.emit('drop', {
-    localAddress: local.address,
+    localAddress: local.host,
     localPort: local.port,
-    localFamily: local.family,
-    remoteAddress: remote?.address,
+    localFamily: familyOf(local),
+    remoteAddress: remote?.host,
     remotePort: remote?.port,
-    remoteFamily: remote?.family,
+    remoteFamily: familyOf(remote),
   })
 }
 
@@ -202,71 +269,4 @@ function closeOnAbort(server: Server, signal: AbortSignal): void {
   }
   signal.addEventListener('abort', close, { once: true })
   server.once('close', () => signal.removeEventListener('abort', close))
-}
-
-/** What a server of `node:net` asks of the handle that it listens by. */
-class ListenHandle {
-  readonly #server: NodeServer
-  readonly #listener: TcpListener
-
-  constructor(server: NodeServer, listener: TcpListener) {
-    this.#server = server
-    this.#listener = listener
-  }
-
-  close(): void {
-    const server = this.#server
-    beginClosing(server)
-    void this.#listener.close().then(() => endClosing(server))
-  }
-
-  ref(): void {
-    this.#listener.ref()
-  }
-
-  unref(): void {
-    this.#listener.unref()
-  }
-
-  /** Fills in where it listens. */
-  getsockname(out: Partial<AddressInfo>): number {
-    Object.assign(out, toAddressInfo(this.#listener.address))
-    return 0
-  }
-}
-
-/** Of a server whose ports are not free yet. */
-interface Closing {
-  /** How many handles are being closed. */
-  count: number
-  /** What is to be done then. */
-  readonly waiting: (() => void)[]
-}
-
-const closings = new WeakMap<NodeServer, Closing>()
-
-/** The server is not to tell that it is closed while its port is still taken. */
-function beginClosing(server: NodeServer): void {
-  const closing = closings.get(server) ?? { count: 0, waiting: [] }
-  closing.count++
-  closings.set(server, closing)
-  Object.defineProperty(server, '_emitCloseIfDrained', { value: () => {}, configurable: true })
-}
-
-function endClosing(server: NodeServer): void {
-  const closing = closings.get(server)!
-  closing.count--
-  if (closing.count > 0) return
-  closings.delete(server)
-  Reflect.deleteProperty(server, '_emitCloseIfDrained')
-  // Before it listens again, as it would not tell at all from then on.
-  server._emitCloseIfDrained()
-  for (const proceed of closing.waiting) proceed()
-}
-
-/** At once, if nothing is being closed. */
-function whenClosed(server: NodeServer, proceed: () => void): void {
-  const closing = closings.get(server)
-  if (closing === undefined) proceed()
-  else closing.waiting.push(proceed)
 }

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import type { ChunkConsumer, TcpStream } from '../net/index.ts'
+import type { ChunkConsumer, StreamSocket } from '../net/index.ts'
 import { systemError, throwUncaught } from './errors.ts'
 import type { IdleTimeout } from './idle-timeout.ts'
 
@@ -26,11 +26,13 @@ const POOLED_BYTES_MAX = 2048
  *
  * A consumer, so that an idle connection holds no promise; there is one only while it is paused.
  */
-export class Reading implements ChunkConsumer<TcpStream> {
+export class Reading implements ChunkConsumer<StreamSocket> {
   readonly #socket: Duplex
   readonly #idle: IdleTimeout
   readonly #onRead: OnReadOptions | null
   #hasBegun = false
+  /** Whether whoever has memory of its own read into wants no more of it for now. */
+  #isHeld = false
   #goOn: (() => void) | null = null
 
   constructor({ socket, idle }: Halves, onRead: OnReadOptions | null) {
@@ -40,13 +42,23 @@ export class Reading implements ChunkConsumer<TcpStream> {
   }
 
   /** Reads, from the first call on, or goes on. */
-  start(stream: TcpStream): void {
+  start(stream: StreamSocket): void {
     if (!this.#hasBegun) {
       this.#hasBegun = true
       stream.consume(this)
       return
     }
     this.resume()
+  }
+
+  /** Gives `onread` nothing more until {@link proceed}: 'data' is held back by Node's own means. */
+  hold(): void {
+    this.#isHeld = this.#onRead !== null
+  }
+
+  proceed(): void {
+    this.#isHeld = false
+    if (this.#onRead !== null) this.resume()
   }
 
   resume(): void {
@@ -60,18 +72,15 @@ export class Reading implements ChunkConsumer<TcpStream> {
     const socket = this.#socket
     if (socket.destroyed) return undefined
     this.#idle.touch()
+    if (this.#onRead !== null) return this.#give(chunk, this.#onRead)
     let hasRoom: boolean
     try {
-      hasRoom =
-        this.#onRead === null ? socket.push(asBuffer(chunk)) : this.#give(chunk, this.#onRead)
+      hasRoom = socket.push(asBuffer(chunk))
     } catch (error) {
       throwUncaught(error)
       return undefined
     }
-    if (hasRoom || socket.destroyed) return undefined
-    return new Promise<void>((resolve) => {
-      this.#goOn = resolve
-    })
+    return hasRoom || socket.destroyed ? undefined : this.#pause()
   }
 
   onEnd(error: unknown): void {
@@ -90,16 +99,35 @@ export class Reading implements ChunkConsumer<TcpStream> {
     }
   }
 
-  #give(chunk: Uint8Array, { buffer, callback }: OnReadOptions): boolean {
-    let hasRoom = true
-    for (let start = 0; start < chunk.length; ) {
-      const target = typeof buffer === 'function' ? buffer() : buffer
-      const part = chunk.subarray(start, start + target.length)
-      target.set(part)
-      start += part.length
-      if (callback(part.length, target) === false) hasRoom = false
+  /** Until somebody calls {@link resume}. */
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#goOn = resolve
+    })
+  }
+
+  /** Memory by memory, as long as the callback wants more; done when it has all of the chunk, and wants more. */
+  #give(chunk: Uint8Array, onRead: OnReadOptions): Promise<void> | undefined {
+    let rest = chunk
+    while (!this.#socket.destroyed) {
+      if (this.#isHeld) return this.#pause().then(() => this.#give(rest, onRead))
+      if (rest.length === 0) break
+      try {
+        rest = this.#giveOne(rest, onRead)
+      } catch (error) {
+        throwUncaught(error)
+        break
+      }
     }
-    return hasRoom
+    return undefined
+  }
+
+  #giveOne(chunk: Uint8Array, { buffer, callback }: OnReadOptions): Uint8Array {
+    const target = typeof buffer === 'function' ? buffer() : buffer
+    const part = chunk.subarray(0, target.length)
+    target.set(part)
+    if (callback(part.length, target) === false) this.#isHeld = true
+    return chunk.subarray(part.length)
   }
 }
 

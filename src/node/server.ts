@@ -1,7 +1,8 @@
-import { Server as NodeServer } from 'node:net'
+import { type BlockList, Server as NodeServer } from 'node:net'
 import { listenWith } from './listening.ts'
 import type { OnReadOptions } from './reading.ts'
 import type { Socket } from './socket.ts'
+import { readBlockList } from './socket-parts.ts'
 
 /** What a server may be told as it is made; as in `net.createServer()`. */
 export interface ServerOptions {
@@ -13,6 +14,8 @@ export interface ServerOptions {
   readonly keepAlive?: boolean | undefined
   readonly keepAliveInitialDelay?: number | undefined
   readonly highWaterMark?: number | undefined
+  /** Whose connections are closed as they come. */
+  readonly blockList?: BlockList | undefined
 }
 
 /** Given each connection. */
@@ -21,7 +24,7 @@ export type ConnectionListener = (socket: Socket) => void
 /**
  * A server that does what `net.Server` does, and is one, but for its sockets, which are percore's.
  *
- * `listen()` takes what that of `node:net` takes, but paths, descriptors and handles; without a host `address()` is known at once. What
+ * `listen()` takes what that of `node:net` takes, but descriptors and handles; without a host `address()` is known at once. What
  * is done for each connection runs in the task queue that called `listen()`. In a worker of `node:cluster` it listens by
  * itself: give `reusePort`.
  *
@@ -45,14 +48,17 @@ export class Server extends NodeServer {
     const options = typeof first === 'function' ? {} : first
     const listener = typeof first === 'function' ? first : second
     super(options as object)
+    const blockList = readBlockList(options ?? {})
+    if (blockList !== undefined) Object.assign(this, { blockList })
     if (listener !== undefined) this.on('connection', listener as unknown as () => void)
   }
 
   /**
-   * Listens, as `net.Server.listen()` does: `(options, listener)`, or `(port, host, backlog, listener)`.
+   * Listens, as `net.Server.listen()` does: `(options, listener)`, `(port, host, backlog, listener)`, or
+   * `(path, backlog, listener)` for a Unix socket.
    *
    * @throws {TypeError} `ERR_INVALID_ARG_VALUE`; {RangeError} `ERR_SOCKET_BAD_PORT`; {Error} `ERR_SERVER_ALREADY_LISTEN`;
-   * {RuntimeError} `ERR_UNSUPPORTED` for what is no TCP port.
+   * {RuntimeError} `ERR_UNSUPPORTED` for descriptors and handles.
    */
   override listen(...args: unknown[]): this {
     listenWith(this, args)

@@ -1,4 +1,4 @@
-import type { Server } from 'node:net'
+import type { BlockList, Server } from 'node:net'
 import type { OnReadOptions } from './reading.ts'
 
 /** What a socket may be told as it is made; more is ignored, as `node:http` hands on all of its own options. */
@@ -13,6 +13,8 @@ export interface SocketOptions {
   readonly keepAliveInitialDelay?: number | undefined
   /** How many bytes Node holds before it stops reading, or asks writers to wait; Node's default if not given. */
   readonly highWaterMark?: number | undefined
+  /** Addresses that it is not to connect to: `ERR_IP_BLOCKED`. */
+  readonly blockList?: BlockList | undefined
 }
 
 /** How a connection that was accepted becomes a socket. */

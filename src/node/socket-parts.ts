@@ -1,9 +1,9 @@
 /** What a socket does that needs nothing of its state. */
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, BlockList, isIP } from 'node:net'
 import { Duplex } from 'node:stream'
-import type { SocketAddress } from '../net/index.ts'
+import type { SocketAddress, UnixEndpoint } from '../net/index.ts'
 import type { Listener } from './arguments.ts'
-import { nodeError } from './errors.ts'
+import { nodeError, wrongArgument } from './errors.ts'
 import type { Callback } from './writing.ts'
 
 /** After the peer's end a socket that is to end with it takes no more. */
@@ -32,9 +32,27 @@ export function applyLeniently(apply: Listener): void {
   } catch {}
 }
 
+/** @throws {TypeError} `ERR_INVALID_ARG_TYPE` */
+export function readBlockList(options: { readonly blockList?: unknown }): BlockList | undefined {
+  const { blockList } = options
+  if (!blockList) return undefined
+  if (blockList instanceof BlockList) return blockList
+  throw wrongArgument('"options.blockList" property', 'an instance of net.BlockList', blockList)
+}
+
+export function isBlocked(blockList: BlockList | undefined, address: string): boolean {
+  const version = blockList === undefined ? 0 : isIP(address)
+  return version !== 0 && blockList!.check(address, version === 4 ? 'ipv4' : 'ipv6')
+}
+
 export function familyOf(end: SocketAddress | null): string | undefined {
   if (end === null) return undefined
   return end.family === 'ipv4' ? 'IPv4' : 'IPv6'
+}
+
+/** A path as `node:net` takes it: an abstract name after a NUL. */
+export function toUnixEndpoint(path: string): UnixEndpoint {
+  return path.startsWith('\0') ? { abstractName: path.slice(1) } : { path }
 }
 
 /** An address as `node:net` gives it. */

@@ -1,16 +1,18 @@
 import { channel } from 'node:diagnostics_channel'
-import type { AddressInfo, Server, SocketReadyState } from 'node:net'
+import type { AddressInfo, BlockList, Server, SocketReadyState } from 'node:net'
 import { Duplex } from 'node:stream'
 import { RuntimeError } from '../base/index.ts'
-import { type SocketAddress, TcpStream } from '../net/index.ts'
+import { EALREADY, EISCONN, kernelError } from '../kernel/index.ts'
+import { type SocketAddress, StreamSocket, TcpStream } from '../net/index.ts'
 import { type Listener, readArguments, refuseOptions } from './arguments.ts'
-import { type ConnectOptions, readDestination } from './connect-options.ts'
+import { type ConnectOptions, type Destination, readDestination } from './connect-options.ts'
 import { Connecting } from './connecting.ts'
 import { Ends } from './ends.ts'
 import {
   abortError,
   asError,
   nodeError,
+  placeError,
   systemError,
   throwUncaught,
   wrongArgument,
@@ -18,7 +20,13 @@ import {
 import { IdleTimeout, validateTimeout } from './idle-timeout.ts'
 import { type OnReadOptions, Reading } from './reading.ts'
 import type { AcceptedOptions, CountingServer, SocketOptions } from './socket-options.ts'
-import { closedError, familyOf, refuseWrites, toAddressInfo } from './socket-parts.ts'
+import {
+  closedError,
+  familyOf,
+  readBlockList,
+  refuseWrites,
+  toAddressInfo,
+} from './socket-parts.ts'
 import { StreamSettings } from './stream-settings.ts'
 import { type Callback, Writing } from './writing.ts'
 
@@ -27,7 +35,7 @@ const clientSockets = channel('net.client.socket')
 /**
  * A socket that does what `net.Socket` does, on percore's sockets: what runs on the one runs on the other.
  *
- * A `Duplex` with the methods, properties, events and errors of `net.Socket` over TCP. Chunks are the listener's for good.
+ * A `Duplex` with the methods, properties, events and errors of `net.Socket`, over TCP and Unix sockets. Chunks are the listener's for good.
  * A listener or reader that is slow makes the peer wait; `write()` returns false, and 'drain' is emitted, by
  * `highWaterMark`. What is written must not be changed before its callback is called. Writes that are corked, or made
  * while another is under way, go out together.
@@ -55,7 +63,9 @@ export class Socket extends Duplex {
   timeout: number | undefined
   /** The server that has accepted it, or null; of `node:http` the server that serves it. */
   server: Server | null
-  #stream: TcpStream | null
+  /** Addresses that it does not connect to. */
+  readonly blockList: BlockList | undefined
+  #stream: StreamSocket | null
   #connecting: Connecting | null
   readonly #onRead: OnReadOptions | null
   #reading: Reading
@@ -85,6 +95,7 @@ export class Socket extends Duplex {
     this.connecting = false
     this.timeout = undefined
     this.server = null
+    this.blockList = readBlockList(options)
     this.#stream = null
     this.#connecting = null
     const idle = new IdleTimeout(() => this.#tellIdle())
@@ -121,9 +132,10 @@ export class Socket extends Duplex {
    * console.log(await new ByteReader(client).readLine())
    * ```
    */
-  static over(stream: TcpStream, options: AcceptedOptions = {}): Socket {
-    if (!(stream instanceof TcpStream))
-      throw wrongArgument('"stream" argument', 'a TcpStream', stream)
+  static over(stream: StreamSocket, options: AcceptedOptions = {}): Socket {
+    if (!(stream instanceof StreamSocket)) {
+      throw wrongArgument('"stream" argument', 'a TcpStream or a UnixStream', stream)
+    }
     const socket = new Socket(options)
     socket.#stream = stream
     socket.#settings.applyTo(stream)
@@ -195,17 +207,20 @@ export class Socket extends Duplex {
   }
 
   /**
-   * Connects: `(options, listener)`, or `(port, host, listener)`. The listener is called once, at 'connect'.
+   * Connects: `(options, listener)`, `(port, host, listener)`, or `(path, listener)` for a Unix socket. The listener is called once, at 'connect'.
    *
    * The addresses of a name are tried one after another, as `node:net` does; 'lookup' tells of each. A socket that is
    * closed may connect again.
    *
-   * @throws {TypeError} `ERR_MISSING_ARGS`, `ERR_INVALID_ARG_TYPE`; {RangeError} `ERR_SOCKET_BAD_PORT`;
-   * {RuntimeError} `ERR_UNSUPPORTED` for `path`, `localAddress` and `localPort`.
+   * One that connects, or has connected, is destroyed by a second call, as Node's is: `EALREADY`, `EISCONN`.
+   *
+   * @throws {TypeError} `ERR_MISSING_ARGS`, `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_IP_ADDRESS`; {RangeError} `ERR_SOCKET_BAD_PORT`;
+   * what a `lookup` of the caller's own throws.
    */
   connect(options: ConnectOptions, listener?: Listener): this
   connect(port: number | string, host?: string, listener?: Listener): this
   connect(port: number | string, listener?: Listener): this
+  connect(path: string, listener?: Listener): this
   connect(...args: unknown[]): this {
     const { options, listener } = readArguments(args)
     const destination = readDestination(options)
@@ -215,9 +230,15 @@ export class Socket extends Duplex {
     if (options.noDelay !== undefined) this.#settings.noDelay = Boolean(options.noDelay)
     this.#idle.touch()
     this.connecting = true
-    const connecting = new Connecting(this, { ...destination, noDelay: this.#settings.noDelay })
+    if (this.#stream !== null || this.#connecting !== null) {
+      process.nextTick(() => this.#refuseSecond(destination))
+      return this
+    }
+    const { blockList } = this
+    const { noDelay } = this.#settings
+    const connecting = new Connecting(this, { ...destination, noDelay, blockList })
     this.#connecting = connecting
-    connecting.run().then(
+    connecting.start().then(
       (stream) => this.#take(connecting, stream),
       (error: unknown) => this.#connecting === connecting && this.destroy(asError(error)),
     )
@@ -273,8 +294,15 @@ export class Socket extends Duplex {
     else this.once('finish', this.destroy)
   }
 
-  /** Closes the connection with a reset, once there is one: the peer's reads fail with `ECONNRESET`. */
+  /**
+   * Closes the connection with a reset, once there is one: the peer's reads fail with `ECONNRESET`.
+   *
+   * @throws {TypeError} `ERR_INVALID_HANDLE_TYPE` for a Unix socket, which has no such thing.
+   */
   resetAndDestroy(): this {
+    if (this.#stream !== null && !(this.#stream instanceof TcpStream)) {
+      throw nodeError(TypeError, 'ERR_INVALID_HANDLE_TYPE', 'This handle type cannot be sent')
+    }
     if (this.connecting) {
       this.once('connect', () => this.#reset())
     } else if (this.#stream !== null) {
@@ -283,6 +311,16 @@ export class Socket extends Duplex {
       this.destroy(closedError('ERR_SOCKET_CLOSED', 'Socket is closed'))
     }
     return this
+  }
+
+  override pause(): this {
+    this.#reading.hold()
+    return super.pause()
+  }
+
+  override resume(): this {
+    this.#reading.proceed()
+    return super.resume()
   }
 
   override _read(): void {
@@ -351,14 +389,21 @@ export class Socket extends Duplex {
     if (stream === null) return
     this.#bytesRead = stream.bytesRead
     this.#stream = null
-    const closed = this.#isResetting ? stream.reset() : stream.close()
+    const closed = this.#isResetting ? stream.abort() : stream.close()
     // It is done with its chunk.
     this.#reading.resume()
     await closed
   }
 
+  /** It connects, or has connected: whoever wants it to be another one gets neither. */
+  #refuseSecond({ host, port, path }: Destination): void {
+    if (this.destroyed) return
+    const error = kernelError(this.#stream === null ? -EALREADY : -EISCONN, { syscall: 'connect' })
+    this.destroy(placeError(error, 'connect', { address: path ?? host, port }))
+  }
+
   /** It has connected. */
-  #take(connecting: Connecting, stream: TcpStream): void {
+  #take(connecting: Connecting, stream: StreamSocket): void {
     if (this.#connecting !== connecting) {
       void stream.close()
       return

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import type { TcpStream } from '../net/index.ts'
+import type { StreamSocket } from '../net/index.ts'
 import { systemError, throwUncaught } from './errors.ts'
 import type { IdleTimeout } from './idle-timeout.ts'
 import type { Halves } from './reading.ts'
@@ -31,14 +31,14 @@ export class Writing {
     this.#onFailure = (error) => this.#finish(error)
   }
 
-  write(stream: TcpStream, chunk: Uint8Array, callback: Callback): void {
+  write(stream: StreamSocket, chunk: Uint8Array, callback: Callback): void {
     this.#callback = callback
     this.#lengthBytes = chunk.length
     stream.write(chunk).then(this.#onSent, this.#onFailure)
   }
 
   writeAll(
-    stream: TcpStream,
+    stream: StreamSocket,
     pieces: readonly { readonly chunk: Uint8Array }[],
     callback: Callback,
   ): void {

@@ -212,12 +212,8 @@ test('adoptServer() refuses what is no server, and one that listens', LIMIT, asy
 test('what node:net may be told and percore/node may not is refused', () => {
   const refused = { code: 'ERR_UNSUPPORTED' }
 
-  assert.throws(() => connect({ path: '/tmp/socket' } as never), refused)
-  assert.throws(() => connect({ port: 1, localPort: 2 } as never), refused)
   assert.throws(() => new Socket({ fd: 1 } as never), refused)
-  assert.throws(() => createServer().listen('/tmp/socket'), refused)
   assert.throws(() => createServer().listen({ fd: 1 }), refused)
-  assert.throws(() => createServer().listen({ port: 0, ipv6Only: true }), refused)
 })
 
 async function listen(server: NodeServer): Promise<number> {

@@ -156,7 +156,7 @@ test('ioredis talks TLS by its Connector, its password too', LIMIT, async () => 
   assert.deepEqual(authenticated, [true])
 })
 
-for (const options of [{ path: '/tmp/redis.sock' }, { sentinels: [{ host: 'a', port: 1 }] }]) {
+for (const options of [{ sentinels: [{ host: 'a', port: 1 }] }]) {
   const [name] = Object.keys(options)
   test(`the Connector for ioredis refuses ${name}`, () => {
     assert.throws(
