@@ -85,6 +85,8 @@ export class ExecutorPool<Result = unknown> {
   #isObserved = false
   #stopping: Promise<readonly ShardExit<Result>[]> | null = null
   readonly #deadlines: PoolTimer[] = []
+  /** How shards ended, and since when they were to: threads need not end in that order. */
+  readonly #ends: { readonly exit: ShardExit; readonly sinceNs: number }[] = []
 
   /** @internal Use {@link start}. */
   constructor(options: CheckedPoolOptions<Result>) {
@@ -101,6 +103,9 @@ export class ExecutorPool<Result = unknown> {
       const name = options.ofShard?.(id).name ?? `${options.name}-${id}`
       return new ShardSlot(port, { id, name, cpus, memoryNodes })
     })
+    // Before whoever joins, so that it is known by then.
+    for (const slot of this.#slots)
+      void slot.ended.promise.then((exit) => this.#noteEnd(slot, exit))
     this.#services = new ServiceBoard(this.#slots, {
       startTimeoutMs: options.startTimeoutMs,
       setTimer: port.setTimer,
@@ -152,14 +157,17 @@ export class ExecutorPool<Result = unknown> {
   /**
    * What the functions of all shards returned, by their ids.
    *
-   * @throws {RuntimeError} `ERR_SHARD_FAILED` for the first shard, by its id, that ended otherwise, once all have ended; what it
-   * threw is the `cause`.
+   * @throws {RuntimeError} `ERR_SHARD_FAILED` for the first shard that failed, or was stopped, once all have ended; what it threw is
+   * the `cause`. Others may have failed for want of that one.
    */
   async results(): Promise<Result[]> {
     const exits = await this.join()
+    const failures = this.#ends.filter(({ exit }) => isFailure(exit))
+    const first = failures.sort((a, b) => a.sinceNs - b.sinceNs)[0]
     return exits.map((exit) => {
       if (exit.reason === 'returned') return exit.value
-      throw failureOf(exit, this.shards[exit.shard]!.name)
+      const cause = first?.exit ?? exit
+      throw failureOf(cause, this.shards[cause.shard]!.name)
     })
   }
 
@@ -175,6 +183,10 @@ export class ExecutorPool<Result = unknown> {
     } catch (error) {
       return refuse(error)
     }
+  }
+
+  #noteEnd({ threwAtNs }: ShardSlot, exit: ShardExit): void {
+    this.#ends.push({ exit, sinceNs: threwAtNs ?? this.#kernel.nowNs() })
   }
 
   #stop(deadlineMs: number): Promise<readonly ShardExit<Result>[]> {

@@ -191,7 +191,8 @@ class ShardRun {
   #fail(error: unknown, isClosed: boolean): void {
     const reason = this.#shard.stopReason
     const isStop = reason !== null && (isClosed || isAbort(error, reason))
-    this.#host.post({ kind: 'threw', error: recordError(error), isStop })
+    const atNs = this.#executor!.kernel.nowNs()
+    this.#host.post({ kind: 'threw', error: recordError(error), isStop, atNs })
     if (this.#state === 'running') void this.#end(isStop ? 0 : 1)
   }
 

@@ -109,6 +109,11 @@ export class ShardSlot {
     return this.#thread !== null && this.state !== 'starting'
   }
 
+  /** When its present function threw, by the kernel's clock; null if it did not. */
+  get threwAtNs(): number | null {
+    return this.#outcome?.kind === 'threw' ? this.#outcome.atNs : null
+  }
+
   /** Starts a thread; resolves once it is ready, and rejects if it does not get so far, when it has ended. */
   start(): Promise<void> {
     assert(this.#thread === null, 'a place has one thread at a time')

@@ -69,8 +69,13 @@ export type FromShard =
   | { readonly kind: 'refused'; readonly error: ErrorRecord }
   /** Its function has returned; its thread goes on while something keeps it alive. */
   | { readonly kind: 'returned'; readonly value: unknown }
-  /** Its function has thrown; the thread ends. `isStop` if it did so because it was stopped. */
-  | { readonly kind: 'threw'; readonly error: ErrorRecord; readonly isStop: boolean }
+  /** Its function has thrown; the thread ends. `isStop` if it did so because it was stopped. `atNs`: when, by the kernel's clock. */
+  | {
+      readonly kind: 'threw'
+      readonly error: ErrorRecord
+      readonly isStop: boolean
+      readonly atNs: number
+    }
   /** What a call came to. */
   | { readonly kind: 'answered'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'failed'; readonly id: number; readonly error: ErrorRecord }

@@ -41,8 +41,8 @@ test('decideRestart() forgets failures that are long ago', () => {
 })
 
 const returned = { kind: 'returned', value: 1 } as const
-const threw = { kind: 'threw', error: recordError('x'), isStop: false } as const
-const gone = { kind: 'threw', error: recordError('x'), isStop: true } as const
+const threw = { kind: 'threw', error: recordError('x'), isStop: false, atNs: 0 } as const
+const gone = { kind: 'threw', error: recordError('x'), isStop: true, atNs: 0 } as const
 const oom = { error: Object.assign(new Error(), { code: 'ERR_WORKER_OUT_OF_MEMORY' }) }
 const other = { error: new Error('other') }
 // Exit code, failure, outcome, terminated, stopping.

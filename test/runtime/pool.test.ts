@@ -242,6 +242,19 @@ test('an error that a shard throws keeps its class, code, cause and stack', LIMI
   })
 })
 
+test('results() names the shard that failed first', LIMIT, async () => {
+  const placement = PoolPlacement.unbound(2)
+  await using pool = await start({ do: 'throwAfterLast' }, { placement })
+
+  await assert.rejects(pool.results(), {
+    message: /^Cannot take the result of shard 'pool-1' .* the last$/,
+  })
+  assert.deepEqual(
+    (await pool.join()).map(({ reason }) => reason),
+    ['threw', 'threw'],
+  )
+})
+
 test('terminate() ends an endless loop, and nothing but that shard', LIMIT, async () => {
   const words = newCounter()
   await using pool = await start({ do: 'loop', shard: 0, words })

@@ -1,5 +1,6 @@
 /** What shards run in tests: `argument.do` says which of it. */
 import { executor } from '../../src/index.ts'
+import { currentKernel, hasEnded } from '../../src/kernel/index.ts'
 import type { Shard } from '../../src/runtime/index.ts'
 import { sleep } from '../../src/time/index.ts'
 
@@ -24,6 +25,10 @@ export default async function run(shard: Shard<Wanted>): Promise<unknown> {
   return await act(shard)
 }
 
+function isEnded(executorId: number): boolean {
+  return hasEnded(currentKernel().directory, executorId)
+}
+
 const PROGRAMS: Record<string, (shard: Shard<Wanted>) => unknown> = {
   describe: (shard) => ({
     id: shard.id,
@@ -37,6 +42,12 @@ const PROGRAMS: Record<string, (shard: Shard<Wanted>) => unknown> = {
   waitElsewhere: () => new Promise(() => {}),
   throw: () => {
     throw Object.assign(new RangeError('no'), { code: 'ERR_OF_MINE', cause: new Error('why') })
+  },
+  /** The last one fails; the first, for which it counts, as well, but later. */
+  throwAfterLast: async (shard) => {
+    if (shard.id === shard.count - 1) throw new RangeError('the last')
+    while (!isEnded(shard.peers.at(-1)!.executorId)) await sleep(1)
+    throw new Error('for want of the last')
   },
   throwValue: () => {
     throw { plain: 1 }
