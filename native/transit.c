@@ -168,19 +168,20 @@ static napi_value loop_join_fd(napi_env env, napi_callback_info info) {
   return result_i32(env, fd);
 }
 
-/** loopLeaveFd(loop, name, fd): void — `fd`, of a shared file, is about to be closed. */
+/** loopLeaveFd(loop, name, fd): number — `fd`, of a shared file, is about to be closed; whether others are left: 1 or 0. */
 static napi_value loop_leave_fd(napi_env env, napi_callback_info info) {
   ARGS(3);
   struct loop *loop = arg_loop(env, argv[0]);
-  if (!loop) return NULL;
+  if (!loop) return result_i32(env, 0);
   int fd = arg_i32(env, argv[2]);
   places_lock();
   struct shared *shared = place_find(arg_f64(env, argv[1]), PLACE_SHARED);
   struct member *member = shared ? shared->members : NULL;
   while (member && (member->loop != loop || member->fd != fd)) member = member->next;
+  bool has_others = shared && (shared->members != member || (member && member->next));
   if (member) remove_member(member);
   places_unlock();
-  return NULL;
+  return result_i32(env, has_others);
 }
 
 const struct export transit_exports[] = {

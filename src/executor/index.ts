@@ -12,6 +12,7 @@ export {
   type WaitOptions,
   WaitStep,
 } from './cancellation.ts'
+export { submitClose } from './close-descriptor.ts'
 export { attachExecutor, confine, currentOrNull, executor } from './current.ts'
 export { Deadline } from './deadline.ts'
 export {
@@ -36,6 +37,7 @@ export {
   type IoProperties,
 } from './io-properties.ts'
 export { metricsText, type QueueValues, readExecutors, readQueueValues } from './metrics.ts'
+export { type DescriptorKind, OwnedDescriptor } from './owned-descriptor.ts'
 export type { Poll } from './polls.ts'
 export { needPreempt } from './preempt.ts'
 export { random } from './random.ts'

@@ -165,6 +165,8 @@ export const POLLHUP = 0x010
 const IS_ARM64: boolean = process.arch === 'arm64'
 export const O_RDONLY = 0
 export const O_WRONLY = 1
+/** The bits that say whether a file is read, written, or both. */
+export const O_ACCMODE = 3
 export const O_RDWR = 2
 export const O_CREAT = 0o100
 export const O_EXCL = 0o200
@@ -234,6 +236,11 @@ export const SO_RCVBUF = 8
 export const SO_KEEPALIVE = 9
 export const SO_LINGER = 13
 export const SO_REUSEPORT = 15
+export const SO_TYPE = 3
+export const SO_ACCEPTCONN = 30
+export const SO_DOMAIN = 39
+/** Control data of a message: descriptors. */
+export const SCM_RIGHTS = 1
 export const SO_MEMINFO = 55
 /** ABI: of its words, how many datagrams were dropped. */
 export const SK_MEMINFO_DROPS = 8

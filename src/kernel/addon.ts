@@ -82,12 +82,14 @@ export interface Addon {
   loopTrackFd(loop: NativeLoop, fd: number, tracked: number): void
   loopOpenSocket(loop: NativeLoop, domain: number, type: number, protocol: number): number
   loopOpenSocketPair(loop: NativeLoop, domain: number, type: number, fds: Int32Array): number
+  loopDuplicateFd(loop: NativeLoop, fd: number): number
+  loopReceiveRights(loop: NativeLoop, fd: number, data: Uint8Array, rights: Int32Array): number
   loopCloseFd(loop: NativeLoop, fd: number): number
   loopPassFd(loop: NativeLoop, fd: number, outlives: number): number
   loopTakeFd(loop: NativeLoop, name: number): number
   loopShareFd(loop: NativeLoop, fd: number): number
   loopJoinFd(loop: NativeLoop, name: number): number
-  loopLeaveFd(loop: NativeLoop, name: number, fd: number): void
+  loopLeaveFd(loop: NativeLoop, name: number, fd: number): number
   fdDropPassed(name: number): number
   loopLendMemory(
     loop: NativeLoop,

@@ -54,7 +54,7 @@ export type {
   SocketCalls,
   SubmitRing,
 } from './kernel.ts'
-export { LOAN_INBOXES } from './kernel.ts'
+export { LOAN_INBOXES, RIGHTS_HEAD_WORDS, RIGHTS_MAX } from './kernel.ts'
 export {
   DOUBLE_AWAKE_NS,
   DOUBLE_CROWDED,

@@ -93,6 +93,11 @@ export interface RingEntry {
  */
 export type SubmitRing = () => number | undefined
 
+/** Where descriptors begin in the answer of {@link DescriptorTable.receiveRights}. */
+export const RIGHTS_HEAD_WORDS = 2
+/** ABI: SCM_MAX_FD: how many descriptors one message has at most. */
+export const RIGHTS_MAX = 253
+
 /** The descriptors that the loop closes, should the environment end while they are open. */
 export interface DescriptorTable {
   /** Whether `fd` is to be closed should the environment end with it open. */
@@ -101,6 +106,14 @@ export interface DescriptorTable {
   openSocket(domain: number, type: number, protocol: number): number
   /** socketpair(2), tracked likewise: 0, with both descriptors in `fds`, or `-errno`. */
   openSocketPair(domain: number, type: number, fds: Int32Array): number
+  /** A further descriptor of what `fd` is one of, whoever has that: tracked from the start; or `-errno`. */
+  duplicateFd(fd: number): number
+  /**
+   * recvmsg(2) on a Unix socket, which never waits: bytes read into `data`, 0 at the end, or `-errno`. Descriptors that came with
+   * them are tracked from the start. How many did is `rights[0]`, whether some did not, for want of room or of numbers, is
+   * `rights[1]`, and they follow after {@link RIGHTS_HEAD_WORDS}.
+   */
+  receiveRights(fd: number, data: Uint8Array, rights: Int32Array): number
   /** close(2) of a descriptor that is tracked; once the loop was left, that has closed it. */
   closeFd(fd: number): number
   /**
@@ -117,8 +130,8 @@ export interface DescriptorTable {
   shareFd(fd: number): number
   /** A further descriptor, tracked, of a file that is shared by that name; -ENOENT once all are closed. */
   joinFd(name: number): number
-  /** A descriptor of a shared file is about to be closed. */
-  leaveFd(name: number, fd: number): void
+  /** A descriptor of a shared file is about to be closed: whether others of it are left. */
+  leaveFd(name: number, fd: number): boolean
 }
 
 /** Memory that an executor lends to others. */

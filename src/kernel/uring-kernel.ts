@@ -28,6 +28,7 @@ import type {
   RingSetup,
   SubmitRing,
 } from './kernel.ts'
+import { RIGHTS_HEAD_WORDS } from './kernel.ts'
 import { WORD_HOLDER } from './loop-control.ts'
 import { shareCapabilities } from './probe.ts'
 import { UringAside } from './uring-aside.ts'
@@ -344,6 +345,17 @@ class UringLoopHost implements LoopHost {
     return this.#addon.loopOpenSocketPair(this.#loop, domain, type, fds)
   }
 
+  duplicateFd(fd: number): number {
+    assert(!this.#detached, 'a loop that was left gets no more descriptors')
+    return this.#addon.loopDuplicateFd(this.#loop, fd)
+  }
+
+  receiveRights(fd: number, data: Uint8Array, rights: Int32Array): number {
+    assert(!this.#detached, 'a loop that was left gets no more descriptors')
+    assert(rights.length > RIGHTS_HEAD_WORDS, 'there is room for a descriptor')
+    return this.#addon.loopReceiveRights(this.#loop, fd, data, rights)
+  }
+
   closeFd(fd: number): number {
     return this.#detached ? 0 : this.#addon.loopCloseFd(this.#loop, fd)
   }
@@ -368,8 +380,8 @@ class UringLoopHost implements LoopHost {
     return this.#addon.loopJoinFd(this.#loop, name)
   }
 
-  leaveFd(name: number, fd: number): void {
-    if (!this.#detached) this.#addon.loopLeaveFd(this.#loop, name, fd)
+  leaveFd(name: number, fd: number): boolean {
+    return !this.#detached && this.#addon.loopLeaveFd(this.#loop, name, fd) === 1
   }
 
   lendMemory(memory: KernelMemory, offset: number, lengthBytes: number, inbox: number): number {

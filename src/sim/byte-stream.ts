@@ -1,4 +1,8 @@
 import { assert } from '../base/index.ts'
+import type { Description } from './descriptors.ts'
+
+/** Descriptors on their way, with the bytes that they were sent with: each description is held for it. */
+export type Rights = readonly Description[]
 
 /** One direction of a connection: bytes on their way, and bytes that have arrived. */
 export class ByteStream {
@@ -9,6 +13,9 @@ export class ByteStream {
   isEnding = false
   hasEnded = false
   readonly #arrived: Uint8Array[] = []
+  /** By the arrived bytes that they came with, until the first of these is taken. */
+  readonly #rights = new Map<Uint8Array, Rights>()
+  #isAbandoned = false
   #arrivedBytes = 0
   #transitBytes = 0
 
@@ -36,21 +43,38 @@ export class ByteStream {
   }
 
   /** Takes over what has arrived. */
-  arrive(bytes: Uint8Array): void {
+  arrive(bytes: Uint8Array, rights: Rights | null = null): void {
     this.#transitBytes -= bytes.length
     this.#arrivedBytes += bytes.length
     this.#arrived.push(bytes)
+    if (rights === null) return
+    if (this.#isAbandoned) releaseAll(rights)
+    else this.#rights.set(bytes, rights)
   }
 
-  /** Copies what has arrived into `target`, and takes it unless peeking; returns how much. */
-  take(target: Uint8Array, isPeeking: boolean): number {
+  /**
+   * Copies what has arrived into `target`, and takes it unless peeking; returns how much. It ends with what descriptors came
+   * with, which are given to `onRights`, or closed.
+   */
+  take(
+    target: Uint8Array,
+    isPeeking: boolean,
+    onRights: (rights: Rights) => void = releaseAll,
+  ): number {
     let done = 0
     let index = 0
-    while (done < target.length && index < this.#arrived.length) {
+    let isLast = false
+    while (done < target.length && index < this.#arrived.length && !isLast) {
       const chunk = this.#arrived[index]!
       const count = Math.min(chunk.length, target.length - done)
       target.set(chunk.subarray(0, count), done)
       done += count
+      const rights = isPeeking ? undefined : this.#rights.get(chunk)
+      if (rights !== undefined) {
+        this.#rights.delete(chunk)
+        onRights(rights)
+        isLast = true
+      }
       if (count < chunk.length && !isPeeking) this.#arrived[index] = chunk.subarray(count)
       else index++
     }
@@ -64,5 +88,21 @@ export class ByteStream {
   clear(): void {
     this.#arrived.length = 0
     this.#arrivedBytes = 0
+    this.#dropRights()
   }
+
+  /** Nobody will read it: descriptors that have come, or are on their way, are closed. */
+  abandon(): void {
+    this.#isAbandoned = true
+    this.#dropRights()
+  }
+
+  #dropRights(): void {
+    for (const rights of this.#rights.values()) releaseAll(rights)
+    this.#rights.clear()
+  }
+}
+
+function releaseAll(rights: Rights): void {
+  for (const description of rights) description.release()
 }

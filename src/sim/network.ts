@@ -26,7 +26,7 @@ import {
 } from '../kernel/index.ts'
 import { loopback, type SimAddress } from './address.ts'
 import { BoundSockets } from './bound-sockets.ts'
-import { ByteStream } from './byte-stream.ts'
+import { ByteStream, type Rights } from './byte-stream.ts'
 import { Datagrams } from './datagrams.ts'
 import type { Description } from './descriptors.ts'
 import type { NetworkMachine } from './network-machine.ts'
@@ -35,6 +35,13 @@ import { SimSocket, type SocketNetwork } from './socket.ts'
 const EPHEMERAL_PORT_MIN = 32_768
 const EPHEMERAL_PORT_MAX = 60_999
 const TYPE_MASK = 0xf
+
+/** What a send has beside its bytes. */
+export interface SendExtra {
+  readonly onTaken?: (() => void) | undefined
+  /** What descriptors go with its first byte. */
+  readonly rights?: Rights | null | undefined
+}
 
 /** The loopback network of one simulated machine. */
 export class Network implements SocketNetwork {
@@ -140,7 +147,7 @@ export class Network implements SocketNetwork {
    * Sends what fits: how much, 0 if nothing does, or `-errno`. With `onTaken`, which is called as it arrives, it is
    * taken from where it lies only then.
    */
-  send(socket: SimSocket, bytes: Uint8Array, onTaken?: () => void): number {
+  send(socket: SimSocket, bytes: Uint8Array, { onTaken, rights = null }: SendExtra = {}): number {
     if (socket.error !== 0) return this.takeError(socket)
     const { outgoing } = socket
     if (outgoing === null || socket.isWriteShut) return -EPIPE
@@ -151,8 +158,9 @@ export class Network implements SocketNetwork {
     const inPlace = bytes.subarray(0, count)
     const sent = onTaken === undefined ? inPlace.slice() : inPlace
     outgoing.depart(count)
+    for (const description of rights ?? []) description.hold()
     this.#later(outgoing, () => {
-      outgoing.arrive(onTaken === undefined ? sent : sent.slice())
+      outgoing.arrive(onTaken === undefined ? sent : sent.slice(), rights)
       onTaken?.()
       const { peer } = socket
       if (peer !== null) this.#machine.notify(peer)
@@ -205,6 +213,8 @@ export class Network implements SocketNetwork {
       else this.#end(socket)
       peer.peer = null
     }
+    // Not before it was looked whether something is unread.
+    socket.incoming?.abandon()
     socket.state = 'closed'
   }
 
@@ -309,7 +319,10 @@ export class Network implements SocketNetwork {
   }
 
   #abandonBacklog(listener: SimSocket): void {
-    for (const socket of listener.accepting.splice(0)) this.reset(socket)
+    for (const socket of listener.accepting.splice(0)) {
+      this.reset(socket)
+      socket.incoming?.abandon()
+    }
   }
 
   /** Does it when what was sent now arrives: after everything that was sent before. */

@@ -1,5 +1,7 @@
 /** Messages of simulated sockets: with names, header by header. */
 import {
+  AF_UNIX,
+  EBADF,
   EFAULT,
   ENOBUFS,
   IORING_CQE_BUFFER_SHIFT,
@@ -10,8 +12,9 @@ import {
   MSG_TRUNC,
 } from '../kernel/index.ts'
 import { writeAddress } from './address.ts'
+import type { Rights } from './byte-stream.ts'
 import { PENDING, type SimCore } from './core.ts'
-import { readMessage, type SimMessage, writeMessage } from './message.ts'
+import { readMessage, readRights, type SimMessage, writeMessage } from './message.ts'
 import type { SimRequest } from './request.ts'
 import type { SimSocket } from './socket.ts'
 import {
@@ -28,9 +31,27 @@ export function sendMessage(core: SimCore, request: SimRequest, socket: SimSocke
   const message = readMessage(core, request.address)
   if (typeof message === 'number') return message
   const bytes = Buffer.concat(message.memory)
-  if (socket.isStream) return sendBytes(core, request, socket, bytes)
+  if (socket.isStream) {
+    const rights = describeRights(core, socket, message)
+    if (typeof rights === 'number') return rights
+    return sendBytes(core, request, socket, bytes, { rights })
+  }
   const to = message.nameBytes > 0 ? addressOf(core, message.name, message.nameBytes) : null
   return typeof to === 'number' ? to : sendDatagram(core, request, socket, { bytes, to })
+}
+
+/** What the descriptors of a message are of, or `-errno`. */
+function describeRights(
+  core: SimCore,
+  { domain }: SimSocket,
+  message: SimMessage,
+): Rights | null | number {
+  // Only local sockets look at control data.
+  const fds = domain === AF_UNIX ? readRights(core, message) : []
+  if (typeof fds === 'number') return fds
+  const rights = fds.map((fd) => core.descriptors.get(fd))
+  if (rights.includes(null)) return -EBADF
+  return rights.length === 0 ? null : (rights as Rights)
 }
 
 export function receiveMessage(core: SimCore, request: SimRequest, socket: SimSocket): number {

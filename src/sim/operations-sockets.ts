@@ -159,7 +159,7 @@ function accept(core: SimCore, request: SimRequest, socket: SimSocket): number {
 function send(core: SimCore, request: SimRequest, socket: SimSocket, onTaken?: () => void): number {
   const memory = core.memory.view(request.address, request.length)
   if (memory === null) return -EFAULT
-  if (socket.isStream) return sendBytes(core, request, socket, memory, onTaken)
+  if (socket.isStream) return sendBytes(core, request, socket, memory, { onTaken })
   const to = request.offset > 0 ? addressOf(core, request.offset, request.fileIndex & 0xffff) : null
   return typeof to === 'number' ? to : sendDatagram(core, request, socket, { bytes: memory, to })
 }

@@ -15,6 +15,7 @@ import {
   EBUSY,
   EINTR,
   type ExecutorId,
+  F_DUPFD_CLOEXEC,
   IORING_ENTER_GETEVENTS,
   IORING_SQ_CQ_OVERFLOW,
   IORING_SQ_TASKRUN,
@@ -23,6 +24,7 @@ import {
   LEAVE_CONTESTED,
   type LoopHost,
   OwnSlot,
+  RIGHTS_HEAD_WORDS,
   type RingEntry,
   type RingMemory,
   type RingRole,
@@ -49,6 +51,7 @@ import {
 } from '../kernel/index.ts'
 import type { SimCore } from './core.ts'
 import { quiesce } from './quiesce.ts'
+import { receiveRights } from './receive-rights.ts'
 import { SimHost, type SimHostOptions } from './sim-host.ts'
 import { SimRing } from './sim-ring.ts'
 import type { SimStep, SimThread, StuckReason } from './threads.ts'
@@ -179,6 +182,20 @@ export class SimLoop implements LoopHost, SimThread {
     return result
   }
 
+  duplicateFd(fd: number): number {
+    const copy = this.#kernel.controlFd(fd, F_DUPFD_CLOEXEC, 0)
+    if (copy >= 0) this.#trackedFds.add(copy)
+    return copy
+  }
+
+  receiveRights(fd: number, data: Uint8Array, rights: Int32Array): number {
+    assert(rights.length > RIGHTS_HEAD_WORDS, 'there is room for a descriptor')
+    const result = receiveRights(this.#core, fd, data, rights)
+    const end = RIGHTS_HEAD_WORDS + (result < 0 ? 0 : rights[0]!)
+    for (const received of rights.subarray(RIGHTS_HEAD_WORDS, end)) this.#trackedFds.add(received)
+    return result
+  }
+
   closeFd(fd: number): number {
     if (this.#isClosed) return 0
     this.#trackedFds.delete(fd)
@@ -203,8 +220,8 @@ export class SimLoop implements LoopHost, SimThread {
     return this.#core.transit.join(name, this)
   }
 
-  leaveFd(name: number, fd: number): void {
-    this.#core.transit.leave(name, fd, this)
+  leaveFd(name: number, fd: number): boolean {
+    return this.#core.transit.leave(name, fd, this)
   }
 
   lendMemory(memory: KernelMemory, offset: number, lengthBytes: number, inbox: number): number {

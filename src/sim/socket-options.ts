@@ -12,12 +12,15 @@ import {
   IPV6_JOIN_GROUP,
   IPV6_LEAVE_GROUP,
   SK_MEMINFO_DROPS,
+  SO_ACCEPTCONN,
+  SO_DOMAIN,
   SO_ERROR,
   SO_LINGER,
   SO_MEMINFO,
   SO_PEERCRED,
   SO_RCVBUF,
   SO_SNDBUF,
+  SO_TYPE,
   SOL_SOCKET,
 } from '../kernel/index.ts'
 import type { SimCore } from './core.ts'
@@ -73,7 +76,11 @@ export function getOption(
   if (level === SOL_SOCKET && option === SO_PEERCRED) return writeCredentials(socket, value)
   let number = socket.optionValues.get(`${level}:${option}`) ?? 0
   if (level === SOL_SOCKET && option === SO_ERROR) number = -core.network.takeError(socket)
-  else if (level === SOL_SOCKET && number === 0) {
+  else if (level === SOL_SOCKET && option === SO_DOMAIN) number = socket.domain
+  else if (level === SOL_SOCKET && option === SO_TYPE) number = socket.type
+  else if (level === SOL_SOCKET && option === SO_ACCEPTCONN) {
+    number = socket.state === 'listening' ? 1 : 0
+  } else if (level === SOL_SOCKET && number === 0) {
     if (option === SO_SNDBUF || option === SO_RCVBUF) number = core.options.socketBufferBytes
   }
   new DataView(value.buffer, value.byteOffset, 4).setInt32(0, number, true)

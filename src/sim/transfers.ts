@@ -11,6 +11,7 @@ import {
 } from '../kernel/index.ts'
 import { readAddress, type SimAddress, writeAddress } from './address.ts'
 import { PENDING, type SimCore } from './core.ts'
+import type { SendExtra } from './network.ts'
 import type { SimRequest } from './request.ts'
 import type { SimSocket } from './socket.ts'
 
@@ -22,12 +23,14 @@ export function sendBytes(
   request: SimRequest,
   socket: SimSocket,
   memory: Uint8Array,
-  onTaken?: () => void,
+  extra: SendExtra = {},
 ): number {
   const wantsAll = (request.opFlags & MSG_WAITALL) !== 0
   let rest = memory.subarray(request.doneBytes)
   if (!wantsAll) rest = rest.subarray(0, core.shorten(rest.length, core.faults.shortWrite))
-  const result = core.network.send(socket, rest, onTaken)
+  // Descriptors go with the first byte.
+  const rights = request.doneBytes === 0 ? extra.rights : null
+  const result = core.network.send(socket, rest, { ...extra, rights })
   if (result < 0) return request.doneBytes > 0 ? request.doneBytes : result
   if (result === 0 && memory.length > 0) return pending(request, socket)
   request.doneBytes += result

@@ -71,8 +71,9 @@ export class Transit {
     return fd
   }
 
-  leave(name: number, fd: number, loop: TransitLoop): void {
+  leave(name: number, fd: number, loop: TransitLoop): boolean {
     this.#removeMembers(name, (member) => member.loop === loop && member.fd === fd)
+    return this.#shared.has(name)
   }
 
   /** A loop ends, and is about to close its descriptors: what it passed on and nobody took is among them. */
