@@ -472,7 +472,7 @@ export abstract class BaseFile implements AsyncDisposable {
     if (!this.#isTemporary) return this.descriptor.refusal(action)
     throw new RuntimeError(
       'ERR_UNSUPPORTED',
-      `Cannot ${action} as it must have a name: it was opened with tmpfile`,
+      `Cannot ${action} as it must have a name: it was opened without, or came as a descriptor`,
     )
   }
 }

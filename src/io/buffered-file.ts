@@ -1,5 +1,5 @@
 import { isBytes, RuntimeError, validateInteger, wrongBytes, wrongType } from '../base/index.ts'
-import { Deadline, refuse, type WaitOptions } from '../executor/index.ts'
+import { Deadline, type OwnedDescriptor, refuse, type WaitOptions } from '../executor/index.ts'
 import { Lease } from '../memory/index.ts'
 import { BaseFile } from './base-file.ts'
 import type { ByteRange } from './bulk/merge-ranges.ts'
@@ -90,12 +90,14 @@ export class BufferedFile extends BaseFile {
   }
 
   /**
-   * Takes over the file of a ticket that {@link detach} or {@link duplicate} of a buffered file made, on this thread or another.
+   * Takes over the file of a ticket that {@link detach} or {@link duplicate} of a buffered file made, on this thread or another; or one
+   * whose descriptor came from elsewhere, which knows no path: see `UnixStream.receiveDescriptors()`.
    *
-   * @throws {RuntimeError} `ERR_TICKET_SPENT` if it was adopted or discarded before, or went with its thread.
+   * @throws {RuntimeError} `ERR_TICKET_SPENT` if it was adopted or discarded before, or went with its thread. `ERR_UNSUPPORTED`
+   * for a descriptor of something else than a file that was opened without O_DIRECT, or that came to another thread.
    */
-  static async adopt(ticket: FileTicket): Promise<BufferedFile> {
-    return new BufferedFile(await adoptFile('BufferedFile', ticket))
+  static async adopt(from: FileTicket | OwnedDescriptor): Promise<BufferedFile> {
+    return new BufferedFile(await adoptFile('BufferedFile', from))
   }
 
   /**

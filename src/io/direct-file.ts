@@ -9,7 +9,14 @@ import {
   wrongBytes,
   wrongType,
 } from '../base/index.ts'
-import { Deadline, executor, refusalOf, refuse, type WaitOptions } from '../executor/index.ts'
+import {
+  Deadline,
+  executor,
+  type OwnedDescriptor,
+  refusalOf,
+  refuse,
+  type WaitOptions,
+} from '../executor/index.ts'
 import { Lease } from '../memory/index.ts'
 import type { MemoryRef } from '../ring/index.ts'
 import { BaseFile } from './base-file.ts'
@@ -137,12 +144,14 @@ export class DirectFile extends BaseFile {
   }
 
   /**
-   * Takes over the file of a ticket that {@link detach} or {@link duplicate} of a direct file made, on this thread or another.
+   * Takes over the file of a ticket that {@link detach} or {@link duplicate} of a direct file made, on this thread or another; or one
+   * whose descriptor came from elsewhere, which knows no path: see `UnixStream.receiveDescriptors()`.
    *
-   * @throws {RuntimeError} `ERR_TICKET_SPENT` if it was adopted or discarded before, or went with its thread.
+   * @throws {RuntimeError} `ERR_TICKET_SPENT` if it was adopted or discarded before, or went with its thread. `ERR_UNSUPPORTED`
+   * for a descriptor of something else than a file that was opened with O_DIRECT, or that came to another thread.
    */
-  static async adopt(ticket: FileTicket): Promise<DirectFile> {
-    return new DirectFile(await adoptFile('DirectFile', ticket))
+  static async adopt(from: FileTicket | OwnedDescriptor): Promise<DirectFile> {
+    return new DirectFile(await adoptFile('DirectFile', from))
   }
 
   /**

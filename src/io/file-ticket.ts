@@ -7,8 +7,17 @@ import {
   validateString,
   wrongType,
 } from '../base/index.ts'
-import { executor, type WaitOptions } from '../executor/index.ts'
-import { currentKernel, ENOENT, kernelError } from '../kernel/index.ts'
+import { executor, OwnedDescriptor, type WaitOptions } from '../executor/index.ts'
+import {
+  currentKernel,
+  ENOENT,
+  F_GETFL,
+  kernelError,
+  O_ACCMODE,
+  O_APPEND,
+  O_DIRECT,
+  O_WRONLY,
+} from '../kernel/index.ts'
 import { examineAdopted, type FileAccess, type OpenedFile } from './opened-file.ts'
 import { Descriptor } from './requests/descriptor.ts'
 
@@ -43,6 +52,9 @@ export interface FileTicket {
   /** Whether its device is polled for its reads and writes: by who adopts it as well, if it can. */
   readonly isPolled: boolean
 }
+
+/** In place of the path of a file that came as a descriptor. */
+const PATH_UNKNOWN = '(received)'
 
 const TICKET_NAMES = optionNames<FileTicket>({
   kind: true,
@@ -91,13 +103,8 @@ export function duplicateFile(
   descriptor.assertOpen(action)
   const { fd, path, executor: home } = descriptor
   const { descriptors } = home
-  // By a name that nobody else learns, since that makes a descriptor and has it tracked in one call.
-  const name = descriptors.shareFd(fd)
-  if (name < 0) throw kernelError(name, { syscall: 'dup', path, fd })
-  const copy = descriptors.joinFd(name)
-  descriptors.leaveFd(name, fd)
+  const copy = descriptors.duplicateFd(fd)
   if (copy < 0) throw kernelError(copy, { syscall: 'dup', path, fd })
-  descriptors.leaveFd(name, copy)
   try {
     return passFile(descriptor, copy, traits, outlivesThread)
   } catch (error) {
@@ -117,8 +124,15 @@ export function checkDetach(
   return { outlives, wait: { signal, timeoutMs } }
 }
 
-/** Takes over the descriptor of a ticket. */
-export async function adoptFile(kind: FileTicket['kind'], ticket: FileTicket): Promise<OpenedFile> {
+/** Takes over the descriptor of a ticket, or one that came from elsewhere. */
+export async function adoptFile(
+  kind: FileTicket['kind'],
+  from: FileTicket | OwnedDescriptor,
+): Promise<OpenedFile> {
+  return from instanceof OwnedDescriptor ? adoptOwned(kind, from) : adoptTicket(kind, from)
+}
+
+async function adoptTicket(kind: FileTicket['kind'], ticket: FileTicket): Promise<OpenedFile> {
   const action = 'adopt a file'
   validateTicket(action, ticket)
   if (ticket.kind !== kind) throw wrongType(action, 'ticket.kind', `'${kind}'`, ticket.kind)
@@ -135,6 +149,26 @@ export async function adoptFile(kind: FileTicket['kind'], ticket: FileTicket): P
     isDirect,
     poll: isPolled ? 'auto' : 'never',
   })
+}
+
+/** What it was opened for is asked of the kernel; of its name nothing is known, so that it counts as one without. */
+async function adoptOwned(
+  kind: FileTicket['kind'],
+  descriptor: OwnedDescriptor,
+): Promise<OpenedFile> {
+  const action = 'adopt a file'
+  const home = executor()
+  descriptor.assertTakeable(home, action, 'file')
+  const flags = home.kernel.controlFd(descriptor.fd, F_GETFL, 0)
+  if (flags < 0) throw kernelError(flags, { syscall: 'fcntl', fd: descriptor.fd })
+  const isDirect = (flags & O_DIRECT) !== 0
+  const isAppending = (flags & O_APPEND) !== 0
+  if (isDirect !== (kind === 'DirectFile')) throw otherWay(action, isDirect)
+  if (isDirect && isAppending) throw directAppend(action)
+  if (isDirect) home.io.registerMemory()
+  const access = { isReadable: (flags & O_ACCMODE) !== O_WRONLY, isAppending, isTemporary: true }
+  const taken = new Descriptor(home, descriptor.take(), PATH_UNKNOWN)
+  return await examineAdopted(taken, access, { isDirect, poll: isDirect ? 'auto' : 'never' })
 }
 
 /** Closes the file of a ticket, if nobody has adopted or discarded it; whether it was so. */
@@ -161,5 +195,20 @@ function ticketSpent(action: string): RuntimeError {
   return new RuntimeError(
     'ERR_TICKET_SPENT',
     `Cannot ${action} as its ticket must be good: it was adopted or discarded, or the thread that made it has ended`,
+  )
+}
+
+function otherWay(action: string, isDirect: boolean): RuntimeError {
+  const [its, cure] = isDirect ? ['with', 'DirectFile'] : ['without', 'BufferedFile']
+  return new RuntimeError(
+    'ERR_UNSUPPORTED',
+    `Cannot ${action} as its descriptor must be of the same kind of I/O: it was opened ${its} O_DIRECT; use ${cure}.adopt()`,
+  )
+}
+
+function directAppend(action: string): RuntimeError {
+  return new RuntimeError(
+    'ERR_UNSUPPORTED',
+    `Cannot ${action} as a direct file must have positions: it was opened with O_APPEND`,
   )
 }

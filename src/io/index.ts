@@ -1,3 +1,4 @@
+export { OwnedDescriptor } from '../executor/index.ts'
 export type { Lease } from '../memory/index.ts'
 export { BaseFile } from './base-file.ts'
 export { BufferedFile } from './buffered-file.ts'

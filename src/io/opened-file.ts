@@ -160,6 +160,7 @@ export async function examineAdopted(
   try {
     const decode = decoderOf(descriptor, access, isDirect)
     const opened = await new Statx(descriptor, decode).startShielded()
+    if (opened.isDirectory) throw kernelError(-EISDIR, { syscall: 'adopt', path: descriptor.path })
     startPolling(opened, poll)
     return opened
   } catch (error) {

@@ -1,3 +1,4 @@
+export { type DescriptorKind, OwnedDescriptor } from '../executor/index.ts'
 export type { Lease } from '../memory/index.ts'
 export { StreamListener } from './listeners/stream-listener.ts'
 export { TcpListener } from './listeners/tcp-listener.ts'
@@ -12,6 +13,11 @@ export {
   type ListenOptions,
   type NamedListenOptions,
 } from './values/listen.ts'
-export type { TcpListenerShare } from './values/share-listener.ts'
-export type { DetachOptions, TcpStreamTicket } from './values/stream-ticket.ts'
+export {
+  type DescriptorHolder,
+  type ReceiveDescriptorsOptions,
+  ReceivedMessage,
+} from './values/received-message.ts'
+export type { SocketFile, TcpListenerShare, UnixListenerShare } from './values/share-listener.ts'
+export type { DetachOptions, TcpStreamTicket, UnixStreamTicket } from './values/stream-ticket.ts'
 export type { UnixEndpoint } from './values/unix-endpoint.ts'

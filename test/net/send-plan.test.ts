@@ -19,19 +19,23 @@ interface Write {
   readonly length: number
   readonly isInPlace?: boolean
   readonly sent?: number
+  readonly isAlone?: boolean
 }
 
 function queueOf(...writes: readonly Write[]): Sendable {
   let following: Sendable | null = null
-  for (const { length, isInPlace, sent = 0 } of writes.toReversed()) {
+  for (const { length, isInPlace, sent = 0, isAlone = false } of writes.toReversed()) {
     const address = isInPlace === true ? ADDRESS : 0
-    following = { lengthBytes: length, sentBytes: sent, address, following }
+    following = { lengthBytes: length, sentBytes: sent, address, isAlone, following }
   }
   return following!
 }
 
 const copied = (length: number): Write => ({ length })
 const placed = (length: number, sent = 0): Write => ({ length, isInPlace: true, sent })
+
+const alone = (length: number): Write => ({ length, isAlone: true })
+const aloneInPlace = (): Write => ({ ...alone(16 * KIB), isInPlace: true })
 
 for (const [name, queue, way] of [
   ['bytes alone', queueOf(copied(10)), SEND_COPY],
@@ -47,6 +51,10 @@ for (const [name, queue, way] of [
   ['the rest of a lease', queueOf(placed(16 * KIB, 14 * KIB), copied(1)), SEND_COPY],
   ['many bytes before a lease', queueOf(copied(65 * KIB), placed(16 * KIB)), SEND_COPY],
   ['a lease too far behind', queueOf(copied(60 * KIB), copied(5 * KIB), placed(9999)), SEND_COPY],
+  ['bytes that go alone', queueOf(alone(10), copied(20)), SEND_COPY],
+  ['a lease that goes alone', queueOf({ ...alone(10), isInPlace: true }, copied(1)), SEND_IN_PLACE],
+  ['a lease before what goes alone', queueOf(placed(16 * KIB), alone(1)), SEND_IN_PLACE],
+  ['bytes before a lease that goes alone', queueOf(copied(1), aloneInPlace()), SEND_COPY],
   ['a lease that is enough', queueOf(placed(256 * KIB), placed(16 * KIB)), SEND_IN_PLACE],
 ] as const) {
   test(`planSend() sends ${name}`, () => {
@@ -70,10 +78,12 @@ test('copiedBytesOf() counts what one send copies', () => {
   assert.equal(copiedBytesOf(queueOf(copied(40 * KIB), copied(40 * KIB))), 64 * KIB)
   assert.equal(copiedBytesOf(queueOf(copied(100 * KIB), copied(1))), 100 * KIB)
   assert.equal(copiedBytesOf(queueOf(copied(2 ** 20))), 256 * KIB)
+  assert.equal(copiedBytesOf(queueOf(copied(10), alone(20), copied(5))), 10)
 })
 
 test('gatheredCopyBytes() counts what is copied between leases', () => {
   assert.equal(gatheredCopyBytes(queueOf(placed(8 * KIB), placed(8 * KIB)), NEVER), 0)
   assert.equal(gatheredCopyBytes(queueOf(copied(7), placed(8 * KIB), copied(5)), NEVER), 12)
   assert.equal(gatheredCopyBytes(queueOf(placed(8 * KIB), copied(2 ** 20)), NEVER), 64 * KIB)
+  assert.equal(gatheredCopyBytes(queueOf(placed(8 * KIB), copied(1), alone(2)), NEVER), 1)
 })

@@ -61,6 +61,7 @@ const channel = createChannel<number>({ capacity: 1 })
 const interval = new Interval(1000)
 const listener = await TcpListener.bind({ port: 0 })
 const accepting = listener.accept()
+const [local] = UnixStream.pair()
 const stream = await TcpStream.connect({ port: listener.address.port })
 const accepted = await accepting
 const path = join(tmpdir(), `percore-options-${process.pid}`)
@@ -207,6 +208,10 @@ const ASYNCHRONOUS: Readonly<Record<string, () => Promise<unknown>>> = {
   'TcpListener.bind': () => TcpListener.bind({ port: 0, hots: '127.0.0.1' } as never),
   'TcpStream.connect': () => TcpStream.connect({ port: 1, hots: '127.0.0.1' } as never),
   'TcpStream.detach': () => stream.detach(nonsense),
+  'UnixStream.sendDescriptors': () =>
+    local.sendDescriptors(new Uint8Array(1), [1], nonsense as never),
+  'UnixStream.receiveDescriptors': () => local.receiveDescriptors(nonsense),
+  'UnixStream.detach': () => local.detach(nonsense),
   'StreamSocket.read': () => stream.read(nonsense),
   'StreamSocket.readLease': () => stream.readLease(nonsense),
   'StreamSocket.readInto': () => stream.readInto(new Uint8Array(1), nonsense),

@@ -3,6 +3,7 @@ import {
   checkCancellation,
   madeInTurn,
   refuse,
+  submitClose,
   type TaskQueue,
   WaitList,
   type WaitOptions,
@@ -25,7 +26,7 @@ import { encodeAccept, type Target } from '../../ring/index.ts'
 import { COUNTER_ACCEPTS, COUNTER_CONNECTIONS } from '../../stats/index.ts'
 import { type NetRing, netRingFor } from '../memory/net-ring.ts'
 import { AcceptOperation } from '../sockets/accept-operation.ts'
-import { cancelOn, handleClosed, Socket, submitClose } from '../sockets/socket.ts'
+import { cancelOn, handleClosed, Socket } from '../sockets/socket.ts'
 import type { StreamSocket } from '../streams/stream-socket.ts'
 import { type Address, formatAddress } from '../values/address.ts'
 import { type AcceptWaiter, StepWaiter, StreamWaiter } from './accept-waiter.ts'
@@ -102,7 +103,7 @@ export abstract class StreamListener<Stream extends StreamSocket, Where extends 
   /** @internal The stream of an accepted connection. */
   protected abstract wrap(socket: Socket): Stream
 
-  /** @internal Removes what it is found by, while it still listens; null if that is nothing. Never rejects. */
+  /** @internal Removes what it is found by, while it still listens and no other does; null if that is nothing. Never rejects. */
   protected leaveName(): Promise<void> | null {
     return null
   }
@@ -120,6 +121,11 @@ export abstract class StreamListener<Stream extends StreamSocket, Where extends 
       this.#stop()
     }
     return this.#shareName
+  }
+
+  /** The number of its descriptor, for system calls of others; -1 once it is closed. */
+  get fd(): number {
+    return this.isClosed ? -1 : this.#target.fd
   }
 
   /** Whether it was closed, by itself or with its executor. */
@@ -168,8 +174,9 @@ export abstract class StreamListener<Stream extends StreamSocket, Where extends 
     this.#endWaiters()
     for (const fd of this.#ready) current.descriptors.closeFd(fd)
     this.#ready.length = 0
-    if (this.#isShared) current.descriptors.leaveFd(this.#shareName, this.#target.fd)
-    const leaving = this.leaveName()
+    const isSharing =
+      this.#isShared && current.descriptors.leaveFd(this.#shareName, this.#target.fd)
+    const leaving = isSharing ? null : this.leaveName()
     this.#isLeavingName = leaving !== null
     leaving?.then(() => {
       this.#isLeavingName = false

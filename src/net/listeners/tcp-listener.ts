@@ -2,6 +2,7 @@ import { assert, showAs } from '../../base/index.ts'
 import {
   checkCancellation,
   executor,
+  type OwnedDescriptor,
   refusalOf,
   refuse,
   type WaitOptions,
@@ -17,7 +18,8 @@ import {
   readListenOptions,
 } from '../values/listen.ts'
 import { resolveHost } from '../values/resolve.ts'
-import { joinListener, type TcpListenerShare, validateShare } from '../values/share-listener.ts'
+import type { TcpListenerShare } from '../values/share-listener.ts'
+import { adoptListening } from './adopt-listener.ts'
 import { listen } from './bind-listener.ts'
 import { type ListeningSocket, StreamListener } from './stream-listener.ts'
 
@@ -118,20 +120,16 @@ export class TcpListener extends StreamListener<TcpStream, SocketAddress> {
   }
 
   /**
-   * A listener of this thread on a socket that another listener of the process is bound to, and {@link share}s.
+   * A listener of this thread on a socket that another listener of the process is bound to, and {@link share}s; or by a descriptor
+   * that came from elsewhere: see `UnixStream.receiveDescriptors()`.
    *
-   * @throws {RuntimeError} `ERR_HANDLE_CLOSED` once all that share the socket are closed; `ERR_EXECUTOR_CLOSED`.
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED` once all that share the socket are closed; `ERR_EXECUTOR_CLOSED`;
+   * `ERR_UNSUPPORTED` for a descriptor of something else, or that came to another thread: it is its holder's still.
    * @throws {KernelError} `EMFILE`
-   * @throws {TypeError | RangeError} for what is no share.
+   * @throws {TypeError | RangeError} for what is neither.
    */
-  static adopt(share: TcpListenerShare): TcpListener {
-    const action = 'adopt a listener'
-    validateShare(action, share)
-    const current = executor()
-    current.assertOpen(action)
-    const net = netRingFor(current, current.currentQueue())
-    const { fd, address } = joinListener(current, share, action)
-    return new TcpListener({ net, fd, address, shareName: share.name })
+  static adopt(from: TcpListenerShare | OwnedDescriptor): TcpListener {
+    return new TcpListener(adoptListening(from, 'TcpListener') as ListeningSocket<SocketAddress>)
   }
 
   /**

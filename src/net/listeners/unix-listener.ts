@@ -3,6 +3,7 @@ import {
   checkCancellation,
   type Executor,
   executor,
+  OwnedDescriptor,
   refusalOf,
   type WaitOptions,
 } from '../../executor/index.ts'
@@ -12,8 +13,10 @@ import type { Socket } from '../sockets/socket.ts'
 import { identifyOwnSocket, removeSocketFile } from '../sockets/socket-file.ts'
 import { UnixStream } from '../streams/unix-stream.ts'
 import { formatAddress, type UnixAddress } from '../values/address.ts'
+import type { SocketFile, UnixListenerShare } from '../values/share-listener.ts'
 import { UNIX_NAME_BYTES_MAX } from '../values/sockaddr.ts'
 import { readUnixEndpoint, type UnixEndpoint } from '../values/unix-endpoint.ts'
+import { adoptListening } from './adopt-listener.ts'
 import { openBound } from './bind-unix.ts'
 import { type ListeningSocket, StreamListener } from './stream-listener.ts'
 
@@ -31,14 +34,6 @@ const NAMES = optionNames<UnixListenOptions>({
   signal: true,
   timeoutMs: true,
 })
-
-/** The file that a listener has made. */
-interface OwnFile {
-  readonly executor: Executor
-  /** Absolute. */
-  readonly path: string
-  readonly identity: string
-}
 
 /**
  * Accepts Unix streams: by {@link accept}, or `for await (const stream of listener)`. See {@link StreamListener}.
@@ -84,10 +79,12 @@ export class UnixListener extends StreamListener<UnixStream, UnixAddress> {
     )
   }
 
-  readonly #file: OwnFile | null
+  readonly #executor: Executor
+  readonly #file: SocketFile | null
 
-  private constructor(socket: ListeningSocket<UnixAddress>, file: OwnFile | null) {
+  private constructor(socket: ListeningSocket<UnixAddress>, file: SocketFile | null) {
     super(socket)
+    this.#executor = socket.net.executor
     this.#file = file
   }
 
@@ -115,17 +112,60 @@ export class UnixListener extends StreamListener<UnixStream, UnixAddress> {
     const absolute = given.path === null ? null : toAbsolute(current, given.path)
     const address = isAddressable(absolute) ? { ...given, path: absolute } : given
     const fd = await openBound(net, address, wait)
-    let file: OwnFile | null = null
+    let file: SocketFile | null = null
     try {
       if (absolute !== null) file = await identifyOwn(current, absolute)
       const listening = current.kernel.listenSocket(fd, backlog)
       if (listening < 0) throw kernelError(listening, { syscall: 'listen', fd })
       return new UnixListener({ net, fd, address }, file)
     } catch (error) {
-      if (file !== null) await removeFile(file)
+      if (file !== null) await removeFile(current, file)
       current.descriptors.closeFd(fd)
       throw error
     }
+  }
+
+  /**
+   * A listener of this thread on a socket that another listener of the process is bound to, and {@link share}s; or by a descriptor
+   * that came from elsewhere: see `UnixStream.receiveDescriptors()`. The name of the latter is left to who has bound it.
+   *
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED` once all that share the socket are closed; `ERR_EXECUTOR_CLOSED`;
+   * `ERR_UNSUPPORTED` for a descriptor of something else, or that came to another thread: it is its holder's still.
+   * @throws {KernelError} `EMFILE`
+   * @throws {TypeError | RangeError} for what is neither.
+   */
+  static adopt(from: UnixListenerShare | OwnedDescriptor): UnixListener {
+    const socket = adoptListening(from, 'UnixListener') as ListeningSocket<UnixAddress>
+    return new UnixListener(socket, from instanceof OwnedDescriptor ? null : from.file)
+  }
+
+  /**
+   * Lets other threads of the process accept from the same socket, as `TcpListener.share()` does: plain data, which
+   * {@link UnixListener.adopt} makes a listener of, as often as asked, while one that shares the socket is open.
+   *
+   * All of them are equal from then on, and a connection goes to a thread that waits for one. The file of a path is removed by the
+   * last that is closed.
+   *
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`, `ERR_EXECUTOR_CLOSED`.
+   *
+   * @example Bind once, accept on every thread
+   * ```ts run
+   * import { UnixListener, UnixStream } from 'percore/net'
+   *
+   * await using listener = await UnixListener.bind({ abstractName: `percore-share-${process.pid}` })
+   * const posted = structuredClone(listener.share()) // as worker.postMessage(), or workerData, does
+   *
+   * // On the other thread:
+   * await using other = UnixListener.adopt(posted)
+   * const accepting = other.accept()
+   * await using client = await UnixStream.connect(other.address)
+   * await using stream = await accepting
+   * console.log(stream.localAddress.abstractName === client.remoteAddress?.abstractName)
+   * ```
+   */
+  share(): UnixListenerShare {
+    const name = this.shareSocket('share a listener')
+    return { kind: 'UnixListener', name, address: this.address, file: this.#file }
   }
 
   /** @internal */
@@ -135,7 +175,7 @@ export class UnixListener extends StreamListener<UnixStream, UnixAddress> {
 
   /** @internal */
   protected override leaveName(): Promise<void> | null {
-    return this.#file === null ? null : removeFile(this.#file)
+    return this.#file === null ? null : removeFile(this.#executor, this.#file)
   }
 }
 
@@ -145,16 +185,16 @@ function isAddressable(absolute: string | null): absolute is string {
 }
 
 /** @throws {KernelError} `EADDRINUSE` where something else has taken the place of the socket that was just bound. */
-async function identifyOwn(current: Executor, path: string): Promise<OwnFile> {
+async function identifyOwn(current: Executor, path: string): Promise<SocketFile> {
   const identity = await identifyOwnSocket(current, path)
   if (identity === null) throw kernelError(-EADDRINUSE, { syscall: 'bind', address: path })
-  return { executor: current, path, identity }
+  return { path, identity }
 }
 
 /** Removes it while its socket is still there, so that nobody else takes it for stale. What hinders that is no failure of a close. */
-async function removeFile({ executor, path, identity }: OwnFile): Promise<void> {
+async function removeFile(current: Executor, { path, identity }: SocketFile): Promise<void> {
   try {
-    await removeSocketFile(executor, path, identity)
+    await removeSocketFile(current, path, identity)
   } catch {
     // The next one to listen there finds it stale.
   }

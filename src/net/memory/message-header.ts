@@ -1,4 +1,5 @@
 import { assert } from '../../base/index.ts'
+import { SCM_RIGHTS, SOL_SOCKET } from '../../kernel/index.ts'
 import type { Lease } from '../../memory/index.ts'
 
 // ABI: struct msghdr, in words: name (two), its length, padding, vectors (two), their count (two), control (two),
@@ -7,9 +8,17 @@ const WORD_VECTORS = 4
 const WORD_COUNT = 6
 const HEADER_WORDS = 14
 const VECTOR_WORDS = 4
+const WORD_CONTROL = 8
+const WORD_CONTROL_BYTES = 10
+// ABI: struct cmsghdr, in words: length (two), level, type; its data follow.
+const CONTROL_HEAD_WORDS = 4
 const WORD_RANGE = 2 ** 32
 
-/** A `struct msghdr` and its vectors, in memory that the kernel reads as a request is submitted. */
+/** How many descriptors a header has room for: so many that one of all parts is as large as it was without them. */
+export const RIGHTS_SENT_MAX = 32
+const CONTROL_WORDS = CONTROL_HEAD_WORDS + RIGHTS_SENT_MAX
+
+/** A `struct msghdr`, its vectors and its control data, in memory that the kernel reads as a request is submitted. */
 export class MessageHeader {
   readonly #lease: Lease
   readonly #words: Uint32Array
@@ -54,9 +63,28 @@ export class MessageHeader {
     this.#words[WORD_COUNT] = this.#partCount - this.#firstPart
   }
 
+  /** Sends descriptors along with the first byte. */
+  setRights(fds: readonly number[]): void {
+    assert(fds.length > 0 && fds.length <= RIGHTS_SENT_MAX, 'a header has room for descriptors')
+    const words = this.#words
+    const base = this.#baseOf(this.#partsMax)
+    const lengthBytes = (CONTROL_HEAD_WORDS + fds.length) * 4
+    words[base] = lengthBytes
+    words[base + 1] = 0
+    words[base + 2] = SOL_SOCKET
+    words[base + 3] = SCM_RIGHTS
+    words.set(fds, base + CONTROL_HEAD_WORDS)
+    const address = this.address + base * 4
+    words[WORD_CONTROL] = address
+    words[WORD_CONTROL + 1] = address / WORD_RANGE
+    words[WORD_CONTROL_BYTES] = lengthBytes
+  }
+
   /** Takes off so many bytes from the beginning, which were sent. */
   skip(lengthBytes: number): void {
     let left = lengthBytes
+    // Descriptors went with the first of them.
+    if (left > 0) this.#words[WORD_CONTROL_BYTES] = 0
     while (left > 0) {
       const base = this.#baseOf(this.#firstPart)
       const words = this.#words
@@ -97,7 +125,7 @@ export class MessageHeader {
   }
 }
 
-/** How much memory a header with so many parts takes. */
+/** How much memory a header with so many parts takes, and with descriptors. */
 export function messageHeaderBytes(partsMax: number): number {
-  return (HEADER_WORDS + partsMax * VECTOR_WORDS) * 4
+  return (HEADER_WORDS + partsMax * VECTOR_WORDS + CONTROL_WORDS) * 4
 }

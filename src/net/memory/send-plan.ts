@@ -30,6 +30,8 @@ export interface Sendable {
   readonly sentBytes: number
   /** Where it lies for the kernel, or 0 if it has to be copied. */
   readonly address: number
+  /** Whether nothing else goes in one send with it, as descriptors go with its first byte. */
+  readonly isAlone: boolean
   readonly following: Sendable | null
 }
 
@@ -51,10 +53,12 @@ export interface SendLimits {
  * | in place, ≥ `zeroCopyBytesMin` | anything           | `ZERO_COPY`  |
  * | in place, < 256 KiB          | anything             | `GATHERED`   |
  * | in place                     | nothing              | `IN_PLACE`   |
+ * | alone                        | anything             | `COPY` or `IN_PLACE`, as it lies |
  */
 export function planSend(first: Sendable, limits: SendLimits): SendWay {
   const { following } = first
   const left = first.lengthBytes - first.sentBytes
+  if (first.isAlone) return first.address === 0 ? SEND_COPY : SEND_IN_PLACE
   if (isCopiedFirst(first)) {
     if (following === null || left > GATHERED_BYTES_MAX) return SEND_COPY
     return isFollowedInPlace(first, left, limits) ? SEND_GATHERED : SEND_COPY
@@ -76,7 +80,7 @@ export function copiedBytesOf(first: Sendable): number {
   let wanted = left
   let count = 1
   for (let write = first.following; write !== null; write = write.following) {
-    if (isSentInPlace(write) || wanted >= GATHERED_BYTES_MAX || count === GATHERED_WRITES_MAX) break
+    if (isSentApart(write) || wanted >= GATHERED_BYTES_MAX || count === GATHERED_WRITES_MAX) break
     wanted += write.lengthBytes
     count++
   }
@@ -102,9 +106,14 @@ export function isSentInPlace({ address, lengthBytes }: Sendable): boolean {
   return address !== 0 && lengthBytes >= COALESCED_BYTES_MAX
 }
 
-/** Whether a write behind others waits until it is first, to be sent without the kernel's copy. */
+/** Whether a write behind others is not copied together with them. */
+export function isSentApart(write: Sendable): boolean {
+  return write.isAlone || isSentInPlace(write)
+}
+
+/** Whether a write behind others waits until it is first: to be sent without the kernel's copy, or with descriptors. */
 export function isSentAlone(write: Sendable, { zeroCopyBytesMin }: SendLimits): boolean {
-  return isSentInPlace(write) && write.lengthBytes >= zeroCopyBytesMin
+  return write.isAlone || (isSentInPlace(write) && write.lengthBytes >= zeroCopyBytesMin)
 }
 
 /** Whether one in place comes behind what one send copies. */
@@ -112,7 +121,7 @@ function isFollowedInPlace(first: Sendable, left: number, limits: SendLimits): b
   let copiedBytes = left
   let count = 1
   for (let write = first.following; write !== null; write = write.following) {
-    if (isSentInPlace(write)) return !isSentAlone(write, limits)
+    if (isSentApart(write)) return !isSentAlone(write, limits)
     copiedBytes += write.lengthBytes
     if (copiedBytes > GATHERED_BYTES_MAX || ++count === GATHERED_WRITES_MAX) return false
   }

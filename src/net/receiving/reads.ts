@@ -1,4 +1,6 @@
 import { RuntimeError } from '../../base/index.ts'
+import type { CancellationBinding } from '../../executor/index.ts'
+import { EAGAIN, ECANCELED, EINTR } from '../../kernel/index.ts'
 import type { Lease } from '../../memory/index.ts'
 import type { Inbox } from '../memory/inbox.ts'
 
@@ -33,6 +35,15 @@ export interface ReceivedRest {
   readonly hasEnded: boolean
   /** or an error, as a negative number; else 0. */
   readonly errno: number
+}
+
+/** What few readers need. */
+export interface ReaderExtra {
+  binding: CancellationBinding | null
+  readonly target: ReadTarget
+  /** Whether it ends with a reason: a cancellation, or the failure of a consumer. */
+  isCancelled: boolean
+  cancelReason: unknown
 }
 
 /** @throws {RuntimeError} `ERR_BUFFER_RELEASED`, and takes nothing. */
@@ -75,7 +86,17 @@ export function detached(action: string): RuntimeError {
   )
 }
 
-export function alreadyRead(action: string): RuntimeError {
+/** Why there is no reader more: the stream is leaving, or has one. */
+export function takenError(action: string, isLeaving: boolean): RuntimeError {
+  return isLeaving ? detached(action) : alreadyRead(action)
+}
+
+/** Whether a receive that has ended so may begin again. */
+export function isHarmless(result: number, wasStopping: boolean): boolean {
+  return result === -EAGAIN || result === -EINTR || (result === -ECANCELED && wasStopping)
+}
+
+function alreadyRead(action: string): RuntimeError {
   return new RuntimeError(
     'ERR_STILL_HELD',
     `Cannot ${action} as a stream must have one reader at a time: it has one`,

@@ -35,6 +35,24 @@ export const TAKING = 5
 export const HALTED = 6
 const STATE_COUNT = 7
 
+/** A stream that nobody reads stops receiving once so many buffers' worth of memory is held for it. */
+export const HELD_BUFFERS_MAX = 16
+/** It receives again when this little is left. */
+export const HELD_BUFFERS_LOW = 4
+// Beside the state of its reader, in one number, which V8 stores in place: idle connections are many.
+export const READER_MASK = 7
+export const AT_END = 8
+/** A receive is in flight. */
+export const ARMED = 16
+/** It was asked to end, as too much waits to be read. */
+export const STOPPING = 32
+/** Its receive does not keep the program alive. */
+export const UNREFERENCED = 64
+/** A receive was begun, which closes descriptors that come with data. */
+export const BEGUN = 128
+/** Its reader receives by itself. */
+export const LENT = 256
+
 export type ReaderEvent = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11
 /** Somebody begins to read, */
 export const READ = 0

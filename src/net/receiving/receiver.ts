@@ -2,7 +2,6 @@ import { assert, KernelError, NO_QUEUE, type RuntimeError } from '../../base/ind
 import {
   bindCancellation,
   type Cancellable,
-  type CancellationBinding,
   checkCancellation,
   madeInTurn,
   newPromise,
@@ -12,14 +11,7 @@ import {
   takeResolve,
   type WaitOptions,
 } from '../../executor/index.ts'
-import {
-  EAGAIN,
-  ECANCELED,
-  EINTR,
-  ENOBUFS,
-  IORING_CQE_F_MORE,
-  kernelError,
-} from '../../kernel/index.ts'
+import { ENOBUFS, IORING_CQE_F_MORE, kernelError } from '../../kernel/index.ts'
 import type { Lease } from '../../memory/index.ts'
 import { RetryTimer } from '../../reactor/index.ts'
 import { type BufferPiece, encodeReceiveSelect, Operation } from '../../ring/index.ts'
@@ -27,22 +19,27 @@ import type { Inbox } from '../memory/inbox.ts'
 import type { SocketPort } from '../memory/socket-port.ts'
 import type { ConsumedSide, Consumption } from './consumption.ts'
 import {
-  alreadyRead,
   answerAtEnd,
   CONSUME,
   CONSUME_LEASES,
   detached,
+  isHarmless,
   joinBytes,
   NOTHING,
   READ_CHUNK,
   READ_LEASE,
+  type ReaderExtra,
   type ReadTarget,
   type ReceivedRest,
   takeFrom,
+  takenError,
 } from './reads.ts'
 import {
   ARM,
+  ARMED,
+  AT_END,
   actionOf,
+  BEGUN,
   CONSUME_BEGINS,
   CONSUME_READY,
   END,
@@ -50,46 +47,29 @@ import {
   GO_ON_READY,
   HALT,
   HALTED,
+  HELD_BUFFERS_LOW,
+  HELD_BUFFERS_MAX,
   isCancellable,
   isWaiting,
+  LENT,
   nextReader,
   QUEUE,
   READ,
   READ_READY,
+  READER_MASK,
   READY,
   REFUSE,
   RESUME,
   type ReaderEvent,
   type ReaderState,
   STARVED,
+  STOPPING,
   stateOf,
   TURN,
+  UNREFERENCED,
 } from './receive-states.ts'
 
-/** A stream that nobody reads stops receiving once so many buffers' worth of memory is held for it. */
-const HELD_BUFFERS_MAX = 16
-/** It receives again when this little is left. */
-const HELD_BUFFERS_LOW = 4
-// Beside the state of its reader, in one number, which V8 stores in place: idle connections are many.
-const READER_MASK = 7
-const AT_END = 8
-/** A receive is in flight. */
-const ARMED = 16
-/** It was asked to end, as too much waits to be read. */
-const STOPPING = 32
-/** Its receive does not keep the program alive. */
-const UNREFERENCED = 64
-
 type Resolve = (value: unknown) => void
-
-/** What few readers need. */
-interface ReaderExtra {
-  binding: CancellationBinding | null
-  readonly target: ReadTarget
-  /** Whether it ends with a reason: a cancellation, or the failure of a consumer. */
-  isCancelled: boolean
-  cancelReason: unknown
-}
 
 /**
  * The receiving side of a stream: one operation that goes on by itself, one reader at a time.
@@ -126,23 +106,15 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
   /** Reads what `want` says; `target` for {@link READ_INTO} and {@link READ_LEASE_STEP} alone. */
   read(want: number, options: WaitOptions | undefined, target: ReadTarget): Promise<unknown> {
     const { executor } = this.#socket.net
-    const isReady = this.#isReady()
+    const isReady = this.isReady()
     const event = isReady ? READ_READY : READ
     if (this.#refuses(event)) return refuse(this.#takenError('read'))
     try {
       executor.assertOpen('read')
-    } catch (error) {
-      return refuse(error)
-    }
-    if (isReady && executor.takeReadyBudget()) {
-      try {
+      if (isReady && executor.takeReadyBudget()) {
         checkCancellation(executor, options, 'read')
         return Promise.resolve(this.#take(want, target))
-      } catch (error) {
-        return refuse(error)
       }
-    }
-    try {
       this.#bind(options, target, 'read')
     } catch (error) {
       return refuse(error)
@@ -162,7 +134,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
    */
   consume(consumption: Consumption, options: WaitOptions | undefined): void {
     const { executor } = this.#socket.net
-    const event = this.#isReady() ? CONSUME_READY : CONSUME_BEGINS
+    const event = this.isReady() ? CONSUME_READY : CONSUME_BEGINS
     if (this.#refuses(event)) throw this.#takenError('consume')
     executor.assertOpen('consume')
     this.#bind(options, null, 'consume')
@@ -179,7 +151,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
   goOn(): void {
     // What is pending then stays so.
     if (this.#socket.net.executor.isClosed) return
-    this.#tell(this.#extra?.isCancelled === true || this.#isReady() ? GO_ON_READY : GO_ON)
+    this.#tell(this.#extra?.isCancelled === true || this.isReady() ? GO_ON_READY : GO_ON)
   }
 
   /** The consumer failed, which ends the consumption. */
@@ -211,7 +183,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
 
   /** Receives, if somebody waits for that. */
   rearm(): void {
-    if (!this.#isReady()) this.#tell(STARVED)
+    if (!this.isReady()) this.#tell(STARVED)
   }
 
   /**
@@ -226,7 +198,26 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
 
   /** @throws {RuntimeError} `ERR_HANDLE_CLOSED` */
   assertNotHalted(action: string): void {
-    if (this.#reader === HALTED) throw detached(action)
+    if (this.#reader === HALTED && (this.#state & LENT) === 0) throw detached(action)
+  }
+
+  /** Whether descriptors that came may be lost: by a receive, or with what another thread has received. */
+  get hasBegun(): boolean {
+    return (this.#state & BEGUN) !== 0 || this.#inbox !== null
+  }
+
+  /** Lets a reader receive by itself, of a side where nothing is ready. @throws as {@link halt} does. */
+  lend(action: string): void {
+    this.halt(action)
+    this.#state |= LENT
+  }
+
+  /** Its reader is done: with so many bytes, the end for 0, or `-errno`. */
+  takeBack(result: number): void {
+    this.#state &= ~LENT
+    this.#tell(RESUME)
+    if (result > 0) this.#count(result)
+    else this.#end(result, true)
   }
 
   /** Asks the receive in flight to end, of a side that is halted: the socket is told when it has. */
@@ -289,7 +280,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
       if (!this.#socket.isClosing && result <= 0) this.#end(result, wasStopping)
       this.#socket.ended()
     }
-    this.#tell(this.#isReady() ? READY : STARVED)
+    this.#tell(this.isReady() ? READY : STARVED)
   }
 
   override run(): void {
@@ -367,7 +358,12 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
   }
 
   #takenError(action: string): RuntimeError {
-    return this.#reader === HALTED ? detached(action) : alreadyRead(action)
+    return takenError(action, this.#reader === HALTED && (this.#state & LENT) === 0)
+  }
+
+  #count(lengthBytes: number): void {
+    this.#socket.bytesRead += lengthBytes
+    this.#socket.net.home.counters[17]! += lengthBytes // COUNTER_BYTES_RECEIVED
   }
 
   #leaveIfEmpty(): void {
@@ -377,7 +373,8 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     this.#socket.net.pool.keepInbox(inbox)
   }
 
-  #isReady(): boolean {
+  /** Whether a reader is answered at once: data, the end, a failure. */
+  isReady(): boolean {
     return this.#inbox !== null || (this.#state & AT_END) !== 0 || this.#failure !== null
   }
 
@@ -402,8 +399,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
       pool.giveBack(piece.buffer)
       return
     }
-    this.#socket.bytesRead += lengthBytes
-    this.#socket.net.home.counters[17]! += lengthBytes // COUNTER_BYTES_RECEIVED
+    this.#count(lengthBytes)
     this.#inbox ??= pool.takeInbox()
     this.#inbox.put(piece)
     // A reader that is to take it in its next turn would gain nothing from a copy.
@@ -438,7 +434,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
       this.#refuse(error)
       return
     }
-    this.#state |= ARMED
+    this.#state |= ARMED | BEGUN
     encodeReceiveSelect(ring.sqes, base, {
       target: this.#socket,
       bufferGroup: net.pool.buffers.groupId,
@@ -492,8 +488,8 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
       if (brokenBy === 0) this.#state |= AT_END
       else this.#failure = madeInTurn(kernelError(brokenBy, this.#socket.describe('recv')))
     } else if (result === -ENOBUFS) {
-      if (this.#want !== NOTHING && !this.#isReady()) net.pool.refill()
-    } else if (result !== -EAGAIN && result !== -EINTR && !(result === -ECANCELED && wasStopping)) {
+      if (this.#want !== NOTHING && !this.isReady()) net.pool.refill()
+    } else if (!isHarmless(result, wasStopping)) {
       this.#failure = madeInTurn(kernelError(result, this.#socket.describe('recv')))
     }
   }

@@ -9,6 +9,7 @@ import {
   type WaitOptions,
 } from '../../executor/index.ts'
 import { isLent, Lease } from '../../memory/index.ts'
+import type { SentRights } from '../memory/sent-rights.ts'
 import type { SocketPort } from '../memory/socket-port.ts'
 
 /** The sending side that a write waits at. */
@@ -34,6 +35,8 @@ export class PendingWrite extends Runnable implements Cancellable {
   order = 0
   preceding: PendingWrite | null = null
   following: PendingWrite | null = null
+  /** The descriptors that go with its first byte. */
+  rights: SentRights | null = null
   isCancelled = false
   cancelReason: unknown = null
   /** Whether the kernel has taken all of it, and not yet let go of its memory. */
@@ -60,6 +63,11 @@ export class PendingWrite extends Runnable implements Cancellable {
     if (lease === null) return this.#data.length < this.lengthBytes
     // What the kernel can reach stays, whatever becomes of the views on it.
     return this.address === 0 && lease.pinnedBytes(this.lengthBytes).length < this.lengthBytes
+  }
+
+  /** Whether nothing else goes in one send with it. */
+  get isAlone(): boolean {
+    return this.rights !== null
   }
 
   /** Whether it ends with the last completion of a send, rather than as it was sent. */
@@ -180,6 +188,8 @@ export class PendingWrite extends Runnable implements Cancellable {
   }
 
   #letGo(): void {
+    if (this.rights !== null) this.rights.end()
+    this.rights = null
     this.#lease?.unpin()
     this.#lease = null
     this.#data = NO_DATA

@@ -17,7 +17,7 @@ import type { SendBuffer } from '../memory/send-memory.ts'
 import type { PendingWrite } from './pending-write.ts'
 
 /** What an operation of a sending side does. */
-export type SendKind = 0 | 1 | 2 | 3
+export type SendKind = 0 | 1 | 2 | 3 | 4
 /** Sends from one piece of memory; */
 export const KIND_ONE = 0
 /** from several; */
@@ -26,6 +26,8 @@ export const KIND_VECTOR = 1
 export const KIND_ZERO_COPY = 2
 /** Waits until the peer takes more, and sends nothing. */
 export const KIND_POLL = 3
+/** Sends from one piece of memory, and descriptors with it: its vector is of its write. */
+export const KIND_RIGHTS = 4
 
 /** The sending side that an operation is of. */
 export interface SendSide {
@@ -97,7 +99,7 @@ export class SendOperation extends Operation implements SendArgs, MessageArgs {
   encode(sqes: SqeWords, base: number, messageFlags: number): void {
     this.messageFlags = messageFlags
     if (this.kind === KIND_ONE) encodeSend(sqes, base, this)
-    else if (this.kind === KIND_VECTOR) encodeSendMessage(sqes, base, this)
+    else if (this.vector !== null) encodeSendMessage(sqes, base, this)
     else if (this.kind === KIND_ZERO_COPY) encodeSendZeroCopy(sqes, base, this)
     else encodePoll(sqes, base, { target: this.target, events: POLLOUT, multishot: false })
   }

@@ -6,12 +6,13 @@ import {
   GATHERED_WRITES_MAX,
   isCopiedFirst,
   isSentAlone,
+  isSentApart,
   isSentInPlace,
   SENT_BYTES_MAX,
   type SendLimits,
 } from '../memory/send-plan.ts'
 import type { PendingWrite } from './pending-write.ts'
-import { KIND_ZERO_COPY, type SendOperation } from './send-operation.ts'
+import { KIND_RIGHTS, KIND_ZERO_COPY, type SendOperation } from './send-operation.ts'
 
 /** Takes as much of the first write as one send may have, where it lies. */
 export function stageInPlace(send: SendOperation, first: PendingWrite): SendOperation {
@@ -20,7 +21,7 @@ export function stageInPlace(send: SendOperation, first: PendingWrite): SendOper
   send.address = first.address + first.sentBytes
   send.lengthBytes = left < SENT_BYTES_MAX ? left : SENT_BYTES_MAX
   if (send.kind === KIND_ZERO_COPY) first.holdBy(send)
-  return send
+  return withRights(send, first)
 }
 
 /** Copies the first write, and small ones behind it, as many as fit. */
@@ -37,7 +38,7 @@ export function stageCopies(
   for (let write: PendingWrite | null = first; write !== null; write = write.following) {
     if (used === bytes.length || count === GATHERED_WRITES_MAX) break
     // One whose memory is gone is told so when it is first.
-    if (write !== first && (isSentInPlace(write) || write.isLost)) break
+    if (write !== first && (isSentApart(write) || write.isLost || first.isAlone)) break
     used += copyTo(bytes, used, write)
     count++
     send.lastOrder = write.order
@@ -45,6 +46,14 @@ export function stageCopies(
   send.bounce = bounce
   send.address = address
   send.lengthBytes = used
+  return withRights(send, first)
+}
+
+/** Has the descriptors of a write go with its first byte. */
+function withRights(send: SendOperation, { rights, sentBytes }: PendingWrite): SendOperation {
+  if (rights === null || sentBytes > 0) return send
+  send.kind = KIND_RIGHTS
+  send.vector = rights.wrap(send.address, send.lengthBytes)
   return send
 }
 

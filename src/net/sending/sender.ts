@@ -6,14 +6,7 @@ import {
   type WaitOptions,
   type Waits,
 } from '../../executor/index.ts'
-import {
-  EAGAIN,
-  ECANCELED,
-  EINTR,
-  kernelError,
-  MSG_DONTWAIT,
-  MSG_NOSIGNAL,
-} from '../../kernel/index.ts'
+import { EINTR, kernelError, MSG_DONTWAIT, MSG_NOSIGNAL } from '../../kernel/index.ts'
 import type { Lease } from '../../memory/index.ts'
 import { type SendBuffer, type SendMemoryUser, SendMemoryWait } from '../memory/send-memory.ts'
 import {
@@ -26,8 +19,9 @@ import {
   SEND_GATHERED,
   SEND_ZERO_COPY,
 } from '../memory/send-plan.ts'
+import type { SentRights } from '../memory/sent-rights.ts'
 import type { SocketPort } from '../memory/socket-port.ts'
-import { isBreak } from './break.ts'
+import { isBreak, isFailure, isGone } from './break.ts'
 import { Drains } from './drains.ts'
 import {
   dataGone,
@@ -39,6 +33,7 @@ import {
 import {
   KIND_ONE,
   KIND_POLL,
+  KIND_RIGHTS,
   KIND_VECTOR,
   KIND_ZERO_COPY,
   type SendKind,
@@ -89,7 +84,12 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
     this.target = socket
   }
 
-  write(data: Uint8Array | Lease, options: WaitOptions | undefined): Promise<void> {
+  /** `rights` are its own from now on, and go with the first byte: there is one. */
+  write(
+    data: Uint8Array | Lease,
+    options: WaitOptions | undefined,
+    rights: SentRights | null = null,
+  ): Promise<void> {
     const { executor } = this.target.net
     const queue = this.#queue
     let write: PendingWrite
@@ -99,6 +99,7 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
       write = takeIdleWrite()
       write.take(this, data, options)
     } catch (error) {
+      rights?.end()
       return refuse(error)
     }
     // Behind others it waits for its turn, as if it had bytes.
@@ -106,6 +107,7 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
       write.abandon()
       return answerDone(executor)
     }
+    write.rights = rights
     const promise = write.begin(executor.currentQueue())
     const hasToWait = this.isArmed || this.#wait !== null
     queue.push(write)
@@ -158,7 +160,8 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
     if (write.isSent) {
       // The peer gets all of it; the memory stays the kernel's until it has acknowledged that.
       write.finish(write.cancelReason)
-    } else if (!this.isArmed || !this.#isStaged(write)) {
+    } else if (!this.isArmed || write.order > this.#send!.lastOrder || write.lengthBytes === 0) {
+      // None of it is with the kernel.
       this.#drop(write, write.cancelReason)
       // It may have stood before empty writes.
       this.#advance(0)
@@ -230,7 +233,10 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
     const hasCancelled = this.#isCancelling
     this.#isCancelling = false
     if (send.kind === KIND_POLL) {
-      this.#completePoll()
+      this.#endSend()
+      // The peer takes more, or what it waited for is gone: errors are left to the next send.
+      if (this.target.isClosing) this.#endClosing()
+      else this.#goOn()
       return
     }
     const sentBytes = result > 0 ? result : 0
@@ -241,14 +247,16 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
     if (isBreak(result)) this.brokenBy = result
     if (this.target.isClosing) {
       this.#endSend()
-      this.#failAll(this.#failure!)
-      this.target.ended()
+      this.#endClosing()
       return
     }
-    if (result < 0 && result !== -EINTR && result !== -EAGAIN && result !== -ECANCELED) {
+    if (isFailure(result)) {
+      const isRefused = send.kind === KIND_RIGHTS && !isGone(result)
       this.#endSend()
-      this.#failure = madeInTurn(kernelError(result, this.target.describe('send')))
-      this.#failAll(this.#failure)
+      const failure = madeInTurn(kernelError(result, this.target.describe('send')))
+      if (isRefused && this.#dropUnsent(failure)) return
+      this.#failure = failure
+      this.#failAll(failure)
       return
     }
     const isStuck = this.#isUrged && result < 0 && result !== -EINTR
@@ -275,15 +283,9 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
     else this.#drains?.fulfil()
   }
 
-  /** The peer takes more, or what it waited for is gone. Errors are left to the next send. */
-  #completePoll(): void {
-    this.#endSend()
-    if (this.target.isClosing) {
-      this.#failAll(this.#failure!)
-      this.target.ended()
-    } else {
-      this.#goOn()
-    }
+  #endClosing(): void {
+    this.#failAll(this.#failure!)
+    this.target.ended()
   }
 
   /** Waits until the peer takes more, without memory. */
@@ -315,11 +317,6 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
     this.#queue.advance(lengthBytes)
   }
 
-  /** Whether some of it is with the kernel while a send is in flight. */
-  #isStaged({ order, lengthBytes }: PendingWrite): boolean {
-    return order <= this.#send!.lastOrder && lengthBytes > 0
-  }
-
   /** Takes off what was cancelled while it was with the kernel; whether there was any. */
   #dropCancelled(lastOrder: number): boolean {
     let hasDropped = false
@@ -334,6 +331,16 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
     // What was dropped may have stood before empty writes.
     if (hasDropped) this.#advance(0)
     return hasDropped
+  }
+
+  /** Takes off the first write, unless some of it was sent, as its descriptors cannot be: no matter of the stream. */
+  #dropUnsent(failure: Error): boolean {
+    const { first } = this.#queue
+    if (first === null || first.sentBytes > 0) return false
+    this.#drop(first, failure)
+    this.#advance(0)
+    this.#goOn()
+    return true
   }
 
   /** Takes off what stands first while its memory is gone. */
@@ -356,8 +363,8 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
     if (bounce !== null) this.#keepRest(send, bounce)
     send.bounce = null
     send.vector = null
+    if (vector !== null && send.kind !== KIND_RIGHTS) sendMemory.giveHeader(vector)
     send.end()
-    if (vector !== null) sendMemory.giveHeader(vector)
     if (bounce !== null) sendMemory.give(bounce)
   }
 
@@ -367,7 +374,7 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
    */
   #keepRest(send: SendOperation, { lease }: SendBuffer): void {
     const { first } = this.#queue
-    if (first === null || send.lengthBytes === 0 || send.vector !== null) return
+    if (first === null || send.lengthBytes === 0 || send.kind === KIND_VECTOR) return
     const left = first.lengthBytes - first.sentBytes
     if (first.order !== send.lastOrder || left !== send.lengthBytes) return
     const start = send.address - lease.address

@@ -1,7 +1,7 @@
-import { assert, type KernelErrorContext, NO_QUEUE, RuntimeError } from '../../base/index.ts'
-import { ClosingWaiter, Waiter } from '../../executor/index.ts'
+import { assert, type KernelErrorContext, RuntimeError } from '../../base/index.ts'
+import { ClosingWaiter, submitClose, Waiter } from '../../executor/index.ts'
 import { AF_INET } from '../../kernel/index.ts'
-import { encodeCancelFd, encodeClose, Operation, type Target } from '../../ring/index.ts'
+import { encodeCancelFd, type Operation } from '../../ring/index.ts'
 import { COUNTER_SOCKETS } from '../../stats/index.ts'
 import type { NetRing } from '../memory/net-ring.ts'
 import type { SocketPort } from '../memory/socket-port.ts'
@@ -214,41 +214,8 @@ export function cancelOn({ ring, executor }: NetRing, operation: Operation): voi
   executor.io.cancelByName(ring, ring.nameOf(operation))
 }
 
-/** Closes a descriptor by way of the ring; `closed` is granted when it is gone. */
-export function submitClose(net: NetRing, target: Target, closed: ClosingWaiter): void {
-  const { ring, executor } = net
-  const { descriptors } = executor
-  const base = ring.isClosed ? -1 : ring.tryBegin()
-  if (base < 0) {
-    // The ring takes no more, and nobody comes back to close it later: by a call, which may block.
-    descriptors.closeFd(target.fd)
-    closed.fulfil()
-    return
-  }
-  encodeClose(ring.sqes, base, target)
-  ring.commitClosing(new CloseOperation(closed))
-  // Not before, lest nobody knew of it; nor upon completion: then the number may be another file's.
-  descriptors.trackFd(target.fd, false)
-}
-
 export function handleClosed(action: string): RuntimeError {
   return new RuntimeError('ERR_HANDLE_CLOSED', `Cannot ${action} as it must be open: it was closed`)
-}
-
-/** Its result is of no use: the descriptor is gone in any case. */
-class CloseOperation extends Operation {
-  readonly #closed: ClosingWaiter
-
-  constructor(closed: ClosingWaiter) {
-    super(NO_QUEUE)
-    this.#closed = closed
-  }
-
-  override complete(): void {
-    this.#closed.fulfil()
-  }
-
-  override run(): void {}
 }
 
 const scratch = new Uint8Array(SOCKADDR_BYTES_MAX)

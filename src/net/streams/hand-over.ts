@@ -10,6 +10,7 @@ import {
   currentOrNull,
   type Executor,
   executor,
+  OwnedDescriptor,
   refuse,
 } from '../../executor/index.ts'
 import { currentKernel, ENOENT, kernelError } from '../../kernel/index.ts'
@@ -17,19 +18,19 @@ import { RetryTimer } from '../../reactor/index.ts'
 import { netRingFor } from '../memory/net-ring.ts'
 import { isShuttingDown } from '../sockets/shut-down.ts'
 import { handleClosed, Socket } from '../sockets/socket.ts'
-import type { SocketAddress } from '../values/address.ts'
 import {
   DETACH_NAMES,
   type DetachOptions,
-  type TcpStreamTicket,
+  type StreamTicket,
   validateTicket,
 } from '../values/stream-ticket.ts'
 
 /** Ends all that goes on with a socket here, and lets its descriptor go. */
-export async function detachSocket(
+export async function detachSocket<Ticket extends StreamTicket>(
   socket: Socket,
+  kind: Ticket['kind'],
   options: DetachOptions,
-): Promise<TcpStreamTicket> {
+): Promise<Ticket> {
   const action = 'detach a stream'
   validateOptions(action, options, DETACH_NAMES)
   const { outlivesThread = false, adoptWithinMs, signal, timeoutMs } = options
@@ -55,7 +56,9 @@ export async function detachSocket(
     await endReceive(socket, action)
     if (socket.isClosing) throw handleClosed(action)
     if (current.isClosed) throw current.waits.closedError(action)
-    const ticket = pass(socket, outlivesThread, refusal)
+    const name = pass(socket, outlivesThread)
+    const ticket = { kind, name, ...describe(socket, refusal) } as Ticket
+    socket.letGo()
     if (adoptWithinMs !== undefined) limitTicket(current, ticket.name, adoptWithinMs)
     return ticket
   } catch (error) {
@@ -86,15 +89,18 @@ async function endReceive(socket: Socket, action: string): Promise<void> {
   }
 }
 
-function pass(socket: Socket, outlivesThread: boolean, refusal: RuntimeError): TcpStreamTicket {
-  const { fd, localAddress, remoteAddress, bytesRead, bytesWritten } = socket
-  const sender = socket.sending()
-  const name = socket.net.executor.descriptors.passFd(fd, outlivesThread)
+function pass(socket: Socket, outlivesThread: boolean): number {
+  const name = socket.net.executor.descriptors.passFd(socket.fd, outlivesThread)
   if (name < 0) throw kernelError(name, socket.describe('detach'))
+  return name
+}
+
+/** What a ticket says of a stream, whose descriptor is passed on. */
+function describe(socket: Socket, refusal: RuntimeError): Omit<StreamTicket, 'kind' | 'name'> {
+  const { localAddress, remoteAddress, bytesRead, bytesWritten } = socket
+  const sender = socket.sending()
   const { bytes, hasEnded, errno } = socket.receiving().takeRest()
-  const ticket: TcpStreamTicket = {
-    kind: 'TcpStream',
-    name,
+  return {
     received: bytes,
     hasEnded,
     readErrno: errno,
@@ -102,11 +108,9 @@ function pass(socket: Socket, outlivesThread: boolean, refusal: RuntimeError): T
     writeErrno: sender.errno,
     bytesRead,
     bytesWritten,
-    localAddress: localAddress as SocketAddress,
-    remoteAddress: remoteAddress as SocketAddress | null,
-  }
-  socket.letGo()
-  return ticket
+    localAddress,
+    remoteAddress,
+  } as Omit<StreamTicket, 'kind' | 'name'>
 }
 
 /** The limits of tickets, by their names, on the threads that keep them: until their time, or until such a thread sees the ticket used. */
@@ -137,10 +141,17 @@ function unlimitTicket(home: Executor, name: number): void {
   home.timers.disarm(limit)
 }
 
-/** Takes over the descriptor of a ticket, and what had come. */
-export function adoptSocket(ticket: TcpStreamTicket): Socket {
+/** Takes over the descriptor of a ticket, and what had come; or one that came from elsewhere. */
+export function adoptSocket(
+  from: StreamTicket | OwnedDescriptor,
+  kind: StreamTicket['kind'],
+): Socket {
+  return from instanceof OwnedDescriptor ? adoptOwned(from, kind) : adoptTicket(from, kind)
+}
+
+function adoptTicket(ticket: StreamTicket, kind: StreamTicket['kind']): Socket {
   const action = 'adopt a stream'
-  validateTicket(action, ticket)
+  validateTicket(action, ticket, kind)
   const current = executor()
   current.assertOpen(action)
   // First, as it may fail, and the ticket is then still good.
@@ -163,9 +174,19 @@ export function adoptSocket(ticket: TcpStreamTicket): Socket {
   return socket
 }
 
+function adoptOwned(descriptor: OwnedDescriptor, kind: StreamTicket['kind']): Socket {
+  const current = executor()
+  const wanted = kind === 'TcpStream' ? 'tcpStream' : 'unixStream'
+  descriptor.assertTakeable(current, 'adopt a stream', wanted)
+  const net = netRingFor(current, current.currentQueue())
+  const socket = new Socket(net, descriptor.take(), null)
+  socket.lookUpRemote()
+  return socket
+}
+
 /** Closes the connection of a ticket, if nobody has adopted or discarded it; whether it was so. */
-export function discardTicket(ticket: TcpStreamTicket): boolean {
-  validateTicket('discard a stream', ticket)
+export function discardTicket(ticket: StreamTicket, kind: StreamTicket['kind']): boolean {
+  validateTicket('discard a stream', ticket, kind)
   const home = currentOrNull()
   if (home !== null) unlimitTicket(home, ticket.name)
   return currentKernel().dropPassedFd(ticket.name) !== -ENOENT

@@ -257,6 +257,11 @@ export abstract class StreamSocket
     return this.close()
   }
 
+  /** The number of its descriptor, for system calls of others; -1 once it is closed, or given away. */
+  get fd(): number {
+    return this.socket.isClosed ? -1 : this.socket.fd
+  }
+
   /** Whether it was closed here, by itself or with its executor; not whether the peer has gone. */
   get isClosed(): boolean {
     return this.socket.isClosed

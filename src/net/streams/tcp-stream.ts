@@ -6,7 +6,13 @@ import {
   validateOptions,
   validateString,
 } from '../../base/index.ts'
-import { checkCancellation, executor, refusalOf, type WaitOptions } from '../../executor/index.ts'
+import {
+  checkCancellation,
+  executor,
+  type OwnedDescriptor,
+  refusalOf,
+  type WaitOptions,
+} from '../../executor/index.ts'
 import { netRingFor } from '../memory/net-ring.ts'
 import { connectFirst } from '../sockets/connect-race.ts'
 import { applyKeepAlive, applyLinger, applyNoDelay } from '../sockets/stream-settings.ts'
@@ -118,17 +124,20 @@ export class TcpStream extends StreamSocket {
   }
 
   /**
-   * Takes over a connection that another thread of the process has given away: see {@link detach}.
+   * Takes over a connection that another thread of the process has given away: see {@link detach}; or one whose descriptor
+   * came from elsewhere: see `UnixStream.receiveDescriptors()`.
    *
    * What had come there is read first, in order. The counts of bytes go on, and options that were set stay.
    *
    * @throws {RuntimeError} `ERR_TICKET_SPENT` unless the ticket is good, which it is once: it was adopted or discarded,
    * the thread that made it has ended, or it is of another process. `ERR_EXECUTOR_CLOSED`; what the first socket of a
    * thread needs and does not get, and then the ticket is still good.
-   * @throws {TypeError | RangeError} for what is no ticket.
+   * @throws {RuntimeError} `ERR_UNSUPPORTED` for a descriptor of something else, or that came to another thread, and
+   * `ERR_HANDLE_CLOSED` for one that is gone.
+   * @throws {TypeError | RangeError} for what is neither.
    */
-  static adopt(ticket: TcpStreamTicket): TcpStream {
-    return new TcpStream(adoptSocket(ticket))
+  static adopt(from: TcpStreamTicket | OwnedDescriptor): TcpStream {
+    return new TcpStream(adoptSocket(from, 'TcpStream'))
   }
 
   /**
@@ -138,7 +147,7 @@ export class TcpStream extends StreamSocket {
    * @throws {TypeError | RangeError} for what is no ticket.
    */
   static discard(ticket: TcpStreamTicket): boolean {
-    return discardTicket(ticket)
+    return discardTicket(ticket, 'TcpStream')
   }
 
   /**
@@ -179,7 +188,7 @@ export class TcpStream extends StreamSocket {
    * ```
    */
   detach(options: DetachOptions = {}): Promise<TcpStreamTicket> {
-    return detachSocket(this.socket, options)
+    return detachSocket<TcpStreamTicket>(this.socket, 'TcpStream', options)
   }
 
   /** Closes it at once and drops what is unsent; the peer's reads fail with `ECONNRESET`. */

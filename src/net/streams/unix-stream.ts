@@ -1,5 +1,11 @@
 import { optionNames, showAs, validateOptions } from '../../base/index.ts'
-import { checkCancellation, executor, refusalOf, type WaitOptions } from '../../executor/index.ts'
+import {
+  checkCancellation,
+  executor,
+  type OwnedDescriptor,
+  refusalOf,
+  type WaitOptions,
+} from '../../executor/index.ts'
 import {
   AF_UNIX,
   kernelError,
@@ -8,11 +14,20 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
 } from '../../kernel/index.ts'
+import type { Lease } from '../../memory/index.ts'
 import { netRingFor } from '../memory/net-ring.ts'
 import { CONNECT_PLAINLY, ConnectAttempt } from '../sockets/connect.ts'
 import { Socket } from '../sockets/socket.ts'
 import { formatAddress, type UnixAddress } from '../values/address.ts'
+import type {
+  DescriptorHolder,
+  ReceiveDescriptorsOptions,
+  ReceivedMessage,
+} from '../values/received-message.ts'
+import type { DetachOptions, UnixStreamTicket } from '../values/stream-ticket.ts'
 import { readUnixEndpoint, type UnixEndpoint } from '../values/unix-endpoint.ts'
+import { receiveDescriptors, sendDescriptors } from './descriptor-passing.ts'
+import { adoptSocket, detachSocket, discardTicket } from './hand-over.ts'
 import { StreamSocket } from './stream-socket.ts'
 
 /** Where to connect to, and for how long to try. */
@@ -87,6 +102,26 @@ export class UnixStream extends StreamSocket {
   }
 
   /**
+   * Takes over a stream that another thread of the process has given away: see {@link detach}; or one whose descriptor came from
+   * elsewhere: see {@link receiveDescriptors}.
+   *
+   * @throws as `TcpStream.adopt()`.
+   */
+  static adopt(from: UnixStreamTicket | OwnedDescriptor): UnixStream {
+    return new UnixStream(adoptSocket(from, 'UnixStream'))
+  }
+
+  /**
+   * Closes the stream of a ticket that nobody is to adopt any more, on any thread; false if it was adopted, or is
+   * closed already. Attaches no executor.
+   *
+   * @throws {TypeError | RangeError} for what is no ticket.
+   */
+  static discard(ticket: UnixStreamTicket): boolean {
+    return discardTicket(ticket, 'UnixStream')
+  }
+
+  /**
    * Two streams that are connected with each other, without names.
    *
    * @throws {KernelError} `EMFILE`
@@ -129,6 +164,76 @@ export class UnixStream extends StreamSocket {
     const result = net.executor.kernel.getSocketOption(fd, SOL_SOCKET, SO_PEERCRED, value)
     if (result < 0) throw kernelError(result, this.socket.describe('getsockopt'))
     return { processId: words[0]!, userId: words[1]!, groupId: words[2]! }
+  }
+
+  /**
+   * Sends `data` as {@link write} does, and descriptors with its first byte: the peer's process gets further descriptors of the same
+   * files, sockets and listeners. What is given stays the caller's, and may be closed at once.
+   *
+   * @param descriptors - From 1 to 32 of what has an open descriptor (files, streams, listeners, a `FileHandle` of Node's), or of
+   * numbers of descriptors.
+   * @throws as {@link write}; {@link KernelError} `EMFILE` where the process has no numbers left until they are sent, `EBADF` for a number
+   * of none; `ETOOMANYREFS` where too many are on their way, and `EINVAL` for one of a ring, which end this call alone.
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED` for what is closed; `ERR_OUT_OF_MEMORY`.
+   * @throws {TypeError | RangeError} for no data, and no descriptors.
+   *
+   * @example Let another process write to a file
+   * ```ts run
+   * import { tmpdir } from 'node:os'
+   * import { join } from 'node:path'
+   * import { BufferedFile } from 'percore/io'
+   * import { UnixStream } from 'percore/net'
+   *
+   * const [one, other] = UnixStream.pair()
+   * await using file = await BufferedFile.create(join(tmpdir(), `percore-sent-${process.pid}`))
+   * await one.sendDescriptors(new TextEncoder().encode('log'), [file])
+   *
+   * // In the other process:
+   * await using message = await other.receiveDescriptors()
+   * await using log = await BufferedFile.adopt(message!.descriptors[0]!)
+   * await log.write(new TextEncoder().encode('one line\n'), 0)
+   *
+   * console.log(await file.size()) // 9
+   * await file.remove()
+   * await one.close()
+   * await other.close()
+   * ```
+   */
+  sendDescriptors(
+    data: Uint8Array | Lease,
+    descriptors: readonly (DescriptorHolder | number)[],
+    options?: WaitOptions,
+  ): Promise<void> {
+    return sendDescriptors(this.socket, data, descriptors, options)
+  }
+
+  /**
+   * The next chunk, up to 64 KiB, with the descriptors that came with it; null at the end of the stream.
+   *
+   * For streams that are read by this alone: {@link read}, iterating and consuming drop descriptors, which are closed then, and once
+   * begun they go on by themselves; so this is refused after any of them. Cancelled, it loses nothing. What it gives
+   * is the caller's: adopt each descriptor, or close it; `await using` closes those that were not adopted, as the end of the
+   * executor does.
+   *
+   * A chunk may begin with bytes that were sent before, without descriptors. It ends, at the latest, with the bytes that its
+   * descriptors were sent with; a long message comes in several, with its descriptors in the first. Two system calls.
+   *
+   * @throws as {@link read}; {@link RuntimeError} `ERR_UNSUPPORTED` if it was read otherwise.
+   * @throws {TypeError | RangeError} for options of the wrong kind.
+   */
+  receiveDescriptors(options: ReceiveDescriptorsOptions = {}): Promise<ReceivedMessage | null> {
+    return receiveDescriptors(this.socket, options)
+  }
+
+  /**
+   * Gives the stream away, to another thread of this process: a ticket, plain data, that {@link UnixStream.adopt} makes a stream
+   * of there, once. All as `TcpStream.detach()` has it; descriptors that have come and were not received go along, in the kernel,
+   * unless the stream was read otherwise.
+   *
+   * @throws as `TcpStream.detach()`; `ERR_STILL_HELD` while descriptors are being received.
+   */
+  detach(options: DetachOptions = {}): Promise<UnixStreamTicket> {
+    return detachSocket<UnixStreamTicket>(this.socket, 'UnixStream', options)
   }
 
   /** {@link close}: there is no reset, so a peer that reads to the end takes what has come for the whole. */

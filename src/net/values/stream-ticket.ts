@@ -9,7 +9,7 @@ import {
   wrongType,
 } from '../../base/index.ts'
 import type { WaitOptions } from '../../executor/index.ts'
-import type { SocketAddress } from './address.ts'
+import type { Address, SocketAddress, UnixAddress } from './address.ts'
 
 /** How a connection is given to another thread. */
 export interface DetachOptions extends WaitOptions {
@@ -27,11 +27,11 @@ export interface DetachOptions extends WaitOptions {
 }
 
 /**
- * A connection on its way from one thread of the process to another: plain data, to be posted. The connection is
- * whoever's adopts it first.
+ * A stream on its way from one thread of the process to another: plain data, to be posted. It is whoever's adopts it
+ * first.
  */
-export interface TcpStreamTicket {
-  readonly kind: 'TcpStream'
+interface Ticket<Kind extends string, Where extends Address> {
+  readonly kind: Kind
   /** Stands for the descriptor, once: no other ticket of the process has the same. */
   readonly name: number
   /** What had come, and nobody had read. */
@@ -46,9 +46,18 @@ export interface TcpStreamTicket {
   readonly writeErrno: number
   readonly bytesRead: number
   readonly bytesWritten: number
-  readonly localAddress: SocketAddress
-  readonly remoteAddress: SocketAddress | null
+  readonly localAddress: Where
+  readonly remoteAddress: Where | null
 }
+
+/** A TCP connection on its way from one thread of the process to another: see {@link TcpStream.detach}. */
+export interface TcpStreamTicket extends Ticket<'TcpStream', SocketAddress> {}
+
+/** A Unix stream on its way from one thread of the process to another: see {@link UnixStream.detach}. */
+export interface UnixStreamTicket extends Ticket<'UnixStream', UnixAddress> {}
+
+/** A stream of either kind on its way. */
+export type StreamTicket = TcpStreamTicket | UnixStreamTicket
 
 /** The names of {@link DetachOptions}. */
 export const DETACH_NAMES: OptionNames = optionNames<DetachOptions>({
@@ -58,7 +67,7 @@ export const DETACH_NAMES: OptionNames = optionNames<DetachOptions>({
   timeoutMs: true,
 })
 
-const TICKET_NAMES = optionNames<TcpStreamTicket>({
+const TICKET_NAMES = optionNames<StreamTicket>({
   kind: true,
   name: true,
   received: true,
@@ -73,22 +82,26 @@ const TICKET_NAMES = optionNames<TcpStreamTicket>({
 })
 
 /** @throws {TypeError | RangeError} */
-export function validateTicket(action: string, ticket: unknown): asserts ticket is TcpStreamTicket {
+export function validateTicket(
+  action: string,
+  ticket: unknown,
+  expected: StreamTicket['kind'],
+): asserts ticket is StreamTicket {
   validateOptions(action, ticket, TICKET_NAMES, 'ticket')
-  const { kind, name, received, remoteAddress } = ticket as Partial<TcpStreamTicket>
-  if (kind !== 'TcpStream') throw wrongType(action, 'ticket.kind', "'TcpStream'", kind)
+  const { kind, name, received, remoteAddress } = ticket as Partial<StreamTicket>
+  if (kind !== expected) throw wrongType(action, 'ticket.kind', `'${expected}'`, kind)
   validateInteger(action, 'ticket.name', name, { min: 0, max: Number.MAX_SAFE_INTEGER })
   if (!isBytes(received)) throw wrongBytes(action, 'ticket.received', received)
   for (const flag of ['hasEnded', 'isShutDown'] as const) {
-    validateBoolean(action, `ticket.${flag}`, (ticket as TcpStreamTicket)[flag])
+    validateBoolean(action, `ticket.${flag}`, (ticket as StreamTicket)[flag])
   }
   for (const errno of ['readErrno', 'writeErrno'] as const) {
-    const value = (ticket as TcpStreamTicket)[errno]
+    const value = (ticket as StreamTicket)[errno]
     validateInteger(action, `ticket.${errno}`, value, { min: -4095, max: 0 })
   }
   for (const count of ['bytesRead', 'bytesWritten'] as const) {
     const bounds = { min: 0, max: Number.MAX_SAFE_INTEGER }
-    validateInteger(action, `ticket.${count}`, (ticket as TcpStreamTicket)[count], bounds)
+    validateInteger(action, `ticket.${count}`, (ticket as StreamTicket)[count], bounds)
   }
   if (typeof remoteAddress !== 'object') {
     throw wrongType(action, 'ticket.remoteAddress', 'an address or null', remoteAddress)
