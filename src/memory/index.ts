@@ -1,7 +1,7 @@
 export { Arena } from './arena.ts'
 export { BuddyAllocator } from './buddy.ts'
 export { IoMemory, type IoMemoryOptions } from './io-memory.ts'
-export { Lease, type LeaseOwner, leaseHeap, type MemoryPlace } from './lease.ts'
+export { Lease, type LeaseOwner, leaseHeap, type MemoryPlace, ownHeap } from './lease.ts'
 export { isLent, markLent } from './lent.ts'
 export { type MemoryCheckOptions, MemoryChecks, POISON } from './memory-checks.ts'
 export type { Segment } from './segment.ts'

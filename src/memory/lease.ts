@@ -307,6 +307,11 @@ class HeapMemory implements LeaseOwner {
   free(): void {}
 }
 
+/** Who owns a lease on ordinary memory, for classes of leases of their own. */
+export function ownHeap(bytes: Uint8Array): LeaseOwner {
+  return new HeapMemory(bytes)
+}
+
 /**
  * A lease on ordinary memory, for where I/O memory is scarce: the operations that get it copy.
  *

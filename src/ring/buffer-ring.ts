@@ -199,6 +199,13 @@ export class BufferRing {
     this.#giveBack(buffer)
   }
 
+  /** One more piece of a buffer that a user has: what is in it is told apart by the user. */
+  retain(buffer: number): void {
+    const pieceCount = this.#pieceCounts[buffer]!
+    assert(pieceCount > 0 && pieceCount < 0xffff, 'who divides a buffer has it')
+    this.#pieceCounts[buffer] = pieceCount + 1
+  }
+
   /** Looks at one of the lost buffers, in turn: true if the kernel has it again. */
   recover(): boolean {
     if (this.#lost.length === 0) return false
@@ -224,6 +231,12 @@ export class BufferRing {
       this.#shares[buffer] = share
     }
     return share.subarray(startBytes, endBytes)
+  }
+
+  /** All of a buffer, for ourselves to look into at once. */
+  whole(buffer: number): Uint8Array {
+    assert(this.#pieceCounts[buffer]! > 0, 'a buffer is looked into while its user has it')
+    return this.#wholes[buffer]!
   }
 
   /** A copy of bytes of a buffer. */

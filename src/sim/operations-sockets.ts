@@ -157,7 +157,9 @@ function accept(core: SimCore, request: SimRequest, socket: SimSocket): number {
 }
 
 function send(core: SimCore, request: SimRequest, socket: SimSocket, onTaken?: () => void): number {
-  const memory = core.memory.view(request.address, request.length)
+  // Nothing may be anywhere.
+  const { address, length } = request
+  const memory = length === 0 ? new Uint8Array(0) : core.memory.view(address, length)
   if (memory === null) return -EFAULT
   if (socket.isStream) return sendBytes(core, request, socket, memory, { onTaken })
   const to = request.offset > 0 ? addressOf(core, request.offset, request.fileIndex & 0xffff) : null

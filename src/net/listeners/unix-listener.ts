@@ -7,17 +7,15 @@ import {
   refusalOf,
   type WaitOptions,
 } from '../../executor/index.ts'
-import { EADDRINUSE, kernelError } from '../../kernel/index.ts'
+import { kernelError, SOCK_STREAM } from '../../kernel/index.ts'
 import { netRingFor } from '../memory/net-ring.ts'
+import { bindUnix, removeOwnFile } from '../sockets/bind-unix.ts'
 import type { Socket } from '../sockets/socket.ts'
-import { identifyOwnSocket, removeSocketFile } from '../sockets/socket-file.ts'
 import { UnixStream } from '../streams/unix-stream.ts'
 import { formatAddress, type UnixAddress } from '../values/address.ts'
 import type { SocketFile, UnixListenerShare } from '../values/share-listener.ts'
-import { UNIX_NAME_BYTES_MAX } from '../values/sockaddr.ts'
 import { readUnixEndpoint, type UnixEndpoint } from '../values/unix-endpoint.ts'
 import { adoptListening } from './adopt-listener.ts'
-import { openBound } from './bind-unix.ts'
 import { type ListeningSocket, StreamListener } from './stream-listener.ts'
 
 /** Where to listen, and how; a signal or time limit ends the wait for who repairs the same name. */
@@ -108,21 +106,13 @@ export class UnixListener extends StreamListener<UnixStream, UnixAddress> {
     const wait = { signal, timeoutMs }
     checkCancellation(current, wait, action)
     const net = netRingFor(current, current.currentQueue())
-    // Now, since the program may go to another folder meanwhile.
-    const absolute = given.path === null ? null : toAbsolute(current, given.path)
-    const address = isAddressable(absolute) ? { ...given, path: absolute } : given
-    const fd = await openBound(net, address, wait)
-    let file: SocketFile | null = null
-    try {
-      if (absolute !== null) file = await identifyOwn(current, absolute)
-      const listening = current.kernel.listenSocket(fd, backlog)
-      if (listening < 0) throw kernelError(listening, { syscall: 'listen', fd })
-      return new UnixListener({ net, fd, address }, file)
-    } catch (error) {
-      if (file !== null) await removeFile(current, file)
-      current.descriptors.closeFd(fd)
-      throw error
-    }
+    const kind = { type: SOCK_STREAM, action }
+    const { fd, address, file } = await bindUnix(net, given, kind, wait)
+    const listening = current.kernel.listenSocket(fd, backlog)
+    if (listening >= 0) return new UnixListener({ net, fd, address }, file)
+    if (file !== null) await removeOwnFile(current, file)
+    current.descriptors.closeFd(fd)
+    throw kernelError(listening, { syscall: 'listen', fd })
   }
 
   /**
@@ -175,35 +165,6 @@ export class UnixListener extends StreamListener<UnixStream, UnixAddress> {
 
   /** @internal */
   protected override leaveName(): Promise<void> | null {
-    return this.#file === null ? null : removeFile(this.#executor, this.#file)
+    return this.#file === null ? null : removeOwnFile(this.#executor, this.#file)
   }
-}
-
-/** Whether it fits an address: else the path that was given has to do, from the folder of the program. */
-function isAddressable(absolute: string | null): absolute is string {
-  return absolute !== null && Buffer.byteLength(absolute) <= UNIX_NAME_BYTES_MAX
-}
-
-/** @throws {KernelError} `EADDRINUSE` where something else has taken the place of the socket that was just bound. */
-async function identifyOwn(current: Executor, path: string): Promise<SocketFile> {
-  const identity = await identifyOwnSocket(current, path)
-  if (identity === null) throw kernelError(-EADDRINUSE, { syscall: 'bind', address: path })
-  return { path, identity }
-}
-
-/** Removes it while its socket is still there, so that nobody else takes it for stale. What hinders that is no failure of a close. */
-async function removeFile(current: Executor, { path, identity }: SocketFile): Promise<void> {
-  try {
-    await removeSocketFile(current, path, identity)
-  } catch {
-    // The next one to listen there finds it stale.
-  }
-}
-
-/** The same path from wherever the process goes later. */
-function toAbsolute({ kernel }: Executor, path: string): string {
-  if (path.startsWith('/')) return path
-  const directory = kernel.currentDirectory()
-  if (typeof directory === 'number') throw kernelError(directory, { syscall: 'getcwd', path })
-  return directory.endsWith('/') ? directory + path : `${directory}/${path}`
 }

@@ -15,15 +15,27 @@ const BUFFERS_MAX = 16
 /** Buffers are filled badly below this part of them. */
 const POOR_PART = 4
 
+/** What holds pieces of receive buffers with unread data, in the pool's list of those that do. */
+export interface BufferHolder {
+  /** @internal The pool's list, the one that began first at its head. */
+  previous: BufferHolder | null
+  /** @internal */
+  next: BufferHolder | null
+  /** @internal Whether it is in that list. */
+  isListed: boolean
+  /** Copies what lies in buffers into ordinary memory, and gives them back. */
+  copyOut(): void
+}
+
 /** Where an inbox has its buffers from, which keeps count of them. */
 export interface InboxPool {
   readonly bufferBytes: number
   /** Takes note that `inbox` holds one more piece, with so much to be read in it; */
-  hold(inbox: Inbox, lengthBytes: number): void
+  hold(inbox: BufferHolder, lengthBytes: number): void
   /** that so much of what it holds has been read; */
   unread(lengthBytes: number): void
   /** that it holds one piece less, whose unread bytes are these; `isLast` if it holds none now. */
-  letGo(inbox: Inbox, lengthBytes: number, isLast: boolean): void
+  letGo(inbox: BufferHolder, lengthBytes: number, isLast: boolean): void
   /** What lies in a buffer, for now. */
   bytesOf(buffer: number, startBytes: number, endBytes: number): Uint8Array
   /** What lies in a buffer, for good. */
@@ -44,11 +56,11 @@ export interface InboxPool {
  * keeps those that are free. Small messages in {@link BUFFERS_MAX} buffers are put together elsewhere. O(1) per
  * message, and each byte is copied at most twice.
  */
-export class Inbox {
+export class Inbox implements BufferHolder {
   /** @internal The pool's list of those that hold buffers, the one that began first at its head. */
-  previous: Inbox | null
+  previous: BufferHolder | null
   /** @internal */
-  next: Inbox | null
+  next: BufferHolder | null
   /** @internal Whether it is in that list. */
   isListed: boolean
   readonly #pool: InboxPool

@@ -9,7 +9,7 @@ import {
   type MemoryPlace,
 } from '../../memory/index.ts'
 import { BufferRing, type Ring } from '../../ring/index.ts'
-import { INBOX_BUFFER_BYTES_MAX, Inbox, type InboxPool } from './inbox.ts'
+import { type BufferHolder, INBOX_BUFFER_BYTES_MAX, Inbox, type InboxPool } from './inbox.ts'
 
 export interface ReceivePoolOptions {
   readonly kernel: Kernel
@@ -19,10 +19,10 @@ export interface ReceivePoolOptions {
   /** How many buffers there can be: a power of two. */
   readonly entryCount: number
   readonly initialCount: number
+  /** Names the buffers in each ring; 0, which is that of streams, if not given. */
+  readonly groupId?: number
 }
 
-/** The group of the sockets in each ring. */
-const GROUP_ID = 0
 const INBOXES_KEPT = 1024
 /** Buffers are scarce while the kernel has less than this part of them, and there can be no more. */
 const SCARCE_PART = 4
@@ -40,8 +40,8 @@ export class ReceivePool implements InboxPool, LeaseOwner {
   readonly bufferBytes: number
   readonly buffers: BufferRing
   // The inboxes that hold buffers, by when they began to: what has waited longest is copied out first.
-  #first: Inbox | null = null
-  #last: Inbox | null = null
+  #first: BufferHolder | null = null
+  #last: BufferHolder | null = null
   /** Unread bytes in buffers, and how many pieces those are. */
   #unreadBytes = 0
   #unreadCount = 0
@@ -59,7 +59,7 @@ export class ReceivePool implements InboxPool, LeaseOwner {
     assert(options.bufferBytes <= INBOX_BUFFER_BYTES_MAX, 'pieces of a buffer can be packed')
     this.#checks = options.memory.checks
     this.bufferBytes = options.bufferBytes
-    this.buffers = new BufferRing({ ...options, groupId: GROUP_ID })
+    this.buffers = new BufferRing({ ...options, groupId: options.groupId ?? 0 })
   }
 
   /** Whether a stream should keep no buffer that nobody waits for. */
@@ -97,7 +97,7 @@ export class ReceivePool implements InboxPool, LeaseOwner {
     if (this.#idle.length < INBOXES_KEPT) this.#idle.push(inbox)
   }
 
-  hold(inbox: Inbox, lengthBytes: number): void {
+  hold(inbox: BufferHolder, lengthBytes: number): void {
     this.#unreadCount++
     this.#unreadBytes += lengthBytes
     if (inbox.isListed) return
@@ -113,7 +113,7 @@ export class ReceivePool implements InboxPool, LeaseOwner {
     this.#unreadBytes -= lengthBytes
   }
 
-  letGo(inbox: Inbox, lengthBytes: number, isLast: boolean): void {
+  letGo(inbox: BufferHolder, lengthBytes: number, isLast: boolean): void {
     this.#unreadCount--
     this.#unreadBytes -= lengthBytes
     if (!isLast) return
@@ -140,15 +140,28 @@ export class ReceivePool implements InboxPool, LeaseOwner {
   }
 
   lease(buffer: number, startBytes: number, endBytes: number): Lease {
-    if (!this.#canLend()) {
+    if (!this.canLend()) {
       const copy = this.copyOf(buffer, startBytes, endBytes)
       this.giveBack(buffer)
       return leaseHeap(copy)
     }
+    return this.note(new Lease(this, buffer, startBytes, endBytes - startBytes))
+  }
+
+  /** Takes note of a lease on a piece, which {@link canLend} has allowed. */
+  note<T extends Lease>(lease: T): T {
     this.#leasedCount++
-    const lease = new Lease(this, buffer, startBytes, endBytes - startBytes)
     this.#checks.noteLeased(lease)
     return lease
+  }
+
+  /** Whether a piece may go to a lease now, rather than a copy of what is in it. */
+  canLend(): boolean {
+    this.buffers.recover()
+    if (this.#isLendable) return true
+    if (this.#isAtLimit) return false
+    this.#isAtLimit = !this.buffers.grow()
+    return !this.#isAtLimit
   }
 
   leaseCopy(copy: Uint8Array): Lease {
@@ -180,13 +193,5 @@ export class ReceivePool implements InboxPool, LeaseOwner {
   /** Whether leases, and writes that keep a buffer's memory, may have one more. */
   get #isLendable(): boolean {
     return this.leasedCount * 2 + 2 <= this.buffers.bufferCount
-  }
-
-  #canLend(): boolean {
-    this.buffers.recover()
-    if (this.#isLendable) return true
-    if (this.#isAtLimit) return false
-    this.#isAtLimit = !this.buffers.grow()
-    return !this.#isAtLimit
   }
 }

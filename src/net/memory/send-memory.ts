@@ -33,11 +33,20 @@ export class SendBuffer {
   /** The sending side that has it while it may take as long as its peer does, else null. */
   user: SendMemoryUser | null = null
   older: SendBuffer | null = null
+  /** Its memory as words, for who writes headers into it; made when first asked for. */
+  #words: Uint32Array | null = null
   newer: SendBuffer | null = null
 
   constructor(lease: Lease, isReserved: boolean) {
     this.lease = lease
     this.isReserved = isReserved
+  }
+
+  get words(): Uint32Array {
+    if (this.#words !== null) return this.#words
+    const { bytes } = this.lease
+    this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2)
+    return this.#words
   }
 }
 

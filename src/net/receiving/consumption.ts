@@ -105,7 +105,7 @@ export class Consumption<Stream = unknown> extends AsyncResource {
     const consumer = this.#consumer
     const result = this.runInAsyncScope(consumer.onChunk, consumer, chunk, this.#stream)
     if (!isPromiseLike(result)) return true
-    waitFor(result, side, null)
+    awaitConsumer(result, side, null)
     return false
   }
 
@@ -117,7 +117,7 @@ export class Consumption<Stream = unknown> extends AsyncResource {
       const result = this.runInAsyncScope(consumer.onLease, consumer, lease, this.#stream)
       // Asking for its `then` may throw as well.
       isWaiting = isPromiseLike(result)
-      if (isWaiting) waitFor(result as PromiseLike<unknown>, side, lease)
+      if (isWaiting) awaitConsumer(result as PromiseLike<unknown>, side, lease)
     } catch (error) {
       lease.release()
       throw error
@@ -141,7 +141,12 @@ export class Consumption<Stream = unknown> extends AsyncResource {
 const IDLE_WAITS_MAX = 256
 const idleWaits: ConsumerWait[] = []
 
-function waitFor(result: PromiseLike<unknown>, side: ConsumedSide, lease: Lease | null): void {
+/** Tells `side` when the promise of a consumer has settled, and releases the lease that it had. */
+export function awaitConsumer(
+  result: PromiseLike<unknown>,
+  side: ConsumedSide,
+  lease: Lease | null,
+): void {
   const wait = idleWaits.pop() ?? new ConsumerWait()
   wait.begin(result, side, lease)
 }

@@ -12,7 +12,7 @@ import { type Address, formatAddress } from '../values/address.ts'
 import { domainOf, encodeAddress } from '../values/sockaddr.ts'
 import { setIntOption, setNoDelay } from '../values/socket-options.ts'
 import { Socket } from './socket.ts'
-import { ConnectOperation } from './socket-operation.ts'
+import { ConnectOperation, type OperatedSocket } from './socket-operation.ts'
 
 /**
  * Opens a stream socket for an address, not yet bound or connected; it is tracked.
@@ -100,7 +100,7 @@ function bindEnd(
 
 /** Connects a socket that was opened for the address. */
 export function connectSocket(
-  socket: Socket,
+  socket: OperatedSocket,
   address: Address,
   options: WaitOptions | undefined,
 ): Promise<void> {

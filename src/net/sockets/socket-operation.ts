@@ -2,15 +2,25 @@ import type { KernelErrorContext } from '../../base/index.ts'
 import { AwaitedOperation, type WaitOptions } from '../../executor/index.ts'
 import { ENOTCONN, SHUT_WR } from '../../kernel/index.ts'
 import type { Lease } from '../../memory/index.ts'
-import { encodeConnect, encodeShutdown, type Ring } from '../../ring/index.ts'
+import { encodeConnect, encodeShutdown, type Ring, type Target } from '../../ring/index.ts'
+import type { NetRing } from '../memory/net-ring.ts'
 import { type Address, formatAddress } from '../values/address.ts'
-import type { Socket } from './socket.ts'
+
+/** A socket as its own operations know it. */
+export interface OperatedSocket extends Target {
+  readonly net: NetRing
+  /** Operations of neither side. */
+  otherCount: number
+  describe(syscall: string): KernelErrorContext
+  /** Told that an operation has had its terminal completion. */
+  ended(): void
+}
 
 /** An operation of neither side of a socket, which keeps it from being closed. */
 export abstract class SocketOperation extends AwaitedOperation<void> {
-  protected readonly socket: Socket
+  protected readonly socket: OperatedSocket
 
-  constructor(socket: Socket) {
+  constructor(socket: OperatedSocket) {
     super(socket.net.executor)
     this.socket = socket
   }
@@ -47,7 +57,7 @@ export class ConnectOperation extends SocketOperation {
   readonly #address: Address
   readonly #buffer: Lease
 
-  constructor(socket: Socket, address: Address, buffer: Lease) {
+  constructor(socket: OperatedSocket, address: Address, buffer: Lease) {
     super(socket)
     this.#address = address
     this.#buffer = buffer

@@ -10,16 +10,68 @@ import {
 } from '../../kernel/index.ts'
 import { sleep } from '../../time/index.ts'
 import type { NetRing } from '../memory/net-ring.ts'
-import { connectSocket, openStreamSocket } from '../sockets/connect.ts'
-import { Socket } from '../sockets/socket.ts'
-import { identifySocket, removeSocketFile } from '../sockets/socket-file.ts'
 import { formatAddress, type UnixAddress } from '../values/address.ts'
 import { remainingOptions } from '../values/resolve.ts'
-import { encodeAddress } from '../values/sockaddr.ts'
+import type { SocketFile } from '../values/share-listener.ts'
+import { encodeAddress, UNIX_NAME_BYTES_MAX } from '../values/sockaddr.ts'
+import { connectSocket } from './connect.ts'
+import { Socket } from './socket.ts'
+import { identifyOwnSocket, identifySocket, removeSocketFile } from './socket-file.ts'
+
+/** A socket that is bound to a name, and what has to be removed with it. */
+export interface BoundUnix {
+  readonly fd: number
+  /** As it was given, but for a path: that is absolute where there is room for it. */
+  readonly address: UnixAddress
+  /** The file that it has made, or null. */
+  readonly file: SocketFile | null
+}
+
+/** What is bound to a name, `SOCK_STREAM` or `SOCK_DGRAM`, and what errors say was done. */
+export interface UnixKind {
+  readonly type: number
+  readonly action: string
+}
 
 /** How long to wait for another thread or process that repairs the same name. */
 const PAUSE_MS = 2
-const ACTION = 'listen'
+
+/**
+ * Opens a socket, binds it, and remembers the file that it has made; see {@link openBound}.
+ *
+ * @throws {KernelError} `EADDRINUSE` if the address is another's, `EACCES`, `ENOENT`.
+ */
+export async function bindUnix(
+  net: NetRing,
+  given: UnixAddress,
+  kind: UnixKind,
+  options: WaitOptions,
+): Promise<BoundUnix> {
+  const { executor } = net
+  // Now, since the program may go to another folder meanwhile.
+  const absolute = given.path === null ? null : toAbsolute(executor, given.path)
+  const address = isAddressable(absolute) ? { ...given, path: absolute } : given
+  const fd = await openBound(net, address, kind, options)
+  try {
+    const file = absolute === null ? null : await identifyOwn(executor, absolute)
+    return { fd, address, file }
+  } catch (error) {
+    executor.descriptors.closeFd(fd)
+    throw error
+  }
+}
+
+/** Removes it while its socket is still there, so that nobody else takes it for stale. What hinders that is no failure of a close. */
+export async function removeOwnFile(
+  executor: Executor,
+  { path, identity }: SocketFile,
+): Promise<void> {
+  try {
+    await removeSocketFile(executor, path, identity)
+  } catch {
+    // The next one to bind that finds it stale.
+  }
+}
 
 /**
  * Opens a socket and binds it to an address, whose name is taken from a socket that is not there any more.
@@ -31,19 +83,22 @@ const ACTION = 'listen'
  *
  * @throws {KernelError} `EADDRINUSE` if the address is another's, `EACCES`, `ENOENT`.
  */
-export async function openBound(
+async function openBound(
   net: NetRing,
   address: UnixAddress,
+  { type, action }: UnixKind,
   options: WaitOptions,
 ): Promise<number> {
   const { executor } = net
   const startNs = executor.nowNs()
-  const fd = openStreamSocket(executor, address)
+  executor.assertOpen(action)
+  const fd = executor.descriptors.openSocket(AF_UNIX, type | SOCK_CLOEXEC, 0)
+  if (fd < 0) throw kernelError(fd, { syscall: 'socket', address: formatAddress(address) })
   try {
     for (;;) {
       const bound = executor.kernel.bindSocket(fd, encodeAddress(address))
       if (bound >= 0) return fd
-      const wait = remainingOptions(executor, options, startNs, ACTION)
+      const wait = remainingOptions(executor, options, startNs, action)
       if (bound !== -EADDRINUSE || address.path === null || !(await isFreed(net, address, wait))) {
         throw kernelError(bound, { syscall: 'bind', fd, address: formatAddress(address) })
       }
@@ -107,7 +162,7 @@ function openLock(executor: Executor, identity: string): number {
 /** Whether somebody has the socket of that name, listening or not. */
 async function isLive(net: NetRing, address: UnixAddress, wait: WaitOptions): Promise<boolean> {
   const { descriptors } = net.executor
-  // Of another type: it is told so, and a listener has no connection more.
+  // Of another type than a stream: it is told so, and a listener has no connection more.
   const fd = descriptors.openSocket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)
   if (fd < 0) throw kernelError(fd, { syscall: 'socket', address: formatAddress(address) })
   const probe = new Socket(net, fd, address)
@@ -121,4 +176,24 @@ async function isLive(net: NetRing, address: UnixAddress, wait: WaitOptions): Pr
   } finally {
     await probe.close()
   }
+}
+
+/** Whether it fits an address: else the path that was given has to do, from the folder of the program. */
+function isAddressable(absolute: string | null): absolute is string {
+  return absolute !== null && Buffer.byteLength(absolute) <= UNIX_NAME_BYTES_MAX
+}
+
+/** @throws {KernelError} `EADDRINUSE` where something else has taken the place of the socket that was just bound. */
+async function identifyOwn(executor: Executor, path: string): Promise<SocketFile> {
+  const identity = await identifyOwnSocket(executor, path)
+  if (identity === null) throw kernelError(-EADDRINUSE, { syscall: 'bind', address: path })
+  return { path, identity }
+}
+
+/** The same path from wherever the process goes later. */
+function toAbsolute({ kernel }: Executor, path: string): string {
+  if (path.startsWith('/')) return path
+  const directory = kernel.currentDirectory()
+  if (typeof directory === 'number') throw kernelError(directory, { syscall: 'getcwd', path })
+  return directory.endsWith('/') ? directory + path : `${directory}/${path}`
 }
