@@ -23,7 +23,7 @@ export const LAYERS = [
 /** The parts of large folders, each of which may import those before it. What lies beside them is made of all. */
 export const PARTS = {
   io: ['values', 'ranges', 'devices', 'requests', 'names', 'streams', 'bulk'],
-  net: ['values', 'memory', 'receiving', 'sending', 'sockets', 'streams', 'listeners'],
+  net: ['values', 'memory', 'receiving', 'sending', 'sockets', 'datagrams', 'streams', 'listeners'],
 }
 
 /** Line of a folder in {@link LAYERS}, -1 if it has none. */

@@ -1,5 +1,22 @@
 export { type DescriptorKind, OwnedDescriptor } from '../executor/index.ts'
 export type { Lease } from '../memory/index.ts'
+export { type Datagram, DatagramLease, type DatagramOrigin } from './datagrams/datagram.ts'
+export type {
+  DatagramBorrower,
+  DatagramConsumer,
+  DatagramTaker,
+} from './datagrams/datagram-consumption.ts'
+export { DatagramSocket } from './datagrams/datagram-socket.ts'
+export type { GroupMembership } from './datagrams/multicast.ts'
+export type { UdpBindOptions, UdpConnectOptions, UdpOptions } from './datagrams/udp-options.ts'
+export { type UdpDestination, type UdpSendOptions, UdpSocket } from './datagrams/udp-socket.ts'
+export {
+  type UnixDatagramBindOptions,
+  type UnixDatagramConnectOptions,
+  type UnixDatagramOptions,
+  type UnixDatagramSendOptions,
+  UnixDatagramSocket,
+} from './datagrams/unix-datagram-socket.ts'
 export { StreamListener } from './listeners/stream-listener.ts'
 export { TcpListener } from './listeners/tcp-listener.ts'
 export { UnixListener, type UnixListenOptions } from './listeners/unix-listener.ts'

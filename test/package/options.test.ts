@@ -32,6 +32,8 @@ import {
   assertSameListeners,
   TcpListener,
   TcpStream,
+  UdpSocket,
+  UnixDatagramSocket,
   UnixListener,
   UnixStream,
 } from '../../src/net/index.ts'
@@ -64,6 +66,8 @@ const accepting = listener.accept()
 const [local] = UnixStream.pair()
 const stream = await TcpStream.connect({ port: listener.address.port })
 const accepted = await accepting
+const datagrams = await UdpSocket.connect({ port: listener.address.port })
+const localDatagrams = UnixDatagramSocket.open()
 const path = join(tmpdir(), `percore-options-${process.pid}`)
 const direct = await DirectFile.create(path, { fallback: 'buffered' })
 const block = direct.allocateBuffer(512)
@@ -203,6 +207,15 @@ const ASYNCHRONOUS: Readonly<Record<string, () => Promise<unknown>>> = {
   'SharedSender.sendBatch': () => sharedSender.sendBatch([1], nonsense),
   'SharedWatchReader.changed': () => watchReader.changed(nonsense),
   'StreamListener.accept': () => listener.accept(nonsense),
+  'DatagramSocket.receive': () => datagrams.receive(nonsense),
+  'DatagramSocket.receiveLease': () => datagrams.receiveLease(nonsense),
+  'DatagramSocket.peek': () => datagrams.peek(nonsense),
+  'UdpSocket.bind': () => UdpSocket.bind({ port: 0, hots: '127.0.0.1' } as never),
+  'UdpSocket.connect': () => UdpSocket.connect({ port: 1, hots: '127.0.0.1' } as never),
+  'UdpSocket.send': () => datagrams.send(new Uint8Array(1), nonsense),
+  'UnixDatagramSocket.bind': () => UnixDatagramSocket.bind({ path: '/x', hots: '' } as never),
+  'UnixDatagramSocket.connect': () => UnixDatagramSocket.connect({ path: '/x', hots: '' } as never),
+  'UnixDatagramSocket.send': () => localDatagrams.send(new Uint8Array(1), nonsense),
   'UnixListener.bind': () => UnixListener.bind({ path: '/x', hots: '127.0.0.1' } as never),
   'UnixStream.connect': () => UnixStream.connect({ path: '/x', hots: '127.0.0.1' } as never),
   'TcpListener.bind': () => TcpListener.bind({ port: 0, hots: '127.0.0.1' } as never),
@@ -240,6 +253,12 @@ const SYNCHRONOUS: Readonly<Record<string, () => unknown>> = {
   'Gate.spawn': () => new Gate().spawn(nothing, nonsense),
   'Gate.spawnInto': () => new Gate().spawnInto(queue, nothing, nonsense),
   'StreamSocket.consume': () => stream.consume({ onChunk: nothing, onEnd: nothing }, nonsense),
+  'DatagramSocket.consume': () =>
+    datagrams.consume({ onDatagram: nothing, onEnd: nothing }, nonsense),
+  'UdpSocket.joinGroup': () => datagrams.joinGroup('239.0.0.1', nonsense),
+  'UdpSocket.leaveGroup': () => datagrams.leaveGroup('239.0.0.1', nonsense),
+  'UnixDatagramSocket.open': () => UnixDatagramSocket.open(nonsense),
+  'UnixDatagramSocket.pair': () => UnixDatagramSocket.pair(nonsense),
   'TcpListener.bindNow': () => TcpListener.bindNow({ port: 0, nonsense: 1 } as never),
   'TcpListener.adopt': () => TcpListener.adopt({ ...listener.share(), nonsense: 1 } as never),
   'TcpStream.adopt': () => TcpStream.adopt(nonsense),
