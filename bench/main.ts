@@ -19,6 +19,7 @@ import { nopBenchmark } from './nop.bench.ts'
 import { queuesBenchmark } from './queues.bench.ts'
 import { read4kBenchmark } from './read4k.bench.ts'
 import { readManyBenchmark } from './readmany.bench.ts'
+import { redisBenchmark } from './redis.bench.ts'
 import { relayBenchmark } from './relay.bench.ts'
 import { formatJsonRow, formatTable } from './report.ts'
 import { scanBenchmark } from './scan.bench.ts'
@@ -37,6 +38,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   echoBenchmark,
   relayBenchmark,
   nodeHttpBenchmark,
+  redisBenchmark,
   latencyBenchmark,
   busyBenchmark,
   competingIoBenchmark,
