@@ -19,11 +19,10 @@ export function connectTls(
   listener?: Listener,
 ): TLSSocket {
   const { host = 'localhost', servername } = options
-  // The end of the peer is the affair of TLS.
-  const socket = connect({ ...(options as ConnectOptions & SocketOptions), allowHalfOpen: true })
+  const socket = connect(options as ConnectOptions & SocketOptions)
   // Without a name of the server, as a server that has several certificates goes by that.
   const name = servername ?? (isIP(host) === 0 ? host : undefined)
-  return startTls(
+  const secure = startTls(
     {
       ...(options as ConnectionOptions),
       ...(name !== undefined && { servername: name }),
@@ -31,6 +30,9 @@ export function connectTls(
     },
     listener,
   )
+  // The end of the peer is the affair of TLS, which has asked by now what its own is to do.
+  socket.allowHalfOpen = true
+  return secure
 }
 
 /** What undici asks for, of a connector. */

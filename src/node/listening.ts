@@ -230,14 +230,15 @@ function take(server: NodeServer, stream: TcpStream | UnixStream): void {
   server._connections++
   const socket = Socket.over(stream, {
     server,
-    // Beneath TLS the end of the peer is its affair: it still has to send what was encrypted.
-    allowHalfOpen: server.allowHalfOpen || typeof server.setSecureContext === 'function',
+    allowHalfOpen: server.allowHalfOpen === true,
     pauseOnCreate: server.pauseOnConnect === true,
     keepAlive: server.keepAlive,
     keepAliveInitialDelay: server.keepAliveInitialDelay,
     highWaterMark: server.highWaterMark,
   })
   server.emit('connection', socket)
+  // Beneath TLS, which has asked by now, the end of the peer is its affair: it still has to send what was encrypted.
+  if (typeof server.setSecureContext === 'function') socket.allowHalfOpen = true
   if (serverSockets.hasSubscribers) serverSockets.publish({ socket })
 }
 
