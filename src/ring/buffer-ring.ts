@@ -24,6 +24,8 @@ export interface BufferRingOptions {
   readonly bufferBytes: number
   /** How many there are at first; {@link BufferRing.grow} doubles. */
   readonly initialCount: number
+  /** Whether it rather fails to begin than takes of the reserve of memory; false if not given. */
+  readonly isSpare?: boolean
   /**
    * Whether a buffer is filled piece by piece, where the kernel can; false if not given. Linux 6.12. For a ring that one request at a
    * time receives into: completions say how much came, not where, and those of several requests may not come in the order in
@@ -124,7 +126,7 @@ export class BufferRing {
     this.#mask = this.entryCount - 1
     this.#pieceCounts = new Uint16Array(this.entryCount)
     this.#isOpen = new Uint8Array(this.entryCount)
-    this.#begin(Math.min(initialCount, this.entryCount))
+    this.#begin(Math.min(initialCount, this.entryCount), options.isSpare === true)
     ring.bufferRings.add(this)
   }
 
@@ -333,10 +335,10 @@ export class BufferRing {
   }
 
   /** @throws {RuntimeError} `ERR_OUT_OF_MEMORY` if there is no room even for the fewest. */
-  #begin(initialCount: number): void {
+  #begin(initialCount: number, isSpare: boolean): void {
     for (let count = initialCount; ; count = Math.ceil(count / 2)) {
       const isLast = count <= FIRST_COUNT_MIN
-      const failure = this.#tryAdd(count, isLast)
+      const failure = this.#tryAdd(count, isLast && !isSpare)
       if (failure === null) return
       if (!isLast) continue
       this.#unregister()

@@ -87,7 +87,7 @@ for (let seed = 1; seed <= 16; seed++) {
       )
 
       assert.ok(cancels.stoppedCount > 0)
-      assert.equal(netRingFor(executor(), executor().defaultQueue).pool.buffers.userCount, 0)
+      assert.equal(netRingFor(executor(), executor().defaultQueue).userCount, 0)
     })
   })
 }

@@ -17,6 +17,7 @@ function createPool(entryCount: number): ReceivePool {
     kernel,
     ring: main,
     memory,
+    groupId: 0,
     bufferBytes: BUFFER_BYTES,
     entryCount,
     initialCount: entryCount,

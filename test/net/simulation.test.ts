@@ -44,7 +44,7 @@ async function exchange(seed: number): Promise<void> {
   )
 
   await listener.close()
-  assert.equal(netRingFor(executor(), executor().defaultQueue).pool.buffers.userCount, 0)
+  assert.equal(netRingFor(executor(), executor().defaultQueue).userCount, 0)
 }
 
 for (let seed = 1; seed <= 16; seed++) {

@@ -43,7 +43,7 @@ export function holdings(): Holdings {
   return {
     fdCount: readdirSync('/proc/self/fd').length,
     operationCount: current.stats().inFlightCount,
-    bufferCount: netRingFor(current, current.defaultQueue).pool.buffers.userCount,
+    bufferCount: netRingFor(current, current.defaultQueue).userCount,
   }
 }
 

@@ -449,7 +449,7 @@ test('a stream of a latency-sensitive queue uses the latency ring', async () => 
   })
 
   assert.ok(completedCount() - before > 4)
-  assert.equal(ring.pool.buffers.userCount, 0)
+  assert.equal(ring.userCount, 0)
   queue.remove()
 })
 

@@ -1,12 +1,11 @@
 import { assert } from '../../base/index.ts'
 import type { NetRing } from '../memory/net-ring.ts'
-import { ReceivePool } from '../memory/receive-pool.ts'
+import { DATAGRAM_GROUP, ReceivePool } from '../memory/receive-pool.ts'
 import { AddressBook } from './address-book.ts'
 import type { ReceivedLayout } from './received-message.ts'
 
 /** The longest datagram that there is, of UDP. */
 export const DATAGRAM_BYTES_MAX = 65_535
-const LARGE_GROUP_ID = 1
 /** Seventeen pages: a datagram, and what goes before it. Not a power of two, so that heads do not share lines of the caches. */
 const LARGE_BUFFER_BYTES: number = 17 * 4096
 const LARGE_ENTRY_COUNT = 512
@@ -40,7 +39,7 @@ export class DatagramRing {
       bufferBytes: LARGE_BUFFER_BYTES,
       entryCount: LARGE_ENTRY_COUNT,
       initialCount: LARGE_INITIAL_COUNT,
-      groupId: LARGE_GROUP_ID,
+      groupId: DATAGRAM_GROUP,
     })
     return this.#large
   }

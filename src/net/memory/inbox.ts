@@ -8,7 +8,7 @@ const BUFFER_FACTOR = 32_768
 const LENGTH_FACTOR = 2 ** 19
 /** What a buffer holds at most, so that its pieces can be packed. */
 export const INBOX_BUFFER_BYTES_MAX: number = 2 ** 18
-/** What one owned chunk holds at most, unless a single message is longer. */
+/** What one owned chunk holds at most. */
 const CHUNK_BYTES_MAX: number = 64 * 1024
 /** Messages in so many buffers that fill them badly are copied out, and give all of them back. */
 const BUFFERS_MAX = 16
@@ -141,7 +141,7 @@ export class Inbox implements BufferHolder {
   /** Takes what waits as one chunk, which is the caller's for good; there must be something. */
   take(): Uint8Array {
     if (!this.#copies.isEmpty) return this.#copies.shift()
-    if (this.#rest.length === 0) {
+    if (this.#rest.length === 0 && this.#endBytes - this.#startBytes <= CHUNK_BYTES_MAX) {
       const chunk = this.#pool.copyOf(this.#buffer, this.#startBytes, this.#endBytes)
       this.#pool.giveBack(this.#shift())
       return chunk
@@ -151,10 +151,11 @@ export class Inbox implements BufferHolder {
     return chunk
   }
 
-  /** As many whole messages as one chunk may hold; the first in any case. */
+  /** As many whole messages as one chunk may hold; of the first, as much as it may. */
   #chunkBytes(): number {
     if (this.#bufferedBytes <= CHUNK_BYTES_MAX) return this.#bufferedBytes
     let bytes = this.#endBytes - this.#startBytes
+    if (bytes >= CHUNK_BYTES_MAX) return CHUNK_BYTES_MAX
     for (const piece of this.#rest) {
       const lengthBytes = Math.floor(piece / BUFFER_FACTOR) % LENGTH_FACTOR
       if (bytes + lengthBytes > CHUNK_BYTES_MAX) break

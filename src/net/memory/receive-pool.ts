@@ -11,6 +11,13 @@ import {
 import { BufferRing, type Ring } from '../../ring/index.ts'
 import { type BufferHolder, INBOX_BUFFER_BYTES_MAX, Inbox, type InboxPool } from './inbox.ts'
 
+/** The groups of buffers of a ring: those of all streams and small datagrams, */
+export const SMALL_GROUP = 0
+/** of datagrams that are larger, */
+export const DATAGRAM_GROUP = 1
+/** and of busy streams. */
+export const LARGE_GROUP = 2
+
 export interface ReceivePoolOptions {
   readonly kernel: Kernel
   readonly ring: Ring
@@ -19,8 +26,10 @@ export interface ReceivePoolOptions {
   /** How many buffers there can be: a power of two. */
   readonly entryCount: number
   readonly initialCount: number
-  /** Names the buffers in each ring; 0, which is that of streams, if not given. */
-  readonly groupId?: number
+  /** Names it in submission entries: one of the groups above. */
+  readonly groupId: number
+  /** Whether it rather fails than takes of the reserve of memory; false if not given. */
+  readonly isSpare?: boolean
 }
 
 const INBOXES_KEPT = 1024
@@ -59,7 +68,7 @@ export class ReceivePool implements InboxPool, LeaseOwner {
     assert(options.bufferBytes <= INBOX_BUFFER_BYTES_MAX, 'pieces of a buffer can be packed')
     this.#checks = options.memory.checks
     this.bufferBytes = options.bufferBytes
-    this.buffers = new BufferRing({ ...options, groupId: options.groupId ?? 0 })
+    this.buffers = new BufferRing(options)
   }
 
   /** Whether a stream should keep no buffer that nobody waits for. */
@@ -85,6 +94,14 @@ export class ReceivePool implements InboxPool, LeaseOwner {
     const wantedCount = Math.max(1, this.buffers.bufferCount / SCARCE_PART)
     while (this.#first !== null && this.buffers.kernelCount < wantedCount) this.#first.copyOut()
     assert(this.buffers.kernelCount > 0, 'leases never hold all buffers')
+  }
+
+  /** Whether the kernel has a buffer, and a lease on it would need no copy: makes more if that takes some. */
+  makeRoom(): boolean {
+    if (!this.canLend()) return false
+    if (this.buffers.kernelCount > 0 || this.buffers.recover()) return true
+    this.#isAtLimit = !this.buffers.grow()
+    return !this.#isAtLimit
   }
 
   /** Where data of a stream waits; {@link keepInbox} takes it back. */

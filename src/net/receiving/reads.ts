@@ -1,4 +1,4 @@
-import { RuntimeError } from '../../base/index.ts'
+import { KernelError, RuntimeError } from '../../base/index.ts'
 import type { CancellationBinding } from '../../executor/index.ts'
 import { EAGAIN, ECANCELED, EINTR } from '../../kernel/index.ts'
 import type { Lease } from '../../memory/index.ts'
@@ -68,8 +68,10 @@ export function answerAtEnd(want: number): unknown {
   return want === READ_STEP || want === READ_LEASE_STEP ? { value: undefined, done: true } : null
 }
 
-/** In memory of its own, and no more of that than it needs: it is about to be cloned. */
-export function joinBytes(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+/** Takes out all that waits, in memory of its own, and no more of that than it needs: it is about to be cloned. */
+export function takeAll(inbox: Inbox | null): Uint8Array<ArrayBuffer> {
+  const chunks: Uint8Array[] = []
+  while (inbox?.isEmpty === false) chunks.push(inbox.take())
   const whole = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0))
   let position = 0
   for (const chunk of chunks) {
@@ -77,6 +79,14 @@ export function joinBytes(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer
     position += chunk.length
   }
   return whole
+}
+
+export function restOf(
+  bytes: Uint8Array<ArrayBuffer>,
+  hasEnded: boolean,
+  failure: Error | null,
+): ReceivedRest {
+  return { bytes, hasEnded, errno: failure instanceof KernelError ? failure.errno : 0 }
 }
 
 export function detached(action: string): RuntimeError {

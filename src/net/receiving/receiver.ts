@@ -13,9 +13,9 @@ import {
 } from '../../executor/index.ts'
 import { ENOBUFS, IORING_CQE_F_MORE, kernelError } from '../../kernel/index.ts'
 import type { Lease } from '../../memory/index.ts'
-import { RetryTimer } from '../../reactor/index.ts'
-import { type BufferPiece, encodeReceiveSelect, Operation } from '../../ring/index.ts'
+import { type BufferPiece, Operation } from '../../ring/index.ts'
 import type { Inbox } from '../memory/inbox.ts'
+import type { ReceivePool } from '../memory/receive-pool.ts'
 import type { SocketPort } from '../memory/socket-port.ts'
 import type { ConsumedSide, Consumption } from './consumption.ts'
 import {
@@ -24,16 +24,18 @@ import {
   CONSUME_LEASES,
   detached,
   isHarmless,
-  joinBytes,
   NOTHING,
   READ_CHUNK,
   READ_LEASE,
   type ReaderExtra,
   type ReadTarget,
   type ReceivedRest,
+  restOf,
+  takeAll,
   takeFrom,
   takenError,
 } from './reads.ts'
+import { LARGE, noteReceived, wantsLarge, withoutLarge } from './receive-sizes.ts'
 import {
   ARM,
   ARMED,
@@ -68,6 +70,7 @@ import {
   TURN,
   UNREFERENCED,
 } from './receive-states.ts'
+import { chooseSize, confirmLarge, rearmLater, submitReceive } from './submit-receive.ts'
 
 type Resolve = (value: unknown) => void
 
@@ -97,6 +100,11 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
   /** Whether a receive is in flight. */
   get isArmed(): boolean {
     return (this.#state & ARMED) !== 0
+  }
+
+  /** Of which what is in flight or waits to be read is. */
+  get #pool(): ReceivePool {
+    return this.#socket.net.poolOf((this.#state & LARGE) !== 0)
   }
 
   get #reader(): ReaderState {
@@ -235,17 +243,9 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
   /** Takes out all that waits to be read, and what comes after it. */
   takeRest(): ReceivedRest {
     assert(this.#reader === HALTED && !this.isArmed, 'nothing more comes behind the rest')
-    const chunks: Uint8Array[] = []
-    for (let inbox = this.#inbox; inbox !== null; inbox = this.#inbox) {
-      chunks.push(inbox.take())
-      this.#leaveIfEmpty()
-    }
-    const failure = this.#failure
-    return {
-      bytes: joinBytes(chunks),
-      hasEnded: (this.#state & AT_END) !== 0,
-      errno: failure instanceof KernelError ? failure.errno : 0,
-    }
+    const bytes = takeAll(this.#inbox)
+    this.#leaveIfEmpty()
+    return restOf(bytes, (this.#state & AT_END) !== 0, this.#failure)
   }
 
   /** Begins with what another side has left. */
@@ -267,11 +267,11 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
   }
 
   override complete(result: number, flags: number): void {
-    const { buffers } = this.#socket.net.pool
+    const { buffers } = this.#pool
     for (let has = buffers.take(result, flags); has; has = buffers.takeNext())
       this.#put(buffers.piece)
     if ((flags & IORING_CQE_F_MORE) !== 0) {
-      this.#stopIfFull()
+      this.#stopIfFullOrGrown()
     } else {
       const { net } = this.#socket
       const wasStopping = (this.#state & STOPPING) !== 0
@@ -370,7 +370,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     const inbox = this.#inbox
     if (inbox?.isEmpty !== true) return
     this.#inbox = null
-    this.#socket.net.pool.keepInbox(inbox)
+    this.#pool.keepInbox(inbox)
   }
 
   /** Whether a reader is answered at once: data, the end, a failure. */
@@ -393,13 +393,15 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
   }
 
   #put(piece: BufferPiece): void {
-    const { pool } = this.#socket.net
+    const pool = this.#pool
+    const { net, isClosing } = this.#socket
     const lengthBytes = piece.endBytes - piece.startBytes
-    if (lengthBytes === 0 || this.#socket.isClosing) {
+    if (lengthBytes === 0 || isClosing) {
       pool.giveBack(piece.buffer)
       return
     }
     this.#count(lengthBytes)
+    this.#state = noteReceived(this.#state, lengthBytes, net.pool.bufferBytes)
     this.#inbox ??= pool.takeInbox()
     this.#inbox.put(piece)
     // A reader that is to take it in its next turn would gain nothing from a copy.
@@ -424,25 +426,16 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
   }
 
   #arm(): void {
-    const { net } = this.#socket
     if ((this.#state & ARMED) !== 0) return
-    const { ring } = net
-    let base: number
+    // What waits together is of one pool.
+    if (this.#inbox === null) this.#state = chooseSize(this.#state, this.#socket.net)
     try {
-      base = ring.begin()
+      submitReceive(this, this.#socket, this.#state)
     } catch (error) {
       this.#refuse(error)
       return
     }
     this.#state |= ARMED | BEGUN
-    encodeReceiveSelect(ring.sqes, base, {
-      target: this.#socket,
-      bufferGroup: net.pool.buffers.groupId,
-      multishot: net.isMultishot,
-      bundle: net.isBundling,
-    })
-    ring.commit(this)
-    if ((this.#state & UNREFERENCED) !== 0) net.executor.liveness.passOver(ring.index)
   }
 
   /** The ring takes no more for now: a reader is told, and tries again; for a consumer we do. */
@@ -450,10 +443,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     // A reader whose answer is on its way did not wait for this receive.
     if (!isWaiting(this.#reader)) return
     if (this.#want >= CONSUME && reason instanceof KernelError) {
-      const retry = new RetryTimer(() => this.rearm(), {
-        onClose: (closed) => this.executorCloses(closed),
-      })
-      retry.schedule(this.#socket.net.executor.timers)
+      rearmLater(this, this.#socket)
       return
     }
     this.#endWith(reason)
@@ -468,14 +458,23 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
 
   #armIfLow(): void {
     if ((this.#state & (ARMED | AT_END)) !== 0 || this.#failure !== null) return
-    const { pool } = this.#socket.net
-    if ((this.#inbox?.heldBytes ?? 0) <= HELD_BUFFERS_LOW * pool.bufferBytes) this.#arm()
+    const inbox = this.#inbox
+    if (inbox !== null) {
+      if ((this.#state & LARGE) !== 0 || wantsLarge(this.#state)) return
+      if (inbox.heldBytes > HELD_BUFFERS_LOW * this.#socket.net.pool.bufferBytes) return
+    }
+    this.#arm()
   }
 
-  #stopIfFull(): void {
+  /** Of a receive that goes on by itself, into small buffers. */
+  #stopIfFullOrGrown(): void {
     const inbox = this.#inbox
+    const { net } = this.#socket
     if (inbox === null || (this.#state & STOPPING) !== 0) return
-    if (inbox.heldBytes < HELD_BUFFERS_MAX * this.#socket.net.pool.bufferBytes) return
+    if (inbox.heldBytes < HELD_BUFFERS_MAX * net.pool.bufferBytes) {
+      this.#state = confirmLarge(this.#state, net)
+      if (!wantsLarge(this.#state)) return
+    }
     this.#state |= STOPPING
     this.#socket.cancelOperation(this)
   }
@@ -488,7 +487,9 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
       if (brokenBy === 0) this.#state |= AT_END
       else this.#failure = madeInTurn(kernelError(brokenBy, this.#socket.describe('recv')))
     } else if (result === -ENOBUFS) {
-      if (this.#want !== NOTHING && !this.isReady()) net.pool.refill()
+      // One that others took the large buffers from goes on in small ones.
+      if ((this.#state & LARGE) !== 0) this.#state = withoutLarge(this.#state)
+      else if (this.#want !== NOTHING && !this.isReady()) net.pool.refill()
     } else if (!isHarmless(result, wasStopping)) {
       this.#failure = madeInTurn(kernelError(result, this.#socket.describe('recv')))
     }

@@ -69,7 +69,7 @@ export abstract class StreamSocket
   }
 
   /**
-   * Borrows the next chunk, up to 16 KiB, or null at the end of the stream.
+   * Borrows the next chunk, or null at the end of the stream: up to 16 KiB, of a busy stream up to 256 KiB.
    *
    * The lease is the caller's to release (`using`). It holds memory that is there for all streams of the
    * thread: while leases hold half of that, further ones are on copies, so that others go on.
