@@ -19,12 +19,17 @@ export {
 } from './datagrams/unix-datagram-socket.ts'
 export { StreamListener } from './listeners/stream-listener.ts'
 export { TcpListener } from './listeners/tcp-listener.ts'
-export { UnixListener, type UnixListenOptions } from './listeners/unix-listener.ts'
+export { UnixListener } from './listeners/unix-listener.ts'
 export type { ChunkConsumer, EndListener, LeaseConsumer } from './receiving/consumption.ts'
 export { type StreamConsumer, StreamSocket } from './streams/stream-socket.ts'
 export { type ConnectOptions, TcpStream } from './streams/tcp-stream.ts'
 export { type PeerCredentials, type UnixConnectOptions, UnixStream } from './streams/unix-stream.ts'
-export type { Address, SocketAddress, UnixAddress } from './values/address.ts'
+export {
+  type Address,
+  formatAddress,
+  type SocketAddress,
+  type UnixAddress,
+} from './values/address.ts'
 export {
   assertSameListeners,
   type ListenOptions,
@@ -38,3 +43,4 @@ export {
 export type { SocketFile, TcpListenerShare, UnixListenerShare } from './values/share-listener.ts'
 export type { DetachOptions, TcpStreamTicket, UnixStreamTicket } from './values/stream-ticket.ts'
 export type { UnixEndpoint } from './values/unix-endpoint.ts'
+export type { UnixListenOptions } from './values/unix-listen.ts'

@@ -1,6 +1,6 @@
-import { assert, RuntimeError } from '../base/index.ts'
+import { RuntimeError } from '../base/index.ts'
 import { abortHub, createDeferred } from '../executor/index.ts'
-import type { SocketAddress, TcpListenerShare } from '../net/index.ts'
+import { type Address, formatAddress } from '../net/index.ts'
 import type { Driver } from './driver.ts'
 import type { PoolTimer } from './long-timer.ts'
 import type { PortEvents } from './port-board.ts'
@@ -8,10 +8,10 @@ import type { OpenedPort, PortProgram } from './port-messages.ts'
 import {
   assertSamePort,
   type CheckedPortOptions,
-  HOST_DEFAULT,
   type PortOutage,
   type PortWait,
 } from './port-options.ts'
+import { namePort, type PortShare, placeOf } from './port-transport.ts'
 
 /** Told of one driver's connections of a port: what was thrown for some, and for how many more. */
 export type OnConnectionsFailed = (
@@ -48,8 +48,8 @@ export class PortGroup {
   readonly options: CheckedPortOptions
   readonly #host: PortGroupHost
   readonly #members = new Map<Driver, PortEvents>()
-  #address: SocketAddress | null = null
-  #share: TcpListenerShare | null = null
+  #address: Address | null = null
+  #share: PortShare | null = null
   #opening: Promise<unknown>
   #shut: Promise<unknown> = Promise.resolve()
   /** Whether drivers serve it; `down` once all of them have ended, until one is back or none will be. */
@@ -63,7 +63,7 @@ export class PortGroup {
   }
 
   /** Null until it is open for the first time. */
-  get address(): SocketAddress | null {
+  get address(): Address | null {
     return this.#address
   }
 
@@ -76,18 +76,17 @@ export class PortGroup {
     return this.#shut
   }
 
-  hasNumber(port: number): boolean {
-    return port !== 0 && port === this.#withPort().listen.port
+  /** Whether these options need the same socket, whatever they call it. */
+  mayClash({ transport, listen }: CheckedPortOptions): boolean {
+    const own = this.#withPort()
+    return transport === own.transport && placeOf(transport).mayClash(own.listen, listen)
   }
 
   /** Whether these options name what this one listens on: by the same words, or by its address. */
   isNamedBy({ transport, listen }: CheckedPortOptions): boolean {
     const own = this.#withPort()
-    if (transport !== own.transport || listen.port !== own.listen.port || listen.port === 0) {
-      return false
-    }
-    const { host = HOST_DEFAULT } = listen
-    return host === (own.listen.host ?? HOST_DEFAULT) || host === this.#address?.host
+    if (transport !== own.transport) return false
+    return placeOf(transport).isSame(own.listen, listen, this.#address)
   }
 
   /** @throws {RuntimeError} `ERR_LISTENERS_DIFFER`; {@link RangeError} for a driver that serves it already. */
@@ -96,8 +95,8 @@ export class PortGroup {
     if (member === undefined) return
     const first = { driver: member.name, options: this.#withPort() }
     // Named by its address, or by its name: both are the same.
-    const { host = HOST_DEFAULT } = this.options.listen
-    const other = { ...options, listen: { ...options.listen, host } }
+    const place = placeOf(this.options.transport)
+    const other = { ...options, listen: place.sayAs(this.options.listen, options.listen) }
     assertSamePort(first, { driver: drivers[0]!.name, options: other })
     const twice = drivers.find((driver) => this.#members.has(driver))
     if (twice === undefined) return
@@ -188,13 +187,14 @@ export class PortGroup {
     this.#host.assertOwnAddress(this)
   }
 
-  #ask(driver: Driver, share: TcpListenerShare | null): Promise<OpenedPort> {
-    const { module, name, argument, accept, onError } = this.options
+  #ask(driver: Driver, share: PortShare | null): Promise<OpenedPort> {
+    const { transport, module, name, argument, accept, onError } = this.options
     const { listen } = this.#withPort()
     const program: PortProgram = {
       module,
       name,
       argument,
+      transport,
       listen,
       share,
       isShared: accept === 'shared',
@@ -223,16 +223,16 @@ export class PortGroup {
     this.#tell({ address: this.#address!, isFinal })
   }
 
-  #tell(outage: PortOutage): void {
+  #tell(outage: PortOutage<Address>): void {
     const { onOutage } = this.options
     if (onOutage !== undefined) {
-      onOutage(outage)
+      onOutage(outage as PortOutage<never>)
       return
     }
     const { address, isFinal } = outage
     const until = isFinal ? 'none will be back' : 'until one is back'
     process.emitWarning(
-      `Port ${address.port} refuses connections as all its drivers have ended: ${until}`,
+      `${namePort(address)[0]!.toUpperCase()}${namePort(address).slice(1)} refuses connections as all its drivers have ended: ${until}`,
       { type: 'PortOutage' },
     )
   }
@@ -267,7 +267,7 @@ export class PortGroup {
     if (!this.#members.has(driver) || !driver.isRunning) return
     const why = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
     process.emitWarning(
-      `Driver '${driver.name}' could not listen again on port ${this.#address?.port}, and is terminated: ${why}`,
+      `Driver '${driver.name}' could not listen again on ${namePort(this.#address!)}, and is terminated: ${why}`,
       { type: 'ShardFailure' },
     )
     void driver.shard.terminate()
@@ -276,17 +276,19 @@ export class PortGroup {
   #lateError(drivers: readonly Driver[], timeoutMs: number): RuntimeError {
     const late = drivers.filter(({ shard }) => !shard.ports.isOpen(this.id))
     const names = late.map(({ name }) => `'${name}'`).join(', ')
-    const port = this.#address?.port ?? this.options.listen.port
+    const { transport, listen, module } = this.options
+    const place =
+      this.#address === null ? placeOf(transport).nameOptions(listen) : namePort(this.#address)
     return new RuntimeError(
       'ERR_TASK_TIMEOUT',
-      `Cannot serve a port as all its drivers must have loaded ${this.options.module} and opened port ${port} within ${timeoutMs} ms: ${names} had not`,
+      `Cannot serve a port as all its drivers must have loaded ${module} and opened ${place} within ${timeoutMs} ms: ${names} had not`,
     )
   }
 
   #withPort(): CheckedPortOptions {
     const { options } = this
-    const port = this.#address?.port ?? options.listen.port
-    return { ...options, listen: { ...options.listen, port } }
+    if (this.#address === null) return options
+    return { ...options, listen: placeOf(options.transport).locate(options.listen, this.#address) }
   }
 
   #inOrder<T>(open: () => Promise<T>): Promise<T> {
@@ -297,12 +299,12 @@ export class PortGroup {
 }
 
 /** @throws {RuntimeError} `ERR_LISTENERS_DIFFER`: a name of a host, say, is another address there. */
-function assertSameAddress(first: SocketAddress, other: SocketAddress, driver: Driver): void {
-  assert(first.port > 0 && other.port > 0, 'what listens has a port')
-  if (first.port === other.port && first.host === other.host) return
+function assertSameAddress(first: Address, other: Address, driver: Driver): void {
+  const [own, its] = [formatAddress(first), formatAddress(other)]
+  if (own === its) return
   throw new RuntimeError(
     'ERR_LISTENERS_DIFFER',
-    `Cannot serve a port as all its drivers must be alike: it is ${first.host}, port ${first.port}, and ${other.host}, port ${other.port}, on driver '${driver.name}'`,
+    `Cannot serve a port as all its drivers must be alike: it is ${own}, and ${its} on driver '${driver.name}'`,
   )
 }
 

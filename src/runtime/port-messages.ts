@@ -1,6 +1,7 @@
 /** What a runtime and its drivers tell each other about ports: plain data, a part of what a pool and its shards do. */
 import type { ErrorRecord } from '../base/index.ts'
-import type { ListenOptions, SocketAddress, TcpListenerShare } from '../net/index.ts'
+import type { Address } from '../net/index.ts'
+import type { PortListen, PortShare, Transport } from './port-transport.ts'
 
 /** A port that a driver is to serve. */
 export interface PortProgram {
@@ -10,9 +11,10 @@ export interface PortProgram {
   readonly name: string
   readonly argument: unknown
   /** How to listen. */
-  readonly listen: ListenOptions
+  readonly transport: Transport
+  readonly listen: PortListen
   /** The socket to accept from, where another driver has opened it; null to open one. */
-  readonly share: TcpListenerShare | null
+  readonly share: PortShare | null
   /** Whether others are to get at this driver's socket. */
   readonly isShared: boolean
   /** Whether failures that a peer causes by going away are to be told as well. */
@@ -21,9 +23,9 @@ export interface PortProgram {
 
 /** A port that is open on a driver. */
 export interface OpenedPort {
-  readonly address: SocketAddress
+  readonly address: Address
   /** How others get at the socket, if that is shared. */
-  readonly share: TcpListenerShare | null
+  readonly share: PortShare | null
 }
 
 /** To a driver; `port` is a number that its runtime gives whenever it has it open one. */

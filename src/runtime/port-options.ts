@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import {
   isAbortSignal,
@@ -9,10 +10,18 @@ import {
   validateString,
   wrongType,
 } from '../base/index.ts'
-import { assertSameListeners, type ListenOptions, type SocketAddress } from '../net/index.ts'
+import {
+  type Address,
+  assertSameListeners,
+  type ListenOptions,
+  type SocketAddress,
+  type UnixAddress,
+  type UnixListenOptions,
+} from '../net/index.ts'
 import type { Driver } from './driver.ts'
 import { checkModule } from './module-url.ts'
 import { checkArgument } from './pool-options.ts'
+import type { PortListen, Transport } from './port-transport.ts'
 
 /** What a function threw that served a connection. */
 export interface ConnectionFailure {
@@ -23,22 +32,19 @@ export interface ConnectionFailure {
 }
 
 /** All drivers of a port have ended, and with them its sockets: clients are refused, and what waited to be accepted is reset. */
-export interface PortOutage {
-  readonly address: SocketAddress
+export interface PortOutage<Where extends Address = SocketAddress> {
+  readonly address: Where
   /** Whether it is over: none of them is restarted. Else the port is served again as soon as one is back. */
   readonly isFinal: boolean
 }
 
-/** Which port is served, by whom, and how. */
-export interface PortOptions<Argument = unknown>
-  extends Omit<ListenOptions, 'reusePort' | 'timeoutMs'> {
+/** Who serves a port, of whatever transport, and what is told of it. */
+interface CommonPortOptions<Argument, Where extends Address> {
   /**
    * How long all drivers may take to load the module and open the port, in milliseconds; 60,000 if not given. A driver that is
    * restarted is given as long, and is terminated then.
    */
   readonly timeoutMs?: number
-  /** The transport; `tcp` is the one there is. */
-  readonly transport?: 'tcp'
   /** Whose export serves each connection: a URL, as `new URL('./serve.js', import.meta.url)` makes it, or an absolute path. */
   readonly module: URL | string
   /** The name of that export; `default` if not given. It is called as a {@link ConnectionMain}. */
@@ -48,12 +54,6 @@ export interface PortOptions<Argument = unknown>
   /** Who serves the port; all drivers of the kinds `io` and `hybrid` if not given. */
   readonly drivers?: readonly Driver[]
   /**
-   * `shared`, the default: one socket, from which the driver takes a connection that waits for one, in turns; one that is busy
-   * takes none, and one that ends loses none. `reusePort`: a socket for each driver, among which the kernel spreads connections
-   * by a hash of addresses, for nothing; those that a driver had not accepted are reset as it ends.
-   */
-  readonly accept?: 'shared' | 'reusePort'
-  /**
    * Called on this thread with what functions threw for connections; where very many fail at once, for some of them. If it is not given the first failure is a warning of the
    * process, and further ones are counted only; a connection that its peer has broken counts as none then.
    */
@@ -62,32 +62,60 @@ export interface PortOptions<Argument = unknown>
    * Called on this thread when all drivers of the port have ended by themselves, and once more if none of those that were to be restarted will be back. A
    * warning of the process tells it if this is not given. Of several calls of {@link Runtime.listen} for one port the first one's counts.
    */
-  readonly onOutage?: (outage: PortOutage) => void
+  readonly onOutage?: (outage: PortOutage<Where>) => void
 }
 
-const NAMES = optionNames<PortOptions>({
+/** Which port of TCP is served, by whom, and how. */
+export interface PortOptions<Argument = unknown>
+  extends CommonPortOptions<Argument, SocketAddress>,
+    Omit<ListenOptions, 'reusePort' | 'timeoutMs'> {
+  /** The transport; `tcp` if not given. */
+  readonly transport?: 'tcp'
+  /**
+   * `shared`, the default: one socket, from which the driver takes a connection that waits for one, in turns; one that is busy
+   * takes none, and one that ends loses none. `reusePort`: a socket for each driver, among which the kernel spreads connections
+   * by a hash of addresses, for nothing; those that a driver had not accepted are reset as it ends.
+   */
+  readonly accept?: 'shared' | 'reusePort'
+}
+
+/**
+ * Which Unix socket is served, by whom, and how: one socket, from which the driver takes a connection that waits for one, in
+ * turns. Its file is removed by the last driver that closes it.
+ */
+export interface UnixPortOptions<Argument = unknown>
+  extends CommonPortOptions<Argument, UnixAddress>,
+    Omit<UnixListenOptions, 'timeoutMs'> {
+  readonly transport: 'unix'
+}
+
+const COMMON_NAMES = {
   transport: true,
   module: true,
   name: true,
   argument: true,
   drivers: true,
-  accept: true,
   onError: true,
   onOutage: true,
-  host: true,
-  port: true,
   family: true,
   backlog: true,
+  signal: true,
+  timeoutMs: true,
+} as const
+const UNIX_NAMES = optionNames<UnixPortOptions>({ ...COMMON_NAMES, path: true, abstractName: true })
+const TCP_NAMES = optionNames<PortOptions>({
+  ...COMMON_NAMES,
+  accept: true,
+  host: true,
+  port: true,
   reuseAddress: true,
   ipv6Only: true,
   noDelay: true,
-  signal: true,
-  timeoutMs: true,
 })
 const ACTION = 'serve a port'
 const TIMEOUT_MS = 60_000
-/** As a listener has it. */
-export const HOST_DEFAULT = 'localhost'
+/** What fits the address of a socket, without the NUL behind it. */
+const PATH_BYTES_MAX = 107
 
 /** How long somebody waits for a port to be open. */
 export interface PortWait {
@@ -97,27 +125,31 @@ export interface PortWait {
 
 /** {@link PortOptions}, checked. */
 export interface CheckedPortOptions extends PortWait {
-  readonly transport: 'tcp'
+  readonly transport: Transport
   readonly module: string
   readonly name: string
   readonly argument: unknown
   readonly accept: 'shared' | 'reusePort'
-  readonly listen: ListenOptions
+  readonly listen: PortListen
   readonly onError: ((failure: ConnectionFailure) => void) | undefined
-  readonly onOutage: ((outage: PortOutage) => void) | undefined
+  readonly onOutage: ((outage: PortOutage<never>) => void) | undefined
 }
 
 /** @throws {TypeError | RangeError} for options of the wrong kind. */
-export function checkPortOptions(options: PortOptions): CheckedPortOptions {
-  validateOptions(ACTION, options, NAMES)
+export function checkPortOptions(options: PortOptions | UnixPortOptions): CheckedPortOptions {
+  const isUnix = (options as Partial<UnixPortOptions> | undefined)?.transport === 'unix'
+  validateOptions(ACTION, options, isUnix ? UNIX_NAMES : TCP_NAMES)
   const { transport = 'tcp', module, name = 'default', argument, drivers, ...rest } = options
-  const { accept = 'shared', onError, onOutage, signal, ...timed } = rest
+  const { accept = 'shared', ...withoutAccept } = rest as Omit<PortOptions, 'transport'>
+  const { onError, onOutage, signal, ...timed } = withoutAccept
   const { timeoutMs = TIMEOUT_MS, ...listen } = timed
   validateDurationMs(ACTION, 'timeoutMs', timeoutMs)
   if (signal !== undefined && !isAbortSignal(signal)) {
     throw wrongType(ACTION, 'signal', 'an AbortSignal', signal)
   }
-  if (transport !== 'tcp') throw wrongType(ACTION, 'transport', "'tcp'", transport)
+  if (transport !== 'tcp' && transport !== 'unix') {
+    throw wrongType(ACTION, 'transport', "'tcp' or 'unix'", transport)
+  }
   validateString(ACTION, 'name', name)
   if (accept !== 'shared' && accept !== 'reusePort') {
     throw wrongType(ACTION, 'accept', "'shared' or 'reusePort'", accept)
@@ -133,15 +165,25 @@ export function checkPortOptions(options: PortOptions): CheckedPortOptions {
     name,
     argument: checkArgument(ACTION, argument),
     accept,
-    listen: { ...listen, reusePort: accept === 'reusePort' },
+    listen: isUnix
+      ? fromHere(listen as unknown as UnixListenOptions)
+      : { ...listen, reusePort: accept === 'reusePort' },
     onError,
-    onOutage,
+    onOutage: onOutage as CheckedPortOptions['onOutage'],
     signal,
     timeoutMs,
   }
   // What a driver would refuse is found here, before any of them has opened anything.
   assertSameListeners({ name, options: checked.listen }, { name, options: checked.listen })
   return checked
+}
+
+/** The same place from wherever the program goes later, where an address has room for that. */
+function fromHere(listen: UnixListenOptions): UnixListenOptions {
+  const { path } = listen
+  if (typeof path !== 'string' || path === '') return listen
+  const absolute = resolve(path)
+  return Buffer.byteLength(absolute) > PATH_BYTES_MAX ? listen : { ...listen, path: absolute }
 }
 
 /** The options of a port, and a driver that serves it by them. */

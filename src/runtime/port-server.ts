@@ -1,10 +1,11 @@
 /** How a driver serves ports; loaded by those drivers alone that are to serve one. */
 import { assert, findExport, RuntimeError, recordError } from '../base/index.ts'
 import type { Executor, Task } from '../executor/index.ts'
-import { TcpListener, type TcpStream } from '../net/index.ts'
+import type { Address } from '../net/index.ts'
 import { FailureLots } from './failure-lots.ts'
 import type { FromPort, PortProgram, ToPort } from './port-messages.ts'
-import { type ConnectionMain, ServedPort } from './served-port.ts'
+import { namePort, type PortListener, placeOf } from './port-transport.ts'
+import { ServedPort, type ServedStream } from './served-port.ts'
 
 /** What ports need of the driver that they are on. */
 export interface PortHost {
@@ -80,15 +81,17 @@ export class PortServers {
   }
 }
 
+type Main = (stream: ServedStream, port: ServedPort<unknown, Address>) => unknown
+
 class PortServer {
   readonly failures: FailureLots
   readonly #host: PortHost
   readonly #port: number
   readonly #program: PortProgram
   readonly #controller = new AbortController()
-  readonly #connections = new Map<Task<void>, TcpStream>()
-  #main: ConnectionMain | null = null
-  #listener: TcpListener | null = null
+  readonly #connections = new Map<Task<void>, ServedStream>()
+  #main: Main | null = null
+  #listener: PortListener | null = null
   #closed: Promise<void> | null = null
   #onIdle: (() => void) | null = null
 
@@ -107,11 +110,12 @@ class PortServer {
 
   /** Whether it is open then; if not, its runtime has been told why. */
   async open(): Promise<boolean> {
-    const { share, listen, isShared } = this.#program
+    const { transport, share, listen, isShared } = this.#program
     try {
       // First, as a port whose connections nobody could serve is not to be opened.
       this.#main = await this.#load()
-      const listener = share === null ? await TcpListener.bind(listen) : TcpListener.adopt(share)
+      const place = placeOf(transport)
+      const listener = share === null ? await place.bind(listen) : place.adopt(share)
       this.#listener = listener
       const opened = { address: listener.address, share: isShared ? listener.share() : null }
       this.#host.post({ kind: 'portOpened', port: this.#port, opened })
@@ -142,11 +146,11 @@ class PortServer {
     }
   }
 
-  async #load(): Promise<ConnectionMain> {
+  async #load(): Promise<Main> {
     const { module, name } = this.#program
     const exports = (await this.#host.load(module)) as Record<string, unknown>
     const found = findExport(exports, name)
-    if (typeof found === 'function') return found as ConnectionMain
+    if (typeof found === 'function') return found as Main
     const what = found === undefined ? 'missing' : `of type ${typeof found}`
     throw new TypeError(
       `Cannot serve a port as export '${name}' of ${module} must be a function: it is ${what}`,
@@ -159,8 +163,13 @@ class PortServer {
     const { argument } = this.#program
     const { signal } = this.#controller
     const { address } = listener
-    const port = new ServedPort({ driver: executor.name, address, argument, signal })
-    const name = `port ${address.port}`
+    const port = new ServedPort<unknown, Address>({
+      driver: executor.name,
+      address,
+      argument,
+      signal,
+    })
+    const name = namePort(address)
     try {
       for await (const stream of listener) {
         const task = executor.spawnInto(
@@ -179,7 +188,7 @@ class PortServer {
   }
 
   /** Never rejects but for a cancel. */
-  async #serveOne(stream: TcpStream, port: ServedPort): Promise<void> {
+  async #serveOne(stream: ServedStream, port: ServedPort<unknown, Address>): Promise<void> {
     try {
       await this.#main!(stream, port)
     } catch (error) {
@@ -213,7 +222,7 @@ class PortServer {
     this.#controller.abort(
       new RuntimeError(
         'ERR_HANDLE_CLOSED',
-        `Cannot go on as port ${listener.address.port} must be open: it is being closed`,
+        `Cannot go on as ${namePort(listener.address)} must be open: it is being closed`,
       ),
     )
     await closing

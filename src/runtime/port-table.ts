@@ -1,4 +1,5 @@
 import { RuntimeError } from '../base/index.ts'
+import { formatAddress } from '../net/index.ts'
 import { PortGroup } from './port-group.ts'
 import type { CheckedPortOptions } from './port-options.ts'
 import type { ThreadStarter } from './shard-thread.ts'
@@ -18,8 +19,7 @@ export class PortTable {
     const served = [...this.#groups].filter((group) => group.isNamedBy(options))
     const found = served.find((group) => !group.isEmpty)
     if (found !== undefined) return found
-    const { port } = options.listen
-    const left = [...this.#groups].filter((group) => group.isEmpty && group.hasNumber(port))
+    const left = [...this.#groups].filter((group) => group.isEmpty && group.mayClash(options))
     const group = new PortGroup(++this.#count, options, {
       whenFree: Promise.all(left.map(({ whenShut }) => whenShut)),
       setTimer: (delayMs, callback) => this.#starter.setTimer(delayMs, callback),
@@ -41,11 +41,10 @@ export class PortTable {
     const { address } = group
     for (const other of this.#groups) {
       if (other === group || other.isEmpty || other.address === null || address === null) continue
-      const isSame = other.address.host === address.host && other.address.port === address.port
-      if (!isSame) continue
+      if (formatAddress(other.address) !== formatAddress(address)) continue
       throw new RuntimeError(
         'ERR_LISTENERS_DIFFER',
-        `Cannot serve a port as all its drivers must be alike: ${address.host}, port ${address.port}, is served already, by another name of the host`,
+        `Cannot serve a port as all its drivers must be alike: ${formatAddress(address)} is served already, by another name of the host`,
       )
     }
   }

@@ -1,22 +1,23 @@
 import { count, RuntimeError, showAs } from '../base/index.ts'
-import type { SocketAddress } from '../net/index.ts'
+import { type Address, formatAddress, type SocketAddress } from '../net/index.ts'
 import type { Driver } from './driver.ts'
 import { checkStop, type StopOptions } from './executor-pool.ts'
 import type { PortGroup } from './port-group.ts'
+import { namePort, type Transport } from './port-transport.ts'
 import { describeError } from './shard-exit.ts'
 import type { ThreadStarter } from './shard-thread.ts'
 
 /** A port that drivers of a runtime serve: made by {@link Runtime.listen}. */
-export class RuntimeListener implements AsyncDisposable {
+export class RuntimeListener<Where extends Address = SocketAddress> implements AsyncDisposable {
   static {
     showAs(
       RuntimeListener,
       ({ transport, address, drivers, isClosed }) =>
-        `RuntimeListener ${transport} ${address.port} on ${count(drivers.length, 'driver')}${isClosed ? ', closed' : ''}`,
+        `RuntimeListener ${transport} ${formatAddress(address)} on ${count(drivers.length, 'driver')}${isClosed ? ', closed' : ''}`,
     )
   }
 
-  readonly transport: 'tcp'
+  readonly transport: Transport
   readonly drivers: readonly Driver[]
   readonly #group: PortGroup
   readonly #starter: ThreadStarter
@@ -38,8 +39,8 @@ export class RuntimeListener implements AsyncDisposable {
   }
 
   /** What all drivers listen on, with the port that the kernel chose if it had to. */
-  get address(): SocketAddress {
-    return this.#group.address!
+  get address(): Where {
+    return this.#group.address as Where
   }
 
   /** How many connections have failed: what their functions threw. */
@@ -99,7 +100,7 @@ export class RuntimeListener implements AsyncDisposable {
   #warn({ name }: Driver, error: unknown): void {
     const stack = error instanceof Error && error.stack !== undefined ? `\n${error.stack}` : ''
     process.emitWarning(
-      `A connection of port ${this.address.port} on driver '${name}' threw ${describeError(error)}, and nobody has asked; further ones are counted${stack}`,
+      `A connection of ${namePort(this.address)} on driver '${name}' threw ${describeError(error)}, and nobody has asked; further ones are counted${stack}`,
       { type: 'ConnectionFailure' },
     )
   }
@@ -122,7 +123,7 @@ export class RuntimeListener implements AsyncDisposable {
     const names = [...silent].map(({ name }) => `'${name}'`).join(', ')
     throw new RuntimeError(
       'ERR_TASK_TIMEOUT',
-      `Cannot close port ${this.address.port} as its drivers must answer within ${deadlineMs} ms: ${names} did not`,
+      `Cannot close ${namePort(this.address)} as its drivers must answer within ${deadlineMs} ms: ${names} did not`,
     )
   }
 }

@@ -10,6 +10,7 @@ import {
   wrongType,
 } from '../base/index.ts'
 import { currentKernel } from '../kernel/index.ts'
+import type { UnixAddress } from '../net/index.ts'
 import { CpuSet, PoolPlacement, Topology } from '../topology/index.ts'
 import { Context } from './context.ts'
 import { Driver } from './driver.ts'
@@ -23,7 +24,7 @@ import {
 import { type DriverPolicy, leastBusy } from './driver-policy.ts'
 import { ExecutorPool, type StopOptions } from './executor-pool.ts'
 import { checkPoolOptions, type PoolThreadOptions, THREAD_OPTIONS } from './pool-options.ts'
-import { checkPortOptions, type PortOptions } from './port-options.ts'
+import { checkPortOptions, type PortOptions, type UnixPortOptions } from './port-options.ts'
 import { PortTable } from './port-table.ts'
 import { RuntimeListener } from './runtime-listener.ts'
 import type { ShardExit } from './shard-exit.ts'
@@ -184,7 +185,12 @@ export class Runtime {
    * console.log(await client.read())
    * ```
    */
-  async listen<Argument = unknown>(options: PortOptions<Argument>): Promise<RuntimeListener> {
+  listen<Argument = unknown>(options: PortOptions<Argument>): Promise<RuntimeListener>
+  /** The same for a Unix socket, whose module exports a {@link UnixConnectionMain}. */
+  listen<Argument = unknown>(
+    options: UnixPortOptions<Argument>,
+  ): Promise<RuntimeListener<UnixAddress>>
+  async listen(options: PortOptions | UnixPortOptions): Promise<RuntimeListener<never>> {
     const checked = checkPortOptions(options)
     const drivers = this.#driversFor(options.drivers)
     if (checked.signal?.aborted) throw checked.signal.reason
@@ -192,7 +198,10 @@ export class Runtime {
     try {
       group.assertJoinable(drivers, checked)
       const onLeft = (): void => this.#ports.release(group)
-      const listener = new RuntimeListener(group, drivers, { starter: this.#starter, onLeft })
+      const listener = new RuntimeListener<never>(group, drivers, {
+        starter: this.#starter,
+        onLeft,
+      })
       await group.join(drivers, checked, (driver, errors, skippedCount) =>
         listener.noteFailures(driver, errors, skippedCount),
       )

@@ -1,5 +1,12 @@
 import { showAs } from '../base/index.ts'
-import type { SocketAddress, TcpStream } from '../net/index.ts'
+import {
+  type Address,
+  formatAddress,
+  type SocketAddress,
+  type TcpStream,
+  type UnixAddress,
+  type UnixStream,
+} from '../net/index.ts'
 
 /** What serves a connection: an export of a module, called on a driver of the port for each connection that this accepts. */
 export type ConnectionMain<Argument = unknown> = (
@@ -7,27 +14,38 @@ export type ConnectionMain<Argument = unknown> = (
   port: ServedPort<Argument>,
 ) => unknown
 
+/** The same for a connection of a Unix socket. */
+export type UnixConnectionMain<Argument = unknown> = (
+  stream: UnixStream,
+  port: ServedPort<Argument, UnixAddress>,
+) => unknown
+
+/** A connection of a port. */
+export type ServedStream = TcpStream | UnixStream
+
 /**
  * A port, as the function that serves its connections sees it: the same object for all connections of one driver.
  *
  * Belongs to the driver's thread.
  */
-export class ServedPort<Argument = unknown> {
+export class ServedPort<Argument = unknown, Where extends Address = SocketAddress> {
   static {
-    showAs(ServedPort, ({ driver, address }) => `ServedPort(${driver}) ${address.port}`)
+    showAs(ServedPort, ({ driver, address }) => `ServedPort(${driver}) ${formatAddress(address)}`)
   }
 
   /** The name of the driver that this is. */
   readonly driver: string
   /** What the driver listens on, with the port that the kernel chose if it had to. */
-  readonly address: SocketAddress
+  readonly address: Where
   /** This driver's copy of the `argument` that {@link Runtime.listen} was given. */
   readonly argument: Argument
   /** Aborted when the port is closed, or the runtime stopped: connections have half of the deadline to come to an end. */
   readonly signal: AbortSignal
 
   /** @internal */
-  constructor(parts: Pick<ServedPort<Argument>, 'driver' | 'address' | 'argument' | 'signal'>) {
+  constructor(
+    parts: Pick<ServedPort<Argument, Where>, 'driver' | 'address' | 'argument' | 'signal'>,
+  ) {
     this.driver = parts.driver
     this.address = parts.address
     this.argument = parts.argument

@@ -1,11 +1,10 @@
-import { optionNames, showAs, validateInteger, validateOptions } from '../../base/index.ts'
+import { showAs } from '../../base/index.ts'
 import {
   checkCancellation,
   type Executor,
   executor,
   OwnedDescriptor,
   refusalOf,
-  type WaitOptions,
 } from '../../executor/index.ts'
 import { kernelError, SOCK_STREAM } from '../../kernel/index.ts'
 import { netRingFor } from '../memory/net-ring.ts'
@@ -14,24 +13,9 @@ import type { Socket } from '../sockets/socket.ts'
 import { UnixStream } from '../streams/unix-stream.ts'
 import { formatAddress, type UnixAddress } from '../values/address.ts'
 import type { SocketFile, UnixListenerShare } from '../values/share-listener.ts'
-import { readUnixEndpoint, type UnixEndpoint } from '../values/unix-endpoint.ts'
+import { readUnixListenOptions, type UnixListenOptions } from '../values/unix-listen.ts'
 import { adoptListening } from './adopt-listener.ts'
 import { type ListeningSocket, StreamListener } from './stream-listener.ts'
-
-/** Where to listen, and how; a signal or time limit ends the wait for who repairs the same name. */
-export interface UnixListenOptions extends UnixEndpoint, WaitOptions {
-  /** How many connections the kernel keeps until they are accepted; 1024 if not given. */
-  readonly backlog?: number
-}
-
-const NAMES = optionNames<UnixListenOptions>({
-  path: true,
-  abstractName: true,
-  family: true,
-  backlog: true,
-  signal: true,
-  timeoutMs: true,
-})
 
 /**
  * Accepts Unix streams: by {@link accept}, or `for await (const stream of listener)`. See {@link StreamListener}.
@@ -96,10 +80,9 @@ export class UnixListener extends StreamListener<UnixStream, UnixAddress> {
    */
   static override async bind(options: UnixListenOptions): Promise<UnixListener> {
     const action = 'listen'
-    validateOptions(action, options, NAMES)
-    const given = readUnixEndpoint(action, options)
-    const { backlog = 1024, signal, timeoutMs } = options
-    validateInteger(action, 'backlog', backlog, { min: 1, max: 2 ** 31 - 1 })
+    const { backlog, path, abstractName } = readUnixListenOptions(action, options)
+    const given: UnixAddress = { family: 'unix', path, abstractName }
+    const { signal, timeoutMs } = options
     const refusal = refusalOf(action)
     if (refusal !== null) return refusal
     const current = executor()

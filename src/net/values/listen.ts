@@ -7,6 +7,7 @@ import {
 } from '../../base/index.ts'
 import type { WaitOptions } from '../../executor/index.ts'
 import { type SocketAddress, validateEndpoint, validateFamily } from './address.ts'
+import { readUnixListenOptions, type UnixListenOptions } from './unix-listen.ts'
 
 /** Where to listen, and how; a signal or time limit ends the look-up of a name. */
 export interface ListenOptions extends WaitOptions {
@@ -60,7 +61,7 @@ export interface ListenerConfiguration {
 /** The options of one listener, and whose it is: `shard 1`. */
 export interface NamedListenOptions {
   readonly name: string
-  readonly options: ListenOptions
+  readonly options: ListenOptions | UnixListenOptions
 }
 
 /** @throws {TypeError | RangeError} for options of the wrong kind. */
@@ -100,10 +101,10 @@ export function readListenOptions(action: string, options: ListenOptions): Liste
  */
 export function assertSameListeners(first: NamedListenOptions, other: NamedListenOptions): void {
   const action = 'listen'
-  const one = readListenOptions(action, first.options)
-  const two = readListenOptions(action, other.options)
-  const names = Object.keys(one) as (keyof ListenerConfiguration)[]
-  const differences = names
+  const one = readEither(action, first.options)
+  const two = readEither(action, other.options)
+  const names = new Set([...Object.keys(one), ...Object.keys(two)])
+  const differences = [...names]
     .filter((name) => one[name] !== two[name])
     .map((name) => {
       const values = [one[name] ?? 'not given', two[name] ?? 'not given']
@@ -114,4 +115,15 @@ export function assertSameListeners(first: NamedListenOptions, other: NamedListe
     'ERR_LISTENERS_DIFFER',
     `Cannot ${action} as all listeners of a port must be alike: ${differences.join('; ')}`,
   )
+}
+
+/** Those of either kind of listener, by their names; a Unix one has a path or an abstract name. */
+function readEither(
+  action: string,
+  options: ListenOptions | UnixListenOptions,
+): Readonly<Record<string, unknown>> {
+  const isObject = typeof options === 'object' && options !== null
+  const isUnix = isObject && ('path' in options || 'abstractName' in options)
+  const read = isUnix ? readUnixListenOptions(action, options) : null
+  return { ...(read ?? readListenOptions(action, options as ListenOptions)) }
 }
