@@ -28,6 +28,7 @@ import {
   actionOf,
   CONSUME_BEGINS,
   CONSUME_READY,
+  DUE,
   END,
   FREE,
   GO_ON,
@@ -42,6 +43,7 @@ import {
   REFUSE,
   type ReaderEvent,
   type ReaderState,
+  SETTLING,
   STARVED,
   stateOf,
   TURN,
@@ -67,6 +69,8 @@ export const CONSUME = 6
 /** A socket that nobody reads stops receiving once so much memory is held for it, or so many messages; */
 const HELD_BYTES_MAX: number = 512 * 1024
 const HELD_MESSAGES_MAX = 256
+/** one whose reader is about to take them once that is so many times as much: stopping for each burst would cost more. */
+const DUE_FACTOR = 4
 /** it receives again when so much of either is left. */
 const LOW_PART = 4
 const READER_MASK = 7
@@ -444,7 +448,8 @@ export class DatagramReceiver<A extends Address>
   }
 
   #stopIfFull(): void {
-    if ((this.#state & STOPPING) !== 0 || !this.#isAbove(1)) return
+    const isDue = this.#reader === DUE || this.#reader === SETTLING
+    if ((this.#state & STOPPING) !== 0 || !this.#isAbove(isDue ? 1 / DUE_FACTOR : 1)) return
     this.#state |= STOPPING
     this.#port.cancelOperation(this)
   }

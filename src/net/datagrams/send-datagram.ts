@@ -195,9 +195,11 @@ export class SendDatagram extends AwaitedOperation<void> {
 
   #writeHead(words: Uint32Array, address: number, dataAddress: number): void {
     const { to, segmentBytes, lengthBytes } = this
-    words.fill(0, 0, WORD_NAME_DATA)
+    // Plain stores: calls of fill() and set() cost more than so few words.
+    for (let word = 0; word < WORD_NAME_DATA; word++) words[word] = 0
     if (to !== null) {
-      words.set(to.words, WORD_NAME_DATA)
+      const name = to.words
+      for (let word = 0; word < name.length; word++) words[WORD_NAME_DATA + word] = name[word]!
       writeAddress(words, WORD_NAME, address + WORD_NAME_DATA * 4)
       words[WORD_NAME_LENGTH] = to.lengthBytes
     }
