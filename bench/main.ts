@@ -26,6 +26,7 @@ import { scanBenchmark } from './scan.bench.ts'
 import { shardsBenchmark } from './shards.bench.ts'
 import { spawnBenchmark } from './spawn.bench.ts'
 import { taskBenchmark } from './task.bench.ts'
+import { udpBenchmark } from './udp.bench.ts'
 
 const BENCHMARKS: readonly Benchmark[] = [
   nopBenchmark,
@@ -37,6 +38,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   scanBenchmark,
   echoBenchmark,
   relayBenchmark,
+  udpBenchmark,
   nodeHttpBenchmark,
   redisBenchmark,
   latencyBenchmark,
