@@ -8,6 +8,7 @@ export type {
 } from './datagrams/datagram-consumption.ts'
 export { DatagramSocket } from './datagrams/datagram-socket.ts'
 export type { GroupMembership } from './datagrams/multicast.ts'
+export { assertSameUdpSockets, type NamedUdpOptions } from './datagrams/same-udp.ts'
 export type { UdpBindOptions, UdpConnectOptions, UdpOptions } from './datagrams/udp-options.ts'
 export { type UdpDestination, type UdpSendOptions, UdpSocket } from './datagrams/udp-socket.ts'
 export {

@@ -16,14 +16,25 @@ export { ExecutorPool, type StopOptions } from './executor-pool.ts'
 /** @internal */
 export type { PoolTimer } from './long-timer.ts'
 export type { ExecutorPoolOptions, PoolThreadOptions, ShardEnded } from './pool-options.ts'
-export type { ConnectionFailure, PortOptions, PortOutage, UnixPortOptions } from './port-options.ts'
+export type {
+  ConnectionFailure,
+  PortOptions,
+  PortOutage,
+  UdpPortOptions,
+  UnixPortOptions,
+} from './port-options.ts'
 export type { Transport } from './port-transport.ts'
 export type { RestartOptions } from './restart-policy.ts'
 /** @internal */
 export { runShard } from './run-shard.ts'
 export { Runtime, type RuntimeOptions } from './runtime.ts'
 export { RuntimeListener } from './runtime-listener.ts'
-export { type ConnectionMain, ServedPort, type UnixConnectionMain } from './served-port.ts'
+export {
+  type ConnectionMain,
+  ServedPort,
+  type UdpMain,
+  type UnixConnectionMain,
+} from './served-port.ts'
 export { defineService, Service, type ServiceMain, type ServiceOptions } from './service.ts'
 export { currentShard, Shard, type ShardMain } from './shard.ts'
 export type { ShardExit } from './shard-exit.ts'

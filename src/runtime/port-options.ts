@@ -10,18 +10,18 @@ import {
   validateString,
   wrongType,
 } from '../base/index.ts'
-import {
-  type Address,
-  assertSameListeners,
-  type ListenOptions,
-  type SocketAddress,
-  type UnixAddress,
-  type UnixListenOptions,
+import type {
+  Address,
+  ListenOptions,
+  SocketAddress,
+  UdpBindOptions,
+  UnixAddress,
+  UnixListenOptions,
 } from '../net/index.ts'
 import type { Driver } from './driver.ts'
 import { checkModule } from './module-url.ts'
 import { checkArgument } from './pool-options.ts'
-import type { PortListen, Transport } from './port-transport.ts'
+import { type PortListen, placeOf, type Transport } from './port-transport.ts'
 
 /** What a function threw that served a connection. */
 export interface ConnectionFailure {
@@ -89,6 +89,22 @@ export interface UnixPortOptions<Argument = unknown>
   readonly transport: 'unix'
 }
 
+/**
+ * Which port of UDP is served, by whom, and how: a socket for each driver, among which the kernel spreads senders by a hash of
+ * addresses.
+ */
+export interface UdpPortOptions<Argument = unknown>
+  extends CommonPortOptions<Argument, SocketAddress>,
+    Omit<UdpBindOptions, 'reusePort' | 'timeoutMs'> {
+  readonly transport: 'udp'
+}
+
+/** Which port is served, of any transport. */
+export type AnyPortOptions<Argument = unknown> =
+  | PortOptions<Argument>
+  | UdpPortOptions<Argument>
+  | UnixPortOptions<Argument>
+
 const COMMON_NAMES = {
   transport: true,
   module: true,
@@ -98,13 +114,34 @@ const COMMON_NAMES = {
   onError: true,
   onOutage: true,
   family: true,
-  backlog: true,
   signal: true,
   timeoutMs: true,
 } as const
-const UNIX_NAMES = optionNames<UnixPortOptions>({ ...COMMON_NAMES, path: true, abstractName: true })
+const UNIX_NAMES = optionNames<UnixPortOptions>({
+  ...COMMON_NAMES,
+  backlog: true,
+  path: true,
+  abstractName: true,
+})
+const UDP_NAMES = optionNames<UdpPortOptions>({
+  ...COMMON_NAMES,
+  host: true,
+  port: true,
+  reuseAddress: true,
+  ipv6Only: true,
+  broadcast: true,
+  ttl: true,
+  multicastTtl: true,
+  multicastLoop: true,
+  multicastInterface: true,
+  receiveBufferBytes: true,
+  sendBufferBytes: true,
+  datagramBytesMax: true,
+  receiveOffload: true,
+})
 const TCP_NAMES = optionNames<PortOptions>({
   ...COMMON_NAMES,
+  backlog: true,
   accept: true,
   host: true,
   port: true,
@@ -136,19 +173,24 @@ export interface CheckedPortOptions extends PortWait {
 }
 
 /** @throws {TypeError | RangeError} for options of the wrong kind. */
-export function checkPortOptions(options: PortOptions | UnixPortOptions): CheckedPortOptions {
-  const isUnix = (options as Partial<UnixPortOptions> | undefined)?.transport === 'unix'
-  validateOptions(ACTION, options, isUnix ? UNIX_NAMES : TCP_NAMES)
+export function checkPortOptions(options: AnyPortOptions): CheckedPortOptions {
+  const given = (options as Partial<AnyPortOptions> | undefined)?.transport
+  const isUnix = given === 'unix'
+  const isUdp = given === 'udp'
+  validateOptions(ACTION, options, isUnix ? UNIX_NAMES : isUdp ? UDP_NAMES : TCP_NAMES)
   const { transport = 'tcp', module, name = 'default', argument, drivers, ...rest } = options
-  const { accept = 'shared', ...withoutAccept } = rest as Omit<PortOptions, 'transport'>
+  const { accept = isUdp ? 'reusePort' : 'shared', ...withoutAccept } = rest as Omit<
+    PortOptions,
+    'transport'
+  >
   const { onError, onOutage, signal, ...timed } = withoutAccept
   const { timeoutMs = TIMEOUT_MS, ...listen } = timed
   validateDurationMs(ACTION, 'timeoutMs', timeoutMs)
   if (signal !== undefined && !isAbortSignal(signal)) {
     throw wrongType(ACTION, 'signal', 'an AbortSignal', signal)
   }
-  if (transport !== 'tcp' && transport !== 'unix') {
-    throw wrongType(ACTION, 'transport', "'tcp' or 'unix'", transport)
+  if (transport !== 'tcp' && transport !== 'udp' && transport !== 'unix') {
+    throw wrongType(ACTION, 'transport', "'tcp', 'udp' or 'unix'", transport)
   }
   validateString(ACTION, 'name', name)
   if (accept !== 'shared' && accept !== 'reusePort') {
@@ -174,7 +216,8 @@ export function checkPortOptions(options: PortOptions | UnixPortOptions): Checke
     timeoutMs,
   }
   // What a driver would refuse is found here, before any of them has opened anything.
-  assertSameListeners({ name, options: checked.listen }, { name, options: checked.listen })
+  const own = { name, options: checked.listen }
+  placeOf(transport).assertSame(own, own)
   return checked
 }
 
@@ -199,7 +242,7 @@ export interface PortOfDriver {
  */
 export function assertSamePort(first: PortOfDriver, other: PortOfDriver): void {
   const nameOf = ({ driver }: PortOfDriver): string => `driver '${driver}'`
-  assertSameListeners(
+  placeOf(first.options.transport).assertSame(
     { name: nameOf(first), options: first.options.listen },
     { name: nameOf(other), options: other.options.listen },
   )

@@ -226,11 +226,13 @@ class PortServer {
       ),
     )
     await closing
-    this.#host.post({ kind: 'portShut', port: this.#port })
+    const { servesSocket } = placeOf(this.#program.transport)
+    if (!servesSocket) this.#host.post({ kind: 'portShut', port: this.#port })
     if (this.#connections.size > 0) {
       await new Promise<void>((resolve) => {
         this.#onIdle = resolve
       })
     }
+    if (servesSocket) this.#host.post({ kind: 'portShut', port: this.#port })
   }
 }

@@ -41,6 +41,7 @@ export class PortTable {
     const { address } = group
     for (const other of this.#groups) {
       if (other === group || other.isEmpty || other.address === null || address === null) continue
+      if (other.options.transport !== group.options.transport) continue
       if (formatAddress(other.address) !== formatAddress(address)) continue
       throw new RuntimeError(
         'ERR_LISTENERS_DIFFER',

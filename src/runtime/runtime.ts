@@ -24,7 +24,13 @@ import {
 import { type DriverPolicy, leastBusy } from './driver-policy.ts'
 import { ExecutorPool, type StopOptions } from './executor-pool.ts'
 import { checkPoolOptions, type PoolThreadOptions, THREAD_OPTIONS } from './pool-options.ts'
-import { checkPortOptions, type PortOptions, type UnixPortOptions } from './port-options.ts'
+import {
+  type AnyPortOptions,
+  checkPortOptions,
+  type PortOptions,
+  type UdpPortOptions,
+  type UnixPortOptions,
+} from './port-options.ts'
 import { PortTable } from './port-table.ts'
 import { RuntimeListener } from './runtime-listener.ts'
 import type { ShardExit } from './shard-exit.ts'
@@ -186,11 +192,13 @@ export class Runtime {
    * ```
    */
   listen<Argument = unknown>(options: PortOptions<Argument>): Promise<RuntimeListener>
+  /** The same for a port of UDP, whose module exports a {@link UdpMain}: called once on each driver, with a socket of its own. */
+  listen<Argument = unknown>(options: UdpPortOptions<Argument>): Promise<RuntimeListener>
   /** The same for a Unix socket, whose module exports a {@link UnixConnectionMain}. */
   listen<Argument = unknown>(
     options: UnixPortOptions<Argument>,
   ): Promise<RuntimeListener<UnixAddress>>
-  async listen(options: PortOptions | UnixPortOptions): Promise<RuntimeListener<never>> {
+  async listen(options: AnyPortOptions): Promise<RuntimeListener<never>> {
     const checked = checkPortOptions(options)
     const drivers = this.#driversFor(options.drivers)
     if (checked.signal?.aborted) throw checked.signal.reason

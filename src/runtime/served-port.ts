@@ -4,6 +4,7 @@ import {
   formatAddress,
   type SocketAddress,
   type TcpStream,
+  type UdpSocket,
   type UnixAddress,
   type UnixStream,
 } from '../net/index.ts'
@@ -20,8 +21,14 @@ export type UnixConnectionMain<Argument = unknown> = (
   port: ServedPort<Argument, UnixAddress>,
 ) => unknown
 
-/** A connection of a port. */
-export type ServedStream = TcpStream | UnixStream
+/**
+ * What serves a UDP port: an export of a module, called once on each driver of the port, with a socket of its own. The kernel
+ * brings all datagrams of one sender to one of them. The socket is closed when its promise has settled.
+ */
+export type UdpMain<Argument = unknown> = (socket: UdpSocket, port: ServedPort<Argument>) => unknown
+
+/** A connection of a port, or its socket. */
+export type ServedStream = TcpStream | UnixStream | UdpSocket
 
 /**
  * A port, as the function that serves its connections sees it: the same object for all connections of one driver.

@@ -1,5 +1,5 @@
 /** What drivers do with connections in tests. */
-import type { TcpStream } from '../../src/net/index.ts'
+import type { TcpStream, UdpSocket } from '../../src/net/index.ts'
 import type { ServedPort } from '../../src/runtime/index.ts'
 import { sleep } from '../../src/time/index.ts'
 
@@ -52,3 +52,30 @@ export async function block(
 }
 
 export const notAFunction = 3
+
+/** Says who it is to whoever sends something. */
+export async function answer(socket: UdpSocket, port: ServedPort): Promise<void> {
+  const { signal } = port
+  try {
+    for (;;) {
+      const { from } = await socket.receive({ signal })
+      await socket.send(encoder.encode(port.driver), { to: from })
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
+}
+
+/** Fails at its first datagram. */
+export async function failOnce(socket: UdpSocket): Promise<void> {
+  await socket.receive()
+  throw Object.assign(new RangeError('not today'), { code: 'ERR_MINE' })
+}
+
+/** Goes on whatever it is told. */
+export async function deaf(socket: UdpSocket, port: ServedPort): Promise<void> {
+  for (;;) {
+    const { from } = await socket.receive()
+    await socket.send(encoder.encode(port.driver), { to: from })
+  }
+}

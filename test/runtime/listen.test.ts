@@ -256,7 +256,7 @@ test('listen() refuses options that cannot be right', LIMIT, async () => {
     [{ port: 0 }, TypeError],
     [{ port: 70_000, module }, RangeError],
     [{ port: 0, module: './connections.js' }, TypeError],
-    [{ port: 0, module, transport: 'udp' }, TypeError],
+    [{ port: 0, module, transport: 'sctp' }, TypeError],
     [{ port: 0, module, accept: 'random' }, TypeError],
     [{ port: 0, module, reusePort: true }, TypeError],
     [{ port: 0, module, argument: () => {} }, TypeError],

@@ -103,11 +103,26 @@ export function assertSameListeners(first: NamedListenOptions, other: NamedListe
   const action = 'listen'
   const one = readEither(action, first.options)
   const two = readEither(action, other.options)
-  const names = new Set([...Object.keys(one), ...Object.keys(two)])
+  refuseDifferences(action, { name: first.name, options: one }, { name: other.name, options: two })
+}
+
+/** The options of a socket with defaults filled in, and whose it is. */
+interface NamedConfiguration {
+  readonly name: string
+  readonly options: Readonly<Record<string, unknown>>
+}
+
+/** @throws {RuntimeError} `ERR_LISTENERS_DIFFER`, naming every option that differs. */
+export function refuseDifferences(
+  action: string,
+  first: NamedConfiguration,
+  other: NamedConfiguration,
+): void {
+  const names = new Set([...Object.keys(first.options), ...Object.keys(other.options)])
   const differences = [...names]
-    .filter((name) => one[name] !== two[name])
+    .filter((name) => first.options[name] !== other.options[name])
     .map((name) => {
-      const values = [one[name] ?? 'not given', two[name] ?? 'not given']
+      const values = [first.options[name] ?? 'not given', other.options[name] ?? 'not given']
       return `${name} is ${values[0]} on ${first.name}, and ${values[1]} on ${other.name}`
     })
   if (differences.length === 0) return
