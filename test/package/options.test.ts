@@ -252,6 +252,7 @@ const SYNCHRONOUS: Readonly<Record<string, () => unknown>> = {
   'Executor.detectStalls': () => executor().detectStalls(nonsense),
   'Gate.spawn': () => new Gate().spawn(nothing, nonsense),
   'Gate.spawnInto': () => new Gate().spawnInto(queue, nothing, nonsense),
+  'StreamSocket.setTimeouts': () => stream.setTimeouts(nonsense),
   'StreamSocket.consume': () => stream.consume({ onChunk: nothing, onEnd: nothing }, nonsense),
   'DatagramSocket.consume': () =>
     datagrams.consume({ onDatagram: nothing, onEnd: nothing }, nonsense),

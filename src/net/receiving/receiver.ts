@@ -107,6 +107,10 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     return this.#socket.net.poolOf((this.#state & LARGE) !== 0)
   }
 
+  get hasWaitingReader(): boolean {
+    return isWaiting(this.#reader)
+  }
+
   get #reader(): ReaderState {
     return (this.#state & READER_MASK) as ReaderState
   }
@@ -292,11 +296,9 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
     }
     const resolve = this.#client as Resolve
     const extra = this.#endRead()
-    if (extra !== null) {
-      if (extra.isCancelled) {
-        rejectFrom(resolve, extra.cancelReason)
-        return
-      }
+    if (extra?.isCancelled === true) {
+      rejectFrom(resolve, extra.cancelReason)
+      return
     }
     try {
       resolve(this.#take(want, extra === null ? null : extra.target))
@@ -353,6 +355,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
   /** @throws as {@link bindCancellation} does. */
   #bind(options: WaitOptions | undefined, target: ReadTarget, action: string): void {
     const binding = bindCancellation(this.#socket.net.executor, this, options, action)
+    this.#socket.watch?.readBegins()
     if (binding === null && target === null) return
     this.#extra = { binding, target, isCancelled: false, cancelReason: null }
   }

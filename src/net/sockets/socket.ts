@@ -9,6 +9,8 @@ import { Receiver } from '../receiving/receiver.ts'
 import { Sender } from '../sending/sender.ts'
 import { type Address, formatAddress, type SocketAddress } from '../values/address.ts'
 import { decodeAddress, SOCKADDR_BYTES_MAX } from '../values/sockaddr.ts'
+import { setLinger } from '../values/socket-options.ts'
+import type { StreamWatch } from './stream-watch.ts'
 
 /** In place of a waiter: the descriptor was given away. */
 const DETACHED = 'detached'
@@ -28,6 +30,8 @@ export class Socket implements SocketPort {
   /** Operations of neither side, such as a shutdown under way. */
   otherCount = 0
   bytesRead = 0
+  /** Its time limits; null while it has none. */
+  watch: StreamWatch | null = null
   // An IPv4 host is kept as its 32 bits, signed, which V8 stores in place: idle connections are many.
   #remote: Address | number | null
   #remotePort = 0
@@ -118,6 +122,17 @@ export class Socket implements SocketPort {
 
   /** Closes it, and resolves when the descriptor is gone; again is the same promise. */
   close(): Promise<void> {
+    return this.closeFor(null)
+  }
+
+  /** Resets it at once, and tells those who wait why. */
+  breakOff(reason: RuntimeError): void {
+    setLinger(this.net.executor.kernel, this.fd, 0)
+    void this.closeFor(reason)
+  }
+
+  // Not private, as isBusy() is not.
+  closeFor(cause: RuntimeError | null): Promise<void> {
     const ending = this.#ending
     if (ending === DETACHED) return Promise.resolve()
     if (ending instanceof ClosingWaiter) return ending.promise
@@ -128,7 +143,8 @@ export class Socket implements SocketPort {
     this.#ending = closed
     this.net.home.counters[COUNTER_SOCKETS]!--
     ending?.fail(handleClosed('detach a stream'))
-    const reason = handleClosed('use a socket')
+    this.watch?.end()
+    const reason = cause ?? handleClosed('use a socket')
     this.receiver?.close(reason)
     this.sender?.close(reason)
     if (this.isBusy()) this.cancelAll()
@@ -185,6 +201,7 @@ export class Socket implements SocketPort {
   letGo(): void {
     assert(this.#ending === null && !this.isBusy(), 'nothing is in flight on what is let go of')
     this.#ending = DETACHED
+    this.watch?.end()
     this.net.home.counters[COUNTER_SOCKETS]!--
   }
 

@@ -18,6 +18,7 @@ import {
   RECEIVE_BUFFER,
   SEND_BUFFER,
 } from '../sockets/stream-settings.ts'
+import { type StreamTimeouts, StreamWatch } from '../sockets/stream-watch.ts'
 import type { Address } from '../values/address.ts'
 
 /** A consumer of what streams of a kind receive: chunks, or leases; see {@link StreamSocket.consume}. */
@@ -205,7 +206,9 @@ export abstract class StreamSocket
    */
   write(data: Uint8Array | Lease, options?: WaitOptions): Promise<void> {
     if (this.socket.isClosing) return refuse(this.socket.closedError('write'))
-    return this.socket.sending().write(data, options)
+    const sender = this.socket.sending()
+    this.socket.watch?.writeBegins(!sender.isArmed)
+    return sender.write(data, options)
   }
 
   /** {@link readLease}, by the name that a source has for it. */
@@ -296,6 +299,36 @@ export abstract class StreamSocket
   unref(): this {
     this.socket.receiving().setReferenced(false)
     return this
+  }
+
+  /**
+   * Limits how long it may be without progress; what is not given stays as it is, and null is no limit, as streams begin.
+   *
+   * After `readMs` without data the read that waits rejects, or a consumption ends, with `ERR_TASK_TIMEOUT`; nothing is
+   * lost, and the next read goes on. After `writeMs` in which the peer has taken nothing, the writes that wait reject with it, and as
+   * with those that are cancelled: a write of which a part was sent is cut there. After `idleMs` without a byte in either
+   * direction the stream is reset and closed, and who waits is rejected with it, a consumer told.
+   *
+   * Checked by counts of bytes, with one timer: up to a quarter late, never early, and free for streams without. Not taken along by {@link TcpStream.detach}.
+   *
+   * @throws {RangeError} for limits that are not above 0 and finite; {@link TypeError} for options that are not known.
+   * @throws {RuntimeError} `ERR_HANDLE_CLOSED`
+   *
+   * @example Give up on a peer that says nothing
+   * ```ts run
+   * import { TcpListener, TcpStream } from 'percore/net'
+   *
+   * await using listener = await TcpListener.bind({ port: 0 })
+   * await using client = await TcpStream.connect({ port: listener.address.port })
+   * client.setTimeouts({ readMs: 20, idleMs: 60_000 })
+   * await client.read().catch((error) => console.log(error.code)) // ERR_TASK_TIMEOUT
+   * ```
+   */
+  setTimeouts(timeouts: StreamTimeouts): void {
+    if (this.socket.isClosing) throw this.socket.closedError('set timeouts')
+    const watch = this.socket.watch ?? new StreamWatch(this.socket)
+    watch.set(timeouts)
+    this.socket.watch = watch
   }
 
   /** What the kernel holds for the reader; it doubles the value, for its own bookkeeping. */
