@@ -1,4 +1,5 @@
 import { type Arguments, runIn, runInSession, splitByKeys } from './command.ts'
+import { Gathering } from './replies.ts'
 import { findCommand } from './server-commands.ts'
 import type { Session } from './session.ts'
 import type { Store } from './store.ts'
@@ -36,7 +37,8 @@ export class LocalKeyspace implements Keyspace {
     if (command.kind === 'key') return runIn(this.#store, command, args)
     if (command.kind === 'session') return runInSession(command, args, session)
     const parts = command.kind === 'keys' ? splitByKeys(args, command.step) : [args]
-    const replies = parts.map((part) => runIn(this.#store, command, part))
-    return command.combine(replies, session)
+    const gathering = new Gathering()
+    for (const part of parts) gathering.add(runIn(this.#store, command, part))
+    return gathering.finish((replies) => command.combine(replies, session))
   }
 }

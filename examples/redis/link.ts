@@ -7,9 +7,12 @@ import type { Store } from './store.ts'
 /** A shard runs commands for another one until their replies have so many bytes: the other one asks again for the rest. */
 const REPLIES_BYTES_MAX = 256 * 1024
 const IDS = 2 ** 32
+const NOTHING = encodeMessage({ kind: 'nothing', id: 0, lists: [] })
 
 interface Asked {
-  readonly resolve: (replies: readonly string[]) => void
+  readonly shard: number
+  /** Null for a shard that has ended. */
+  readonly resolve: (replies: readonly string[] | null) => void
   readonly reject: (error: unknown) => void
 }
 
@@ -17,14 +20,15 @@ interface Asked {
  * A shard's place among the others: has them run commands, and runs theirs.
  *
  * Commands from one shard to another run in the order that they were sent in. A shard that ends before it is done leaves a hole
- * in the keys: {@link serve} rejects, and the others end as well.
+ * in the keys: what is asked of it has no replies, and the others serve on.
  */
 export class ShardLink {
   readonly #mesh: Mesh<Uint8Array>
   readonly #store: Store
   readonly #asked = new Map<number, Asked>()
+  readonly #lost = new Set<number>()
+  readonly #done = new Set<number>()
   #nextId = 0
-  #doneCount = 0
 
   constructor(mesh: Mesh<Uint8Array>, store: Store) {
     this.#mesh = mesh
@@ -39,27 +43,21 @@ export class ShardLink {
     return this.#mesh.shardCount
   }
 
-  /** The replies to the first of these commands, at least one. */
-  ask(shard: number, commands: readonly string[][]): Promise<readonly string[]> {
+  /** The replies to the first of these commands, at least one; null where that shard has ended. */
+  async ask(shard: number, commands: readonly string[][]): Promise<readonly string[] | null> {
+    if (this.#lost.has(shard)) return null
     const id = this.#nextId
     this.#nextId = (id + 1) % IDS
-    return new Promise((resolve, reject) => {
-      this.#asked.set(id, { resolve, reject })
-      const message = encodeMessage({ kind: 'commands', id, lists: commands })
-      this.#mesh.send(shard, message).catch((error) => {
-        this.#asked.delete(id)
-        reject(error)
-      })
+    return await new Promise((resolve, reject) => {
+      this.#asked.set(id, { shard, resolve, reject })
+      void this.#send(shard, encodeMessage({ kind: 'commands', id, lists: commands }))
     })
   }
 
   /** Runs what others ask for until all are done; {@link finish} says that this one is. */
   async serve(): Promise<void> {
     try {
-      while (this.#doneCount < this.shardCount) {
-        const { from, value } = (await this.#mesh.receiver.receive())!
-        await this.#take(from, value)
-      }
+      while (new Set([...this.#done, ...this.#lost]).size < this.shardCount) await this.#receive()
     } catch (error) {
       for (const { reject } of this.#asked.values()) reject(error)
       throw error
@@ -70,18 +68,45 @@ export class ShardLink {
 
   async finish(): Promise<void> {
     const done = encodeMessage({ kind: 'done', id: 0, lists: [] })
-    for (let to = 0; to < this.shardCount; to++) await this.#mesh.send(to, done)
+    for (let to = 0; to < this.shardCount; to++) await this.#send(to, done)
+  }
+
+  async #receive(): Promise<void> {
+    try {
+      const { from, value } = (await this.#mesh.receiver.receive())!
+      await this.#take(from, value)
+    } catch (error) {
+      if (!isOfPeer(error)) throw error
+      // One of them has ended, which sending to it tells.
+      for (let to = 0; to < this.shardCount; to++) await this.#send(to, NOTHING)
+    }
+  }
+
+  async #send(to: number, message: Uint8Array): Promise<void> {
+    if (this.#lost.has(to)) return
+    try {
+      await this.#mesh.send(to, message)
+    } catch (error) {
+      if (!isOfPeer(error)) throw error
+      // Where it is done it has nothing to answer any more.
+      this.#lost.add(to)
+      for (const [id, { shard, resolve }] of this.#asked) {
+        if (shard !== to) continue
+        this.#asked.delete(id)
+        resolve(null)
+      }
+    }
   }
 
   async #take(from: number, bytes: Uint8Array): Promise<void> {
     const { kind, id, lists } = decodeMessage(bytes)
     if (kind === 'done') {
-      this.#doneCount++
+      this.#done.add(from)
     } else if (kind === 'replies') {
       this.#asked.get(id)!.resolve(lists[0]!)
       this.#asked.delete(id)
-    } else {
-      await this.#mesh.send(from, encodeMessage({ kind: 'replies', id, lists: [this.#run(lists)] }))
+    } else if (kind === 'commands') {
+      await this.#send(from, encodeMessage({ kind: 'replies', id, lists: [this.#run(lists)] }))
     }
   }
 
@@ -97,4 +122,10 @@ export class ShardLink {
     }
     return replies
   }
+}
+
+/** Whether a shard on the other side has ended, or has closed its part of the mesh. */
+function isOfPeer(error: unknown): boolean {
+  const { code } = error as { code?: string }
+  return code === 'ERR_PEER_ENDED' || code === 'ERR_CHANNEL_CLOSED'
 }

@@ -1,6 +1,6 @@
-/** What shards send to each other, as bytes: commands to run, their replies, and that a shard asks for nothing more. */
+/** What shards send to each other, as bytes: commands to run, their replies, that a shard asks for nothing more, and nothing at all. */
 
-export type Kind = 'commands' | 'replies' | 'done'
+export type Kind = 'commands' | 'replies' | 'done' | 'nothing'
 
 export interface Message {
   readonly kind: Kind
@@ -10,7 +10,7 @@ export interface Message {
   readonly lists: readonly (readonly string[])[]
 }
 
-const KINDS: readonly Kind[] = ['commands', 'replies', 'done']
+const KINDS: readonly Kind[] = ['commands', 'replies', 'done', 'nothing']
 const WORD_BYTES = 4
 
 /** Numbers of 32 bits first: the kind, the id, how many lists, then of each list how many strings and their lengths. */

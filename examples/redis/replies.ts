@@ -23,12 +23,44 @@ export function encodeBulk(text: string | undefined): string {
   return text === undefined ? NIL : `$${text.length}\r\n${text}\r\n`
 }
 
-/** An array of what is encoded already; an error where it would be too long. */
+/** An array of what is encoded already. */
 export function encodeArray(elements: readonly string[]): string {
-  let lengthBytes = 0
-  for (const { length } of elements) lengthBytes += length
-  if (lengthBytes > REPLY_BYTES_MAX) return encodeError('ERR reply exceeds maximum allowed size')
   return `*${elements.length}\r\n${elements.join('')}`
+}
+
+/**
+ * Gathers replies that are combined to one. What would be too long together is not held: those that come are dropped from
+ * then on, with those before them.
+ */
+export class Gathering {
+  readonly #bytesMax: number
+  #replies: string[] = []
+  #lengthBytes = 0
+  #error: string | null = null
+
+  constructor(bytesMax: number = REPLY_BYTES_MAX) {
+    this.#bytesMax = bytesMax
+  }
+
+  get heldBytes(): number {
+    return this.#error === null ? this.#lengthBytes : 0
+  }
+
+  add(reply: string): void {
+    if (this.#error !== null) return
+    this.#lengthBytes += reply.length
+    this.#replies.push(reply)
+    if (reply[0] === '-') this.#error = reply
+    else if (this.#lengthBytes > this.#bytesMax) {
+      this.#error = encodeError('ERR reply exceeds maximum allowed size')
+    }
+    if (this.#error !== null) this.#replies = []
+  }
+
+  /** What `combine` makes of them; the first error among them is the reply. */
+  finish(combine: (replies: readonly string[]) => string): string {
+    return this.#error ?? combine(this.#replies)
+  }
 }
 
 export function encodeBulks(texts: readonly string[]): string {

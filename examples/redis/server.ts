@@ -32,10 +32,17 @@ export interface ShardedOptions extends RedisServerOptions {
 /** A cache that speaks the Redis protocol, on this thread or on many. */
 export class RedisServer implements AsyncDisposable {
   readonly address: SocketAddress
+  /** The threads that it serves on; null for this one alone. */
+  readonly pool: ExecutorPool<number> | null
   readonly #stop: () => Promise<readonly number[]>
 
-  private constructor(address: SocketAddress, stop: () => Promise<readonly number[]>) {
+  private constructor(
+    address: SocketAddress,
+    stop: () => Promise<readonly number[]>,
+    pool: ExecutorPool<number> | null = null,
+  ) {
     this.address = address
+    this.pool = pool
     this.#stop = stop
   }
 
@@ -70,11 +77,20 @@ export class RedisServer implements AsyncDisposable {
         argument: { listener: listener.share(), mesh, bytesMax },
         ...(placement === undefined ? { shards } : { placement }),
       })
-      return new RedisServer(address, async () => {
-        await listener.close()
-        await pool.stop()
-        return await pool.results()
-      })
+      return new RedisServer(
+        address,
+        async () => {
+          await listener.close()
+          const exits = await pool.stop()
+          // What one that was terminated has served nobody counts; a failure is told.
+          const isFailed = exits.some(
+            ({ reason }) => reason !== 'returned' && reason !== 'terminated',
+          )
+          if (isFailed) return await pool.results()
+          return exits.map((exit) => (exit.reason === 'returned' ? exit.value : 0))
+        },
+        pool,
+      )
     } catch (error) {
       await listener.close()
       throw error

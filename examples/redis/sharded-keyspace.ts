@@ -2,9 +2,12 @@ import { type Arguments, type Command, runIn, runInSession, splitByKeys } from '
 import { SLOT_COUNT, slotOf } from './hash-slot.ts'
 import type { Keyspace, Replies } from './keyspace.ts'
 import type { ShardLink } from './link.ts'
+import { encodeError, Gathering } from './replies.ts'
 import { findCommand } from './server-commands.ts'
 import type { Session } from './session.ts'
 import type { Store } from './store.ts'
+
+const SHARD_ENDED = encodeError('CLUSTERDOWN Hash slot not served: its shard has ended')
 
 /**
  * Keys spread over shards by their hash slots, as Redis Cluster has them: keys with the same `{tag}` are together.
@@ -78,9 +81,9 @@ async function combine(
   from: readonly Lane[],
   session: Session,
 ): Promise<string> {
-  const replies: string[] = []
-  for (const lane of from) replies.push(await lane.take())
-  return command.combine(replies, session)
+  const gathering = new Gathering()
+  for (const lane of from) gathering.add(await lane.take())
+  return gathering.finish((replies) => command.combine(replies, session))
 }
 
 /** What a pipeline asks of one shard. */
@@ -120,7 +123,7 @@ class RemoteLane implements Lane {
   #commands: string[][] = []
   #replies: readonly string[] = []
   #takenCount = 0
-  #coming: Promise<readonly string[]> | null = null
+  #coming: Promise<readonly string[] | null> | null = null
 
   constructor(link: ShardLink, shard: number) {
     this.#link = link
@@ -147,7 +150,9 @@ class RemoteLane implements Lane {
   async #wait(): Promise<string> {
     // Asked for only now, so that no more is held than one lot of replies.
     if (this.#coming === null) this.begin()
-    this.#replies = await this.#coming!
+    const replies = await this.#coming!
+    // As Redis Cluster says it of slots that nobody serves.
+    this.#replies = replies ?? this.#commands.map(() => SHARD_ENDED)
     this.#commands = this.#commands.slice(this.#replies.length)
     this.#coming = null
     this.#takenCount = 1

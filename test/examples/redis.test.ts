@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { Redis } from 'ioredis'
 import { slotOf } from '../../examples/redis/hash-slot.ts'
+import { Gathering } from '../../examples/redis/replies.ts'
 import { RedisServer } from '../../examples/redis/server.ts'
 import { TcpStream } from '../../src/net/index.ts'
 import { simTopology } from '../../src/sim/index.ts'
@@ -269,6 +270,105 @@ test('a connection that comes with the stop is served or closed', LIMIT, async (
       assert.ok(count! <= 8)
       await settled
     })
+  }
+})
+
+test('replies that are too long together are not held until all are there', () => {
+  const gathering = new Gathering(100)
+
+  gathering.add('v'.repeat(60))
+  const before = gathering.heldBytes
+  gathering.add('v'.repeat(60))
+  const after = gathering.heldBytes
+  for (let count = 0; count < 1000; count++) gathering.add('v'.repeat(60))
+
+  assert.deepEqual([before, after, gathering.heldBytes], [60, 0, 0])
+  assert.equal(
+    gathering.finish(() => 'combined'),
+    '-ERR reply exceeds maximum allowed size\r\n',
+  )
+})
+
+test('an error among replies that are combined is the reply, and else the first is first', () => {
+  const failed = new Gathering()
+  const good = new Gathering()
+  for (const reply of ['a', '-ERR b\r\n', 'c']) failed.add(reply)
+  for (const reply of ['a', 'c']) good.add(reply)
+
+  const combine = (replies: readonly string[]): string => replies.join('+')
+
+  assert.equal(failed.finish(combine), '-ERR b\r\n')
+  assert.equal(good.finish(combine), 'a+c')
+})
+
+const ENDED = '-CLUSTERDOWN Hash slot not served: its shard has ended\r\n'
+/** A key of each of three shards. */
+const KEYS = [0, 1, 2].map((shard) => {
+  for (let index = 0; ; index++) {
+    if (Math.floor((slotOf(`key:${index}`) * 3) / 16_384) === shard) return `key:${index}`
+  }
+})
+
+/** A client of one that will live, whose keys and those of the others are set. */
+async function connectToLiving(server: RedisServer): Promise<TcpStream> {
+  const { host, port } = server.address
+  for (;;) {
+    const stream = await TcpStream.connect({ host, port })
+    const id = await answerTo(stream, 'CLIENT ID\r\n', 1)
+    if ((Number(id.slice(1)) - 1) % 3 !== 1) {
+      const sets = KEYS.map((key, shard) => `SET ${key} ${shard}\r\n`).join('')
+      assert.equal(await answerTo(stream, sets, 3), '+OK\r\n'.repeat(3))
+      return stream
+    }
+    await stream.close()
+  }
+}
+
+/** Sends, and resolves to so many lines. */
+async function answerTo(stream: TcpStream, text: string, lines: number): Promise<string> {
+  await stream.write(Buffer.from(text))
+  let answer = ''
+  while (answer.split('\r\n').length <= lines) {
+    const chunk = await stream.read()
+    if (chunk === null) throw new Error(`It was closed behind ${answer}`)
+    answer += Buffer.from(chunk).toString('latin1')
+  }
+  return answer
+}
+
+async function loseShard(server: RedisServer): Promise<void> {
+  const stream = await connectToLiving(server)
+  const [first, second, third] = KEYS
+  const ended = server.pool!.shards[1]!.terminate()
+
+  // Commands are on their way to it as it ends: each is answered, by a value or by the error.
+  let reply = ':1\r\n'
+  while (reply === ':1\r\n') reply = await answerTo(stream, `EXISTS ${second}\r\n`, 1)
+  await ended
+
+  assert.equal(reply, ENDED)
+  const text = `GET ${first}\r\nGET ${second}\r\nSET ${second} x\r\nGET ${third}\r\nMGET ${first} ${second}\r\nDBSIZE\r\nPING\r\n`
+  assert.equal(
+    await answerTo(stream, text, 9),
+    `$1\r\n0\r\n${ENDED}${ENDED}$1\r\n2\r\n${ENDED}${ENDED}+PONG\r\n`,
+  )
+  await stream.close()
+  const other = await TcpStream.connect({ host: server.address.host, port: server.address.port })
+  assert.equal(await answerTo(other, `GET ${third}\r\n`, 2), '$1\r\n2\r\n')
+  await other.close()
+  assert.equal((await server.stop())[1], 0)
+}
+
+test('shards serve on when one of them dies, and say which keys are gone', LIMIT, async () => {
+  await loseShard(await RedisServer.start({ shards: 3, placement: PoolPlacement.unbound(3) }))
+})
+
+test('the same of simulated shards', LIMIT, async () => {
+  for (let seed = 0; seed < SEEDS; seed++) {
+    const faults = { shortRead: 0.1, delay: 0.1, lateMessage: 0.1 }
+    await simulate({ seed, faults, topology: simTopology({ coreCount: 4 }) }, async () =>
+      loseShard(await RedisServer.start({ shards: 3 })),
+    )
   }
 })
 
