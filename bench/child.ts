@@ -93,11 +93,11 @@ export class Held implements AsyncDisposable {
   /**
    * Starts a program and waits for its first line.
    *
-   * @throws {Error} if it ends, or stays silent for twenty seconds.
+   * @throws {Error} if it ends, or stays silent for longer than it may: twenty seconds, unless told.
    */
-  static async start(command: Command): Promise<Held> {
+  static async start(command: Command, limitMs: number = START_MS_MAX): Promise<Held> {
     const child = new Child(command)
-    const line = await child.waitForLine(START_MS_MAX)
+    const line = await child.waitForLine(limitMs)
     return new Held(child, line)
   }
 

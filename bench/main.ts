@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { busyBenchmark } from './busy.bench.ts'
 import { channelBenchmark } from './channel.bench.ts'
 import { competingIoBenchmark } from './competing-io.bench.ts'
+import { crowdBenchmark } from './crowd.bench.ts'
 import type { Benchmark, Params, Plan } from './definition.ts'
 import { echoBenchmark } from './echo.bench.ts'
 import { measureBenchmark } from './harness.ts'
@@ -37,6 +38,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   logBenchmark,
   scanBenchmark,
   echoBenchmark,
+  crowdBenchmark,
   relayBenchmark,
   udpBenchmark,
   nodeHttpBenchmark,

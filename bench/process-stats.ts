@@ -10,9 +10,18 @@ export function readResidentBytes(pid: number): number {
   return Number(match[1]) * 1024
 }
 
+/** How many descriptors a process has open. */
+export function countDescriptors(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length
+}
+
 /** The most descriptors a child may open: unlimited when privileged, else the hard limit. */
 export function descriptorCountMax(): number {
-  if (process.getuid?.() === 0) return Number.POSITIVE_INFINITY
+  return process.getuid?.() === 0 ? Number.POSITIVE_INFINITY : descriptorCountHard()
+}
+
+/** The hard limit of descriptors of this process, which Node raises its soft one to. */
+export function descriptorCountHard(): number {
   const match = /^Max open files\s+\S+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))
   return match === null ? Number.POSITIVE_INFINITY : Number(match[1])
 }
