@@ -48,8 +48,9 @@ export class CacheServer implements AsyncDisposable {
 
   /** Answers what was asked, then ends; resolves to how many connections each shard has had. */
   async stop(): Promise<number[]> {
-    await this.#listener.close()
     await this.pool.stop()
+    // Not before: a shard that has just begun may not have adopted it yet.
+    await this.#listener.close()
     return await this.pool.results()
   }
 

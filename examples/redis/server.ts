@@ -80,8 +80,9 @@ export class RedisServer implements AsyncDisposable {
       return new RedisServer(
         address,
         async () => {
-          await listener.close()
           const exits = await pool.stop()
+          // Not before: a shard that has just begun may not have adopted it yet.
+          await listener.close()
           // What one that was terminated has served nobody counts; a failure is told.
           const isFailed = exits.some(
             ({ reason }) => reason !== 'returned' && reason !== 'terminated',

@@ -178,6 +178,15 @@ test('requests are the same however they are cut', () => {
   }
 })
 
+test('a stop just behind the start finds shards that listen, or do not yet', LIMIT, async () => {
+  for (let seed = 0; seed < SEEDS; seed++) {
+    await simulate({ seed, topology: simTopology({ coreCount: 4 }) }, async () => {
+      const server = await CacheServer.start({ shards: 4 })
+      assert.deepEqual(await server.stop(), [0, 0, 0, 0])
+    })
+  }
+})
+
 test('many clients of four simulated shards get what they have set', LIMIT, async () => {
   for (let seed = 0; seed < SEEDS; seed++) {
     const faults = { shortRead: 0.1, shortWrite: 0.1, delay: 0.1, lateMessage: 0.1 }

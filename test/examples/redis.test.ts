@@ -155,6 +155,15 @@ for (const [name, start] of SERVERS) {
   })
 }
 
+test('a stop just behind the start finds shards that listen, or do not yet', LIMIT, async () => {
+  for (let seed = 0; seed < SEEDS; seed++) {
+    await simulate({ seed, topology: simTopology({ coreCount: 4 }) }, async () => {
+      const server = await RedisServer.start({ shards: 4 })
+      assert.deepEqual(await server.stop(), [0, 0, 0, 0])
+    })
+  }
+})
+
 test(
   'clients of four simulated shards get their replies in order, from wherever their keys are',
   LIMIT,
