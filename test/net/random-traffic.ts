@@ -48,15 +48,18 @@ export async function readRandomly(stream: TcpStream, cancels: Cancels): Promise
     if (chunk instanceof Lease) chunk.release()
   }
   let position = 0
-  for (;;) {
-    const chunk = await readSomehow(stream, cancels)
-    if (chunk === STOPPED) continue
-    if (chunk === null) break
-    kept.push({ chunk, position })
-    position += chunk instanceof Lease ? chunk.lengthBytes : chunk.length
-    if (kept.length > KEPT_MAX || prng.chance(0.3)) drop()
+  try {
+    for (;;) {
+      const chunk = await readSomehow(stream, cancels)
+      if (chunk === STOPPED) continue
+      if (chunk === null) break
+      kept.push({ chunk, position })
+      position += chunk instanceof Lease ? chunk.lengthBytes : chunk.length
+      if (kept.length > KEPT_MAX || prng.chance(0.3)) drop()
+    }
+  } finally {
+    while (kept.length > 0) drop()
   }
-  while (kept.length > 0) drop()
   await stream.close()
   return position
 }
