@@ -12,8 +12,9 @@ import { connect, type Socket } from 'node:net'
 import { endWithStdin } from './node-server.ts'
 
 const MESSAGE_BYTES = 64
-/** An address has some 28,000 ports for connections to one other port. */
+/** Each has a port of its own, below those that the kernel gives: to look for a free one among many that are taken is dear. */
 const CONNECTIONS_PER_ADDRESS = 10_000
+const LOCAL_PORT_MIN = 10_000
 /** How many connect, or ask, at a time. */
 const ABREAST = 100
 const ANSWER_MS_MAX = 60_000
@@ -48,10 +49,7 @@ class Client {
   }
 
   static async open(id: number): Promise<Client> {
-    const localAddress = `127.0.0.${2 + Math.floor(id / CONNECTIONS_PER_ADDRESS)}`
-    // Churn goes through ports faster than one address has them again.
-    const from = mode === 'churn' ? `127.0.${1 + (id % 250)}.1` : localAddress
-    const socket = connect({ port, host: '127.0.0.1', localAddress: from, noDelay: true })
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true, ...localEndOf(id) })
     const client = new Client(id, socket)
     await once(socket, 'connect')
     return client
@@ -93,6 +91,13 @@ class Client {
     this.#onAnswer = null
     resolve?.()
   }
+}
+
+function localEndOf(id: number): { localAddress: string; localPort?: number } {
+  // Churn goes through ports faster than one address has them again.
+  if (mode === 'churn') return { localAddress: `127.0.${1 + (id % 250)}.1` }
+  const localAddress = `127.0.0.${2 + Math.floor(id / CONNECTIONS_PER_ADDRESS)}`
+  return { localAddress, localPort: LOCAL_PORT_MIN + (id % CONNECTIONS_PER_ADDRESS) }
 }
 
 function fail(why: string): never {
