@@ -18,6 +18,13 @@ export {
   type UnixDatagramSendOptions,
   UnixDatagramSocket,
 } from './datagrams/unix-datagram-socket.ts'
+export {
+  type ServeOptions,
+  type ServerStopOptions,
+  type ServeStream,
+  StreamServer,
+  serve,
+} from './listeners/server.ts'
 export { StreamListener } from './listeners/stream-listener.ts'
 export { TcpListener } from './listeners/tcp-listener.ts'
 export { UnixListener } from './listeners/unix-listener.ts'

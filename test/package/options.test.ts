@@ -30,6 +30,7 @@ import { createTaskQueue, executor, scope, spawn, spawnInto } from '../../src/in
 import { BufferedFile, DirectFile } from '../../src/io/index.ts'
 import {
   assertSameListeners,
+  serve,
   TcpListener,
   TcpStream,
   UdpSocket,
@@ -63,6 +64,7 @@ const channel = createChannel<number>({ capacity: 1 })
 const interval = new Interval(1000)
 const listener = await TcpListener.bind({ port: 0 })
 const accepting = listener.accept()
+const server = serve((await TcpListener.bind({ port: 0 })).unref(), () => {})
 const [local] = UnixStream.pair()
 const stream = await TcpStream.connect({ port: listener.address.port })
 const accepted = await accepting
@@ -221,6 +223,7 @@ const ASYNCHRONOUS: Readonly<Record<string, () => Promise<unknown>>> = {
   'TcpListener.bind': () => TcpListener.bind({ port: 0, hots: '127.0.0.1' } as never),
   'TcpStream.connect': () => TcpStream.connect({ port: 1, hots: '127.0.0.1' } as never),
   'TcpStream.detach': () => stream.detach(nonsense),
+  'StreamServer.stop': () => server.stop(nonsense),
   'UnixStream.sendDescriptors': () =>
     local.sendDescriptors(new Uint8Array(1), [1], nonsense as never),
   'UnixStream.receiveDescriptors': () => local.receiveDescriptors(nonsense),
@@ -263,6 +266,7 @@ const SYNCHRONOUS: Readonly<Record<string, () => unknown>> = {
   'TcpListener.bindNow': () => TcpListener.bindNow({ port: 0, nonsense: 1 } as never),
   'TcpListener.adopt': () => TcpListener.adopt({ ...listener.share(), nonsense: 1 } as never),
   'TcpStream.adopt': () => TcpStream.adopt(nonsense),
+  serve: () => serve(listener, nothing, nonsense),
   assertSameListeners: () =>
     assertSameListeners({ name: 'a', options: { port: 1 } }, { name: 'b', options: nonsense }),
   attachBroadcastReceiver: () =>

@@ -192,6 +192,12 @@ export abstract class StreamListener<Stream extends StreamSocket, Where extends 
     return this.close()
   }
 
+  /** @internal What was accepted, and nobody has asked for: it is the caller's. */
+  takeAccepted(): Stream[] {
+    const queue = this.#net.executor.currentQueue()
+    return this.#ready.splice(0).map((fd) => this.#open(fd, queue))
+  }
+
   /** Keeps the program alive until it is closed, as listeners do unless {@link unref} is called. */
   ref(): this {
     this.#isReferenced = true
