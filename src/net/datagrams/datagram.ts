@@ -22,12 +22,12 @@ export interface Datagram<A extends Address = Address> extends DatagramOrigin<A>
  *
  * @example Answer without a copy
  * ```ts run
- * import { type DatagramLease, UdpSocket } from 'percore/net'
+ * import { type DatagramLease, type SocketAddress, UdpSocket } from 'percore/net'
  *
  * await using server = await UdpSocket.bind({ port: 0 })
  * await using client = await UdpSocket.connect(server.localAddress)
  * await client.send(new Uint8Array([1, 2, 3]))
- * using question: DatagramLease = await server.receiveLease()
+ * using question: DatagramLease<SocketAddress> = await server.receiveLease()
  * await server.send(question, { to: question.from })
  * console.log((await client.receive()).data.length) // 3
  * ```

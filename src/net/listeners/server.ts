@@ -10,6 +10,7 @@ import {
 import { type Executor, executor, type Task } from '../../executor/index.ts'
 import { sleep } from '../../time/index.ts'
 import type { StreamSocket } from '../streams/stream-socket.ts'
+import type { Address } from '../values/address.ts'
 import { StreamListener } from './stream-listener.ts'
 
 /** Serves a connection: it is closed when its promise has settled. `signal` is aborted when the server stops. */
@@ -57,11 +58,11 @@ const PEER_CODES: readonly unknown[] = ['ECONNRESET', 'EPIPE', 'ECONNABORTED', '
  * console.log(await client.read(), await server.stop({ deadlineMs: 1000 })) // …, 0
  * ```
  */
-export function serve<Stream extends StreamSocket>(
-  listener: StreamListener<Stream>,
+export function serve<Stream extends StreamSocket, Where extends Address>(
+  listener: StreamListener<Stream, Where>,
   serveStream: ServeStream<Stream>,
   options: ServeOptions = {},
-): StreamServer<Stream> {
+): StreamServer<Stream, Where> {
   const action = 'serve a listener'
   if (!(listener instanceof StreamListener)) {
     throw wrongType(action, 'listener', 'a listener of streams', listener)
@@ -74,7 +75,9 @@ export function serve<Stream extends StreamSocket>(
 }
 
 /** What {@link serve} has made: connections that are served, until it is stopped. Belongs to its executor. */
-export class StreamServer<Stream extends StreamSocket> implements AsyncDisposable {
+export class StreamServer<Stream extends StreamSocket, Where extends Address = Address>
+  implements AsyncDisposable
+{
   static {
     showAs(
       StreamServer,
@@ -83,7 +86,7 @@ export class StreamServer<Stream extends StreamSocket> implements AsyncDisposabl
     )
   }
 
-  readonly listener: StreamListener<Stream>
+  readonly listener: StreamListener<Stream, Where>
   readonly #executor: Executor
   readonly #serveStream: ServeStream<Stream>
   readonly #onError: ((error: unknown) => void) | null
@@ -95,7 +98,7 @@ export class StreamServer<Stream extends StreamSocket> implements AsyncDisposabl
   /** @internal */
   constructor(
     current: Executor,
-    listener: StreamListener<Stream>,
+    listener: StreamListener<Stream, Where>,
     parts: {
       readonly serveStream: ServeStream<Stream>
       readonly onError: ((error: unknown) => void) | null
