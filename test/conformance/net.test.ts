@@ -13,6 +13,7 @@ import {
   UnixStream,
 } from '../../src/net/index.ts'
 import { ByteReader } from '../../src/streams/index.ts'
+import { limited, repetitionCount } from '../limits.ts'
 import { holdings, Pair, pattern, readPattern } from '../net/support.ts'
 
 /** A listener whose backlog is full, so that further connections are not answered. */
@@ -123,6 +124,28 @@ test('[100] read() ends with its time limit, never early, and the stream goes on
   await pair.client.write(pattern(0, 4))
   await readPattern(pair.server, 4)
 })
+
+test(
+  '[101] reads that are given up, however many, leave nothing behind',
+  limited(60_000),
+  async () => {
+    await using pair = await Pair.open()
+    const before = holdings()
+    const reason = new Error('given up')
+
+    for (let count = repetitionCount(64_000, 6_400); count > 0; count--) {
+      const controller = new AbortController()
+      const reading = pair.server.read({ signal: controller.signal })
+      controller.abort(reason)
+      await assert.rejects(reading, reason)
+    }
+
+    // One receive waits, as it did for the first of them.
+    assert.ok(holdings().operationCount <= before.operationCount + 1)
+    await pair.client.write(pattern(0, 4))
+    await readPattern(pair.server, 4)
+  },
+)
 
 test('[102] time limits that are none are refused; 0 is over at once', async () => {
   await using pair = await Pair.open()
