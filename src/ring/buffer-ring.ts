@@ -257,7 +257,7 @@ export class BufferRing {
     const count = Math.min(
       this.bufferCount,
       this.freeCount,
-      Math.max(1, SEGMENT_BYTES_MAX / this.bufferBytes),
+      Math.max(1, Math.floor(SEGMENT_BYTES_MAX / this.bufferBytes)),
     )
     return count > 0 && this.#tryAdd(count, false) === null
   }
@@ -359,6 +359,9 @@ export class BufferRing {
     }
     assert(count <= this.freeCount, 'there are no more buffers than entries')
     const { address, bytes } = segment
+    // Part of one would be a whole one to the kernel, which would write to what lies behind the segment.
+    assert(count * bufferBytes <= bytes.length, 'each buffer lies within its segment')
+    assert(Number.isInteger(count), 'buffers are made as wholes')
     const firstBuffer = this.bufferCount
     this.#segments.push(segment)
     for (let index = 0; index < count; index++) {

@@ -13,9 +13,9 @@ function createBuffers(
   entryCount: number,
   initialCount: number,
   memory: IoMemory = executor().memory,
+  bufferBytes = 4096,
 ): BufferRing {
   const { kernel, main } = reactorOf(executor())
-  const bufferBytes = 4096
   groupId++
   return new BufferRing({
     kernel,
@@ -87,6 +87,17 @@ test('grow() doubles until all entries are used', () => {
   assert.ok(buffers.grow())
   assert.equal(buffers.bufferCount, 8)
   assert.equal(buffers.grow(), false)
+  buffers.close()
+})
+
+test('grow() makes whole buffers, where their size does not divide a segment', () => {
+  const buffers = createBuffers(16, 2, executor().memory, 6 * MIB + 4096)
+  assert.ok(buffers.grow())
+  assert.ok(buffers.grow())
+
+  assert.equal(buffers.bufferCount, 6)
+  take(buffers, 5)
+  assert.equal(buffers.view(5, 0, buffers.bufferBytes).length, buffers.bufferBytes)
   buffers.close()
 })
 
