@@ -24,5 +24,5 @@ export function adoptListening(
   const net = netRingFor(current, current.currentQueue())
   const fd = isOwned ? from.take() : joinListener(current, from, action)
   const socket = { net, fd, address: listeningAddress(current, fd) }
-  return isOwned ? socket : { ...socket, shareName: from.name }
+  return isOwned ? { ...socket, isElsewhere: true } : { ...socket, shareName: from.name }
 }

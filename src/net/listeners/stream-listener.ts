@@ -29,6 +29,7 @@ import { AcceptOperation } from '../sockets/accept-operation.ts'
 import { cancelOn, handleClosed, Socket } from '../sockets/socket.ts'
 import type { StreamSocket } from '../streams/stream-socket.ts'
 import { type Address, formatAddress } from '../values/address.ts'
+import { NOTE_SENT } from '../values/received-message.ts'
 import { type AcceptWaiter, StepWaiter, StreamWaiter } from './accept-waiter.ts'
 
 /** Accepted connections that nobody has asked for yet; beyond that they stay with the kernel. */
@@ -48,6 +49,8 @@ export interface ListeningSocket<Where extends Address> {
   readonly address: Where
   /** The name by which other threads have descriptors of its socket, if they do. */
   readonly shareName?: number
+  /** Whether another process may have descriptors of it; false if not given. */
+  readonly isElsewhere?: boolean
 }
 
 /**
@@ -83,11 +86,20 @@ export abstract class StreamListener<Stream extends StreamSocket, Where extends 
   #isLeavingName = false
   /** The name by which other threads get a descriptor of its socket. */
   #shareName: number
+  /** Whether another process may accept from its socket. */
+  #isElsewhere: boolean
 
   /** @internal */
-  constructor({ net, fd, address, shareName = NOT_SHARED }: ListeningSocket<Where>) {
+  constructor({
+    net,
+    fd,
+    address,
+    shareName = NOT_SHARED,
+    isElsewhere = false,
+  }: ListeningSocket<Where>) {
     this.#net = net
     this.#shareName = shareName
+    this.#isElsewhere = isElsewhere
     this.#target = { fd, registered: false }
     this.address = address
     this.#operation = new AcceptOperation((result, flags) => this.#complete(result, flags))
@@ -121,6 +133,13 @@ export abstract class StreamListener<Stream extends StreamSocket, Where extends 
       this.#stop()
     }
     return this.#shareName
+  }
+
+  /** @internal Another process is to have its socket. */
+  [NOTE_SENT](): void {
+    this.#isElsewhere = true
+    // As for other threads.
+    this.#stop()
   }
 
   /** The number of its descriptor, for system calls of others; -1 once it is closed. */
@@ -285,16 +304,23 @@ export abstract class StreamListener<Stream extends StreamSocket, Where extends 
     return this.#shareName !== NOT_SHARED
   }
 
+  /** Whether others may wait for connections of the same socket. */
+  get #isOneOfSeveral(): boolean {
+    return this.#isElsewhere || this.#isShared
+  }
+
   #armIfLow(): void {
     if (this.#failure !== null) return
     // What one of several takes ahead the others could serve now.
-    const isWanted = this.#isShared ? this.#waiters.length > 0 : this.#ready.length <= READY_LOW
+    const isWanted = this.#isOneOfSeveral
+      ? this.#waiters.length > 0
+      : this.#ready.length <= READY_LOW
     if (isWanted) this.#arm()
   }
 
   /** A caller has given up: what comes then is for other threads. */
   #stopIfUnwanted(): void {
-    if (this.#isShared && this.#waiters.length === 0) this.#stop()
+    if (this.#isOneOfSeveral && this.#waiters.length === 0) this.#stop()
   }
 
   #stop(): void {
@@ -317,7 +343,7 @@ export abstract class StreamListener<Stream extends StreamSocket, Where extends 
     this.#isArmed = true
     // Of requests that wait on one socket the kernel wakes the first, and one that goes on keeps its place: it would
     // get every connection, also while its thread is busy. One that is made anew for each waits behind the others.
-    encodeAccept(ring.sqes, base, { target: this.#target, multishot: !this.#isShared })
+    encodeAccept(ring.sqes, base, { target: this.#target, multishot: !this.#isOneOfSeveral })
     // What keeps the program alive is the listener.
     ring.commitOpeningBackground(this.#operation)
   }

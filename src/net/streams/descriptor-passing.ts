@@ -33,8 +33,10 @@ import { handleClosed, type Socket } from '../sockets/socket.ts'
 import { SocketOperation } from '../sockets/socket-operation.ts'
 import {
   type DescriptorHolder,
+  NOTE_SENT,
   type ReceiveDescriptorsOptions,
   ReceivedMessage,
+  type SentHolder,
 } from '../values/received-message.ts'
 
 const RECEIVE_NAMES = optionNames<ReceiveDescriptorsOptions>({
@@ -68,6 +70,7 @@ export function sendDescriptors(
       rights.end()
       throw error
     }
+    for (const holder of holders) noteSent(holder)
     return socket.sending().write(data, options, rights)
   } catch (error) {
     return refuse(error)
@@ -161,6 +164,11 @@ function numbersOf(action: string, holders: unknown): readonly number[] {
     if (fd === -1) throw holderClosed(action, index)
     return fd as number
   })
+}
+
+/** A listener, say, takes no more connections ahead that the other process could serve. */
+function noteSent(holder: DescriptorHolder | number): void {
+  if (typeof holder === 'object') (holder as Partial<SentHolder>)[NOTE_SENT]?.()
 }
 
 /** @throws {TypeError | RangeError} */

@@ -170,6 +170,9 @@ export class UnixStream extends StreamSocket {
    * Sends `data` as {@link write} does, and descriptors with its first byte: the peer's process gets further descriptors of the same
    * files, sockets and listeners. What is given stays the caller's, and may be closed at once.
    *
+   * A listener of ours takes no connections ahead once it was sent, as one that is shared: all that accept from its socket get them in
+   * turns. One that is sent by its number does not know; `share()` it before.
+   *
    * @param descriptors - From 1 to 32 of what has an open descriptor (files, streams, listeners, a `FileHandle` of Node's), or of
    * numbers of descriptors.
    * @throws as {@link write}; {@link KernelError} `EMFILE` where the process has no numbers left until they are sent, `EBADF` for a number

@@ -5,6 +5,14 @@ export interface DescriptorHolder {
   readonly fd: number
 }
 
+/** Names the method of {@link SentHolder}. */
+export const NOTE_SENT: unique symbol = Symbol('noteSent')
+
+/** A holder that is told when another process is to have what it holds. */
+export interface SentHolder extends DescriptorHolder {
+  [NOTE_SENT](): void
+}
+
 /** How descriptors are received. */
 export interface ReceiveDescriptorsOptions extends WaitOptions {
   /** How many may come at once; 253, the kernel's limit, if not given. Those beyond are closed, which is told. */
