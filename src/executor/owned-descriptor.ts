@@ -59,14 +59,18 @@ export class OwnedDescriptor implements AsyncDisposable {
    * @throws {RuntimeError} `ERR_HANDLE_CLOSED`
    */
   kind(): DescriptorKind {
-    const domain = this.#option('tell what a descriptor is', SO_DOMAIN)
+    return this.#kind('tell what a descriptor is')
+  }
+
+  #kind(action: string): DescriptorKind {
+    const domain = this.#option(action, SO_DOMAIN)
     if (domain === null) return 'file'
-    const type = this.#option('tell what a descriptor is', SO_TYPE)
+    const type = this.#option(action, SO_TYPE)
     const isUnix = domain === AF_UNIX
     if (!isUnix && domain !== AF_INET && domain !== AF_INET6) return 'socket'
     if (type === SOCK_DGRAM) return isUnix ? 'unixDatagram' : 'udp'
     if (type !== SOCK_STREAM) return 'socket'
-    const isListening = this.#option('tell what a descriptor is', SO_ACCEPTCONN) === 1
+    const isListening = this.#option(action, SO_ACCEPTCONN) === 1
     if (isListening) return isUnix ? 'unixListener' : 'tcpListener'
     return isUnix ? 'unixStream' : 'tcpStream'
   }
@@ -94,7 +98,7 @@ export class OwnedDescriptor implements AsyncDisposable {
   assertTakeable(current: Executor, action: string, ...kinds: readonly DescriptorKind[]): void {
     current.assertOpen(action)
     if (current !== this.#executor) throw elsewhere(action)
-    const kind = this.kind()
+    const kind = this.#kind(action)
     if (!kinds.includes(kind)) throw otherKind(action, kinds, kind)
   }
 
