@@ -191,6 +191,8 @@ class PortServer {
   async #serveOne(stream: ServedStream, port: ServedPort<unknown, Address>): Promise<void> {
     try {
       await this.#main!(stream, port)
+      const { servesSocket } = placeOf(this.#program.transport)
+      if (servesSocket && this.#closed === null) this.#tell(endedEarly(port.address))
     } catch (error) {
       this.#tell(error)
     } finally {
@@ -200,10 +202,11 @@ class PortServer {
 
   #tell(error: unknown): void {
     const { code } = (error ?? {}) as { code?: unknown }
-    const isPeer = PEER_CODES.includes(code)
+    const { transport, tellsPeerErrors } = this.#program
+    const isPeer = PEER_CODES.includes(code) && !placeOf(transport).servesSocket
     const isEnd =
       this.#closed !== null && error instanceof RuntimeError && code === 'ERR_TASK_CANCELLED'
-    if (isEnd || this.#host.executor.isClosing || (isPeer && !this.#program.tellsPeerErrors)) return
+    if (isEnd || this.#host.executor.isClosing || (isPeer && !tellsPeerErrors)) return
     const { reason } = this.#controller.signal
     // It let the reason of its signal through, as was asked of it.
     if (reason !== undefined && (error === reason || (error as Error)?.cause === reason)) return
@@ -235,4 +238,12 @@ class PortServer {
     }
     if (servesSocket) this.#host.post({ kind: 'portShut', port: this.#port })
   }
+}
+
+/** Nobody receives on its socket any more: clients would not be told, and see no difference to a port that loses all. */
+function endedEarly(address: Address): RuntimeError {
+  return new RuntimeError(
+    'ERR_HANDLE_CLOSED',
+    `Cannot receive on ${namePort(address)} any more as its function must go on until its signal is aborted: it has returned`,
+  )
 }

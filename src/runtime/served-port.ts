@@ -23,7 +23,8 @@ export type UnixConnectionMain<Argument = unknown> = (
 
 /**
  * What serves a UDP port: an export of a module, called once on each driver of the port, with a socket of its own. The kernel
- * brings all datagrams of one sender to one of them. The socket is closed when its promise has settled.
+ * brings all datagrams of one sender to one of them. The socket is closed when its promise has settled: the driver
+ * receives nothing more then, until it is restarted, which is told as a failure unless the port was closed.
  */
 export type UdpMain<Argument = unknown> = (socket: UdpSocket, port: ServedPort<Argument>) => unknown
 

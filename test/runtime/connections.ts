@@ -79,3 +79,8 @@ export async function deaf(socket: UdpSocket, port: ServedPort): Promise<void> {
     await socket.send(encoder.encode(port.driver), { to: from })
   }
 }
+
+/** Is done after its first datagram. */
+export async function returnOnce(socket: UdpSocket): Promise<void> {
+  await socket.receive()
+}

@@ -127,3 +127,41 @@ test('what the function throws is told, and of no use to UDP is refused', LIMIT,
   await assert.rejects(runtime.listen({ ...given, port: 0, ttl: 0 }), RangeError)
   await assert.rejects(runtime.listen({ port: 0, module, ttl: 1 } as never), TypeError)
 })
+
+test('a function that returns though the port is open has failed', LIMIT, async () => {
+  await using runtime = await startTwo()
+  const [driver] = runtime.drivers
+  const failures: unknown[] = []
+  const failed = new Promise<unknown>((resolve) => {
+    void runtime
+      .listen({
+        ...given,
+        name: 'returnOnce',
+        port: 0,
+        drivers: [driver!],
+        onError: ({ error }) => {
+          failures.push(error)
+          resolve(error)
+        },
+      })
+      .then(async (listener) => {
+        await using client = await UdpSocket.bind({ port: 0 })
+        await client.send(new Uint8Array(1), { to: listener.address })
+        await failed
+        await listener.close()
+      })
+  })
+
+  assert.equal(((await failed) as { code: string }).code, 'ERR_HANDLE_CLOSED')
+
+  const listener = await runtime.listen({
+    ...given,
+    port: 0,
+    drivers: [driver!],
+    onError: ({ error }) => failures.push(error),
+  })
+  await whoAnswers(listener.address.port)
+  await listener.close()
+  // One that the port was closed under has not.
+  assert.equal(failures.length, 1)
+})
