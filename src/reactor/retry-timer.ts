@@ -22,8 +22,8 @@ export class RetryTimer extends Timer {
   }
 
   /** Tries again in a while, unless that is under way. */
-  schedule(timers: TimerPort): void {
-    if (!this.isArmed) timers.arm(this, timers.nowNs() + RETRY_NS)
+  schedule(timers: TimerPort, delayNs: number = RETRY_NS): void {
+    if (!this.isArmed) timers.arm(this, timers.nowNs() + delayNs)
   }
 
   override expire(): void {

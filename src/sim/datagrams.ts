@@ -81,6 +81,13 @@ export class Datagrams {
       : this.#sendUdp(socket, bytes, to)
   }
 
+  /** As poll(2) tells, which knows of a peer alone. */
+  hasRoom(socket: SimSocket): boolean {
+    const { peer } = socket
+    if (socket.domain !== AF_UNIX || peer === null || peer.state === 'closed') return true
+    return this.#takes(peer, socket)
+  }
+
   /** Takes the oldest; who waits for room is told. */
   take(socket: SimSocket): void {
     const datagram = socket.datagrams.shift()!
@@ -117,12 +124,15 @@ export class Datagrams {
     }
     if (receiver!.peer !== null && receiver!.peer !== socket) return -EPERM
     if (receiver!.isReadShut) return -EPIPE
-    if (receiver!.datagrams.length > UNIX_QUEUE_LENGTH) {
-      receiver!.blockedSenders.add(socket)
-      return null
-    }
+    if (!this.#takes(receiver!, socket)) return null
     this.#put(receiver!, { from: nameOf(socket), bytes: bytes.slice() })
     return bytes.length
+  }
+
+  #takes(receiver: SimSocket, sender: SimSocket): boolean {
+    if (receiver.datagrams.length <= UNIX_QUEUE_LENGTH) return true
+    receiver.blockedSenders.add(sender)
+    return false
   }
 
   #sendUdp(socket: SimSocket, bytes: Uint8Array, to: SimAddress | null): number {

@@ -174,6 +174,10 @@ export class Network implements SocketNetwork {
     return this.#datagrams.send(socket, bytes, to)
   }
 
+  hasRoom(socket: SimSocket): boolean {
+    return this.#datagrams.hasRoom(socket)
+  }
+
   /** Takes the oldest datagram that has come. */
   takeDatagram(socket: SimSocket): void {
     this.#datagrams.take(socket)

@@ -18,6 +18,8 @@ export interface Datagram {
 export interface SocketNetwork {
   /** Its last descriptor is gone. */
   close(socket: SimSocket): void
+  /** Whether who it is connected to takes a datagram; else it is told once that may be. */
+  hasRoom(socket: SimSocket): boolean
 }
 
 /** A socket of the simulated network. */
@@ -80,7 +82,10 @@ export class SimSocket extends Description {
   override readiness(): number {
     const error = this.error === 0 ? 0 : POLLERR
     if (this.state === 'listening') return this.accepting.length > 0 ? POLLIN : 0
-    if (!this.isStream) return error | POLLOUT | (this.isReadable ? POLLIN : 0)
+    if (!this.isStream) {
+      const room = this.#network.hasRoom(this) ? POLLOUT : 0
+      return error | room | (this.isReadable ? POLLIN : 0)
+    }
     if (this.state === 'connecting') return 0
     if (this.incoming === null || this.outgoing === null) return error | POLLOUT | POLLHUP | POLLIN
     let events = error

@@ -51,6 +51,58 @@ testOnBoth('senders wait for their receiver, and nothing is lost', async () => {
   await other.close()
 })
 
+for (const isConnected of [true, false]) {
+  testOnBoth(
+    `what waited for a receiver with a name comes whole${isConnected ? ', over a connection' : ''}`,
+    async () => {
+      const name = { abstractName: freshName() }
+      const receiver = await UnixDatagramSocket.bind(name)
+      const sender = isConnected
+        ? await UnixDatagramSocket.connect(name)
+        : UnixDatagramSocket.open()
+      const options = isConnected ? {} : { to: name }
+      // The first of them fill its queue, and the next one is refused, before anybody reads.
+      for (let index = 0; index < 8; index++) await sender.send(pattern(index, 20), options)
+      const sends = Array.from({ length: 60 }, (_, index) =>
+        sender.send(pattern(index + 8, 20), options),
+      )
+      await assert.rejects(sender.send(pattern(0, 20), { ...options, timeoutMs: 5 }), {
+        code: 'ERR_TASK_TIMEOUT',
+      })
+
+      for (let index = 0; index < 68; index++) {
+        assert.deepEqual((await receiver.receive()).data, pattern(index, 20))
+      }
+
+      await Promise.all(sends)
+      await sender.close()
+      await receiver.close()
+    },
+  )
+}
+
+testOnBoth('a send that waits is given up, and the next one is for who has room', async () => {
+  const [full, free] = [{ abstractName: freshName() }, { abstractName: freshName() }]
+  const crowded = await UnixDatagramSocket.bind(full)
+  const other = await UnixDatagramSocket.bind(free)
+  const sender = await UnixDatagramSocket.connect(full)
+  const controller = new AbortController()
+  const { signal } = controller
+  const sends = Array.from({ length: 40 }, (_, index) =>
+    sender.send(pattern(index, 20), { signal }),
+  )
+  const settled = Promise.allSettled(sends)
+  const last = sender.send(pattern(40, 20), { to: free })
+  await sends[0]
+
+  controller.abort()
+
+  await last
+  assert.deepEqual((await other.receive()).data, pattern(40, 20))
+  assert.ok((await settled).some(({ status }) => status === 'rejected'))
+  for (const socket of [crowded, other, sender]) await socket.close()
+})
+
 testOnBoth(
   'a send that waits for its receiver can be cancelled, and those behind it go on',
   async () => {

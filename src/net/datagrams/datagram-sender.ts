@@ -1,10 +1,10 @@
 import { type KernelErrorContext, RuntimeError } from '../../base/index.ts'
 import { refuse, type WaitOptions, type Waits } from '../../executor/index.ts'
 import { EAGAIN, ECANCELED, EINTR, MSG_DONTWAIT, MSG_NOSIGNAL } from '../../kernel/index.ts'
-import { RetryTimer } from '../../reactor/index.ts'
 import { encodeSend, encodeSendMessage } from '../../ring/index.ts'
 import { SendBuffer, type SendMemoryUser, SendMemoryWait } from '../memory/send-memory.ts'
 import type { DatagramPort, DatagramSide } from './datagram-port.ts'
+import { RoomWait } from './room-wait.ts'
 import { type DatagramToSend, SendDatagram, type SendDatagramSide } from './send-datagram.ts'
 
 /**
@@ -24,14 +24,12 @@ export class DatagramSender implements SendDatagramSide, SendMemoryUser, Datagra
   #current: SendDatagram | null = null
   #wait: SendMemoryWait | null = null
   #isStarting = false
-  readonly #retry: RetryTimer
+  readonly #room: RoomWait
+  #lastOrder = 0
 
   constructor(port: DatagramPort) {
     this.#port = port
-    this.#retry = new RetryTimer(() => this.#goOn(), {
-      keepsAlive: true,
-      onClose: (reason) => this.executorCloses(reason),
-    })
+    this.#room = new RoomWait(port, this)
     port.sides.push(this)
   }
 
@@ -49,6 +47,8 @@ export class DatagramSender implements SendDatagramSide, SendMemoryUser, Datagra
     try {
       executor.assertOpen('send')
       send = new SendDatagram(executor, this, datagram)
+      this.#lastOrder++
+      send.order = this.#lastOrder
       send.begin(options)
     } catch (error) {
       return refuse(error)
@@ -67,8 +67,12 @@ export class DatagramSender implements SendDatagramSide, SendMemoryUser, Datagra
   }
 
   withdraw(send: SendDatagram): void {
+    const wasFirst = this.#first === send
     this.#remove(send)
+    // The next one may be for another receiver, which has room.
+    if (wasFirst) this.#room.end()
     if (this.#first === null) this.#leaveLine()
+    else if (wasFirst) this.goOn()
   }
 
   completed(send: SendDatagram, result: number, flags: number): void {
@@ -81,17 +85,18 @@ export class DatagramSender implements SendDatagramSide, SendMemoryUser, Datagra
     if (isUnsent && this.closeReason === null && !send.isGivenUp) {
       // It gave its memory to others, or nobody waits where others need memory: in its place again.
       send.requeue()
-      this.#unshift(send)
-      if (result === -EAGAIN) this.#retry.schedule(port.net.executor.timers)
+      this.#putBack(send)
+      if (result === -EAGAIN) this.#room.begin(port.isIp || send.to === null)
     } else {
       if (result >= 0) {
         port.sentCount++
+        this.#room.noteSent()
         port.net.home.counters[18]! += result // COUNTER_BYTES_SENT
       }
       send.end(result, flags)
     }
     if (buffer !== null) this.#giveBack(buffer)
-    this.#goOn()
+    this.goOn()
     port.ended()
   }
 
@@ -104,14 +109,11 @@ export class DatagramSender implements SendDatagramSide, SendMemoryUser, Datagra
     }
     this.#remove(send)
     this.#start(send, buffer)
-    this.#goOn()
+    this.goOn()
   }
 
-  urge(): void {
-    // Others do not wait for a receiver, and end by themselves.
-    const current = this.#current
-    if (this.#port.sendsMax === 1 && current !== null) this.#port.cancelOperation(current)
-  }
+  // What has memory waits for no receiver, and ends by itself.
+  urge(): void {}
 
   close(reason: Error): void {
     this.closeReason = reason
@@ -126,19 +128,20 @@ export class DatagramSender implements SendDatagramSide, SendMemoryUser, Datagra
 
   #failWaiting(reason: unknown): void {
     this.#leaveLine()
-    for (let send = this.#first; send !== null; send = this.#first) {
-      // It withdraws itself.
-      send.reject(reason)
-    }
+    // It withdraws itself, and those behind it are not to be begun.
+    const wasStarting = this.#isStarting
+    this.#isStarting = true
+    for (let send = this.#first; send !== null; send = this.#first) send.reject(reason)
+    this.#isStarting = wasStarting
   }
 
   #mayStart(): boolean {
     const hasRoom = this.#inFlightCount < this.#port.sendsMax
-    return hasRoom && this.#wait === null && !this.#retry.isArmed
+    return hasRoom && this.#wait === null && !this.#room.isWaiting
   }
 
   /** Begins those that wait, as many as may be in flight. */
-  #goOn(): void {
+  goOn(): void {
     // Making room for an entry may bring completions.
     if (this.#isStarting) return
     this.#isStarting = true
@@ -194,7 +197,10 @@ export class DatagramSender implements SendDatagramSide, SendMemoryUser, Datagra
       this.#abandon(send, error)
       return
     }
-    const messageFlags = net.sendMemory.isScarce ? MSG_NOSIGNAL | MSG_DONTWAIT : MSG_NOSIGNAL
+    // For Unix the kernel has read the data by the time that it finds no room, and would send an empty datagram instead once
+    // there is some.
+    const mayWait = this.#port.isIp && !net.sendMemory.isScarce
+    const messageFlags = mayWait ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_DONTWAIT
     const target = this.#port
     const { sqes } = net.ring
     if (send.hasHeader) {
@@ -244,6 +250,22 @@ export class DatagramSender implements SendDatagramSide, SendMemoryUser, Datagra
     if (last === null) this.#first = send
     else last.behind = send
     this.#last = send
+  }
+
+  /** Before those that were called for later: of several in flight each may come back. */
+  #putBack(send: SendDatagram): void {
+    let behind = this.#first
+    while (behind !== null && behind.order < send.order) behind = behind.behind
+    if (behind === null) {
+      this.#push(send)
+    } else if (behind.before === null) {
+      this.#unshift(send)
+    } else {
+      send.before = behind.before
+      send.behind = behind
+      behind.before.behind = send
+      behind.before = send
+    }
   }
 
   #unshift(send: SendDatagram): void {

@@ -53,6 +53,8 @@ export interface SendDatagramSide {
 export class SendDatagram extends AwaitedOperation<void> {
   before: SendDatagram | null = null
   behind: SendDatagram | null = null
+  /** Its place among the calls of its socket. */
+  order = 0
   /** Its memory while it is with the kernel, or null. */
   buffer: SendBuffer | null = null
   readonly lengthBytes: number

@@ -70,7 +70,7 @@ const UNNAMED: UnixAddress = { family: 'unix', path: null, abstractName: null }
  * A Unix datagram socket: datagrams within the machine, in order and without loss.
  *
  * What all datagram sockets do is told with {@link DatagramSocket}. A send waits while its receiver has about ten unread; those behind
- * it wait as well, also to others. Who has no name, as one that neither is bound nor was told a `local` name, can send, and not be
+ * it wait as well, also to others. Room is told to who is connected; others try again after 1 ms, then after twice as long, up to 64 ms. Who has no name, as one that neither is bound nor was told a `local` name, can send, and not be
  * answered: the datagrams are from an address without path or abstract name.
  *
  * **The file of a path** is made, kept and removed as a {@link UnixListener}'s: one that nobody has is taken over, that of a live socket never,
