@@ -103,7 +103,8 @@ export class ShardLink {
     if (kind === 'done') {
       this.#done.add(from)
     } else if (kind === 'replies') {
-      this.#asked.get(id)!.resolve(lists[0]!)
+      // Nobody waits for those of a shard that was found to have ended meanwhile.
+      this.#asked.get(id)?.resolve(lists[0]!)
       this.#asked.delete(id)
     } else if (kind === 'commands') {
       await this.#send(from, encodeMessage({ kind: 'replies', id, lists: [this.#run(lists)] }))
