@@ -52,8 +52,11 @@ export class SendBuffer {
 
 /** A sending side that stands in line for memory. */
 export class SendMemoryWait implements Listed {
+  /** @internal */
   list: Listed['list'] = null
+  /** @internal */
   before: Listed | null = null
+  /** @internal */
   behind: Listed | null = null
   readonly user: SendMemoryUser
   readonly waits: Waits
