@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { UdpSocket } from '../../src/net/index.ts'
+import { type UdpDestination, UdpSocket } from '../../src/net/index.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { testOnBoth } from './both-kernels.ts'
 import { pattern } from './support.ts'
@@ -208,4 +208,43 @@ test('in simulation datagrams are lost, doubled and overtaken where faults say s
     plain,
   )
   assert.deepEqual(await tell(1, { datagramReorder: 0.3 }), reordered)
+})
+
+testOnBoth('a send that fails names where it was to go', async () => {
+  const socket = await UdpSocket.bind({ port: 0 })
+
+  await assert.rejects(socket.send(pattern(0, 10), { to: { host: '::1', port: 9 } }), {
+    code: 'EAFNOSUPPORT',
+    address: '[::1]:9',
+  })
+
+  await socket.close()
+})
+
+testOnBoth('a place to send to that says something else is refused', async () => {
+  const socket = await UdpSocket.bind({ port: 0 })
+  const { host, port } = socket.localAddress
+
+  const named = { host, port, size: 5 } as UdpDestination
+  await assert.rejects(socket.send(pattern(0, 10), { to: named }), TypeError)
+  const other: UdpDestination = { host, port, family: 'ipv6' }
+  await assert.rejects(socket.send(pattern(0, 10), { to: other }), RangeError)
+
+  await socket.close()
+})
+
+testOnBoth('senders of IPv6 are told apart, one after the other', async () => {
+  const server = await UdpSocket.bind({ host: '::1', port: 0 })
+  const clients = [
+    await UdpSocket.connect(server.localAddress),
+    await UdpSocket.connect(server.localAddress),
+  ]
+  for (const index of [0, 0, 1, 0, 1, 1]) {
+    const { localAddress } = clients[index]!
+    await clients[index]!.send(pattern(index, 10))
+
+    assert.deepEqual((await server.receive()).from, localAddress)
+  }
+
+  for (const socket of [server, ...clients]) await socket.close()
 })

@@ -11,6 +11,9 @@ export interface RawAddress {
 /** So many senders are remembered. */
 const SENDERS_MAX = 4096
 const NO_KEY = -1
+/** The decoder may look beyond the end of a short one. */
+const PADDED_BYTES = 128
+const NO_BYTES = new Uint8Array(0)
 const NAMELESS = new Uint8Array(2).fill(1, 0, 1)
 
 /**
@@ -24,11 +27,13 @@ export class AddressBook {
   readonly #raws = new WeakMap<Address, RawAddress>()
   #lastKey = NO_KEY
   #last: Address | null = null
+  #lastOtherBytes: Uint8Array = NO_BYTES
+  #lastOther: Address | null = null
 
   /** The address that lies in `bytes`: a frozen value, the same one for the same address. */
   read(bytes: Uint8Array, startBytes: number, lengthBytes: number): Address {
     if (lengthBytes < 16 || bytes[startBytes]! + bytes[startBytes + 1]! * 256 !== AF_INET) {
-      return this.#readOther(bytes.subarray(startBytes, startBytes + lengthBytes))
+      return this.#readOther(bytes, startBytes, lengthBytes)
     }
     // One after the other: most datagrams come from who has sent the one before.
     const port = bytes[startBytes + 2]! * 256 + bytes[startBytes + 3]!
@@ -52,8 +57,11 @@ export class AddressBook {
     return this.#raws.get(address) ?? null
   }
 
-  #readOther(bytes: Uint8Array): Address {
-    const raw = bytes.length < 2 ? NAMELESS : bytes
+  #readOther(bytes: Uint8Array, startBytes: number, lengthBytes: number): Address {
+    if (this.#lastOther !== null && isAt(bytes, startBytes, lengthBytes, this.#lastOtherBytes)) {
+      return this.#lastOther
+    }
+    const raw = lengthBytes < 2 ? NAMELESS : bytes.subarray(startBytes, startBytes + lengthBytes)
     const key = Buffer.from(raw.buffer, raw.byteOffset, raw.length).toString('latin1')
     let address = this.#others.get(key)
     if (address === undefined) {
@@ -61,12 +69,13 @@ export class AddressBook {
       if (this.#others.size === SENDERS_MAX) this.#others.clear()
       this.#others.set(key, address)
     }
+    this.#lastOtherBytes = bytes.slice(startBytes, startBytes + lengthBytes)
+    this.#lastOther = address
     return address
   }
 
   #remember(raw: Uint8Array): Address {
-    // The decoder may look beyond the end of a short one.
-    const padded = new Uint8Array(128)
+    const padded = new Uint8Array(PADDED_BYTES)
     padded.set(raw)
     const address = Object.freeze(decodeAddress(padded, raw.length))
     this.#raws.set(address, toWords(raw))
@@ -77,6 +86,26 @@ export class AddressBook {
 /** The raw form of an address that was given. */
 export function encodeRaw(address: Address): RawAddress {
   return toWords(encodeAddress(address))
+}
+
+/** For people, as it is seldom asked for. */
+export function decodeRaw({ words, lengthBytes }: RawAddress): Address {
+  const padded = new Uint8Array(PADDED_BYTES)
+  padded.set(new Uint8Array(words.buffer, words.byteOffset, lengthBytes))
+  return decodeAddress(padded, lengthBytes)
+}
+
+function isAt(
+  bytes: Uint8Array,
+  startBytes: number,
+  lengthBytes: number,
+  wanted: Uint8Array,
+): boolean {
+  if (wanted.length !== lengthBytes) return false
+  for (let index = 0; index < lengthBytes; index++) {
+    if (bytes[startBytes + index] !== wanted[index]) return false
+  }
+  return true
 }
 
 function toWords(raw: Uint8Array): RawAddress {

@@ -9,7 +9,8 @@ import { SOL_UDP, UDP_SEGMENT } from '../../kernel/index.ts'
 import { isLent, Lease } from '../../memory/index.ts'
 import { SLOT_CREATED, SLOT_QUEUED } from '../../ring/index.ts'
 import type { SendBuffer } from '../memory/send-memory.ts'
-import type { RawAddress } from './address-book.ts'
+import { formatAddress } from '../values/address.ts'
+import { decodeRaw, type RawAddress } from './address-book.ts'
 
 // ABI: struct msghdr, then a struct iovec, control data of one int, and the name, in words.
 const WORD_NAME = 0
@@ -178,7 +179,8 @@ export class SendDatagram extends AwaitedOperation<void> {
   protected override interpret(): void {}
 
   protected override describe(): KernelErrorContext {
-    return this.#side.describe()
+    const context = this.#side.describe()
+    return this.to === null ? context : { ...context, address: formatAddress(decodeRaw(this.to)) }
   }
 
   protected override failure(result: number): KernelError {

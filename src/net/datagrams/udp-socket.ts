@@ -34,6 +34,7 @@ import {
   parseAddress,
   type SocketAddress,
   validateEndpoint,
+  validateFamily,
 } from '../values/address.ts'
 import { remainingOptions, resolveHost } from '../values/resolve.ts'
 import { domainOf, encodeAddress } from '../values/sockaddr.ts'
@@ -88,6 +89,7 @@ const SEND_NAMES = optionNames<UdpSendOptions>({
   signal: true,
   timeoutMs: true,
 })
+const DESTINATION_NAMES = optionNames<UdpDestination>({ host: true, port: true, family: true })
 const MEMBERSHIP_NAMES = optionNames<GroupMembership>({ interface: true })
 /** Loopback and devices take them as they come: none waits for who receives it. */
 const SENDS_MAX = 64
@@ -337,7 +339,9 @@ export class UdpSocket extends DatagramSocket<SocketAddress> {
     if (typeof to !== 'object' || to === null) throw wrongType('send', 'to', 'an address', to)
     const { host, port } = to
     if (host === this.#lastHost && port === this.#lastPort) return this.#lastRaw!
+    validateOptions('send', to, DESTINATION_NAMES, 'to')
     validateEndpoint('send', host, port, 1)
+    validateFamily('send', to.family, host)
     const address = parseAddress(host, port)
     if (address === null) throw notAnAddress(host)
     const raw = encodeRaw(address)
