@@ -124,6 +124,30 @@ testOnBoth('a Unix listener is adopted, and leaves the name to who made it', () 
   }),
 )
 
+testOnBoth('a Unix listener that was sent keeps its file while it listens elsewhere', () =>
+  withFolder(async (folder) => {
+    await withPair(async (one, other) => {
+      const path = `${folder}/socket`
+      for (const isLast of [false, true]) {
+        const listener = await UnixListener.bind({ path })
+        await one.sendDescriptors(pattern(0, 1), [listener])
+        const same = UnixListener.adopt(await receiveOne(other))
+        if (isLast) await same.close()
+
+        await Promise.all([listener.close(), listener.close()])
+
+        if (isLast) break
+        const accepting = same.accept()
+        const client = await UnixStream.connect({ path })
+        await Promise.all([(await accepting).close(), client.close()])
+        await same.close()
+        await assert.rejects(UnixStream.connect({ path }), { code: 'ECONNREFUSED' })
+      }
+      await assert.rejects(UnixStream.connect({ path }), { code: 'ENOENT' })
+    })
+  }),
+)
+
 /** Accepts until it is closed: how many there were. */
 async function countAccepted(listener: TcpListener): Promise<number> {
   let count = 0

@@ -142,6 +142,11 @@ export abstract class StreamListener<Stream extends StreamSocket, Where extends 
     this.#stop()
   }
 
+  /** @internal Whether another process may accept from its socket. */
+  protected get isElsewhere(): boolean {
+    return this.#isElsewhere
+  }
+
   /** The number of its descriptor, for system calls of others; -1 once it is closed. */
   get fd(): number {
     return this.isClosed ? -1 : this.#target.fd

@@ -1,14 +1,8 @@
 import { showAs } from '../../base/index.ts'
-import {
-  checkCancellation,
-  type Executor,
-  executor,
-  OwnedDescriptor,
-  refusalOf,
-} from '../../executor/index.ts'
+import { checkCancellation, executor, OwnedDescriptor, refusalOf } from '../../executor/index.ts'
 import { kernelError, SOCK_STREAM } from '../../kernel/index.ts'
-import { netRingFor } from '../memory/net-ring.ts'
-import { bindUnix, removeOwnFile } from '../sockets/bind-unix.ts'
+import { type NetRing, netRingFor } from '../memory/net-ring.ts'
+import { bindUnix, removeOwnFile, removeOwnFileIfStale } from '../sockets/bind-unix.ts'
 import type { Socket } from '../sockets/socket.ts'
 import { UnixStream } from '../streams/unix-stream.ts'
 import { formatAddress, type UnixAddress } from '../values/address.ts'
@@ -61,12 +55,14 @@ export class UnixListener extends StreamListener<UnixStream, UnixAddress> {
     )
   }
 
-  readonly #executor: Executor
+  readonly #net: NetRing
   readonly #file: SocketFile | null
+  /** Resolves once its file has been looked after, of one that was sent to another process. */
+  #left: Promise<void> | null = null
 
   private constructor(socket: ListeningSocket<UnixAddress>, file: SocketFile | null) {
     super(socket)
-    this.#executor = socket.net.executor
+    this.#net = socket.net
     this.#file = file
   }
 
@@ -100,7 +96,8 @@ export class UnixListener extends StreamListener<UnixStream, UnixAddress> {
 
   /**
    * A listener of this thread on a socket that another listener of the process is bound to, and {@link share}s; or by a descriptor
-   * that came from elsewhere: see `UnixStream.receiveDescriptors()`. The name of the latter is left to who has bound it.
+   * that came from elsewhere: see `UnixStream.receiveDescriptors()`. The file of the latter is left to who has bound it, and stays where that
+   * one closes first: the next one to listen there takes its place.
    *
    * @throws {RuntimeError} `ERR_HANDLE_CLOSED` once all that share the socket are closed; `ERR_EXECUTOR_CLOSED`;
    * `ERR_UNSUPPORTED` for a descriptor of something else, or that came to another thread: it is its holder's still.
@@ -141,6 +138,19 @@ export class UnixListener extends StreamListener<UnixStream, UnixAddress> {
     return { kind: 'UnixListener', name, address: this.address, file: this.#file }
   }
 
+  /**
+   * Stops listening, as {@link StreamListener.close} does. The file that it has made is removed, unless another process that it was sent to
+   * (`UnixStream.sendDescriptors()`) listens on: clients find that one by it.
+   */
+  override close(): Promise<void> {
+    const closed = super.close()
+    const file = this.#file
+    if (file === null || !this.isElsewhere) return closed
+    // Only now, since its own descriptor listens as well as that of another process.
+    this.#left ??= closed.then(() => removeOwnFileIfStale(this.#net, file))
+    return this.#left
+  }
+
   /** @internal */
   protected override wrap(socket: Socket): UnixStream {
     return new UnixStream(socket)
@@ -148,6 +158,7 @@ export class UnixListener extends StreamListener<UnixStream, UnixAddress> {
 
   /** @internal */
   protected override leaveName(): Promise<void> | null {
-    return this.#file === null ? null : removeOwnFile(this.#executor, this.#file)
+    if (this.#file === null || this.isElsewhere) return null
+    return removeOwnFile(this.#net.executor, this.#file)
   }
 }

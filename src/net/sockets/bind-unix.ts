@@ -73,6 +73,15 @@ export async function removeOwnFile(
   }
 }
 
+/** Removes what a closed socket was found by, unless another process listens on the same: as {@link removeOwnFile} for what hinders. */
+export async function removeOwnFileIfStale(net: NetRing, { path }: SocketFile): Promise<void> {
+  try {
+    await isFreed(net, { family: 'unix', path, abstractName: null }, {})
+  } catch {
+    // The next one to bind that finds it stale.
+  }
+}
+
 /**
  * Opens a socket and binds it to an address, whose name is taken from a socket that is not there any more.
  *
