@@ -215,7 +215,7 @@ export class UnixDatagramSocket extends DatagramSocket<UnixAddress> {
    * A send that is cancelled or times out is withdrawn, unless it was sent.
    *
    * @throws {KernelError} `EMSGSIZE` for more than the send buffer holds; `ECONNREFUSED` where the receiver has gone, `ENOENT`;
-   * `ENOTCONN` without a name to send to.
+   * `ENOTCONN` without a name to send to, as a connected socket has none once it was told that its receiver has gone: connect another.
    * @throws {RuntimeError} `ERR_HANDLE_CLOSED`; `ERR_BUFFER_RELEASED`; `ERR_OUT_OF_MEMORY` where there is none for a whole datagram.
    * @throws {TypeError | RangeError} for arguments of the wrong kind.
    */
