@@ -45,6 +45,8 @@ export interface Capabilities {
   readonly hasRegisteredRingFd: boolean
   /** Whether one receive can bring many completions. */
   readonly hasMultishotReceive: boolean
+  /** Whether a send takes an address without a header. */
+  readonly hasAddressedSend: boolean
   /**
    * Whether a file that is taken out of a ring's table is let go of at once, whatever is in flight on others: only then percore registers
    * files. Up to Linux 6.12 the tables keep it, and with it locks, the end of a pipe and the space of a file without a name: for a
@@ -99,6 +101,7 @@ export const TRAIT_BUFFER_RINGS = 2
 export const TRAIT_RING_FD = 4
 export const TRAIT_MULTISHOT_RECEIVE = 8
 export const TRAIT_LETS_FILES_GO = 16
+export const TRAIT_ADDRESSED_SEND = 32
 
 /** What words say, of a kernel that has io_uring. Pure. */
 export function decodeCapabilities(words: ArrayLike<number>): Capabilities {
@@ -115,6 +118,7 @@ export function decodeCapabilities(words: ArrayLike<number>): Capabilities {
     hasBufferRings: (traits & TRAIT_BUFFER_RINGS) !== 0,
     hasRegisteredRingFd: (traits & TRAIT_RING_FD) !== 0,
     hasMultishotReceive: (traits & TRAIT_MULTISHOT_RECEIVE) !== 0,
+    hasAddressedSend: (traits & TRAIT_ADDRESSED_SEND) !== 0,
     letsFilesGo: (traits & TRAIT_LETS_FILES_GO) !== 0,
   })
 }
@@ -130,6 +134,7 @@ export function withoutCapabilities(refusal: Refusal): Capabilities {
     hasBufferRings: false,
     hasRegisteredRingFd: false,
     hasMultishotReceive: false,
+    hasAddressedSend: false,
     letsFilesGo: false,
   })
 }
@@ -143,7 +148,11 @@ export function encodeCapabilities(parts: {
   const words = new Int32Array(CAPABILITY_WORDS)
   const { isKnown, setups, features } = parts
   words[WORD_TRAITS] =
-    TRAIT_KNOWN | TRAIT_BUFFER_RINGS | TRAIT_MULTISHOT_RECEIVE | TRAIT_LETS_FILES_GO
+    TRAIT_KNOWN |
+    TRAIT_BUFFER_RINGS |
+    TRAIT_MULTISHOT_RECEIVE |
+    TRAIT_LETS_FILES_GO |
+    TRAIT_ADDRESSED_SEND
   for (const [index, [name]] of SETUPS.entries()) {
     if (setups.includes(name)) words[WORD_SETUPS]! |= 1 << index
   }

@@ -5,6 +5,7 @@ import {
   IO_URING_OP_SUPPORTED,
   IORING_OP_POLL_ADD,
   IORING_OP_RECV,
+  IORING_OP_SEND,
   IORING_RECV_MULTISHOT,
   IORING_REGISTER_FILES_UPDATE,
   IORING_REGISTER_FILES2,
@@ -28,6 +29,7 @@ import {
   type Refusal,
   type RefusalCause,
   SETUPS,
+  TRAIT_ADDRESSED_SEND,
   TRAIT_BUFFER_RINGS,
   TRAIT_KNOWN,
   TRAIT_LETS_FILES_GO,
@@ -174,7 +176,8 @@ function probeSocket({ kernel, host }: Opener, ring: RingMemory): number {
     if (socket < 0) return 0
     return (
       (isMultishotTaken(kernel, ring, socket) ? TRAIT_MULTISHOT_RECEIVE : 0) |
-      (isToldOfRemoval(kernel, ring, socket) ? TRAIT_LETS_FILES_GO : 0)
+      (isToldOfRemoval(kernel, ring, socket) ? TRAIT_LETS_FILES_GO : 0) |
+      (isAddressTaken(kernel, ring, socket) ? TRAIT_ADDRESSED_SEND : 0)
     )
   } finally {
     if (socket >= 0) (host ?? kernel).closeFd(socket)
@@ -203,15 +206,9 @@ function isToldOfRemoval(kernel: Kernel, ring: RingMemory, socket: number): bool
   // ABI: struct io_uring_rsrc_register: nr, flags, resv2, data, tags; its size is the count.
   const table = Uint32Array.of(2, 0, 0, 0, address, high, address + 8, high)
   if (kernel.register(ring.fd, IORING_REGISTER_FILES2, table, table.byteLength) < 0) return false
-  const { sqes, words: queue, layout } = ring
-  const tail = queue[layout.sqTail]!
-  const base = (tail & (layout.sqEntryCount - 1)) * SQE_WORDS
-  sqes.fill(0, base, base + SQE_WORDS)
-  sqes[base] = IORING_OP_POLL_ADD | (IOSQE_FIXED_FILE << 8)
-  sqes[base + 7] = POLLIN
-  if (layout.sqArray !== -1) queue[layout.sqArray + tail] = tail
-  queue[layout.sqTail] = tail + 1
-  if (kernel.enter(ring.fd, 1, 0, 0, -1) !== 1) return false
+  const { words: queue, layout } = ring
+  const opcode = IORING_OP_POLL_ADD | (IOSQE_FIXED_FILE << 8)
+  if (!submit(kernel, ring, [opcode, 0, 0, 0, 0, 0, 0, POLLIN])) return false
   const seenCount = queue[layout.cqTail]!
   // ABI: struct io_uring_files_update: offset, resv, fds.
   const update = Uint32Array.of(1, 0, address + 24, high)
@@ -219,6 +216,29 @@ function isToldOfRemoval(kernel: Kernel, ring: RingMemory, socket: number): bool
   // Read from the words, so that they live until the kernel has read them, too.
   const cqe = layout.cqes + (seenCount & (layout.cqEntryCount - 1)) * CQE_WORDS
   return queue[layout.cqTail] === seenCount + 1 && queue[cqe] === words[4]
+}
+
+/** A send to where no memory is: a kernel that does not know of addresses refuses it before it looks. */
+function isAddressTaken(kernel: Kernel, ring: RingMemory, socket: number): boolean {
+  const { words, layout } = ring
+  const seenCount = words[layout.cqTail]!
+  // The address at 8, of 16 bytes.
+  const entry = [IORING_OP_SEND, socket, 8, 0, 0, 0, 0, 0, 0, 0, 0, 16]
+  if (!submit(kernel, ring, entry)) return false
+  const cqe = layout.cqes + (seenCount & (layout.cqEntryCount - 1)) * CQE_WORDS
+  const hasEnded = words[layout.cqTail] === seenCount + 1
+  return !(hasEnded && (words[cqe + 2]! | 0) === -EINVAL)
+}
+
+function submit(kernel: Kernel, ring: RingMemory, entry: readonly number[]): boolean {
+  const { sqes, words, layout } = ring
+  const tail = words[layout.sqTail]!
+  const index = tail & (layout.sqEntryCount - 1)
+  sqes.fill(0, index * SQE_WORDS, (index + 1) * SQE_WORDS)
+  sqes.set(entry, index * SQE_WORDS)
+  if (layout.sqArray !== -1) words[layout.sqArray + index] = index
+  words[layout.sqTail] = tail + 1
+  return kernel.enter(ring.fd, 1, 0, 0, -1) === 1
 }
 
 function explain(kernel: Kernel, result: number): Refusal {

@@ -102,6 +102,7 @@ for (const options of [
     assert.equal(rest.hasBufferRings, found.hasBufferRings)
     assert.equal(rest.hasRegisteredRingFd, found.hasRegisteredRingFd)
     assert.equal(rest.hasMultishotReceive, found.hasMultishotReceive)
+    assert.equal(rest.hasAddressedSend, found.hasAddressedSend)
     assert.ok(Object.isFrozen(kernel.capabilities()))
   })
 }

@@ -10,6 +10,7 @@ import {
   MSG_WAITALL,
   SHUT_WR,
   SOCK_CLOEXEC,
+  SOCK_DGRAM,
   SOCK_STREAM,
 } from '../../src/kernel/index.ts'
 import type { Lease } from '../../src/memory/index.ts'
@@ -24,6 +25,7 @@ import {
   encodeReceiveSelect,
   encodeSend,
   encodeSendMessage,
+  encodeSendTo,
   encodeSendZeroCopy,
   encodeShutdown,
   encodeSocket,
@@ -71,6 +73,10 @@ function targetOf(fd: number): Target {
 function openSocket(): Promise<number> {
   const args = { domain: AF_INET, type: SOCK_STREAM | SOCK_CLOEXEC, protocol: 0 }
   return run((sqe, base) => encodeSocket(sqe, base, args))
+}
+
+function openDatagrams(): Target {
+  return targetOf(executor().kernel.openSocket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0))
 }
 
 /** A connection made by entries, but maybe for its listener. */
@@ -142,6 +148,39 @@ test('SOCKET, ACCEPT and CONNECT make a connection; SEND and RECV use it', async
   assert.deepEqual([sent, received], [1000, 1000])
   assert.deepEqual(into.bytes, out.bytes)
   close()
+})
+
+test('SEND takes an address without a header', async (t) => {
+  const { kernel, memory } = executor()
+  if (!kernel.capabilities().hasAddressedSend) {
+    t.skip('This kernel takes an address in a header alone')
+    return
+  }
+  using out = memory.allocate(256)
+  const name = encodeAddress({ host: '127.0.0.1', port: 0, family: 'ipv4' })
+  const [from, to] = [openDatagrams(), openDatagrams()]
+  assert.equal(kernel.bindSocket(to.fd, name), 0)
+  kernel.socketName(to.fd, false, name)
+  out.bytes.set(name)
+  out.bytes.set(pattern(0, 100), 128)
+  using into = memory.allocate(128)
+
+  const { address } = out
+  const sent = await run((sqe, base) =>
+    encodeSendTo(sqe, base, {
+      target: from,
+      address: address + 128,
+      lengthBytes: 100,
+      messageFlags: MSG_NOSIGNAL,
+      name: { address, lengthBytes: name.length },
+    }),
+  )
+  const receive = { target: to, address: into.address, lengthBytes: 128, messageFlags: 0 }
+  const received = await run((sqe, base) => encodeReceive(sqe, base, receive))
+
+  assert.deepEqual([sent, received], [100, 100])
+  assert.deepEqual(into.bytes.slice(0, 100), pattern(0, 100))
+  for (const { fd } of [from, to]) kernel.closeFd(fd)
 })
 
 test('SEND_ZC completes twice: with the result, and when the memory is free', async () => {

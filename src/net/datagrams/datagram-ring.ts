@@ -3,6 +3,7 @@ import type { NetRing } from '../memory/net-ring.ts'
 import { DATAGRAM_GROUP, ReceivePool } from '../memory/receive-pool.ts'
 import { AddressBook } from './address-book.ts'
 import type { ReceivedLayout } from './received-message.ts'
+import { SendNames } from './send-names.ts'
 
 /** The longest datagram that there is, of UDP. */
 export const DATAGRAM_BYTES_MAX = 65_535
@@ -19,11 +20,17 @@ const WORD_CONTROL_LENGTH = 10
 export class DatagramRing {
   readonly net: NetRing
   readonly book: AddressBook = new AddressBook()
+  /** For sends to an address; null where the kernel takes that in a header alone. */
+  readonly names: SendNames | null
   #large: ReceivePool | null = null
   readonly #templates = new Map<string, number>()
 
   constructor(net: NetRing) {
     this.net = net
+    const { executor, isMultishot } = net
+    // The kernels that take it receive many by one request, too.
+    const { hasAddressedSend } = executor.io.capabilities
+    this.names = isMultishot && hasAddressedSend ? new SendNames(executor.memory) : null
   }
 
   /** Buffers for messages of so many bytes: those of streams, which most fit into, or larger ones. */

@@ -1,7 +1,7 @@
 import { type KernelErrorContext, RuntimeError } from '../../base/index.ts'
 import { refuse, type WaitOptions, type Waits } from '../../executor/index.ts'
 import { EAGAIN, ECANCELED, EINTR, MSG_DONTWAIT, MSG_NOSIGNAL } from '../../kernel/index.ts'
-import { encodeSend, encodeSendMessage } from '../../ring/index.ts'
+import { encodeSend, encodeSendMessage, encodeSendTo } from '../../ring/index.ts'
 import { SendBuffer, type SendMemoryUser, SendMemoryWait } from '../memory/send-memory.ts'
 import type { DatagramPort, DatagramSide } from './datagram-port.ts'
 import { RoomWait } from './room-wait.ts'
@@ -81,6 +81,7 @@ export class DatagramSender implements SendDatagramSide, SendMemoryUser, Datagra
     if (this.#current === send) this.#current = null
     const { buffer } = send
     send.buffer = null
+    this.#dropName(send)
     const isUnsent = result === -EAGAIN || result === -EINTR || result === -ECANCELED
     if (isUnsent && this.closeReason === null && !send.isGivenUp) {
       // It gave its memory to others, or nobody waits where others need memory: in its place again.
@@ -160,6 +161,7 @@ export class DatagramSender implements SendDatagramSide, SendMemoryUser, Datagra
       this.#abandon(send, dataGone())
       return
     }
+    this.#takeName(send)
     const { neededBytes } = send
     let buffer = given
     if (neededBytes > 0) {
@@ -205,6 +207,10 @@ export class DatagramSender implements SendDatagramSide, SendMemoryUser, Datagra
     const { sqes } = net.ring
     if (send.hasHeader) {
       encodeSendMessage(sqes, base, { target, header: buffer!.lease.address, messageFlags })
+    } else if (send.nameAddress !== 0) {
+      const { lengthBytes, nameAddress, to } = send
+      const name = { address: nameAddress, lengthBytes: to!.lengthBytes }
+      encodeSendTo(sqes, base, { target, address, lengthBytes, messageFlags, name })
     } else {
       const { lengthBytes } = send
       encodeSend(sqes, base, { target, address, lengthBytes, messageFlags })
@@ -214,7 +220,21 @@ export class DatagramSender implements SendDatagramSide, SendMemoryUser, Datagra
     this.#current = send
   }
 
+  /** What goes to an address needs no header, where the kernel takes the name apart from one. */
+  #takeName(send: SendDatagram): void {
+    const { names } = this.#port.ring
+    if (names === null || send.to === null || send.segmentBytes > 0) return
+    send.nameAddress = names.take(send.to)
+  }
+
+  #dropName(send: SendDatagram): void {
+    if (send.nameAddress === 0) return
+    this.#port.ring.names!.give(send.nameAddress)
+    send.nameAddress = 0
+  }
+
   #standInLine(send: SendDatagram): void {
+    this.#dropName(send)
     if (send.slot === -1) send.enqueue()
     this.#unshift(send)
     this.#wait = new SendMemoryWait(this, send.neededBytes)
@@ -230,6 +250,7 @@ export class DatagramSender implements SendDatagramSide, SendMemoryUser, Datagra
 
   /** Ends one that is not in the queue, and not with the kernel. */
   #abandon(send: SendDatagram, reason: unknown): void {
+    this.#dropName(send)
     if (send.slot === -1) {
       send.reject(reason)
     } else {

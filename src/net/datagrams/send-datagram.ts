@@ -58,6 +58,8 @@ export class SendDatagram extends AwaitedOperation<void> {
   order = 0
   /** Its memory while it is with the kernel, or null. */
   buffer: SendBuffer | null = null
+  /** Where the kernel reads who it goes to, while that is apart from a header; else 0. */
+  nameAddress = 0
   readonly lengthBytes: number
   readonly to: RawAddress | null
   readonly segmentBytes: number
@@ -85,9 +87,9 @@ export class SendDatagram extends AwaitedOperation<void> {
     }
   }
 
-  /** Whether it needs a header: a name, or control data. */
+  /** Whether it needs a header: for a name that does not lie apart, or control data. */
   get hasHeader(): boolean {
-    return this.to !== null || this.segmentBytes > 0
+    return this.segmentBytes > 0 || (this.to !== null && this.nameAddress === 0)
   }
 
   /** How much memory it needs to be sent from. */

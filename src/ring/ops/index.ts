@@ -40,7 +40,13 @@ export {
   type ReceiveArgs,
   type ReceiveSelectArgs,
 } from './receive.ts'
-export { encodeSend, encodeSendZeroCopy, type SendArgs } from './send.ts'
+export {
+  encodeSend,
+  encodeSendTo,
+  encodeSendZeroCopy,
+  type SendArgs,
+  type SendToArgs,
+} from './send.ts'
 export { encodeShutdown, type ShutdownArgs } from './shutdown.ts'
 export { encodeSocket, type SocketArgs } from './socket.ts'
 export { encodeSplice, type SpliceArgs } from './splice.ts'

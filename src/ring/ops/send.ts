@@ -1,6 +1,6 @@
 import { assert } from '../../base/index.ts'
 import { IORING_OP_SEND, IORING_OP_SEND_ZC } from '../../kernel/index.ts'
-import { encodeEntry, opcodeFor, type SqeWords, type Target } from '../sqe.ts'
+import { encodeEntry, opcodeFor, SQE_FILE_INDEX, type SqeWords, type Target } from '../sqe.ts'
 
 /** Arguments of {@link encodeSend} and {@link encodeSendZeroCopy}. */
 export interface SendArgs {
@@ -25,6 +25,29 @@ export function encodeSend(sqe: SqeWords, base: number, args: SendArgs): void {
   assert(lengthBytes <= 0xffffffff, 'a length fits its word')
   const opcode = opcodeFor(IORING_OP_SEND, target)
   encodeEntry(sqe, base, opcode, target.fd, 0, address, lengthBytes, messageFlags)
+}
+
+/** Arguments of {@link encodeSendTo}. */
+export interface SendToArgs extends SendArgs {
+  /** Where the `struct sockaddr` is; it stays until the terminal completion. */
+  readonly name: { readonly address: number; readonly lengthBytes: number }
+}
+
+/**
+ * Sends from memory to an address, like `sendto(2)`. Linux 6.1: those before refuse it with -EINVAL.
+ *
+ * CQE result: bytes sent, or `-errno`.
+ *
+ * @see io_uring_prep_sendto(3)
+ */
+export function encodeSendTo(sqe: SqeWords, base: number, args: SendToArgs): void {
+  const { target, address, lengthBytes, messageFlags, name } = args
+  assert(lengthBytes <= 0xffffffff, 'a length fits its word')
+  assert(name.address > 0, 'a name lies somewhere')
+  const opcode = opcodeFor(IORING_OP_SEND, target)
+  encodeEntry(sqe, base, opcode, target.fd, name.address, address, lengthBytes, messageFlags)
+  // ABI: the length of the name is the lower half of this word.
+  sqe[base + SQE_FILE_INDEX] = name.lengthBytes
 }
 
 /**
