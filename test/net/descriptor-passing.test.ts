@@ -124,64 +124,6 @@ testOnBoth('a Unix listener is adopted, and leaves the name to who made it', () 
   }),
 )
 
-testOnBoth('a Unix listener that was sent keeps its file while it listens elsewhere', () =>
-  withFolder(async (folder) => {
-    await withPair(async (one, other) => {
-      const path = `${folder}/socket`
-      for (const isLast of [false, true]) {
-        const listener = await UnixListener.bind({ path })
-        await one.sendDescriptors(pattern(0, 1), [listener])
-        const same = UnixListener.adopt(await receiveOne(other))
-        if (isLast) await same.close()
-
-        await Promise.all([listener.close(), listener.close()])
-
-        if (isLast) break
-        const accepting = same.accept()
-        const client = await UnixStream.connect({ path })
-        await Promise.all([(await accepting).close(), client.close()])
-        await same.close()
-        await assert.rejects(UnixStream.connect({ path }), { code: 'ECONNREFUSED' })
-      }
-      await assert.rejects(UnixStream.connect({ path }), { code: 'ENOENT' })
-    })
-  }),
-)
-
-/** Accepts until it is closed: how many there were. */
-async function countAccepted(listener: TcpListener): Promise<number> {
-  let count = 0
-  for await (const stream of listener) {
-    count++
-    await stream.close()
-  }
-  return count
-}
-
-testOnBoth('all who have a listener take connections in turns, who sent it too', async () => {
-  await withPair(async (one, other) => {
-    const listener = await TcpListener.bind({ port: 0 })
-    const listeners = [listener]
-    const counting = [countAccepted(listener)]
-    for (let index = 0; index < 2; index++) {
-      await one.sendDescriptors(pattern(0, 1), [listener])
-      const same = TcpListener.adopt(await receiveOne(other))
-      listeners.push(same)
-      counting.push(countAccepted(same))
-    }
-
-    for (let done = 0; done < 30; done++) {
-      await using client = await TcpStream.connect({ port: listener.address.port })
-      assert.equal(await client.read(), null)
-    }
-
-    await Promise.all(listeners.map((each) => each.close()))
-    const counts = await Promise.all(counting)
-    assert.equal(counts[0]! + counts[1]! + counts[2]!, 30)
-    for (const count of counts) assert.ok(count >= 5, `shares are ${counts.join(', ')}`)
-  })
-})
-
 testOnBoth('what is of another kind is refused, and stays its holder’s', async () => {
   const before = holdings()
   await withPair(async (one, other) => {
