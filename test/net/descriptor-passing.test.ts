@@ -279,6 +279,17 @@ testOnBoth('a wait that is cancelled or times out loses nothing', async () => {
   })
 })
 
+testOnBoth('the time that a stream has to read is that of who waits for descriptors', async () => {
+  await withPair(async (one, other) => {
+    other.setTimeouts({ readMs: 5 })
+    for (const timeoutMs of [undefined, 1, 60_000]) {
+      await assert.rejects(other.receiveDescriptors({ timeoutMs }), { code: 'ERR_TASK_TIMEOUT' })
+    }
+    await one.sendDescriptors(pattern(0, 1), [one])
+    await (await receiveOne(other)).close()
+  })
+})
+
 testOnBoth('the end, and a close meanwhile, are told', async () => {
   await withPair(async (one, other) => {
     const waiting = other.receiveDescriptors()

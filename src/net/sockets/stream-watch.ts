@@ -93,6 +93,12 @@ export class StreamWatch extends Timer {
     this.#look(nowNs)
   }
 
+  /** How long a reader may wait that receives by itself; undefined for as long as it takes. */
+  get readMs(): number | undefined {
+    const { limitMs } = this.#read
+    return limitMs === Number.POSITIVE_INFINITY ? undefined : limitMs
+  }
+
   /** A reader begins to wait. */
   readBegins(): void {
     if (this.#read.limitNs === Number.POSITIVE_INFINITY) return

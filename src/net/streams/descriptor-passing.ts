@@ -89,7 +89,8 @@ export async function receiveDescriptors(
   if (socket.isClosing) throw socket.closedError(action)
   const { executor: current } = socket.net
   current.assertOpen(action)
-  const wait = new Deadline(current, action, { signal, timeoutMs })
+  const limitMs = shorter(timeoutMs, socket.watch?.readMs)
+  const wait = new Deadline(current, action, { signal, timeoutMs: limitMs })
   const receiver = socket.receiving()
   if (receiver.hasBegun) throw readOtherwise(action)
   // The end, or what it ended with.
@@ -128,6 +129,11 @@ class ReadinessOperation extends SocketOperation {
   protected override describe(): ReturnType<Socket['describe']> {
     return this.socket.describe('poll')
   }
+}
+
+function shorter(one: number | undefined, other: number | undefined): number | undefined {
+  if (one === undefined || other === undefined) return one ?? other
+  return Math.min(one, other)
 }
 
 /** What is received into, before it is copied: nothing else runs in between. */
