@@ -9,8 +9,8 @@ export interface SocketPort extends Target {
   readonly isClosing: boolean
   /** The negative error that told its sending side that the connection is broken, or 0. */
   readonly brokenBy: number
-  /** Told as a reader begins to wait; null of a socket without time limits. */
-  readonly watch: { readBegins(): void } | null
+  /** Told as a reader begins to wait, and of writes; null of a socket without time limits. */
+  readonly watch: { readBegins(): void; writeBegins(isFirst: boolean): void } | null
   /** Bytes received, which the receiving side counts. */
   bytesRead: number
 

@@ -77,8 +77,7 @@ type Resolve = (value: unknown) => void
 /**
  * The receiving side of a stream: one operation that goes on by itself, one reader at a time.
  *
- * What was received waits in an {@link Inbox} until it is read. Nothing is lost when a read is
- * cancelled: what ends is the wait, not the operation.
+ * What was received waits in an {@link Inbox} until it is read. A read that is cancelled loses nothing, as its wait ends alone.
  */
 export class Receiver extends Operation implements Cancellable, ConsumedSide {
   readonly #socket: SocketPort
@@ -163,7 +162,9 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
   goOn(): void {
     // What is pending then stays so.
     if (this.#socket.net.executor.isClosed) return
-    this.#tell(this.#extra?.isCancelled === true || this.isReady() ? GO_ON_READY : GO_ON)
+    const isReady = this.#extra?.isCancelled === true || this.isReady()
+    if (!isReady) this.#socket.watch?.readBegins()
+    this.#tell(isReady ? GO_ON_READY : GO_ON)
   }
 
   /** The consumer failed, which ends the consumption. */
@@ -412,9 +413,7 @@ export class Receiver extends Operation implements Cancellable, ConsumedSide {
   }
 
   /**
-   * The answer to a reader: data, or the end.
-   *
-   * @throws the failure that ended the stream; `ERR_BUFFER_RELEASED`, and keeps the data.
+   * The answer to a reader: data, or the end. @throws the failure that ended the stream; `ERR_BUFFER_RELEASED`, and keeps the data.
    */
   #take(want: number, target: ReadTarget): unknown {
     const inbox = this.#inbox

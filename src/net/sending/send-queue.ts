@@ -16,6 +16,12 @@ export class SendQueue {
     this.#last = write
   }
 
+  list(): PendingWrite[] {
+    const writes: PendingWrite[] = []
+    for (let write = this.first; write !== null; write = write.following) writes.push(write)
+    return writes
+  }
+
   remove({ preceding, following }: PendingWrite): void {
     if (preceding === null) this.first = following
     else preceding.following = following

@@ -43,6 +43,7 @@ import {
 } from './send-operation.ts'
 import { SendQueue } from './send-queue.ts'
 import { stageCopies, stageGathered, stageInPlace } from './send-staging.ts'
+import { UnfreedSends } from './unfreed-sends.ts'
 
 /**
  * The sending side of a stream: a queue of writes, of which one operation at a time takes what {@link planSend} says.
@@ -69,8 +70,8 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
   readonly #queue = new SendQueue()
   /** What is in flight or, if nothing is, what a short send has left. */
   #send: SendOperation | null = null
-  /** Those that have their result, and their memory not yet; null before the first. */
-  #unfreed: Set<SendOperation> | null = null
+  /** Null before the first. */
+  #unfreed: UnfreedSends | null = null
   /** Whether others stand in line for the memory that is sent from: the send does not wait for the peer. */
   #isUrged = false
   /** Its place in the line for memory, or null. */
@@ -110,6 +111,7 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
     write.rights = rights
     const promise = write.begin(executor.currentQueue())
     const hasToWait = this.isArmed || this.#wait !== null
+    this.target.watch?.writeBegins(!this.isArmed)
     queue.push(write)
     // All of a smaller one is copied as it starts.
     if (hasToWait || write.lengthBytes > COPIED_BYTES_MAX) write.keepLentBytes()
@@ -197,7 +199,12 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
     this.#failure = reason
     // What is with the kernel keeps its memory until the completion.
     if (!this.isArmed) this.#failAll(reason)
-    else this.#failUnfreed(reason)
+    else this.#unfreed?.fail(reason)
+  }
+
+  /** Whether a write waits that is not wholly sent. */
+  get hasWaitingWrite(): boolean {
+    return this.#queue.first !== null
   }
 
   /** Asks what is in flight to end. */
@@ -213,11 +220,9 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
   }
 
   executorCloses(reason: unknown): void {
-    const writes: PendingWrite[] = []
-    for (let write = this.#queue.first; write !== null; write = write.following) writes.push(write)
-    for (const { write } of this.#unfreed ?? []) if (write?.isSent === true) writes.push(write)
     // One that is dropped may end others.
-    for (const write of writes) write.cancel(reason)
+    for (const write of this.#queue.list()) write.cancel(reason)
+    this.#unfreed?.fail(reason)
   }
 
   executorLeft(reason: RuntimeError): void {
@@ -269,9 +274,7 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
   }
 
   freeSend(send: SendOperation): void {
-    const wasUnfreed = this.#unfreed?.delete(send) === true
-    assert(wasUnfreed, 'memory is freed once, after the result')
-    send.end()
+    this.#unfreed!.end(send)
   }
 
   /** Begins the next send, or tells that nothing is left. */
@@ -383,12 +386,8 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
 
   /** The kernel has its memory still, and the next send may begin. */
   #keepUnfreed(send: SendOperation): void {
-    assert(
-      send.write !== null && send.bounce === null,
-      'only what lies in place is sent without a copy',
-    )
     this.#send = null
-    this.#unfreed ??= new Set()
+    this.#unfreed ??= new UnfreedSends()
     this.#unfreed.add(send)
   }
 
@@ -417,13 +416,8 @@ export class Sender implements WriteOwner, SendMemoryUser, SendSide {
   #failAll(reason: Error): void {
     this.#leaveLine()
     this.#queue.fail(reason)
-    this.#failUnfreed(reason)
+    this.#unfreed?.fail(reason)
     this.#drains?.fail(reason)
-  }
-
-  /** Their memory stays the kernel's. */
-  #failUnfreed(reason: Error): void {
-    for (const { write } of this.#unfreed ?? []) if (write?.isSent === true) write.finish(reason)
   }
 
   /** Sends, from `buffer` if that is given and needed; stands in line where there is no memory. */

@@ -143,7 +143,7 @@ export class Socket implements SocketPort {
     this.#ending = closed
     this.net.home.counters[COUNTER_SOCKETS]!--
     ending?.fail(handleClosed('detach a stream'))
-    this.watch?.end()
+    endWatch(this)
     const reason = cause ?? handleClosed('use a socket')
     this.receiver?.close(reason)
     this.sender?.close(reason)
@@ -201,7 +201,7 @@ export class Socket implements SocketPort {
   letGo(): void {
     assert(this.#ending === null && !this.isBusy(), 'nothing is in flight on what is let go of')
     this.#ending = DETACHED
-    this.watch?.end()
+    endWatch(this)
     this.net.home.counters[COUNTER_SOCKETS]!--
   }
 
@@ -217,6 +217,12 @@ export class Socket implements SocketPort {
   isBusy(): boolean {
     return this.otherCount > 0 || this.receiver?.isArmed === true || this.sender?.isArmed === true
   }
+}
+
+/** For good: a reader that steps on after that arms no timer, which would break off who has the descriptor's number then. */
+function endWatch(socket: Socket): void {
+  socket.watch?.end()
+  socket.watch = null
 }
 
 function closeOnce(socket: Socket, closed: ClosingWaiter): void {

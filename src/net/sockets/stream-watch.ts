@@ -27,6 +27,9 @@ const ACTION = 'set timeouts'
 /** What is watched by counts of bytes is looked at so often within its limit. */
 const LOOKS = 4
 
+/** Of a wait that ends with the first byte: there is nothing to count. */
+const NO_COUNT = 0
+
 /** The socket that is watched. */
 export interface WatchedSocket {
   readonly net: NetRing
@@ -48,11 +51,13 @@ class Limit {
     this.count = count
   }
 
-  /** In how many nanoseconds to look again; 0 if it is over. */
+  /** In how many nanoseconds to look again; 0 if it is over, and then it begins anew for what waits after that. */
   look(nowNs: number, count: number): number {
     if (count !== this.count) this.begin(nowNs, count)
     const leftNs = this.sinceNs + this.limitNs - nowNs
-    return leftNs <= 0 ? 0 : Math.min(leftNs, this.limitNs / LOOKS)
+    if (leftNs > 0) return Math.min(leftNs, this.limitNs / LOOKS)
+    this.begin(nowNs, count)
+    return 0
   }
 
   get limitMs(): number {
@@ -69,6 +74,8 @@ export class StreamWatch extends Timer {
   readonly #read = new Limit()
   readonly #write = new Limit()
   readonly #idle = new Limit()
+  /** When it looks, while it is armed. */
+  #deadlineNs = 0
 
   constructor(socket: WatchedSocket) {
     super(NO_QUEUE, { keepsAlive: false })
@@ -79,17 +86,16 @@ export class StreamWatch extends Timer {
   set(timeouts: StreamTimeouts): void {
     validateTimeouts(timeouts)
     const nowNs = this.#timers.nowNs()
-    for (const [limit, timeoutMs] of [
-      [this.#read, timeouts.readMs],
-      [this.#write, timeouts.writeMs],
-      [this.#idle, timeouts.idleMs],
+    for (const [limit, timeoutMs, count] of [
+      [this.#read, timeouts.readMs, NO_COUNT],
+      [this.#write, timeouts.writeMs, this.#socket.bytesWritten],
+      [this.#idle, timeouts.idleMs, this.#movedBytes],
     ] as const) {
+      // Who sets one often does not put off the others.
       if (timeoutMs === undefined) continue
       limit.limitNs = timeoutMs === null ? Number.POSITIVE_INFINITY : timeoutMs * NS_PER_MS
+      limit.begin(nowNs, count)
     }
-    this.#read.begin(nowNs, this.#socket.bytesRead)
-    this.#write.begin(nowNs, this.#socket.bytesWritten)
-    this.#idle.begin(nowNs, this.#movedBytes)
     this.#look(nowNs)
   }
 
@@ -99,12 +105,12 @@ export class StreamWatch extends Timer {
     return limitMs === Number.POSITIVE_INFINITY ? undefined : limitMs
   }
 
-  /** A reader begins to wait. */
+  /** A reader begins to wait, or a consumer does again. */
   readBegins(): void {
     if (this.#read.limitNs === Number.POSITIVE_INFINITY) return
     const nowNs = this.#timers.nowNs()
-    this.#read.begin(nowNs, this.#socket.bytesRead)
-    this.#lookBy(nowNs + this.#read.limitNs / LOOKS)
+    this.#read.begin(nowNs, NO_COUNT)
+    this.#lookBy(nowNs + this.#read.limitNs)
   }
 
   /** A write has begun; unless others are under way it is the one that is watched. */
@@ -135,7 +141,11 @@ export class StreamWatch extends Timer {
   }
 
   #lookBy(deadlineNs: number): void {
-    if (!this.isArmed) this.#timers.arm(this, deadlineNs)
+    // It may be armed for a limit that is longer.
+    if (this.isArmed && this.#deadlineNs <= deadlineNs) return
+    this.#timers.disarm(this)
+    this.#deadlineNs = deadlineNs
+    this.#timers.arm(this, deadlineNs)
   }
 
   /** Ends what is over, and looks again when the next limit may be. */
@@ -149,17 +159,20 @@ export class StreamWatch extends Timer {
     }
     let nextNs = idleNs
     if (socket.receiver?.hasWaitingReader === true) {
-      const readNs = this.#read.look(nowNs, socket.bytesRead)
+      const readNs = this.#read.look(nowNs, NO_COUNT)
       if (readNs === 0) socket.receiver.cancel(timeoutError('read', this.#read.limitMs))
       else nextNs = Math.min(nextNs, readNs)
     }
-    if (socket.sender?.isArmed === true) {
+    const { sender } = socket
+    if (sender?.hasWaitingWrite === true) {
+      // What stands in line for memory does not wait for the peer.
+      if (!sender.isArmed) this.#write.begin(nowNs, socket.bytesWritten)
       const writeNs = this.#write.look(nowNs, socket.bytesWritten)
       // As where the executor closes: each is withdrawn, or cut where a part of it was sent.
-      if (writeNs === 0) socket.sender.executorCloses(timeoutError('write', this.#write.limitMs))
+      if (writeNs === 0) sender.executorCloses(timeoutError('write', this.#write.limitMs))
       else nextNs = Math.min(nextNs, writeNs)
     }
-    if (nextNs < Number.POSITIVE_INFINITY) this.#timers.arm(this, nowNs + nextNs)
+    if (nextNs < Number.POSITIVE_INFINITY) this.#lookBy(nowNs + nextNs)
   }
 }
 

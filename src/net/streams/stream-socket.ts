@@ -206,9 +206,7 @@ export abstract class StreamSocket
    */
   write(data: Uint8Array | Lease, options?: WaitOptions): Promise<void> {
     if (this.socket.isClosing) return refuse(this.socket.closedError('write'))
-    const sender = this.socket.sending()
-    this.socket.watch?.writeBegins(!sender.isArmed)
-    return sender.write(data, options)
+    return this.socket.sending().write(data, options)
   }
 
   /** {@link readLease}, by the name that a source has for it. */
@@ -309,7 +307,8 @@ export abstract class StreamSocket
    * with those that are cancelled: a write of which a part was sent is cut there. After `idleMs` without a byte in either
    * direction the stream is reset and closed, and who waits is rejected with it, a consumer told.
    *
-   * Checked by counts of bytes, with one timer: up to a quarter late, never early, and free for streams without. Not taken along by {@link TcpStream.detach}.
+   * Checked with one timer, by counts of bytes: up to a quarter late, never early, and free for streams without. While a consumer
+   * takes a chunk, or a write stands in line for memory, it does not wait for the peer. Not taken along by {@link TcpStream.detach}.
    *
    * @throws {RangeError} for limits that are not above 0 and finite; {@link TypeError} for options that are not known.
    * @throws {RuntimeError} `ERR_HANDLE_CLOSED`
@@ -327,8 +326,9 @@ export abstract class StreamSocket
   setTimeouts(timeouts: StreamTimeouts): void {
     if (this.socket.isClosing) throw this.socket.closedError('set timeouts')
     const watch = this.socket.watch ?? new StreamWatch(this.socket)
-    watch.set(timeouts)
+    // First, as it may find one over that is not given, and close.
     this.socket.watch = watch
+    watch.set(timeouts)
   }
 
   /** What the kernel holds for the reader; it doubles the value, for its own bookkeeping. */
