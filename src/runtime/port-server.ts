@@ -4,7 +4,7 @@ import type { Executor, Task } from '../executor/index.ts'
 import type { Address } from '../net/index.ts'
 import { FailureLots } from './failure-lots.ts'
 import type { FromPort, PortProgram, ToPort } from './port-messages.ts'
-import { namePort, type PortListener, placeOf } from './port-transport.ts'
+import { breakOff, namePort, type PortListener, placeOf } from './port-transport.ts'
 import { ServedPort, type ServedStream } from './served-port.ts'
 
 /** What ports need of the driver that they are on. */
@@ -142,7 +142,7 @@ class PortServer {
   cut(): void {
     for (const [task, stream] of this.#connections) {
       void task.cancel()
-      void stream.close().then(() => this.#end(task))
+      void breakOff(stream).then(() => this.#end(task))
     }
   }
 
@@ -189,14 +189,17 @@ class PortServer {
 
   /** Never rejects but for a cancel. */
   async #serveOne(stream: ServedStream, port: ServedPort<unknown, Address>): Promise<void> {
+    let isWhole = false
     try {
       await this.#main!(stream, port)
+      isWhole = true
       const { servesSocket } = placeOf(this.#program.transport)
       if (servesSocket && this.#closed === null) this.#tell(endedEarly(port.address))
     } catch (error) {
-      this.#tell(error)
+      isWhole = this.#isReason(error)
+      if (!isWhole) this.#tell(error)
     } finally {
-      await stream.close()
+      await (isWhole ? stream.close() : breakOff(stream))
     }
   }
 
@@ -207,10 +210,13 @@ class PortServer {
     const isEnd =
       this.#closed !== null && error instanceof RuntimeError && code === 'ERR_TASK_CANCELLED'
     if (isEnd || this.#host.executor.isClosing || (isPeer && !tellsPeerErrors)) return
-    const { reason } = this.#controller.signal
-    // It let the reason of its signal through, as was asked of it.
-    if (reason !== undefined && (error === reason || (error as Error)?.cause === reason)) return
     this.failures.add(error)
+  }
+
+  /** Whether a function let the reason of its signal through, as was asked of it. */
+  #isReason(error: unknown): boolean {
+    const { reason } = this.#controller.signal
+    return reason !== undefined && (error === reason || (error as Error)?.cause === reason)
   }
 
   #end(task: Task<void>): void {

@@ -126,6 +126,11 @@ export function placeOf(transport: Transport): Place<PortListen, Address> {
   return PLACES[transport]
 }
 
+/** Ends what its function has not come to the end of: the peer of a TCP connection does not take what has come for the whole. */
+export function breakOff(stream: ServedStream): Promise<void> {
+  return stream instanceof UdpSocket ? stream.close() : stream.abort()
+}
+
 /** A UDP socket that is handed out once; then it is closed by who has it. */
 class UdpDoor implements PortListener {
   readonly address: SocketAddress

@@ -168,7 +168,7 @@ export class Runtime {
    * threads nobody has its socket: clients are refused, and `onOutage` is told.
    *
    * The stream is closed when the promise of the function has settled: to {@link TcpStream.consume}, return one that `onEnd`
-   * resolves. What the function throws ends that connection alone. Each connection is a task of its driver.
+   * resolves. What the function throws ends that connection alone: over TCP it is reset, as one is that a deadline cuts. Each connection is a task of its driver.
    *
    * @throws {KernelError} such as `EADDRINUSE`, `EACCES`; what the look-up of a name throws.
    * @throws {RuntimeError} `ERR_LISTENERS_DIFFER`, naming what differs and where; `ERR_UNSUPPORTED` for a driver of the kind
