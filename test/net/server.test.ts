@@ -92,7 +92,7 @@ testOnBoth('what a function throws ends its connection alone', async () => {
   await using server = serve(listener, failing, { onError })
   for (let round = 0; round < 2; round++) {
     await using client = await TcpStream.connect({ port: listener.address.port })
-    assert.equal(await client.read(), null)
+    await assert.rejects(client.read(), { code: 'ECONNRESET' })
   }
 
   assert.deepEqual(errors, [mine, mine])
@@ -100,4 +100,112 @@ testOnBoth('what a function throws ends its connection alone', async () => {
   assert.throws(() => serve(listener, failing, { onEror: 1 } as never), TypeError)
   await assert.rejects(server.stop({ deadlineMs: -1 }), RangeError)
   await assert.rejects(server.stop({ deadline: 1 } as never), TypeError)
+})
+
+/** Reads to the end; fails as that does. */
+async function readAll(stream: TcpStream): Promise<void> {
+  for await (const _ of stream);
+}
+
+testOnBoth(
+  'without onError the first failure is a warning, and no peer is a rejection',
+  async () => {
+    const warnings: Error[] = []
+    const note = (warning: Error): number => warnings.push(warning)
+    process.on('warning', note)
+    const codes = ['EPIPE', 'ERR_LIMIT_EXCEEDED', 'ERR_TASK_TIMEOUT']
+    const listener = await TcpListener.bind({ port: 0 })
+    await using server = serve(listener, async (stream) => {
+      const code = codes.shift()
+      if (code !== undefined) throw Object.assign(new Error(`It is ${code}`), { code })
+      stream.setTimeouts({ readMs: 1 })
+      await stream.read()
+    })
+
+    for (let round = 0; round < 4; round++) {
+      await using client = await TcpStream.connect(listener.address)
+      await assert.rejects(readAll(client), { code: 'ECONNRESET' })
+    }
+
+    await server.stop()
+    await new Promise(setImmediate)
+    process.off('warning', note)
+    assert.equal(warnings.length, 1)
+    assert.equal(warnings[0]!.name, 'ConnectionFailure')
+    // With where it was thrown.
+    assert.match(warnings[0]!.message, /It is ERR_LIMIT_EXCEEDED(?:.|\n)*server\.test/)
+  },
+)
+
+testOnBoth('an answer that broke off does not look whole', async () => {
+  const errors: unknown[] = []
+  const functions = [
+    async (stream: TcpStream): Promise<void> => {
+      await stream.write(pattern(0, 10))
+      throw new RangeError('half of it')
+    },
+    async (stream: TcpStream): Promise<void> => {
+      stream.setTimeouts({ writeMs: 20 })
+      await stream.write(pattern(0, 30_000_000))
+    },
+  ]
+  const listener = await TcpListener.bind({ port: 0 })
+  await using server = serve(listener, (stream) => functions.shift()!(stream), {
+    onError: (error) => errors.push(error),
+  })
+  for (let round = 1; round <= 2; round++) {
+    await using client = await TcpStream.connect(listener.address)
+    while (errors.length < round) await new Promise(setImmediate)
+
+    await assert.rejects(readAll(client), { code: 'ECONNRESET' })
+  }
+  await server.stop()
+})
+
+testOnBoth(
+  'a function that lets the reason of its signal through has sent what it wrote',
+  async () => {
+    const server = serve(await TcpListener.bind({ port: 0 }), async (stream, signal) => {
+      await stream.write(pattern(0, 100))
+      await stream.read({ signal })
+    })
+    await using client = await TcpStream.connect(server.listener.address)
+    while (server.connectionCount === 0) await new Promise(setImmediate)
+
+    assert.equal(await server.stop({ deadlineMs: LONG_MS }), 0)
+
+    await readPattern(client, 100)
+    assert.equal(await client.read(), null)
+  },
+)
+
+testOnBoth(
+  'serve() refuses a listener that is closed, or whose connections others take',
+  async () => {
+    const listener = await TcpListener.bind({ port: 0 })
+    const accepting = listener.accept()
+    assert.throws(() => serve(listener, echo), { code: 'ERR_STILL_HELD' })
+    const client = await TcpStream.connect(listener.address)
+    await (await accepting).close()
+    await client.close()
+
+    const server = serve(listener, echo)
+    assert.throws(() => serve(listener, echo), { code: 'ERR_STILL_HELD' })
+    await server.stop()
+
+    assert.throws(() => serve(listener, echo), { code: 'ERR_HANDLE_CLOSED' })
+  },
+)
+
+testOnBoth('of several deadlines of stop() the earliest holds', async () => {
+  const server = serve(await TcpListener.bind({ port: 0 }), () => new Promise(() => {}))
+  await using client = await TcpStream.connect(server.listener.address)
+  while (server.connectionCount === 0) await new Promise(setImmediate)
+
+  const first = server.stop({ deadlineMs: LONG_MS })
+  const second = server.stop({ deadlineMs: 0 })
+  const third = server.stop({ deadlineMs: 1 })
+
+  assert.deepEqual(await Promise.all([first, second, third]), [1, 1, 1])
+  await assert.rejects(client.read(), { code: 'ECONNRESET' })
 })

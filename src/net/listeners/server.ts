@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import {
   optionNames,
   RuntimeError,
@@ -10,10 +11,13 @@ import {
 import { type Executor, executor, type Task } from '../../executor/index.ts'
 import { sleep } from '../../time/index.ts'
 import type { StreamSocket } from '../streams/stream-socket.ts'
-import type { Address } from '../values/address.ts'
+import { type Address, formatAddress } from '../values/address.ts'
 import { StreamListener } from './stream-listener.ts'
 
-/** Serves a connection: it is closed when its promise has settled. `signal` is aborted when the server stops. */
+/**
+ * Serves a connection, which ends when its promise has settled: it is closed, or reset where that rejects. `signal` is aborted
+ * when the server stops.
+ */
 export type ServeStream<Stream extends StreamSocket> = (
   stream: Stream,
   signal: AbortSignal,
@@ -22,8 +26,9 @@ export type ServeStream<Stream extends StreamSocket> = (
 /** How connections are served. */
 export interface ServeOptions {
   /**
-   * Called with what the function throws for a connection. Not given, that is an unhandled rejection, unless the peer has gone
-   * (`ECONNRESET`, `EPIPE`, `ECONNABORTED`, `ETIMEDOUT`).
+   * Called with what the function throws for a connection. Not given, the first that is not of a peer that has gone
+   * (`ECONNRESET`, `EPIPE`, `ECONNABORTED`, `ETIMEDOUT`) is a warning of the process, and never a rejection: a peer may
+   * cause it, and must not end the process.
    */
   readonly onError?: (error: unknown) => void
 }
@@ -43,7 +48,13 @@ const PEER_CODES: readonly unknown[] = ['ECONNRESET', 'EPIPE', 'ECONNABORTED', '
  * Serves all that a listener accepts: a function is called for each connection, as a task of the current queue. The listener
  * is the server's from now on.
  *
+ * A connection whose function throws is reset, so that its peer does not take half of an answer for the whole; a Unix stream,
+ * which has no reset, is closed. One whose function returns, or lets the reason of its signal through, is closed: what was
+ * written is still sent.
+ *
  * @throws {TypeError} for arguments of the wrong kind.
+ * @throws {RuntimeError} `ERR_HANDLE_CLOSED` if the listener is closed; `ERR_STILL_HELD` while it is served, or others wait for
+ * its connections.
  *
  * @example Stop without cutting anybody off who comes to an end within a second
  * ```ts run
@@ -71,7 +82,9 @@ export function serve<Stream extends StreamSocket, Where extends Address>(
   validateOptions(action, options, SERVE_NAMES)
   const { onError = null } = options
   if (onError !== null) validateFunction(action, 'onError', onError)
-  return new StreamServer(executor(), listener, { serveStream, onError })
+  const current = executor()
+  listener.beginServing(action)
+  return new StreamServer(current, listener, { serveStream, onError })
 }
 
 /** What {@link serve} has made: connections that are served, until it is stopped. Belongs to its executor. */
@@ -92,8 +105,13 @@ export class StreamServer<Stream extends StreamSocket, Where extends Address = A
   readonly #onError: ((error: unknown) => void) | null
   readonly #controller = new AbortController()
   readonly #connections = new Map<Task<void>, Stream>()
-  #onIdle: (() => void) | null = null
+  /** Aborted once it has stopped, and no deadline counts any more. */
+  readonly #ended = new AbortController()
+  #onEnd: (() => void) | null = null
   #stopped: Promise<number> | null = null
+  /** How many were broken off; null before any deadline was over. */
+  #brokenCount: number | null = null
+  #hasWarned = false
 
   /** @internal */
   constructor(
@@ -126,7 +144,8 @@ export class StreamServer<Stream extends StreamSocket, Where extends Address = A
    * their tasks are cancelled, and their peers told that they were broken off, by `ECONNRESET` over TCP.
    *
    * What was accepted by the call is served; what the kernel holds in the backlog then is refused. Functions are told by
-   * their signal. Resolves when no connection is left, with how many were broken off. Again is the first call's.
+   * their signal. Resolves when no connection is left, with how many were broken off. Again is the same, by the earliest
+   * deadline of all calls.
    *
    * @throws {TypeError | RangeError} for options of the wrong kind.
    */
@@ -135,7 +154,8 @@ export class StreamServer<Stream extends StreamSocket, Where extends Address = A
     validateOptions(action, options, STOP_NAMES)
     const { deadlineMs = DEADLINE_MS } = options
     validateDurationMs(action, 'deadlineMs', deadlineMs)
-    this.#stopped ??= this.#stop(deadlineMs)
+    this.#stopped ??= this.#stop()
+    void this.#breakOffAfter(deadlineMs)
     return await this.#stopped
   }
 
@@ -155,55 +175,67 @@ export class StreamServer<Stream extends StreamSocket, Where extends Address = A
     this.#connections.set(task, stream)
     const end = (): void => {
       this.#connections.delete(task)
-      if (this.#connections.size === 0) this.#onIdle?.()
+      if (this.#connections.size === 0) this.#onEnd?.()
     }
     task.then(end, end)
   }
 
   async #serveOne(stream: Stream): Promise<void> {
     const { signal } = this.#controller
+    let isWhole = false
     try {
       await this.#serveStream(stream, signal)
+      isWhole = true
     } catch (error) {
-      this.#tell(error, stream)
+      // It has let the reason of its signal through, as was asked of it.
+      isWhole = signal.aborted && error === signal.reason
+      if (!isWhole) this.#tell(error, stream)
     } finally {
-      await stream.close()
+      await (isWhole ? stream.close() : stream.abort())
     }
   }
 
   #tell(error: unknown, stream: Stream): void {
-    // It was broken off, or has let the reason of its signal through, as was asked of it.
-    if (this.isStopping && (stream.isClosed || error === this.#controller.signal.reason)) return
+    // It was broken off.
+    if (this.isStopping && stream.isClosed) return
+    if (this.#onError !== null) {
+      this.#onError(error)
+      return
+    }
     const { code } = (error ?? {}) as { code?: unknown }
-    if (this.#onError !== null) this.#onError(error)
-    else if (!PEER_CODES.includes(code)) void Promise.reject(error)
+    if (this.#hasWarned || PEER_CODES.includes(code)) return
+    this.#hasWarned = true
+    process.emitWarning(
+      `A connection of ${formatAddress(this.listener.address)} failed, and nobody has asked; give onError to be told of further ones: ${inspect(error)}`,
+      { type: 'ConnectionFailure' },
+    )
   }
 
-  async #stop(deadlineMs: number): Promise<number> {
+  async #stop(): Promise<number> {
     const accepted = this.listener.takeAccepted()
     const closing = this.listener.close()
     for (const stream of accepted) this.#begin(stream)
     this.#controller.abort(
       new RuntimeError('ERR_HANDLE_CLOSED', 'Cannot go on as the server must run: it is stopping'),
     )
-    const idle = new Promise<void>((resolve) => {
-      this.#onIdle = resolve
-    })
-    let brokenCount = 0
     if (this.#connections.size > 0) {
-      const early = new AbortController()
-      const late = sleep(deadlineMs, { signal: early.signal }).then(
-        () => true,
-        () => false,
-      )
-      if (await Promise.race([idle.then(() => false), late])) {
-        brokenCount = this.#connections.size
-        await this.#breakOff()
-      }
-      early.abort()
+      await new Promise<void>((resolve) => {
+        this.#onEnd = resolve
+      })
     }
+    this.#ended.abort()
     await closing
-    return brokenCount
+    return this.#brokenCount ?? 0
+  }
+
+  async #breakOffAfter(deadlineMs: number): Promise<void> {
+    const { signal } = this.#ended
+    // It rejects, too, where the caller's task is cancelled, which waits no longer then.
+    await sleep(deadlineMs, { signal }).catch(() => {})
+    if (signal.aborted || this.#brokenCount !== null) return
+    this.#brokenCount = this.#connections.size
+    await this.#breakOff()
+    this.#onEnd?.()
   }
 
   /** Ends all that is left, whatever its functions wait for. */

@@ -1,3 +1,4 @@
+import { RuntimeError } from '../../base/index.ts'
 import {
   ClosingWaiter,
   checkCancellation,
@@ -81,6 +82,7 @@ export abstract class StreamListener<Stream extends StreamSocket, Where extends 
   #isReferenced = true
   /** Whether it keeps the program alive. */
   #isHolding = false
+  #isServed = false
   #closed: ClosingWaiter | null = null
   /** Whether its name is being removed: until that is done it listens, so that nobody takes it for a stale one. */
   #isLeavingName = false
@@ -214,6 +216,20 @@ export abstract class StreamListener<Stream extends StreamSocket, Where extends 
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** @internal One takes all connections from now on. @throws {RuntimeError} if it is closed, or others take some. */
+  beginServing(action: string): void {
+    this.#net.executor.assertOpen(action)
+    if (this.#closed !== null) throw handleClosed(action)
+    if (this.#isServed || this.#waiters.length > 0) {
+      const user = this.#isServed ? 'it has a server' : 'somebody waits for its next connection'
+      throw new RuntimeError(
+        'ERR_STILL_HELD',
+        `Cannot ${action} as its connections must be for nobody else: ${user}`,
+      )
+    }
+    this.#isServed = true
   }
 
   /** @internal What was accepted, and nobody has asked for: it is the caller's. */
