@@ -446,3 +446,15 @@ test('many seeds: what is sent comes whole, in order, each time with its descrip
     })
   }
 })
+
+testOnBoth('who waits for descriptors is told that the stream was idle for too long', async () => {
+  const [one, other] = UnixStream.pair()
+  other.setTimeouts({ idleMs: 5 })
+
+  const idle = { code: 'ERR_TASK_TIMEOUT', message: /idleMs/ }
+  await assert.rejects(other.receiveDescriptors(), idle)
+
+  const closed = { code: 'ERR_HANDLE_CLOSED', message: /idleMs/ }
+  await assert.rejects(other.receiveDescriptors(), closed)
+  await one.close()
+})

@@ -28,7 +28,8 @@ testOnBoth('a read that waits too long rejects, loses nothing, and the next goes
   await using pair = await Pair.open()
   pair.server.setTimeouts({ readMs: 30 })
 
-  const tookMs = await timeMs(() => assert.rejects(pair.server.read(), TIMEOUT))
+  const named = { ...TIMEOUT, message: /readMs, 30 ms/ }
+  const tookMs = await timeMs(() => assert.rejects(pair.server.read(), named))
   await assert.rejects(pair.server.readLease(), TIMEOUT)
   await pair.client.write(pattern(0, 1000))
   const chunk = await pair.server.read()
@@ -82,7 +83,8 @@ testSimulated(
     await using pair = await Pair.open()
     const size = 30_000_000
     pair.client.setTimeouts({ writeMs: 1000 })
-    const failed = assert.rejects(pair.client.write(pattern(0, size)), TIMEOUT)
+    const named = { ...TIMEOUT, message: /writeMs, 1000 ms/ }
+    const failed = assert.rejects(pair.client.write(pattern(0, size)), named)
     const behind = assert.rejects(pair.client.write(pattern(size, 10)))
     let readBytes = 0
     const read = async (wantedBytes: number): Promise<void> => {
@@ -116,7 +118,19 @@ testOnBoth('a stream without a byte for too long is reset and closed', async () 
   await assert.rejects(peer, { code: 'ECONNRESET' })
 
   assert.equal(pair.server.isClosed, true)
-  await assert.rejects(pair.server.read(), { code: 'ERR_HANDLE_CLOSED' })
+  // Each call after that says why.
+  const closed = { code: 'ERR_HANDLE_CLOSED', message: /idleMs/ }
+  for (const call of [
+    pair.server.read(),
+    pair.server.write(pattern(0, 1)),
+    pair.server.shutdown(),
+  ]) {
+    const error = (await call.catch((error: unknown) => error)) as Error
+    assert.throws(() => {
+      throw error
+    }, closed)
+    assert.equal((error.cause as { code: string }).code, 'ERR_TASK_TIMEOUT')
+  }
   await pair[Symbol.asyncDispose]()
   assert.deepEqual([holdings().bufferCount, holdings().operationCount], [0, 0])
 })

@@ -31,7 +31,7 @@ export async function shutDown(socket: Socket, options: WaitOptions | undefined)
   try {
     if (drained === null) return await tellEnd(socket, options)
     await drained
-    if (socket.isClosing) throw handleClosed(action)
+    if (socket.isClosing) throw socket.closedError(action)
     const left = options && remainingOptions(current, options, startNs, action)
     await tellEnd(socket, left)
   } finally {

@@ -104,7 +104,7 @@ export class Socket implements SocketPort {
   receiving(): Receiver {
     if (this.receiver === null) {
       this.receiver = new Receiver(this)
-      if (this.isClosing) this.receiver.close(handleClosed('read'))
+      if (this.isClosing) this.receiver.close(this.closedError('read'))
     }
     return this.receiver
   }
@@ -128,6 +128,7 @@ export class Socket implements SocketPort {
   /** Resets it at once, and tells those who wait why. */
   breakOff(reason: RuntimeError): void {
     setLinger(this.net.executor.kernel, this.fd, 0)
+    breakReasons.set(this, reason)
     void this.closeFor(reason)
   }
 
@@ -206,11 +207,16 @@ export class Socket implements SocketPort {
   }
 
   closedError(action: string): RuntimeError {
-    if (this.#ending !== DETACHED) return handleClosed(action)
+    if (this.#ending !== DETACHED) return handleClosed(action, breakReasons.get(this))
     return new RuntimeError(
       'ERR_HANDLE_CLOSED',
       `Cannot ${action} as the stream must be here: it was detached`,
     )
+  }
+
+  /** What an operation is told that waited as it was closed. */
+  endedError(action: string): RuntimeError {
+    return breakReasons.get(this) ?? this.closedError(action)
   }
 
   /** Whether an operation on it is in flight. Not private, since V8 marks what has private methods. */
@@ -237,9 +243,15 @@ export function cancelOn({ ring, executor }: NetRing, operation: Operation): voi
   executor.io.cancelByName(ring, ring.nameOf(operation))
 }
 
-export function handleClosed(action: string): RuntimeError {
-  return new RuntimeError('ERR_HANDLE_CLOSED', `Cannot ${action} as it must be open: it was closed`)
+/** `cause` is why it was closed, if not by its owner. */
+export function handleClosed(action: string, cause?: RuntimeError): RuntimeError {
+  const how = cause === undefined ? 'it was closed' : 'it was broken off by its limit idleMs'
+  const message = `Cannot ${action} as it must be open: ${how}`
+  return new RuntimeError('ERR_HANDLE_CLOSED', message, cause === undefined ? {} : { cause })
 }
+
+/** Of sockets that were broken off; here, as it would cost each of the others a word. */
+const breakReasons = new WeakMap<Socket, RuntimeError>()
 
 const scratch = new Uint8Array(SOCKADDR_BYTES_MAX)
 

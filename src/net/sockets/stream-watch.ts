@@ -6,7 +6,6 @@ import {
   validateDurationMs,
   validateOptions,
 } from '../../base/index.ts'
-import { timeoutError } from '../../executor/index.ts'
 import { Timer, type TimerPort } from '../../reactor/index.ts'
 import type { NetRing } from '../memory/net-ring.ts'
 import type { Receiver } from '../receiving/receiver.ts'
@@ -160,7 +159,7 @@ export class StreamWatch extends Timer {
     let nextNs = idleNs
     if (socket.receiver?.hasWaitingReader === true) {
       const readNs = this.#read.look(nowNs, NO_COUNT)
-      if (readNs === 0) socket.receiver.cancel(timeoutError('read', this.#read.limitMs))
+      if (readNs === 0) socket.receiver.cancel(readTimeout(this.#read.limitMs))
       else nextNs = Math.min(nextNs, readNs)
     }
     const { sender } = socket
@@ -169,7 +168,7 @@ export class StreamWatch extends Timer {
       if (!sender.isArmed) this.#write.begin(nowNs, socket.bytesWritten)
       const writeNs = this.#write.look(nowNs, socket.bytesWritten)
       // As where the executor closes: each is withdrawn, or cut where a part of it was sent.
-      if (writeNs === 0) sender.executorCloses(timeoutError('write', this.#write.limitMs))
+      if (writeNs === 0) sender.executorCloses(writeTimeout(this.#write.limitMs))
       else nextNs = Math.min(nextNs, writeNs)
     }
     if (nextNs < Number.POSITIVE_INFINITY) this.#lookBy(nowNs + nextNs)
@@ -179,11 +178,25 @@ export class StreamWatch extends Timer {
 function breakOff(socket: WatchedSocket, limitMs: number): void {
   const reason = new RuntimeError(
     'ERR_TASK_TIMEOUT',
-    `Cannot keep a stream open as a byte must go over it every ${limitMs} ms: none did`,
+    `Cannot keep a stream open as a byte must go over it within idleMs, ${limitMs} ms: none did`,
   )
   // By itself: what is closed here is told to a consumer as no failure.
   socket.receiver?.cancel(reason)
   socket.breakOff(reason)
+}
+
+function readTimeout(limitMs: number): RuntimeError {
+  return new RuntimeError(
+    'ERR_TASK_TIMEOUT',
+    `Cannot read as data must come within readMs, ${limitMs} ms: none did`,
+  )
+}
+
+function writeTimeout(limitMs: number): RuntimeError {
+  return new RuntimeError(
+    'ERR_TASK_TIMEOUT',
+    `Cannot write as the peer must take a byte within writeMs, ${limitMs} ms: it took none`,
+  )
 }
 
 function validateTimeouts(timeouts: StreamTimeouts): void {

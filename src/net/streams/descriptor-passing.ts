@@ -29,7 +29,7 @@ import { encodePoll, type Ring } from '../../ring/index.ts'
 import { RIGHTS_SENT_MAX } from '../memory/message-header.ts'
 import { SentRights } from '../memory/sent-rights.ts'
 import { READ_CHUNK } from '../receiving/reads.ts'
-import { handleClosed, type Socket } from '../sockets/socket.ts'
+import type { Socket } from '../sockets/socket.ts'
 import { SocketOperation } from '../sockets/socket-operation.ts'
 import {
   type DescriptorHolder,
@@ -110,12 +110,12 @@ export async function receiveDescriptors(
       )
     }
   } catch (error) {
-    throw socket.isClosing ? handleClosed(action) : error
+    throw socket.isClosing ? socket.endedError(action) : error
   } finally {
     receiver.takeBack(result)
   }
   if (current.isClosed) throw current.waits.closedError(action)
-  if (socket.isClosing) throw handleClosed(action)
+  if (socket.isClosing) throw socket.endedError(action)
   if (result < 0) throw kernelError(result, socket.describe('recvmsg'))
   return result === 0 ? null : takeMessage(current, result)
 }

@@ -305,7 +305,8 @@ export abstract class StreamSocket
    * After `readMs` without data the read that waits rejects, or a consumption ends, with `ERR_TASK_TIMEOUT`; nothing is
    * lost, and the next read goes on. After `writeMs` in which the peer has taken nothing, the writes that wait reject with it, and as
    * with those that are cancelled: a write of which a part was sent is cut there. After `idleMs` without a byte in either
-   * direction the stream is reset and closed, and who waits is rejected with it, a consumer told.
+   * direction the stream is reset and closed, and who waits is rejected with it, a consumer told. Later calls reject
+   * with `ERR_HANDLE_CLOSED`, of which it is the cause.
    *
    * Checked with one timer, by counts of bytes: up to a quarter late, never early, and free for streams without. While a consumer
    * takes a chunk, or a write stands in line for memory, it does not wait for the peer. Not taken along by {@link TcpStream.detach}.
