@@ -1,11 +1,12 @@
 /** How a driver serves ports; loaded by those drivers alone that are to serve one. */
 import { assert, findExport, RuntimeError, recordError } from '../base/index.ts'
 import type { Executor, Task } from '../executor/index.ts'
-import type { Address } from '../net/index.ts'
+import type { Address, UdpSocket } from '../net/index.ts'
 import { FailureLots } from './failure-lots.ts'
 import type { FromPort, PortProgram, ToPort } from './port-messages.ts'
-import { breakOff, namePort, type PortListener, placeOf } from './port-transport.ts'
+import { breakOff, namePort, type PortListener, placeOf, reopenSocket } from './port-transport.ts'
 import { ServedPort, type ServedStream } from './served-port.ts'
+import { ServedSocket } from './served-socket.ts'
 
 /** What ports need of the driver that they are on. */
 export interface PortHost {
@@ -89,7 +90,7 @@ class PortServer {
   readonly #port: number
   readonly #program: PortProgram
   readonly #controller = new AbortController()
-  readonly #connections = new Map<Task<void>, ServedStream>()
+  readonly #connections = new Map<Task<void>, ServedStream | ServedSocket>()
   #main: Main | null = null
   #listener: PortListener | null = null
   #closed: Promise<void> | null = null
@@ -140,9 +141,10 @@ class PortServer {
 
   /** Ends the connections that have not ended, whatever their functions wait for. */
   cut(): void {
-    for (const [task, stream] of this.#connections) {
+    for (const [task, served] of this.#connections) {
       void task.cancel()
-      void breakOff(stream).then(() => this.#end(task))
+      const ended = served instanceof ServedSocket ? served.close() : breakOff(served)
+      void ended.then(() => this.#end(task))
     }
   }
 
@@ -171,13 +173,15 @@ class PortServer {
     })
     const name = namePort(address)
     try {
+      const { servesSocket } = placeOf(this.#program.transport)
       for await (const stream of listener) {
+        const socket = servesSocket ? this.#serving(stream as UdpSocket, port) : null
         const task = executor.spawnInto(
           executor.defaultQueue,
-          () => this.#serveOne(stream, port),
+          () => socket?.serve() ?? this.#serveOne(stream, port),
           name,
         )
-        this.#connections.set(task, stream)
+        this.#connections.set(task, socket ?? stream)
         const end = (): void => this.#end(task)
         task.then(end, end)
       }
@@ -193,14 +197,32 @@ class PortServer {
     try {
       await this.#main!(stream, port)
       isWhole = true
-      const { servesSocket } = placeOf(this.#program.transport)
-      if (servesSocket && this.#closed === null) this.#tell(endedEarly(port.address))
     } catch (error) {
       isWhole = this.#isReason(error)
       if (!isWhole) this.#tell(error)
     } finally {
       await (isWhole ? stream.close() : breakOff(stream))
     }
+  }
+
+  #serving(socket: UdpSocket, port: ServedPort<unknown, Address>): ServedSocket {
+    const { executor, setTimer } = this.#host
+    const { address, signal } = port
+    const isOver = (): boolean => this.#closed !== null || executor.isClosing
+    return new ServedSocket(socket, {
+      signal,
+      get isOver() {
+        return isOver()
+      },
+      call: (current) => this.#main!(current, port),
+      reopen: () => reopenSocket(this.#program.listen, address),
+      tellEnd: (error) => {
+        if (error !== null) this.#tell(error)
+        else if (!isOver()) this.#tell(endedEarly(address))
+      },
+      nowMs: () => executor.nowNs() / 1e6,
+      setTimer,
+    })
   }
 
   #tell(error: unknown): void {
@@ -246,10 +268,10 @@ class PortServer {
   }
 }
 
-/** Nobody receives on its socket any more: clients would not be told, and see no difference to a port that loses all. */
+/** Its clients would not be told, and see no difference to a port that loses all. */
 function endedEarly(address: Address): RuntimeError {
   return new RuntimeError(
     'ERR_HANDLE_CLOSED',
-    `Cannot receive on ${namePort(address)} any more as its function must go on until its signal is aborted: it has returned`,
+    `Cannot receive on UDP ${namePort(address)} meanwhile as its function must go on until its signal is aborted: it has returned, and is called again`,
   )
 }

@@ -131,6 +131,12 @@ export function breakOff(stream: ServedStream): Promise<void> {
   return stream instanceof UdpSocket ? stream.close() : stream.abort()
 }
 
+/** Another UDP socket of a port that is open, for a driver whose own is gone. */
+export function reopenSocket(listen: PortListen, address: Address): Promise<UdpSocket> {
+  const { host, port } = address as SocketAddress
+  return UdpSocket.bind({ ...(listen as UdpBindOptions), host, port })
+}
+
 /** A UDP socket that is handed out once; then it is closed by who has it. */
 class UdpDoor implements PortListener {
   readonly address: SocketAddress

@@ -99,10 +99,13 @@ export class RuntimeListener<Where extends Address = SocketAddress> implements A
 
   #warn({ name }: Driver, error: unknown): void {
     const stack = error instanceof Error && error.stack !== undefined ? `\n${error.stack}` : ''
-    process.emitWarning(
-      `A connection of ${namePort(this.address)} on driver '${name}' threw ${describeError(error)}, and nobody has asked; further ones are counted${stack}`,
-      { type: 'ConnectionFailure' },
-    )
+    const port = namePort(this.address)
+    const threw = `on driver '${name}' threw ${describeError(error)}`
+    const told =
+      this.transport === 'udp'
+        ? `The function of UDP ${port} ${threw}, and is called again; further failures are counted`
+        : `A connection of ${port} ${threw}, and nobody has asked; further ones are counted`
+    process.emitWarning(`${told}${stack}`, { type: 'ConnectionFailure' })
   }
 
   async #close(deadlineMs: number): Promise<void> {

@@ -23,8 +23,10 @@ export type UnixConnectionMain<Argument = unknown> = (
 
 /**
  * What serves a UDP port: an export of a module, called once on each driver of the port, with a socket of its own. The kernel
- * brings all datagrams of one sender to one of them. The socket is closed when its promise has settled: the driver
- * receives nothing more then, until it is restarted, which is told as a failure unless the port was closed.
+ * brings all datagrams of one sender to one of them. Where it
+ * ends before the port is closed, by what it throws or as it returns, that is told as a failure, and it is called again: soon, and
+ * after growing pauses where that happens again and again. It gets the same socket with what has come meanwhile, or another one if it
+ * has closed that. One that returns while a consumption goes on has not ended before that has.
  */
 export type UdpMain<Argument = unknown> = (socket: UdpSocket, port: ServedPort<Argument>) => unknown
 

@@ -84,3 +84,43 @@ export async function deaf(socket: UdpSocket, port: ServedPort): Promise<void> {
 export async function returnOnce(socket: UdpSocket): Promise<void> {
   await socket.receive()
 }
+
+/** Throws for an empty datagram. */
+export async function strict(socket: UdpSocket, port: ServedPort): Promise<void> {
+  for await (const { data, from } of socket) {
+    if (data.length === 0)
+      throw Object.assign(new RangeError('nothing in it'), { code: 'ERR_MINE' })
+    await socket.send(encoder.encode(port.driver), { to: from })
+  }
+}
+
+/** Loses its socket as it throws for an empty datagram. */
+export async function closing(socket: UdpSocket, port: ServedPort): Promise<void> {
+  await using _ = socket
+  await strict(socket, port)
+}
+
+/** Leaves a read behind as it throws for its first datagram. */
+export async function leaving(socket: UdpSocket, port: ServedPort): Promise<void> {
+  const { from } = await socket.receive()
+  await socket.send(encoder.encode(port.driver), { to: from })
+  void socket.receive().catch(() => {})
+  throw Object.assign(new RangeError('not today'), { code: 'ERR_MINE' })
+}
+
+/** Returns, and goes on by a consumer, whose end is at an empty datagram. */
+export function consumed(socket: UdpSocket, port: ServedPort): void {
+  socket.consume({
+    onDatagram: ({ data, from }) => {
+      if (data.length === 0) throw new RangeError('nothing in it')
+      return socket.send(encoder.encode(port.driver), { to: from })
+    },
+    onEnd: () => {},
+  })
+}
+
+/** Throws at once the first three times that it is called. */
+export async function mostlyFails(socket: UdpSocket, port: ServedPort<Int32Array>): Promise<void> {
+  if (Atomics.add(port.argument, 0, 1) < 3) throw new RangeError('not yet')
+  await answer(socket, port)
+}

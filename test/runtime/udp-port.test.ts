@@ -165,3 +165,102 @@ test('a function that returns though the port is open has failed', LIMIT, async 
   // One that the port was closed under has not.
   assert.equal(failures.length, 1)
 })
+
+/** Sends an empty datagram to the port. */
+async function sendEmpty(port: number): Promise<void> {
+  await using client = await UdpSocket.bind({ port: 0 })
+  await client.send(new Uint8Array(0), { to: { host: '127.0.0.1', port } })
+}
+
+for (const name of ['strict', 'closing', 'leaving', 'consumed']) {
+  test(`a function that has failed is called again: ${name}`, LIMIT, async () => {
+    await using runtime = await startTwo()
+    const [driver] = runtime.drivers
+    const codes = new Set<unknown>()
+    let onFailure = (): void => {}
+    const listener = await runtime.listen({
+      ...given,
+      name,
+      port: 0,
+      drivers: [driver!],
+      onError: ({ error }) => {
+        codes.add((error as { code?: string }).code)
+        onFailure()
+      },
+    })
+    const { port } = listener.address
+
+    for (let count = 0; count < 3; count++) {
+      const failed = new Promise<void>((resolve) => {
+        onFailure = resolve
+      })
+      await sendEmpty(port)
+      await failed
+      assert.equal(await whoAnswers(port), driver!.name)
+    }
+
+    assert.deepEqual([...codes], [name === 'consumed' ? 'ERR_HANDLE_CLOSED' : 'ERR_MINE'])
+    assert.equal(listener.isListening, true)
+    await listener.close()
+  })
+}
+
+test('a function that fails at once is called until it does not', LIMIT, async () => {
+  await using runtime = await startTwo()
+  const argument = new Int32Array(new SharedArrayBuffer(4))
+  const [driver] = runtime.drivers
+  const onError = (): void => {}
+  const listener = await runtime.listen({
+    ...given,
+    name: 'mostlyFails',
+    port: 0,
+    argument,
+    drivers: [driver!],
+    onError,
+  })
+
+  assert.equal(await whoAnswers(listener.address.port), driver!.name)
+
+  assert.equal(Atomics.load(argument, 0), 4)
+  assert.equal(listener.failureCount, 3)
+  await listener.close()
+})
+
+test('a function that fails for ever does not hold up the close', LIMIT, async () => {
+  await using runtime = await startTwo()
+  let failureCount = 0
+  const failed = new Promise<void>((resolve) => {
+    void runtime
+      .listen({
+        ...given,
+        name: 'mostlyFails',
+        port: 0,
+        argument: new Int32Array([-1_000_000]),
+        onError: () => {
+          if (++failureCount === 8) resolve()
+        },
+      })
+      .then(async (listener) => {
+        await failed
+        await listener.close({ deadlineMs: 1e9 })
+        closed()
+      })
+  })
+  let closed = (): void => {}
+
+  await new Promise<void>((resolve) => {
+    closed = resolve
+  })
+})
+
+test('a warning says that the function of a UDP port has failed', LIMIT, async () => {
+  await using runtime = await startTwo()
+  const warned = new Promise<Error>((resolve) => process.once('warning', resolve))
+
+  const listener = await runtime.listen({ ...given, name: 'strict', port: 0 })
+  await sendEmpty(listener.address.port)
+
+  const { name, message } = await warned
+  assert.equal(name, 'ConnectionFailure')
+  assert.match(message, /^The function of UDP port \d+ on driver 'io-0.\d' threw/)
+})

@@ -115,6 +115,7 @@ export class DatagramReceiver<A extends Address>
   #extra: ReaderExtra | null = null
   /** Where the kernel receives to that does not go on by itself. */
   #one: OneMessage | null = null
+  #onConsumed: (() => void) | null = null
 
   constructor(port: DatagramPort) {
     super(NO_QUEUE)
@@ -127,6 +128,21 @@ export class DatagramReceiver<A extends Address>
 
   get isBusy(): boolean {
     return (this.#state & ARMED) !== 0
+  }
+
+  get isRead(): boolean {
+    return this.#want !== NOTHING
+  }
+
+  get isConsumed(): boolean {
+    return this.#want === CONSUME
+  }
+
+  whenConsumed(): Promise<void> {
+    if (!this.isConsumed) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#onConsumed = resolve
+    })
   }
 
   get #reader(): ReaderState {
@@ -294,6 +310,10 @@ export class DatagramReceiver<A extends Address>
     this.#tell(END)
     this.#endRead()
     consumption.end(error)
+    // Whose `onEnd` has begun another one goes on.
+    if (this.isConsumed) return
+    this.#onConsumed?.()
+    this.#onConsumed = null
   }
 
   #endRead(): ReaderExtra | null {

@@ -148,6 +148,21 @@ export abstract class DatagramSocket<A extends Address = Address>
   /** Who it is connected to, or null. */
   abstract get remoteAddress(): A | null
 
+  /** @internal Whether a read or a consumer waits for what comes, or is taking it. */
+  get isRead(): boolean {
+    return this.#receiver.isRead
+  }
+
+  /** @internal Whether it has a consumer. */
+  get isConsumed(): boolean {
+    return this.#receiver.isConsumed
+  }
+
+  /** @internal Resolves when it has no consumer any more: after `onEnd`. One caller at a time. */
+  whenConsumed(): Promise<void> {
+    return this.#receiver.whenConsumed()
+  }
+
   /** Messages received, be they read or not; datagrams that the kernel has brought together count as one. */
   get receivedCount(): number {
     return this.port.receivedCount
