@@ -229,8 +229,11 @@ class PortServer {
     const { code } = (error ?? {}) as { code?: unknown }
     const { transport, tellsPeerErrors } = this.#program
     const isPeer = PEER_CODES.includes(code) && !placeOf(transport).servesSocket
-    const isEnd =
-      this.#closed !== null && error instanceof RuntimeError && code === 'ERR_TASK_CANCELLED'
+    const { servesSocket } = placeOf(transport)
+    // What a loop over the socket of a closed port is told.
+    const isEndCode =
+      code === 'ERR_TASK_CANCELLED' || (servesSocket && code === 'ERR_HANDLE_CLOSED')
+    const isEnd = this.#closed !== null && error instanceof RuntimeError && isEndCode
     if (isEnd || this.#host.executor.isClosing || (isPeer && !tellsPeerErrors)) return
     this.failures.add(error)
   }
@@ -256,6 +259,9 @@ class PortServer {
         `Cannot go on as ${namePort(listener.address)} must be open: it is being closed`,
       ),
     )
+    for (const served of this.#connections.values()) {
+      if (served instanceof ServedSocket) served.endReceiving()
+    }
     await closing
     const { servesSocket } = placeOf(this.#program.transport)
     if (!servesSocket) this.#host.post({ kind: 'portShut', port: this.#port })

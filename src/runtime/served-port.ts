@@ -26,7 +26,8 @@ export type UnixConnectionMain<Argument = unknown> = (
  * brings all datagrams of one sender to one of them. Where it
  * ends before the port is closed, by what it throws or as it returns, that is told as a failure, and it is called again: soon, and
  * after growing pauses where that happens again and again. It gets the same socket with what has come meanwhile, or another one if it
- * has closed that. One that returns while a consumption goes on has not ended before that has.
+ * has closed that. As the port is closed the socket receives no more: what has come is handed out, then iterations and consumptions end, and
+ * reads reject with `ERR_HANDLE_CLOSED`; it sends until the function has ended. One that returns while a consumption goes on has not ended before that has.
  */
 export type UdpMain<Argument = unknown> = (socket: UdpSocket, port: ServedPort<Argument>) => unknown
 

@@ -50,6 +50,11 @@ export class ServedSocket {
     }
   }
 
+  /** Hands out what has come, then ends the loops of its function; answers can be sent on. */
+  endReceiving(): void {
+    this.#socket.endReceiving()
+  }
+
   close(): Promise<void> {
     return this.#socket.close()
   }
@@ -63,9 +68,9 @@ export class ServedSocket {
     }
     if (error !== null) this.#host.tellEnd(error)
     // A consumption serves the port by itself, be its function there or not.
-    const wasConsumed = this.#socket.isConsumed
-    await this.#socket.whenConsumed()
-    if (error === null || wasConsumed) this.#host.tellEnd(null)
+    const consumed = this.#socket.whenConsumed()
+    await consumed
+    if (error === null || consumed !== null) this.#host.tellEnd(null)
   }
 
   /** A socket that its function has closed, or left with a reader that nobody else can take over, is replaced. */

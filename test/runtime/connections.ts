@@ -72,8 +72,17 @@ export async function failOnce(socket: UdpSocket): Promise<void> {
   throw Object.assign(new RangeError('not today'), { code: 'ERR_MINE' })
 }
 
-/** Goes on whatever it is told. */
+/** Comes to no end, whatever it is told. */
 export async function deaf(socket: UdpSocket, port: ServedPort): Promise<void> {
+  try {
+    await listening(socket, port)
+  } finally {
+    await new Promise(() => {})
+  }
+}
+
+/** Knows of no signal. */
+export async function listening(socket: UdpSocket, port: ServedPort): Promise<void> {
   for (;;) {
     const { from } = await socket.receive()
     await socket.send(encoder.encode(port.driver), { to: from })

@@ -264,3 +264,22 @@ test('a warning says that the function of a UDP port has failed', LIMIT, async (
   assert.equal(name, 'ConnectionFailure')
   assert.match(message, /^The function of UDP port \d+ on driver 'io-0.\d' threw/)
 })
+
+for (const name of ['strict', 'listening', 'consumed']) {
+  test(`a function that knows of no signal ends with its port: ${name}`, LIMIT, async () => {
+    await using runtime = await startTwo()
+    const failures: unknown[] = []
+    const listener = await runtime.listen({
+      ...given,
+      name,
+      port: 0,
+      onError: ({ error }) => failures.push(error),
+    })
+    await whoAnswers(listener.address.port)
+
+    // Nothing is cut within the time that this test has.
+    await listener.close({ deadlineMs: 1e9 })
+
+    assert.deepEqual(failures, [])
+  })
+}

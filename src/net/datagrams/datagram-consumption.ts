@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import { isPromiseLike, validateFunction, wrongType } from '../../base/index.ts'
+import { isPromiseLike, RuntimeError, validateFunction, wrongType } from '../../base/index.ts'
 import { awaitConsumer, type ConsumedSide, type EndListener } from '../receiving/consumption.ts'
 import type { Address } from '../values/address.ts'
 import type { Datagram, DatagramLease } from './datagram.ts'
@@ -124,4 +124,12 @@ export class DatagramConsumption extends AsyncResource {
     }
     return true
   }
+}
+
+/** Refuses a second reader. */
+export function alreadyRead(action: string): RuntimeError {
+  return new RuntimeError(
+    'ERR_STILL_HELD',
+    `Cannot ${action} as a socket must have one reader at a time: it has one`,
+  )
 }

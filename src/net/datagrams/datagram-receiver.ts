@@ -1,4 +1,4 @@
-import { assert, NO_QUEUE, RuntimeError } from '../../base/index.ts'
+import { assert, NO_QUEUE, type RuntimeError } from '../../base/index.ts'
 import {
   bindCancellation,
   type Cancellable,
@@ -50,7 +50,11 @@ import {
 } from '../receiving/receive-states.ts'
 import type { Address } from '../values/address.ts'
 import type { Datagram, DatagramLease } from './datagram.ts'
-import type { DatagramConsumption, DatagramSource } from './datagram-consumption.ts'
+import {
+  alreadyRead,
+  type DatagramConsumption,
+  type DatagramSource,
+} from './datagram-consumption.ts'
 import { DatagramInbox } from './datagram-inbox.ts'
 import type { DatagramPort, DatagramSide } from './datagram-port.ts'
 import { OneMessage } from './one-message.ts'
@@ -116,6 +120,8 @@ export class DatagramReceiver<A extends Address>
   /** Where the kernel receives to that does not go on by itself. */
   #one: OneMessage | null = null
   #onConsumed: (() => void) | null = null
+  /** Why nothing more is received, once what is on its way has come. */
+  #ending: Error | null = null
 
   constructor(port: DatagramPort) {
     super(NO_QUEUE)
@@ -134,12 +140,8 @@ export class DatagramReceiver<A extends Address>
     return this.#want !== NOTHING
   }
 
-  get isConsumed(): boolean {
-    return this.#want === CONSUME
-  }
-
-  whenConsumed(): Promise<void> {
-    if (!this.isConsumed) return Promise.resolve()
+  whenConsumed(): Promise<void> | null {
+    if (this.#want !== CONSUME) return null
     return new Promise((resolve) => {
       this.#onConsumed = resolve
     })
@@ -238,6 +240,19 @@ export class DatagramReceiver<A extends Address>
     else executor.liveness.passOver(ring.index)
   }
 
+  /** Receives no more: readers get what has come, then are told so, as by a close. The kernel's answer to the cancel comes last. */
+  end(reason: Error): void {
+    if (this.#ending !== null || this.#closed !== null) return
+    this.#ending = reason
+    if (this.isBusy) {
+      if ((this.#state & STOPPING) === 0) this.#port.cancelOperation(this)
+      this.#state |= STOPPING
+      return
+    }
+    this.#closed = reason
+    this.#tell(READY)
+  }
+
   close(reason: Error): void {
     this.#closed = reason
     this.#failure = null
@@ -259,6 +274,7 @@ export class DatagramReceiver<A extends Address>
       if ((this.#state & UNREFERENCED) !== 0) net.executor.liveness.heed(net.ring.index)
       this.#state &= ~(ARMED | STOPPING)
       if (!port.isClosing && result < 0) this.#end(result, wasStopping)
+      this.#closed ??= this.#ending
       if (port.isClosing) this.#leaveMemory()
       port.ended()
     }
@@ -310,10 +326,8 @@ export class DatagramReceiver<A extends Address>
     this.#tell(END)
     this.#endRead()
     consumption.end(error)
-    // Whose `onEnd` has begun another one goes on.
-    if (this.isConsumed) return
-    this.#onConsumed?.()
-    this.#onConsumed = null
+    // Unless `onEnd` has begun another one.
+    if (this.#want !== CONSUME) this.#onConsumed?.()
   }
 
   #endRead(): ReaderExtra | null {
@@ -482,11 +496,4 @@ export class DatagramReceiver<A extends Address>
       this.#failure = madeInTurn(kernelError(result, this.#port.describe('recvmsg')))
     }
   }
-}
-
-function alreadyRead(action: string): RuntimeError {
-  return new RuntimeError(
-    'ERR_STILL_HELD',
-    `Cannot ${action} as a socket must have one reader at a time: it has one`,
-  )
 }

@@ -148,18 +148,21 @@ export abstract class DatagramSocket<A extends Address = Address>
   /** Who it is connected to, or null. */
   abstract get remoteAddress(): A | null
 
+  /**
+   * @internal Receives no more: what has come is handed out, then iterations and consumptions end, and reads reject with
+   * `ERR_HANDLE_CLOSED`. It sends as before.
+   */
+  endReceiving(): void {
+    if (!this.port.isClosed) this.#receiver.end(handleClosed('receive'))
+  }
+
   /** @internal Whether a read or a consumer waits for what comes, or is taking it. */
   get isRead(): boolean {
     return this.#receiver.isRead
   }
 
-  /** @internal Whether it has a consumer. */
-  get isConsumed(): boolean {
-    return this.#receiver.isConsumed
-  }
-
-  /** @internal Resolves when it has no consumer any more: after `onEnd`. One caller at a time. */
-  whenConsumed(): Promise<void> {
+  /** @internal Resolves when it has no consumer any more, after `onEnd`; null where it has none. One caller at a time. */
+  whenConsumed(): Promise<void> | null {
     return this.#receiver.whenConsumed()
   }
 
