@@ -201,6 +201,7 @@ export function checkPortOptions(options: AnyPortOptions): CheckedPortOptions {
   if (drivers !== undefined && !Array.isArray(drivers)) {
     throw wrongType(ACTION, 'drivers', 'an array of drivers', drivers)
   }
+  if (isUnix) checkHasName(listen as unknown as UnixListenOptions)
   const checked = {
     transport,
     module: checkModule(ACTION, module),
@@ -219,6 +220,14 @@ export function checkPortOptions(options: AnyPortOptions): CheckedPortOptions {
   const own = { name, options: checked.listen }
   placeOf(transport).assertSame(own, own)
   return checked
+}
+
+/** Without either it would be taken for a port of IP. */
+function checkHasName({ path = null, abstractName = null }: UnixListenOptions): void {
+  if (path !== null || abstractName !== null) return
+  throw new TypeError(
+    `Cannot ${ACTION} as a Unix socket must have a path or an abstractName: none is given`,
+  )
 }
 
 /** The same place from wherever the program goes later, where an address has room for that. */

@@ -233,6 +233,20 @@ testOnBoth('a place to send to that says something else is refused', async () =>
   await socket.close()
 })
 
+testOnBoth('a place to send to is refused by its own name, also after a right one', async () => {
+  const socket = await UdpSocket.bind({ port: 0 })
+  const to = { host: '127.0.0.1', port: socket.localAddress.port }
+  await socket.send(pattern(0, 10), { to })
+
+  const other = { ...to, family: 'ipv6' } as const
+  await assert.rejects(socket.send(pattern(0, 10), { to: other }), RangeError)
+  const none = { port: to.port } as never
+  await assert.rejects(socket.send(pattern(0, 10), { to: none }), { message: /to\.host must be/ })
+  const rinfo = { address: to.host, port: to.port } as never
+  await assert.rejects(socket.send(pattern(0, 10), { to: rinfo }), { message: /'address'/ })
+  await socket.close()
+})
+
 testOnBoth('senders of IPv6 are told apart, one after the other', async () => {
   const server = await UdpSocket.bind({ host: '::1', port: 0 })
   const clients = [

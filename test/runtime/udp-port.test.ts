@@ -126,6 +126,8 @@ test('what the function throws is told, and of no use to UDP is refused', LIMIT,
   await assert.rejects(runtime.listen({ ...given, port: 0, accept: 'shared' } as never), TypeError)
   await assert.rejects(runtime.listen({ ...given, port: 0, ttl: 0 }), RangeError)
   await assert.rejects(runtime.listen({ port: 0, module, ttl: 1 } as never), TypeError)
+  const nameless = runtime.listen({ transport: 'unix', module })
+  await assert.rejects(nameless, { name: 'TypeError', message: /a path or an abstractName/ })
 })
 
 test('a function that returns though the port is open has failed', LIMIT, async () => {

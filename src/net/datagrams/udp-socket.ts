@@ -337,11 +337,14 @@ export class UdpSocket extends DatagramSocket<SocketAddress> {
     const known = this.port.ring.book.find(to as SocketAddress)
     if (known !== null) return known
     if (typeof to !== 'object' || to === null) throw wrongType('send', 'to', 'an address', to)
-    const { host, port } = to
-    if (host === this.#lastHost && port === this.#lastPort) return this.#lastRaw!
+    const { host, port, family } = to
+    if (host === this.#lastHost && port === this.#lastPort && family === undefined) {
+      return this.#lastRaw!
+    }
     validateOptions('send', to, DESTINATION_NAMES, 'to')
+    validateString('send', 'to.host', host)
     validateEndpoint('send', host, port, 1)
-    validateFamily('send', to.family, host)
+    validateFamily('send', family, host)
     const address = parseAddress(host, port)
     if (address === null) throw notAnAddress(host)
     const raw = encodeRaw(address)
