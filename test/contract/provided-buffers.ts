@@ -13,7 +13,12 @@ export class Buffers {
   #tail = 0
   readonly memory: Uint8Array[] = []
 
-  constructor(ring: TestRing, entryCount: number, lengthBytes: number, provided: number = entryCount) {
+  constructor(
+    ring: TestRing,
+    entryCount: number,
+    lengthBytes: number,
+    provided: number = entryCount,
+  ) {
     this.#ring = ring
     this.#mask = entryCount - 1
     const table = ring.allocate(entryCount * 16, 4096)
