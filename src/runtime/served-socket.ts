@@ -1,3 +1,4 @@
+import { RuntimeError } from '../base/index.ts'
 import type { UdpSocket } from '../net/index.ts'
 import { decideRestart } from './restart-policy.ts'
 
@@ -66,14 +67,16 @@ export class ServedSocket {
     } catch (thrown) {
       error = thrown ?? new Error(`Cannot tell why a function has ended: it threw ${thrown}`)
     }
-    if (error !== null) this.#host.tellEnd(error)
     // A consumption serves the port by itself, be its function there or not.
     const consumed = this.#socket.whenConsumed()
+    // A read that was left behind would take what the next call is to get.
+    if (consumed === null) this.#socket.endRead(leftBehind())
+    if (error !== null) this.#host.tellEnd(error)
     await consumed
     if (error === null || consumed !== null) this.#host.tellEnd(null)
   }
 
-  /** A socket that its function has closed, or left with a reader that nobody else can take over, is replaced. */
+  /** A socket that its function has closed, or that something which it has left behind reads on, is replaced. */
   async #renew(): Promise<void> {
     const host = this.#host
     while (!host.isOver && (this.#socket.isClosed || this.#socket.isRead)) {
@@ -105,4 +108,11 @@ export class ServedSocket {
       if (signal.aborted) end()
     })
   }
+}
+
+function leftBehind(): RuntimeError {
+  return new RuntimeError(
+    'ERR_HANDLE_CLOSED',
+    'Cannot receive as the function that serves the port must be running: it has ended, and this read was left behind',
+  )
 }

@@ -161,6 +161,11 @@ export abstract class DatagramSocket<A extends Address = Address>
     return this.#receiver.isRead
   }
 
+  /** @internal Ends a read that nobody waits for any more, which takes nothing from now on; its caller is told. */
+  endRead(reason: Error): void {
+    this.#receiver.cancel(reason)
+  }
+
   /** @internal Resolves when it has no consumer any more, after `onEnd`; null where it has none. One caller at a time. */
   whenConsumed(): Promise<void> | null {
     return this.#receiver.whenConsumed()
