@@ -107,3 +107,11 @@ export class KernelError extends Error {
     if (context.address !== undefined) this.address = context.address
   }
 }
+
+/** What operations on a connection fail with whose peer is gone. */
+const PEER_GONE_CODES: readonly unknown[] = ['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT']
+
+/** Whether a connection failed as its peer is gone: nobody's mistake. */
+export function isPeerGone(error: unknown): boolean {
+  return PEER_GONE_CODES.includes((error as { code?: unknown } | null | undefined)?.code)
+}

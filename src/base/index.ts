@@ -3,6 +3,7 @@ export { DeadlineHeap } from './deadline-heap.ts'
 export { isDebugging } from './debug.ts'
 export { type ErrorRecord, recordError, reviveError } from './error-record.ts'
 export {
+  isPeerGone,
   KernelError,
   type KernelErrorContext,
   RuntimeError,

@@ -1,5 +1,5 @@
 /** How a driver serves ports; loaded by those drivers alone that are to serve one. */
-import { assert, findExport, RuntimeError, recordError } from '../base/index.ts'
+import { assert, findExport, isPeerGone, RuntimeError, recordError } from '../base/index.ts'
 import type { Executor, Task } from '../executor/index.ts'
 import type { Address, UdpSocket } from '../net/index.ts'
 import { FailureLots } from './failure-lots.ts'
@@ -16,9 +16,6 @@ export interface PortHost {
   post(message: FromPort): void
   setTimer(delayMs: number, callback: () => void): () => void
 }
-
-/** How a connection ends whose peer is gone: nobody's mistake. */
-const PEER_CODES: readonly unknown[] = ['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT']
 
 /** The ports of one driver, by their numbers. */
 export class PortServers {
@@ -226,15 +223,12 @@ class PortServer {
   }
 
   #tell(error: unknown): void {
-    const { code } = (error ?? {}) as { code?: unknown }
     const { transport, tellsPeerErrors } = this.#program
-    const isPeer = PEER_CODES.includes(code) && !placeOf(transport).servesSocket
     const { servesSocket } = placeOf(transport)
-    // What a loop over the socket of a closed port is told.
-    const isEndCode =
-      code === 'ERR_TASK_CANCELLED' || (servesSocket && code === 'ERR_HANDLE_CLOSED')
-    const isEnd = this.#closed !== null && error instanceof RuntimeError && isEndCode
-    if (isEnd || this.#host.executor.isClosing || (isPeer && !tellsPeerErrors)) return
+    // A socket of datagrams has no peer that could be gone.
+    const isPeers = !servesSocket && !tellsPeerErrors && isPeerGone(error)
+    const isEnd = this.#closed !== null && isEndOf(error, servesSocket)
+    if (isPeers || isEnd || this.#host.executor.isClosing) return
     this.failures.add(error)
   }
 
@@ -272,6 +266,12 @@ class PortServer {
     }
     if (servesSocket) this.#host.post({ kind: 'portShut', port: this.#port })
   }
+}
+
+/** Whether a function has failed as its port is closed: it was cancelled, or its loop over a socket was told. */
+function isEndOf(error: unknown, servesSocket: boolean): boolean {
+  if (!(error instanceof RuntimeError)) return false
+  return error.code === 'ERR_TASK_CANCELLED' || (servesSocket && error.code === 'ERR_HANDLE_CLOSED')
 }
 
 /** Its clients would not be told, and see no difference to a port that loses all. */

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { executor } from '../../src/index.ts'
 import { serve, TcpListener, TcpStream, UnixListener, UnixStream } from '../../src/net/index.ts'
 import { testOnBoth } from './both-kernels.ts'
 import { echo, holdings, pattern, readPattern } from './support.ts'
@@ -45,6 +47,29 @@ testOnBoth('stop() breaks off at the deadline what has not ended', async () => {
   await assert.rejects(client.read(), { code: 'ECONNRESET' })
   await client.close()
   assert.deepEqual(holdings().operationCount, before.operationCount)
+})
+
+test('an executor that is closed ends its servers, which is no failure of theirs', async () => {
+  const told: unknown[] = []
+  const tell = (what: unknown): void => void told.push(what)
+  process.on('unhandledRejection', tell)
+  process.on('warning', tell)
+  try {
+    const server = serve(await TcpListener.bind({ port: 0 }), echo)
+    const client = await TcpStream.connect({ port: server.listener.address.port })
+    await client.write(pattern(0, 1))
+    assert.equal((await client.read())?.length, 1)
+
+    await executor().close()
+
+    // By then Node has told of what nobody handles.
+    await new Promise(setImmediate)
+    assert.deepEqual(told, [])
+    assert.equal(server.connectionCount, 0)
+  } finally {
+    process.off('unhandledRejection', tell)
+    process.off('warning', tell)
+  }
 })
 
 testOnBoth('functions are told by their signal, and those of idle peers end by it', async () => {

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
 import {
+  isPeerGone,
   optionNames,
   RuntimeError,
   showAs,
@@ -42,7 +43,6 @@ export interface ServerStopOptions {
 const SERVE_NAMES = optionNames<ServeOptions>({ onError: true })
 const STOP_NAMES = optionNames<ServerStopOptions>({ deadlineMs: true })
 const DEADLINE_MS = 10_000
-const PEER_CODES: readonly unknown[] = ['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT']
 
 /**
  * Serves all that a listener accepts: a function is called for each connection, as a task of the current queue. The listener
@@ -165,7 +165,12 @@ export class StreamServer<Stream extends StreamSocket, Where extends Address = A
   }
 
   async #accept(): Promise<void> {
-    for await (const stream of this.listener) this.#begin(stream)
+    try {
+      for await (const stream of this.listener) this.#begin(stream)
+    } catch (error) {
+      // Whoever closes the executor knows that nobody is served any more.
+      if (!this.#executor.isClosing) throw error
+    }
   }
 
   #begin(stream: Stream): void {
@@ -197,13 +202,12 @@ export class StreamServer<Stream extends StreamSocket, Where extends Address = A
 
   #tell(error: unknown, stream: Stream): void {
     // It was broken off.
-    if (this.isStopping && stream.isClosed) return
+    if (this.#executor.isClosing || (this.isStopping && stream.isClosed)) return
     if (this.#onError !== null) {
       this.#onError(error)
       return
     }
-    const { code } = (error ?? {}) as { code?: unknown }
-    if (this.#hasWarned || PEER_CODES.includes(code)) return
+    if (this.#hasWarned || isPeerGone(error)) return
     this.#hasWarned = true
     process.emitWarning(
       `A connection of ${formatAddress(this.listener.address)} failed, and nobody has asked; give onError to be told of further ones: ${inspect(error)}`,
